@@ -1,0 +1,110 @@
+"""Bodies that customers send. Every refusal names the field, the rule and the value: see `schemas.explain`."""
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from schemas.base import Request, Text
+from schemas.metadata import Metadata
+from schemas.options import ImageOptions, VideoOptions
+
+MAX_BODY_BYTES = 1024 * 1024
+_FILENAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9]{1,10})?")
+_FOLDER_PART = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _http_url(url: str) -> str:
+    if any(char <= " " or char in "\\\x7f" for char in url):
+        raise ValueError("must be a URL without spaces, control characters or backslashes")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"must be a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not url.lower().startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    if not parts.hostname or port == 0:
+        raise ValueError("must name a host, and a port from 1 to 65535 where one is given")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not carry a user name or password")
+    return url
+
+
+def _filename(name: str) -> str:
+    if not _FILENAME.fullmatch(name):
+        raise ValueError("must be letters, digits, _ and -, with at most one extension behind a dot")
+    return name
+
+
+def _folder(folder: str) -> str:
+    if not all(_FOLDER_PART.fullmatch(part) for part in folder.split("/")):
+        raise ValueError("must be names of letters, digits, _ and -, separated by single slashes")
+    return folder
+
+
+HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=8192), AfterValidator(_http_url)]
+Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_filename)]
+Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
+
+
+class _JobBody(Request):
+    input: HttpUrl
+    metadata: Metadata = Field(default_factory=dict)
+    webhook_url: HttpUrl | None = None
+
+
+class VideoJobRequest(_JobBody):
+    """Body of `POST /jobs` for a video: the input is a video."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "input": "https://example.com/clip.mov",
+                    "kind": "video",
+                    "options": {"width": 1280, "format": "mp4"},
+                    "metadata": {"user_id": "usr_abc123"},
+                    "webhook_url": "https://example.com/webhooks",
+                }
+            ]
+        }
+    )
+
+    kind: Literal["video"]
+    options: VideoOptions = Field(default_factory=VideoOptions)
+
+
+class ImageJobRequest(_JobBody):
+    """Body of `POST /jobs` for an image: the input is an image, or a video of which one frame is taken."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "input": "https://example.com/clip.mov",
+                    "kind": "image",
+                    "options": {"start": 2, "width": 640, "format": "webp"},
+                }
+            ]
+        }
+    )
+
+    kind: Literal["image"]
+    options: ImageOptions = Field(default_factory=ImageOptions)
+
+
+JobRequest = Annotated[VideoJobRequest | ImageJobRequest, Field(discriminator="kind")]
+JOB_REQUEST: TypeAdapter[VideoJobRequest | ImageJobRequest] = TypeAdapter(JobRequest)
+"""Validates the body of `POST /jobs`; also of `POST /tasks` where `input` is a string."""
+
+
+class MediaRequest(Request):
+    """Body of `POST /media`."""
+
+    url: HttpUrl
+    title: Annotated[Text, StringConstraints(max_length=500)] | None = None
+    filename: Filename | None = None
+    folder: Folder | None = None
+    metadata: Metadata = Field(default_factory=dict)

@@ -1,0 +1,184 @@
+"""Events: facts in the past tense with a version in the name. They grow by optional fields only.
+
+On Kafka they travel as CloudEvents 1.0 in binary mode: attributes in `ce_*` headers, the JSON of the model as value.
+"""
+
+from typing import ClassVar
+
+from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
+from schemas.base import Record
+from schemas.jobs import Job
+from schemas.keys import ApiKey
+from schemas.media import MediaItem
+
+
+class Event(Record):
+    """`TYPE` is the `ce_type`; `subject()` is the record's key, `project_id()` the `ce_project` attribute."""
+
+    TYPE: ClassVar[str]
+
+    def subject(self) -> str:
+        raise NotImplementedError
+
+    def project_id(self) -> str:
+        raise NotImplementedError
+
+
+class JobEvent(Event):
+    """Something happened to a job; `job` is the job after it."""
+
+    job: Job
+
+    def subject(self) -> str:
+        return self.job.id
+
+    def project_id(self) -> str:
+        return self.job.project
+
+
+class JobCreated(JobEvent):
+    """A job was accepted and waits for a worker."""
+
+    TYPE = "bitmill.job.created.v1"
+
+
+class JobStarted(JobEvent):
+    """A worker began an attempt."""
+
+    TYPE = "bitmill.job.started.v1"
+
+
+class JobProgressed(JobEvent):
+    """A job got further; at most one a second per job."""
+
+    TYPE = "bitmill.job.progressed.v1"
+
+
+class JobSucceeded(JobEvent):
+    """The output is stored and can be fetched."""
+
+    TYPE = "bitmill.job.succeeded.v1"
+
+
+class JobFailed(JobEvent):
+    """The job ended without an output; `job.error` says why. Never sent while it is still being retried."""
+
+    TYPE = "bitmill.job.failed.v1"
+
+
+class JobCancelled(JobEvent):
+    """The job was cancelled before it ended."""
+
+    TYPE = "bitmill.job.cancelled.v1"
+
+
+class CancelRequested(Event):
+    """A customer asked for a job to be cancelled; whichever worker has it obeys."""
+
+    TYPE = "bitmill.job.cancel_requested.v1"
+    job_id: str
+    project: str
+    at: int
+
+    def subject(self) -> str:
+        return self.job_id
+
+    def project_id(self) -> str:
+        return self.project
+
+
+class MediaEvent(Event):
+    """Something happened to a media item; `media` is the item after it."""
+
+    media: MediaItem
+
+    def subject(self) -> str:
+        return self.media.id
+
+    def project_id(self) -> str:
+        return self.media.project
+
+
+class MediaCreated(MediaEvent):
+    """An original was stored and probed; `jobs` are to be run on it, each by the service of its kind."""
+
+    TYPE = "bitmill.media.created.v1"
+    jobs: list[Job] = []
+
+
+class MediaAccepted(MediaEvent):
+    """A media item was accepted; its file is being fetched."""
+
+    TYPE = "bitmill.media.accepted.v1"
+
+
+class MediaFailed(MediaEvent):
+    """The file of an accepted item could not be had; `media.error` says why."""
+
+    TYPE = "bitmill.media.failed.v1"
+
+
+class MediaUpdated(MediaEvent):
+    """Title, names, metadata or derived files changed."""
+
+    TYPE = "bitmill.media.updated.v1"
+
+
+class MediaDeleted(MediaEvent):
+    """Hidden from customers, kept for 24 hours."""
+
+    TYPE = "bitmill.media.deleted.v1"
+
+
+class MediaRestored(MediaEvent):
+    """A deleted item is back."""
+
+    TYPE = "bitmill.media.restored.v1"
+
+
+class MediaPurged(MediaEvent):
+    """The item and its files are gone for good."""
+
+    TYPE = "bitmill.media.purged.v1"
+
+
+class KeyChanged(Event):
+    """An API key was made or revoked. The topic is compacted: the last event of a key is its state."""
+
+    TYPE = "bitmill.key.changed.v1"
+    key: ApiKey
+
+    def subject(self) -> str:
+        return self.key.id
+
+    def project_id(self) -> str:
+        return self.key.project
+
+
+VideoJobSubmitted = VideoJobRequest
+ImageJobSubmitted = ImageJobRequest
+MediaSubmitted = MediaRequest
+JOB_SUBMITTED = "bitmill.job.submitted.v1"
+MEDIA_SUBMITTED = "bitmill.media.submitted.v1"
+
+EVENTS: dict[str, type[Event]] = {
+    event.TYPE: event
+    for event in (
+        JobCreated,
+        JobStarted,
+        JobProgressed,
+        JobSucceeded,
+        JobFailed,
+        JobCancelled,
+        CancelRequested,
+        MediaCreated,
+        MediaAccepted,
+        MediaFailed,
+        MediaUpdated,
+        MediaDeleted,
+        MediaRestored,
+        MediaPurged,
+        KeyChanged,
+    )
+}
+"""Every event that services publish, by its `ce_type`."""

@@ -1,0 +1,73 @@
+"""The published codes: what a failed job or a refused request can say. Codes are stable; sentences may improve."""
+
+from typing import Literal
+
+from schemas.base import Record
+
+FaultKind = Literal[
+    "input_forbidden",
+    "input_not_found",
+    "input_denied",
+    "input_unreachable",
+    "input_timeout",
+    "input_too_large",
+    "input_empty",
+    "input_unreadable",
+    "input_truncated",
+    "input_kind_mismatch",
+    "input_limits_exceeded",
+    "start_out_of_range",
+    "output_too_large",
+    "poisoned",
+    "internal_error",
+]
+FAULTS: dict[FaultKind, str] = {
+    "input_forbidden": "The input's address may not be fetched: it is private, reserved, or not http(s).",
+    "input_not_found": "The server that holds the input says that it is not there (404 or 410).",
+    "input_denied": "The server that holds the input asks for permission (401 or 403): sign the URL or make it public.",
+    "input_unreachable": "The input could not be fetched: no such host, refused, or a server error, several times.",
+    "input_timeout": "The input did not arrive in the time allowed.",
+    "input_too_large": "The input is larger than the limit.",
+    "input_empty": "The input has no bytes.",
+    "input_unreadable": "The input is not a media file that can be read (a web page, for example).",
+    "input_truncated": "The input ends too early: the upload was probably interrupted.",
+    "input_kind_mismatch": "The input is of a kind that this job cannot use (audio without a picture, for example).",
+    "input_limits_exceeded": "The input is beyond a limit on pixels, streams, frames or duration.",
+    "start_out_of_range": "The asked start or end lies outside the input.",
+    "output_too_large": "The output would be larger than the limit.",
+    "poisoned": "The input stopped its worker each time it was tried, and was set aside.",
+    "internal_error": "Something on our side failed each time it was tried.",
+}
+
+RequestFault = Literal[
+    "invalid_input",
+    "token_missing",
+    "token_invalid",
+    "not_found",
+    "job_not_found",
+    "task_not_found",
+    "media_not_found",
+    "file_not_found",
+    "method_not_allowed",
+    "conflict",
+    "idempotency_mismatch",
+    "payload_too_large",
+    "range_not_satisfiable",
+    "unavailable",
+    "internal_error",
+]
+
+
+class Fault(Record):
+    """Why a job or an import failed: a published code and a sentence that can be shown to the uploader."""
+
+    kind: FaultKind
+    message: str
+
+
+class FieldFault(Record):
+    """One field that was refused: where, which rule, and the value seen (shortened)."""
+
+    field: str
+    rule: str
+    value: str

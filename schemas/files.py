@@ -1,0 +1,46 @@
+"""What is known of a stored file."""
+
+from typing import Literal
+
+from schemas.base import Record
+
+MediaKind = Literal["image", "video", "audio"]
+
+
+class Codecs(Record):
+    """The codecs' names as ffmpeg gives them (`h264`, `aac`); null where there is no such stream."""
+
+    video: str | None = None
+    audio: str | None = None
+
+
+class File(Record):
+    """A stored, immutable object and what the probe said of it.
+
+    `width` and `height` are display pixels: rotation and sample aspect ratio are applied. `duration` is in seconds,
+    `fps` in frames a second, `filesize` in bytes. `key` names the object in storage and never changes; the name
+    under which customers see it is the catalog's business.
+    """
+
+    id: str
+    key: str
+    kind: MediaKind
+    format: str
+    """The short name: `mp4`, `webm`, `mov`, `webp`, `jpeg`, `png`, `mp3` …"""
+    content_type: str
+    filesize: int
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    fps: float | None = None
+    codecs: Codecs | None = None
+    placeholder: str | None = None
+    """A tiny image as a `data:` address, of pictures that belong to a media item."""
+    background: str | None = None
+    """The dominant colour, `#RRGGBB`."""
+
+
+class Output(File):
+    """A file that a job made, and `path`, its name below the project at the delivery address."""
+
+    path: str

@@ -1,0 +1,162 @@
+"""The job: one input becomes one output. Its states, and the transitions between them (pure)."""
+
+from typing import Any, Literal
+
+from schemas.base import Record
+from schemas.faults import Fault
+from schemas.files import File, Output
+from schemas.ids import derived
+
+JobKind = Literal["video", "image"]
+Status = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
+TaskKind = Literal["import", "probe", "video", "image"]
+TaskStatus = Literal["waiting", "queued", "processing", "succeeded", "failed", "cancelled"]
+
+TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
+_RANK: dict[Status, int] = {"queued": 0, "processing": 1, "succeeded": 2, "failed": 2, "cancelled": 2}
+
+
+class Task(Record):
+    """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1."""
+
+    id: str
+    kind: TaskKind
+    status: TaskStatus = "waiting"
+    progress: float | None = None
+    error: Fault | None = None
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Job(Record):
+    """A job with all that any service or customer needs to know of it; events carry it whole.
+
+    `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
+    under which the output is attached to that item (`poster`). Times in Unix milliseconds.
+    """
+
+    id: str
+    project: str
+    kind: JobKind
+    input: str
+    options: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+    webhook_url: str | None = None
+    media_id: str | None = None
+    ref: str | None = None
+    source: File | None = None
+    status: Status = "queued"
+    progress: float | None = None
+    output: Output | None = None
+    error: Fault | None = None
+    tasks: list[Task] = []
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    updated_at: int
+
+    @classmethod
+    def queued(
+        cls,
+        *,
+        id: str,
+        project: str,
+        kind: JobKind,
+        input: str,
+        options: dict[str, Any],
+        metadata: dict[str, str],
+        at: int,
+        webhook_url: str | None = None,
+        media_id: str | None = None,
+        ref: str | None = None,
+        source: File | None = None,
+    ) -> "Job":
+        """A new job with its steps: import, probe, and the kind itself."""
+        steps: tuple[TaskKind, ...] = ("import", "probe", kind)
+        tasks = [Task(id=derived("task", id, step), kind=step, created_at=at) for step in steps]
+        return cls(
+            id=id,
+            project=project,
+            kind=kind,
+            input=input,
+            options=options,
+            metadata=metadata,
+            webhook_url=webhook_url,
+            media_id=media_id,
+            ref=ref,
+            source=source,
+            tasks=tasks,
+            created_at=at,
+            updated_at=at,
+        )
+
+    @property
+    def finished(self) -> bool:
+        return self.status in TERMINAL
+
+    def start(self, at: int) -> "Job":
+        """An attempt begins: the first step is under way, later ones wait (again)."""
+        fresh = {"status": "waiting", "progress": None, "started_at": None, "finished_at": None, "error": None}
+        tasks = [task.model_copy(update=fresh) for task in self.tasks]
+        if tasks:
+            tasks[0] = tasks[0].model_copy(update={"status": "processing", "started_at": at})
+        return self._with(
+            status="processing", progress=0.0, tasks=tasks, started_at=self.started_at or at, updated_at=at
+        )
+
+    def step(self, kind: TaskKind, at: int, progress: float | None = None) -> "Job":
+        """The step `kind` is under way: those before it are done; `progress` is its own, from 0 to 1."""
+        position = next(index for index, task in enumerate(self.tasks) if task.kind == kind)
+        tasks = [_passed(task, at) if index < position else task for index, task in enumerate(self.tasks)]
+        current = tasks[position]
+        tasks[position] = current.model_copy(
+            update={"status": "processing", "progress": progress, "started_at": current.started_at or at}
+        )
+        whole = progress if kind == self.kind else None
+        return self._with(tasks=tasks, progress=whole if whole is not None else self.progress, updated_at=at)
+
+    def succeed(self, output: Output, at: int) -> "Job":
+        return self._with(
+            status="succeeded",
+            progress=1.0,
+            output=output,
+            tasks=[_passed(task, at) for task in self.tasks],
+            finished_at=at,
+            updated_at=at,
+        )
+
+    def fail(self, error: Fault, at: int) -> "Job":
+        tasks = []
+        for task in self.tasks:
+            if task.status == "processing":
+                task = task.model_copy(update={"status": "failed", "error": error, "finished_at": at})
+            elif task.status in ("waiting", "queued"):
+                task = task.model_copy(update={"status": "cancelled", "finished_at": at})
+            tasks.append(task)
+        return self._with(status="failed", error=error, tasks=tasks, finished_at=at, updated_at=at)
+
+    def cancel(self, at: int) -> "Job":
+        open_ = ("waiting", "queued", "processing")
+        tasks = [
+            task.model_copy(update={"status": "cancelled", "finished_at": at}) if task.status in open_ else task
+            for task in self.tasks
+        ]
+        return self._with(status="cancelled", tasks=tasks, finished_at=at, updated_at=at)
+
+    def _with(self, **changes: Any) -> "Job":
+        return self.model_copy(update=changes)
+
+
+def _passed(task: Task, at: int) -> Task:
+    if task.status == "succeeded":
+        return task
+    done = {"status": "succeeded", "progress": 1.0, "started_at": task.started_at or at, "finished_at": at}
+    return task.model_copy(update=done)
+
+
+def supersedes(incoming: Job, current: Job) -> bool:
+    """Whether a snapshot that arrives is news: events come twice and in odd order, the end of a job stays its end."""
+    if current.finished:
+        return False
+    return (_RANK[incoming.status], incoming.updated_at) > (_RANK[current.status], current.updated_at)

@@ -1,0 +1,43 @@
+"""The media item: a container of an original file and what was made from it."""
+
+from typing import Literal
+
+from schemas.base import Record
+from schemas.faults import Fault
+from schemas.files import File
+
+MediaStatus = Literal["processing", "active", "failed", "deleted"]
+
+
+class Derived(Record):
+    """A file that a job made for a media item; `ref` is its label, `path` its name below the project."""
+
+    ref: str
+    path: str
+    file: File
+
+
+class MediaItem(Record):
+    """A snapshot; events carry it whole. `version` grows with each change: a lower one is old news.
+
+    `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
+    """
+
+    id: str
+    project: str
+    version: int
+    status: MediaStatus
+    url: str | None = None
+    """Where it was fetched from, while that matters; null once stored (it may carry a signature)."""
+    title: str | None = None
+    folder: str | None = None
+    filename: str | None = None
+    original_path: str | None = None
+    original: File | None = None
+    files: list[Derived] = []
+    placeholder: str | None = None
+    background: str | None = None
+    metadata: dict[str, str] = {}
+    error: Fault | None = None
+    created_at: int
+    updated_at: int

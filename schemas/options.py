@@ -1,0 +1,68 @@
+"""The options of each kind of job, as customers write them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from schemas.base import Request
+
+Quality = Literal["very_low", "low", "medium", "high", "very_high"]
+VideoFormat = Literal["mp4", "mov", "webm"]
+ImageFormat = Literal["jpeg", "png", "webp", "avif"]
+
+MIN_SIDE = 2
+MAX_SIDE = 8192
+"""Pixels along one edge of an output: the largest that every format of ours can hold."""
+MAX_SECONDS = 7 * 24 * 3600
+
+
+def _even(side: int) -> int:
+    # 4:2:0 video stores colour for blocks of two by two pixels.
+    if side % 2:
+        raise ValueError("must be even for video")
+    return side
+
+
+def _alias(value: object) -> object:
+    return "jpeg" if value == "jpg" else value
+
+
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+EvenSide = Annotated[Side, AfterValidator(_even)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+
+
+class VideoOptions(Request):
+    """Options of a `video` job. Sides in pixels, times in seconds of the input.
+
+    One side given: the other follows from the input's display aspect, rounded to an even number. Both given: exactly
+    that size (`fit: fill`). None given: the input's own size.
+    """
+
+    format: VideoFormat = "mp4"
+    quality: Quality = "medium"
+    width: EvenSide | None = None
+    height: EvenSide | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> "VideoOptions":
+        if self.end is not None and self.end <= (self.start or 0):
+            raise ValueError(f"end must be after start, which is {self.start or 0:g}")
+        return self
+
+
+class ImageOptions(Request):
+    """Options of an `image` job: from an image, or from the frame of a video at `start` seconds."""
+
+    format: Annotated[ImageFormat, BeforeValidator(_alias)] | None = None
+    """Default: the input's own format where it is one of these, otherwise `jpeg`."""
+    quality: Quality = "medium"
+    width: Side | None = None
+    height: Side | None = None
+    start: Seconds = 0
+
+
+Options = VideoOptions | ImageOptions
+OPTIONS: dict[str, type[VideoOptions] | type[ImageOptions]] = {"video": VideoOptions, "image": ImageOptions}
