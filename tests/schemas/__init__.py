@@ -1,0 +1,1 @@
+"""Borders: models and pure functions."""
