@@ -1,0 +1,27 @@
+"""Entry of `bitmill` and `ittybit`: parse, hand over, turn refusals into a sentence and an exit status."""
+
+import sys
+from collections.abc import Sequence
+
+from cli.args import parser
+from cli.errors import CliError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 the work failed, 2 the command was wrong, 130 interrupted."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except CliError as error:
+        print(f"bitmill: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): there is nobody left to tell.
+        sys.stderr.close()
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The command line. Each command's module is imported only when that command runs: `ittybit video` starts fast."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+from schemas.options import ImageFormat, Quality, VideoFormat
+from schemas.topics import SERVICES
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def default_data() -> Path:
+    """The folder of `bitmill up` where `--data` names none: `.bitmill` in the current folder."""
+    return Path(".bitmill")
+
+
+def _later(module: str, function: str = "run") -> Run:
+    def run(arguments: argparse.Namespace) -> int:
+        return int(getattr(import_module(module), function)(arguments))
+
+    return run
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line: one subparser a command, each with `run` set."""
+    root = argparse.ArgumentParser(
+        prog="bitmill",
+        description="Web-ready outputs, thumbnails, a catalog and webhooks for your media, on your own machines.",
+    )
+    root.add_argument("--version", action="version", version=f"bitmill {version('bitmill')}")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    _video(commands.add_parser("video", help="make a web-ready video"))
+    _image(commands.add_parser("image", help="make an image from an image or from a frame of a video"))
+    _up(commands.add_parser("up", help="run everything on this machine"))
+    _serve(commands.add_parser("serve", help="run one service, configured by its environment"))
+    _gateway(commands.add_parser("gateway", help="one address before five services"))
+    _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
+    settings = commands.add_parser("settings", help="list every setting of every service")
+    settings.add_argument("service", nargs="?", choices=SERVICES)
+    settings.set_defaults(run=_later("cli.settings"))
+    return root
+
+
+def _job(command: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+    command.add_argument("-i", "--input", required=True, metavar="FILE|URL", help="what to work on")
+    command.add_argument("-o", "--output", metavar="FILE", help="where the result goes; its extension sets the format")
+    command.add_argument("--format", help=", ".join(formats))
+    command.add_argument("--quality", help=", ".join(get_args(Quality)))
+    command.add_argument("--width", type=_number, metavar="PIXELS")
+    command.add_argument("--height", type=_number, metavar="PIXELS")
+    command.add_argument("--start", type=_number, metavar="SECONDS", help="where in the input to begin")
+    place = command.add_mutually_exclusive_group()
+    place.add_argument("--cloud", action="store_true", help="through the API at ITTYBIT_API_URL with ITTYBIT_API_KEY")
+    place.add_argument("--local", action="store_true", help="here, without any service")
+    command.add_argument("--async", action="store_true", dest="detach", help="with the API: do not wait for the end")
+    command.add_argument("--webhook-url", "--webhook_url", metavar="URL", help="with the API: told when the job ends")
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
+    shape.add_argument("--tty", action="store_true", help="text for people, even when piped")
+    command.add_argument("--debug", action="store_true", help="show what runs and what it says")
+
+
+def _number(text: str) -> float | int | str:
+    # Whether it is a good number is the options' business, so that the shell and the API refuse in the same words.
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _video(command: argparse.ArgumentParser) -> None:
+    _job(command, get_args(VideoFormat))
+    command.add_argument("--end", type=_number, metavar="SECONDS", help="where in the input to stop")
+    command.set_defaults(run=_later("cli.jobs"), kind="video")
+
+
+def _image(command: argparse.ArgumentParser) -> None:
+    _job(command, get_args(ImageFormat))
+    command.set_defaults(run=_later("cli.jobs"), kind="image", end=None)
+
+
+def _log_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--log-format", choices=("text", "json"), help="default: text on a terminal, JSON otherwise")
+
+
+def _up(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    command.add_argument("--port", type=int, default=8080, help="port to listen on; 0 takes a free one (%(default)s)")
+    command.add_argument("--data", type=Path, default=default_data(), metavar="DIR", help="default: %(default)s")
+    command.add_argument("--public-url", metavar="URL", help="where customers reach this address, behind a proxy")
+    command.add_argument(
+        "--allow-net",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="a private network from which inputs may be fetched and to which webhooks may go; may be repeated",
+    )
+    _log_format(command)
+    command.set_defaults(run=_later("cli.up"))
+
+
+def _serve(command: argparse.ArgumentParser) -> None:
+    command.add_argument("service", choices=SERVICES)
+    command.set_defaults(run=_later("cli.serve"))
+
+
+def _gateway(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_later("cli.gateway"))
+
+
+def _keys(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key; it is shown once")
+    create.add_argument("--name", default="", help="what the key is for")
+    create.add_argument("--project", default="default", metavar="NAME", help="made when it does not exist yet")
+    create.set_defaults(run=_later("cli.keys", "create"))
+    listing = actions.add_parser("list", help="all keys, without their secrets")
+    listing.add_argument("--project", metavar="NAME", help="of this project only")
+    listing.set_defaults(run=_later("cli.keys", "list_"))
+    revoke = actions.add_parser("revoke", help="end a key; it is refused within a second")
+    revoke.add_argument("key", metavar="KEY_ID")
+    revoke.set_defaults(run=_later("cli.keys", "revoke"))
+    for action in (create, listing, revoke):
+        action.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
+        action.add_argument("--json", action="store_true", help="one JSON object a key")

@@ -1,0 +1,129 @@
+"""`bitmill gateway`: one address before five services.
+
+The one rule of `deploy/gateway` in Python, for machines without a web server: `/webhooks` goes to the notifier, GET
+and HEAD to the catalog, everything else to ingest. Bodies stream through both ways.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+from pydantic import Field
+
+from chassis import lifecycle, logs
+from chassis.settings import Base, SettingsError, load
+from cli.errors import UsageError
+
+_HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host".split()
+)
+"""RFC 9110, section 7.6.1: these describe one connection and never travel on."""
+
+
+class Settings(Base):
+    """Where the services are, and where to listen."""
+
+    ingest_url: str = Field(title="Ingest", description="Where commands go: POST, PATCH, DELETE.")
+    catalog_url: str = Field(title="Catalog", description="Where queries and files go: GET, HEAD.")
+    notifier_url: str = Field(title="Notifier", description="Where /webhooks goes.")
+    transcoder_url: str | None = Field(None, title="Transcoder", description="Asked for its readiness, if named.")
+    thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="Asked for its readiness, if named.")
+    http_host: str = Field("127.0.0.1", title="Listening address", description="Where the gateway listens.")
+    http_port: int = Field(8080, title="Listening port", description="Where the gateway listens.")
+    log_format: str = Field("auto", title="Log format", description="auto, text or json.")
+    log_level: str = Field("info", title="Log level", description="debug, info, warning or error.")
+
+
+def upstream(settings: Settings, method: str, path: str) -> str:
+    """The base address of the service that answers this request."""
+    if path == "/webhooks" or path.startswith("/webhooks/"):
+        return settings.notifier_url
+    return settings.catalog_url if method in ("GET", "HEAD", "OPTIONS") else settings.ingest_url
+
+
+class Gateway:
+    """The proxy as an `App`: no state but its client session."""
+
+    name = "gateway"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.route("*", "/{path:.*}", self._forward)]
+
+    def checks(self) -> Mapping[str, lifecycle.Check]:
+        services = {
+            "ingest": self._settings.ingest_url,
+            "catalog": self._settings.catalog_url,
+            "notifier": self._settings.notifier_url,
+            "transcoder": self._settings.transcoder_url,
+            "thumbnailer": self._settings.thumbnailer_url,
+        }
+        return {name: self._readiness(url) for name, url in services.items() if url}
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+            self._session = session
+            try:
+                yield
+            finally:
+                self._session = None
+
+    def _readiness(self, url: str) -> lifecycle.Check:
+        async def check() -> None:
+            assert self._session is not None
+            async with self._session.get(f"{url.rstrip('/')}/readyz") as response:
+                if response.status != 200:
+                    raise RuntimeError("is not ready")
+
+        return check
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        assert self._session is not None
+        base = upstream(self._settings, request.method, request.path)
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
+        try:
+            async with self._session.request(
+                request.method,
+                # The path as the client wrote it: decoding and encoding again would change names in it.
+                base.rstrip("/") + request.raw_path,
+                headers=headers,
+                data=request.content if request.body_exists else None,
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+            ) as answer:
+                return await self._relay(request, answer)
+        except (aiohttp.ClientConnectionError, asyncio.TimeoutError):
+            return web.json_response(
+                {"kind": "unavailable", "message": "The service behind this address does not answer; try again."},
+                status=503,
+                headers={"Retry-After": "1"},
+            )
+
+    async def _relay(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, reason=answer.reason)
+        for name, value in answer.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                response.headers.add(name, value)
+        await response.prepare(request)
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def run(_: argparse.Namespace) -> int:
+    try:
+        settings = load(Settings)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    logs.configure(settings.log_format, settings.log_level)
+    return lifecycle.run_main([Gateway(settings)], host=settings.http_host, port=settings.http_port)
