@@ -1,0 +1,68 @@
+"""How settings are written in the environment, and the sentence for what is written wrong (pure)."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
+    """Applies `parse` to text from the environment; values given by code pass as they are."""
+
+    def before(value: Any) -> Any:
+        return parse(value.strip()) if isinstance(value, str) else value
+
+    return BeforeValidator(before)
+
+
+def duration(text: str) -> timedelta:
+    """`8`, `8s`, `500ms`, `2m`, `1h`, `1d`; a bare number is seconds."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError("must be a duration such as 500ms, 8s, 2m, 1h or 1d")
+    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[match[2] or "s"])
+
+
+Duration = Annotated[timedelta, parsed(duration)]
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """`10.0.0.0/8,fd00::/8`; an address alone is a network of one."""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"must be networks such as 10.0.0.0/8, separated by commas: {error}") from None
+
+
+def service_url(*schemes: str) -> Callable[[str], str]:
+    """A parser that takes addresses with one of these schemes and a host (or a socket folder as `host=` parameter)."""
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+
+    def parse(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError(f"must be a {wanted} address: {error}") from None
+        if parts.scheme not in schemes or not (parts.hostname or "host=" in parts.query):
+            raise ValueError(f"must be a {wanted} address with a host")
+        return text
+
+    return parse
+
+
+def storage_address(text: str) -> str:
+    """`file:///an/absolute/folder` or `s3://bucket[/prefix][?endpoint=…&region=…]`."""
+    parts = urlsplit(text)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return text
+    if parts.scheme == "s3" and parts.netloc:
+        return text
+    raise ValueError("must be file:///an/absolute/folder or s3://bucket/prefix")
