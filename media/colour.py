@@ -1,0 +1,92 @@
+"""How numbers in a file mean colours (pure): names of code points, and guesses where the file says nothing."""
+
+from typing import NamedTuple
+
+from media.info import VideoStream
+
+# ITU-T H.273, under the names that ffmpeg's options take. Codes that are absent mean "the file does not say".
+MATRICES = {
+    0: "gbr",
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    14: "ictcp",
+}
+PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "jedec-p22",
+}
+TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    11: "iec61966-2-4",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
+RANGES = {1: "tv", 2: "pc"}
+
+# From this height on players take untagged video for BT.709, below it for the old television matrix.
+_HD_HEIGHT = 720
+_PAL_HEIGHTS = frozenset({288, 576})
+
+
+class Colour(NamedTuple):
+    """The four tags of a video stream, by ffmpeg's names."""
+
+    matrix: str
+    primaries: str
+    transfer: str
+    range: str
+
+
+BT709 = Colour("bt709", "bt709", "bt709", "tv")
+
+
+def meant(video: VideoStream) -> Colour:
+    """What the stream's numbers most probably mean: its tags, and what players assume where they are missing."""
+    if video.rgb:
+        matrix = "gbr"
+    elif video.matrix is not None and video.matrix != "gbr":
+        matrix = video.matrix
+    elif max(video.coded_height, video.coded_width * 9 / 16) >= _HD_HEIGHT:
+        matrix = "bt709"
+    else:
+        matrix = "bt470bg" if video.coded_height in _PAL_HEIGHTS else "smpte170m"
+    implied = _IMPLIED.get(matrix, BT709)
+    full = video.range or ("pc" if video.rgb or video.pix_fmt.startswith("yuvj") else "tv")
+    return Colour(matrix, video.primaries or implied.primaries, video.transfer or implied.transfer, full)
+
+
+_IMPLIED = {
+    "smpte170m": Colour("smpte170m", "smpte170m", "smpte170m", "tv"),
+    "bt470bg": Colour("bt470bg", "bt470bg", "smpte170m", "tv"),
+    "bt2020nc": Colour("bt2020nc", "bt2020", "bt2020-10", "tv"),
+    "bt2020c": Colour("bt2020c", "bt2020", "bt2020-10", "tv"),
+}
+
+
+def wide(colour: Colour) -> bool:
+    """Whether an ordinary screen cannot show it as it is: HDR brightness or the BT.2020 matrix."""
+    return colour.transfer in ("smpte2084", "arib-std-b67") or colour.matrix.startswith(("bt2020", "ictcp"))

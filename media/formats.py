@@ -1,0 +1,73 @@
+"""The formats that are read and written, as data: short name, content type, extension, kind."""
+
+from dataclasses import dataclass
+
+from schemas.files import MediaKind
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format. `extension` comes without a dot."""
+
+    name: str
+    content_type: str
+    extension: str
+    kind: MediaKind
+
+
+_ALL = (
+    Format("mp4", "video/mp4", "mp4", "video"),
+    Format("mov", "video/quicktime", "mov", "video"),
+    Format("webm", "video/webm", "webm", "video"),
+    Format("mkv", "video/x-matroska", "mkv", "video"),
+    Format("avi", "video/x-msvideo", "avi", "video"),
+    Format("flv", "video/x-flv", "flv", "video"),
+    Format("ts", "video/mp2t", "ts", "video"),
+    Format("mpeg", "video/mpeg", "mpg", "video"),
+    Format("wmv", "video/x-ms-wmv", "wmv", "video"),
+    Format("ogv", "video/ogg", "ogv", "video"),
+    Format("jpeg", "image/jpeg", "jpg", "image"),
+    Format("png", "image/png", "png", "image"),
+    Format("gif", "image/gif", "gif", "image"),
+    Format("webp", "image/webp", "webp", "image"),
+    Format("avif", "image/avif", "avif", "image"),
+    Format("heic", "image/heic", "heic", "image"),
+    Format("tiff", "image/tiff", "tiff", "image"),
+    Format("bmp", "image/bmp", "bmp", "image"),
+    Format("mp3", "audio/mpeg", "mp3", "audio"),
+    Format("m4a", "audio/mp4", "m4a", "audio"),
+    Format("aac", "audio/aac", "aac", "audio"),
+    Format("wav", "audio/wav", "wav", "audio"),
+    Format("flac", "audio/flac", "flac", "audio"),
+    Format("ogg", "audio/ogg", "ogg", "audio"),
+    Format("weba", "audio/webm", "weba", "audio"),
+    Format("mka", "audio/x-matroska", "mka", "audio"),
+    Format("wma", "audio/x-ms-wma", "wma", "audio"),
+)
+FORMATS: dict[str, Format] = {format_.name: format_ for format_ in _ALL}
+
+_AUDIO_ONLY = {"mp4": "m4a", "mov": "m4a", "webm": "weba", "mkv": "mka", "ogv": "ogg", "wmv": "wma"}
+
+
+def of_container(demuxer: str, brand: str, pictures: bool) -> str:
+    """The short name of what ffmpeg's demuxer read; `brand` tells apart what one demuxer reads.
+
+    `demuxer` is ffmpeg's name (`mov,mp4,…`), `brand` the major brand or EBML document type, `pictures` whether there
+    is video.
+    """
+    match demuxer.split(",")[0]:
+        case "mov":
+            name = "mov" if brand in ("qt  ", "") else "mp4"
+        case "matroska":
+            name = "webm" if brand == "webm" else "mkv"
+        case "mpegts":
+            name = "ts"
+        case "mpeg" | "mpegvideo":
+            name = "mpeg"
+        case "asf":
+            name = "wmv"
+        case "ogg":
+            name = "ogv"
+        case other:
+            name = other
+    return name if pictures else _AUDIO_ONLY.get(name, name)

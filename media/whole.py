@@ -1,0 +1,91 @@
+"""Whether a file holds all the bytes that it says it has: read from its outermost structure, without decoding.
+
+An interrupted upload often opens well, since players want to start early; it then ends in the middle of a film.
+"""
+
+import struct
+from typing import BinaryIO
+
+_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"sidx", b"moof", b"pnot"})
+_EBML, _SEGMENT = b"\x1aE\xdf\xa3", 0x18538067
+_MAX_STEPS = 1_000_000
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def cut_short(file: BinaryIO, size: int) -> bool:
+    """Whether the structure of `file` (`size` bytes) reaches beyond its end. False where it cannot be told."""
+    file.seek(0)
+    head = file.read(16)
+    if head[4:8] in _BOXES:
+        return _boxes_cut(file, size)
+    if head[:4] == _EBML:
+        return _segment_cut(file, size)
+    if head[:4] == b"RIFF" and len(head) >= 12:
+        declared = struct.unpack_from("<I", head, 4)[0]
+        # Writers of streams leave 0 or the largest number; AVI goes on in further RIFF chunks behind the first.
+        return 0 < declared < 0xFFFFFF00 and 8 + int(declared) > size + 1
+    if head[:8] == _PNG:
+        return _png_cut(file, size)
+    return False
+
+
+def _boxes_cut(file: BinaryIO, size: int) -> bool:
+    """ISO base media: the top boxes must lie inside the file, and one of them must be the index (`moov`, `meta`)."""
+    position, indexed = 0, False
+    for _ in range(_MAX_STEPS):
+        if position + 8 > size:
+            break
+        file.seek(position)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            wide = file.read(8)
+            length = struct.unpack(">Q", wide)[0] if len(wide) == 8 else 0
+        elif length == 0:
+            length = size - position
+        if length < 8:
+            break
+        indexed = indexed or name in (b"moov", b"meta")
+        position += length
+    return position > size or not indexed
+
+
+def _number(data: bytes, *, marked: bool) -> tuple[int, int]:
+    """An EBML number and its length in bytes; 0 bytes where there is none. `marked` keeps the length's mark (ids)."""
+    if not data or not data[0]:
+        return 0, 0
+    length = 9 - data[0].bit_length()
+    if len(data) < length:
+        return 0, 0
+    value = int.from_bytes(data[:length], "big")
+    return (value if marked else value & (1 << 7 * length) - 1), length
+
+
+def _segment_cut(file: BinaryIO, size: int) -> bool:
+    """Matroska and WebM: the one segment must lie inside the file, where its size is known."""
+    position = 0
+    for _ in range(16):
+        file.seek(position)
+        head = file.read(16)
+        name, name_length = _number(head, marked=True)
+        length, length_length = _number(head[name_length:], marked=False)
+        if not name_length or not length_length:
+            return False
+        unknown = length == (1 << 7 * length_length) - 1
+        if name == _SEGMENT:
+            return not unknown and position + name_length + length_length + length > size
+        position += name_length + length_length + length
+    return False
+
+
+def _png_cut(file: BinaryIO, size: int) -> bool:
+    position = 8
+    for _ in range(_MAX_STEPS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return True
+        name = head[4:]
+        position += 12 + int.from_bytes(head[:4], "big")
+        if name == b"IEND":
+            return position > size
+    return False
