@@ -189,7 +189,7 @@ async def open_s3(bucket: str, prefix: str, endpoint: str | None, region: str) -
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=32,
-        retries={"mode": "standard", "max_attempts": 4},
+        retries={"mode": "standard", "max_attempts": 3},
         # Servers that are not AWS seldom have a host name per bucket.
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
