@@ -5,7 +5,6 @@ and HEAD to the catalog, everything else to ingest. Bodies stream through both w
 """
 
 import argparse
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -18,7 +17,17 @@ from chassis.settings import Base, SettingsError, load
 from cli.errors import UsageError
 
 _HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host".split()
+    {
+        "connection",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 """RFC 9110, section 7.6.1: these describe one connection and never travel on."""
 
@@ -77,21 +86,25 @@ class Gateway:
             finally:
                 self._session = None
 
+    @property
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the gateway is not running")
+        return self._session
+
     def _readiness(self, url: str) -> lifecycle.Check:
         async def check() -> None:
-            assert self._session is not None
-            async with self._session.get(f"{url.rstrip('/')}/readyz") as response:
+            async with self._client.get(f"{url.rstrip('/')}/readyz") as response:
                 if response.status != 200:
                     raise RuntimeError("is not ready")
 
         return check
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        assert self._session is not None
         base = upstream(self._settings, request.method, request.path)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
         try:
-            async with self._session.request(
+            async with self._client.request(
                 request.method,
                 # The path as the client wrote it: decoding and encoding again would change names in it.
                 base.rstrip("/") + request.raw_path,
@@ -101,7 +114,7 @@ class Gateway:
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
             ) as answer:
                 return await self._relay(request, answer)
-        except (aiohttp.ClientConnectionError, asyncio.TimeoutError):
+        except (TimeoutError, aiohttp.ClientConnectionError):
             return web.json_response(
                 {"kind": "unavailable", "message": "The service behind this address does not answer; try again."},
                 status=503,

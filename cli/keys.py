@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import orjson
-from asyncpg.exceptions import PostgresError
+from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
-from chassis.postgres.pool import Pool, open_pool
+from chassis.postgres.errors import PostgresUnavailable
+from chassis.postgres.pool import Pool
 from cli import envfile
 from cli.args import default_data
 from cli.errors import CliError, UsageError
@@ -20,6 +21,7 @@ from schemas.keys import ApiKey
 from services.ingest import keys
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 3.0
 
 
 def database(arguments: argparse.Namespace) -> str:
@@ -38,11 +40,10 @@ def database(arguments: argparse.Namespace) -> str:
 def _with_pool(arguments: argparse.Namespace, work: Callable[[Pool], Awaitable[T]]) -> T:
     async def run() -> T:
         try:
-            pool = await open_pool(database(arguments), "ingest", size=1, patience_s=3)
-        except (OSError, PostgresError) as error:
+            async with keys.database(database(arguments), wait=PATIENCE_SECONDS) as pool:
+                return await work(pool)
+        except (OSError, PostgresError, PostgresUnavailable) as error:
             raise CliError(f"the system's database does not answer; is it running? ({error})") from None
-        async with pool:
-            return await work(pool)
 
     return asyncio.run(run())
 
@@ -58,16 +59,19 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def list_(arguments: argparse.Namespace) -> int:
-    found = _with_pool(arguments, lambda pool: keys.list_keys(pool, arguments.project))
+    found = _with_pool(arguments, keys.list_keys)
+    if arguments.project:
+        found = [listed for listed in found if arguments.project in (listed.project_name, listed.key.project)]
     if arguments.json:
-        for key in found:
-            print(orjson.dumps(_shown(key)).decode())
+        for listed in found:
+            print(orjson.dumps({**_shown(listed.key), "project_name": listed.project_name}).decode())
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Id", "Project", "Name", "Ends in", "Created", "Revoked"):
         table.add_column(column, overflow="fold")
-    for key in found:
-        table.add_row(key.id, key.project, key.name, key.hint, _day(key.created_at), _day(key.revoked_at))
+    for listed in found:
+        key = listed.key
+        table.add_row(key.id, listed.project_name, key.name, key.hint, _day(key.created_at), _day(key.revoked_at))
     Console().print(table)
     return 0
 

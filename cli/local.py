@@ -6,9 +6,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from chassis import logs
 from chassis.egress.fetch import FetchFault, FetchLimits, fetch
 from chassis.egress.guard import Guard
+
+from chassis import logs
 from cli.cloud import summary
 from cli.errors import CliError, UsageError
 from cli.jobs import is_url, local_output
@@ -69,9 +70,7 @@ async def _make(
         case ImageOptions():
             from services.thumbnailer.picture import make
 
-            picture = await make(
-                source, info, options, target.absolute(), tools, lambda p: show.progress("image", p)
-            )
+            picture = await make(source, info, options, target.absolute(), tools, lambda p: show.progress("image", p))
             return picture.info
 
 
@@ -80,9 +79,7 @@ def _image_format(info: MediaInfo) -> str:
 
 
 def _described(info: MediaInfo) -> dict[str, Any]:
-    return {
-        name: getattr(info, name) for name in ("kind", "format", "width", "height", "duration", "filesize")
-    }
+    return {name: getattr(info, name) for name in ("kind", "format", "width", "height", "duration", "filesize")}
 
 
 def _resource(

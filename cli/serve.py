@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from chassis import lifecycle, logs
 from chassis.lifecycle import App
+
+from chassis import lifecycle, logs
 from chassis.settings import CommonSettings, SettingsError, load
 from cli.errors import UsageError
 from schemas.topics import Service

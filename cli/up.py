@@ -7,18 +7,18 @@ import secrets
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chassis import lifecycle, logs
+from chassis.auth.keys import hash_key
+from chassis.embedded.errors import EmbeddedServerError
 from chassis.embedded.kafka import KafkaServer
-from chassis.embedded.lock import FolderLock
+from chassis.embedded.lock import hold_folder
+from chassis.embedded.orphans import CHILD_MARK, data_id, reap_orphans
 from chassis.embedded.postgres import PostgresServer
-from chassis.embedded.supervise import reap_orphans
-from chassis.postgres.migrate import migrate
-from chassis.postgres.pool import open_pool
 from chassis.settings import CommonSettings, SettingsError
 from cli import envfile
 from cli.banner import banner
@@ -27,6 +27,8 @@ from cli.serve import build
 from schemas.topics import SERVICES
 from services.ingest import keys
 
+KAFKA, DATABASE = "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -34,7 +36,8 @@ class Servers:
 
     kafka: str
     database: str
-    embedded: tuple[str, ...]
+    embedded: Mapping[str, PostgresServer | KafkaServer]
+    """By the name of the variable that would have named another one."""
 
 
 def free_port(host: str, port: int) -> int:
@@ -56,40 +59,35 @@ def _say(line: str) -> None:
 @asynccontextmanager
 async def servers(data: Path) -> AsyncIterator[Servers]:
     """Kafka and Postgres: the environment's, or embedded ones that end with this context. Both start together."""
-    kafka = envfile.external(os.environ, "KAFKA_BOOTSTRAP_SERVERS")
-    database = envfile.external(os.environ, "DATABASE_URL")
-    embedded = []
+    kafka = envfile.external(os.environ, KAFKA)
+    database = envfile.external(os.environ, DATABASE)
+    java = os.environ.get("KAFKA_JAVA")
     async with AsyncExitStack() as stack:
-        starting = []
+        own: dict[str, PostgresServer | KafkaServer] = {}
         if database is None:
-            embedded.append("DATABASE_URL")
-            starting.append(stack.enter_async_context(PostgresServer(data / "postgres").running(_say)))
+            own[DATABASE] = PostgresServer(data)
         if kafka is None:
-            embedded.append("KAFKA_BOOTSTRAP_SERVERS")
-            starting.append(stack.enter_async_context(KafkaServer(data / "kafka").running(_say)))
-        addresses = await _all(starting)
-        if database is None:
-            database = addresses.pop(0)
-        yield Servers(kafka or addresses.pop(), database, tuple(embedded))
-
-
-async def _all(starting: list[object]) -> list[str]:
-    # A plain gather would leave the second server starting, and unsupervised, when the first one fails.
-    results = await asyncio.gather(*starting, return_exceptions=True)  # type: ignore[call-overload]
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return list(results)
+            own[KAFKA] = KafkaServer(data, java=Path(java) if java else None)
+        # A plain gather would leave the second server starting, and unsupervised, when the first one fails.
+        starts = (stack.enter_async_context(server.running(_say)) for server in own.values())
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        addresses = dict(zip(own, (str(result) for result in results), strict=True))
+        yield Servers(kafka or addresses[KAFKA], database or addresses[DATABASE], own)
 
 
 async def _first_key(database: str, previous: str | None) -> str:
     """The key that `DIR/env` hands out: the previous one while it is good, otherwise a new one."""
-    await migrate(database, "ingest", keys.MIGRATIONS)
-    async with await open_pool(database, "ingest", size=1) as pool:
-        if previous and await keys.is_valid(pool, previous):
-            return previous
-        _, secret = await keys.create_key(pool, "default", "bitmill up")
-        return secret
+    async with keys.database(database) as pool:
+        if previous:
+            wanted = hash_key(previous)
+            known = [listed.key for listed in await keys.list_keys(pool)]
+            if any(key.hash == wanted and key.revoked_at is None for key in known):
+                return previous
+        _, text = await keys.create_key(pool, name="bitmill up")
+        return text
 
 
 async def _up(arguments: argparse.Namespace, data: Path) -> int:
@@ -107,7 +105,6 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             "database_url": found.database,
             "storage_url": storage,
             "public_url": public,
-            "data_id": str(data),
             "work_dir": data / "work",
             "webhook_secret": secret,
             "http_host": host,
@@ -124,16 +121,19 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             "ITTYBIT_API_URL": public,
             "ITTYBIT_API_KEY": key,
             "ITTYBIT_WEBHOOK_SECRET": secret,
-            "KAFKA_BOOTSTRAP_SERVERS": found.kafka,
-            "DATABASE_URL": found.database,
+            KAFKA: found.kafka,
+            DATABASE: found.database,
             envfile.EMBEDDED: ",".join(found.embedded),
         }
         envfile.write(data, values)
+        # Children that outlive a SIGKILL of ours are known by this mark at the next start.
+        os.environ[CHILD_MARK] = data_id(data)
         return await lifecycle.serve_until_signal(
             [app for app, _ in built],
             host=host,
             port=port,
             ready=lambda: _say(banner(values, data)),
+            watch=[server.watch for server in found.embedded.values()],
         )
 
 
@@ -142,10 +142,12 @@ def run(arguments: argparse.Namespace) -> int:
     data: Path = arguments.data.absolute()
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FolderLock(data):
+        with hold_folder(data):
             reap_orphans(data)
             return lifecycle.run_loop(_up(arguments, data))
     except SettingsError as error:
         raise UsageError(str(error)) from None
+    except EmbeddedServerError as error:
+        raise CliError(str(error)) from None
     except OSError as error:
         raise CliError(f"cannot use the folder {data}: {error.strerror or error}") from None

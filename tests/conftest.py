@@ -6,6 +6,8 @@ import pytest
 
 from tests import servers
 
+pytest_plugins = ["tests.footage", "tests.system"]
+
 
 def pytest_report_header() -> list[str]:
     return [f"postgres: {servers.postgres_source()}", f"kafka: {servers.kafka_source()}"]

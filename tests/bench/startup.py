@@ -1,0 +1,50 @@
+"""How long a warm start takes until `/readyz` is 200, and how much memory the idle process holds."""
+
+import asyncio
+import re
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cli.demo import system
+
+STARTS = 3
+IDLE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Startup:
+    """Seconds of a first start on an empty folder and of warm ones; resident MB of the Python process when idle."""
+
+    first: float
+    warm: list[float]
+    resident_mb: float
+
+    @property
+    def warm_median(self) -> float:
+        return statistics.median(self.warm)
+
+
+def _resident_mb(data: Path) -> float:
+    pid = int(re.findall(r"\d+", (data / "lock").read_text())[0])
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+async def _start(data: Path, *, idle: bool = False) -> tuple[float, float]:
+    began = time.perf_counter()
+    async with system.running(data, print):
+        took = time.perf_counter() - began
+        if idle:
+            # Not a synchronisation: the figure is that of a process which has settled.
+            await asyncio.sleep(IDLE_SECONDS)
+        return took, _resident_mb(data)
+
+
+async def measure(folder: Path) -> Startup:
+    """Start and stop `bitmill up` on one folder several times."""
+    first, _ = await _start(folder)
+    starts = [await _start(folder, idle=number == STARTS - 1) for number in range(STARTS)]
+    return Startup(first, [took for took, _ in starts], starts[-1][1])

@@ -1,0 +1,1 @@
+"""End to end: through `bitmill up`, and as five processes beside a gateway."""

@@ -1,0 +1,111 @@
+"""Programs that speak only Kafka: a consumer in a process of its own, and a plain producer."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from cli.demo.darkroom import Darkroom
+from tests.system import Up
+
+PUBLISHED = Path(__file__).parents[2] / "schemas" / "published" / "events"
+
+CONSUMER = """
+import asyncio, json, sys
+from pathlib import Path
+import jsonschema
+from aiokafka import AIOKafkaConsumer
+
+async def main(bootstrap, folder, wanted):
+    schemas = {}
+    for path in Path(folder).glob("*.schema.json"):
+        schema = json.loads(path.read_text())
+        schemas[path.name.removesuffix(".schema.json")] = schema
+    consumer = AIOKafkaConsumer("media.created", "job.results", bootstrap_servers=bootstrap,
+        group_id="a-program-of-theirs", auto_offset_reset="earliest")
+    await consumer.start()
+    print("listening", flush=True)
+    async for record in consumer:
+        headers = {name: value.decode() for name, value in record.headers}
+        assert headers["ce_specversion"] == "1.0" and headers["ce_id"] and headers["ce_source"], headers
+        data = json.loads(record.value)
+        jsonschema.validate(data, schemas[headers["ce_type"]])
+        subject = data.get("media", data.get("job"))["id"]
+        assert record.key.decode() == subject == headers["ce_subject"]
+        print(json.dumps([headers["ce_type"], subject]), flush=True)
+        if headers["ce_type"] in wanted and subject in sys.argv[4:]:
+            wanted.remove(headers["ce_type"])
+            if not wanted:
+                break
+    await consumer.stop()
+
+asyncio.run(main(sys.argv[1], sys.argv[2], set(sys.argv[3].split(","))))
+"""
+
+
+async def test_a_consumer_in_another_process_reads_events_that_fit_the_published_schemas(
+    up: Up, platform: Darkroom
+) -> None:
+    media = await up.api.post("/media", {"url": platform.upload_url("photo.png")})
+    job = await up.api.post("/jobs", {"input": platform.upload_url("photo.png"), "kind": "image"})
+    wanted = "bitmill.media.created.v1,bitmill.job.succeeded.v1"
+    arguments = (up.env["KAFKA_BOOTSTRAP_SERVERS"], str(PUBLISHED), wanted, job["id"], media["data"]["id"])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CONSUMER, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise
+    assert process.returncode == 0, err.decode()
+    seen = [json.loads(line) for line in out.decode().splitlines()[1:]]
+    assert ["bitmill.media.created.v1", media["data"]["id"]] in seen
+    assert ["bitmill.job.succeeded.v1", job["id"]] in seen
+
+
+async def _project(up: Up) -> str:
+    media = await up.api.get("/media")
+    found: str = media["meta"]["project_id"]
+    return found
+
+
+async def test_a_plain_producer_gets_the_same_work_done(up: Up, platform: Darkroom) -> None:
+    project = await _project(up)
+    body = {
+        "input": platform.upload_url("photo.png"),
+        "kind": "image",
+        "options": {"width": 100},
+        "metadata": {"from": "a producer"},
+        "webhook_url": platform.webhook_url,
+    }
+    async with AIOKafkaProducer(bootstrap_servers=up.env["KAFKA_BOOTSTRAP_SERVERS"]) as producer:
+        headers = [("ce_project", project.encode())]
+        await producer.send_and_wait("job.submitted", json.dumps(body).encode(), key=project.encode(), headers=headers)
+    async with asyncio.timeout(60):
+        while not (found := [job for job in platform.webhooks.values() if job["metadata"] == body["metadata"]]):
+            await asyncio.sleep(0.05)
+    assert found[0]["status"] == "succeeded"
+    assert found[0]["output"]["width"] == 100
+
+
+async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(up: Up) -> None:
+    project = await _project(up)
+    bootstrap = up.env["KAFKA_BOOTSTRAP_SERVERS"]
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        body = json.dumps({"input": "ftp://example.com/x", "kind": "video"}).encode()
+        await producer.send_and_wait("job.submitted", body, headers=[("ce_project", project.encode())])
+        await producer.send_and_wait("job.submitted", b"\xff\x00 not json", headers=[("ce_project", project.encode())])
+    consumer = AIOKafkaConsumer("job.submitted.dlq", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            letters = [await consumer.getone(), await consumer.getone()]
+    finally:
+        await consumer.stop()
+    assert {letter.value for letter in letters} == {body, b"\xff\x00 not json"}
+    text = "\n".join(str(letter.headers) for letter in letters)
+    assert "must start with http://" in text

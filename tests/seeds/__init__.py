@@ -1,0 +1,1 @@
+"""The examples that the API comes from, executed."""

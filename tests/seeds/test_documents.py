@@ -1,0 +1,122 @@
+"""The documents' own code blocks, run as they stand with only hosts and the key replaced (where SEEDS_DIR is set)."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo.darkroom import Darkroom
+from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
+from tests.system import Up, shell
+
+SEEDS = os.environ.get("SEEDS_DIR")
+
+
+def _document(prefix: str) -> Path:
+    assert SEEDS
+    return next(Path(SEEDS).glob(f"{prefix}_*"))
+
+
+def _blocks() -> list[Block]:
+    if not SEEDS:
+        return []
+    found = [*fenced(_document("000")), *run_together(_document("001")), *fenced(_document("002"))]
+    # Buckets need storage connections, and changing or deleting media items has documents' blocks of its own.
+    return [block for block in found if block.language != "json" and "s3://" not in block.text]
+
+
+def _media_blocks() -> list[Block]:
+    if not SEEDS:
+        return []
+    reads = [
+        block for block in curls(_document("003")) if " -X PATCH " not in block.text and "DELETE" not in block.text
+    ]
+    return [*reads, *fetches(_document("003"))]
+
+
+def replaced(text: str, up: Up, platform: Darkroom, media_id: str = "") -> str:
+    """The block with our hosts and key in place of the documents'."""
+    for old, new in {
+        "https://api.ittybit.com": up.api.address,
+        "https://tapestry-app.com/submissions": f"{platform.address}/uploads",
+        "https://darkroom-app.com/uploads": f"{platform.address}/uploads",
+        "https://yourbucket.s3.amazonaws.com": f"{platform.address}/uploads",
+        "Bearer ITTYBIT_API_KEY": f"Bearer {up.env['ITTYBIT_API_KEY']}",
+        "med_abcdefgh1234": media_id,
+    }.items():
+        text = text.replace(old, new)
+    return text
+
+
+async def run(block: Block, text: str, up: Up, cwd: Path) -> str:
+    """Run a block in its language and give back its output; the answer of an API call is printed by an added line."""
+    match block.language:
+        case "bash":
+            command = ["bash", "-euo", "pipefail", "-c", text]
+        case "python":
+            before = "import os, json, requests\napi_key = os.environ['ITTYBIT_API_KEY']\n"
+            command = [sys.executable, "-c", f"{before}{text}\nprint(json.dumps(data))"]
+        case _:
+            name = "response" if "const response" in text else "res"
+            key = "const ITTYBIT_API_KEY = process.env.ITTYBIT_API_KEY;\n"
+            show = (
+                "console.log(JSON.stringify(data));" if "const data" in text else f"console.log(await {name}.text());"
+            )
+            script = cwd / f"{block.number}.mjs"
+            script.write_text(f"{key}{text}\n{show}")
+            command = [shutil.which("node") or "node", str(script)]
+    done = await shell(command, cwd=cwd, env=up.env)
+    assert done.returncode == 0, f"{block}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
+@pytest.mark.parametrize("block", _blocks(), ids=str)
+async def test_a_block_of_the_documents_runs_as_it_stands(
+    block: Block, up: Up, platform: Darkroom, tmp_path: Path
+) -> None:
+    if block.language == "typescript" and not shutil.which("node"):
+        pytest.skip("no Node on this machine")
+    for name in ("clip.mov", "photo.png"):
+        shutil.copy(platform.uploads / name, tmp_path / name)
+    output = await run(block, replaced(block.text, up, platform), up, tmp_path)
+    if "ittybit " in block.text:
+        made = [path for path in tmp_path.iterdir() if path.suffix in (".mp4", ".webp") and path.stat().st_size]
+        assert '"succeeded"' in output or made
+        return
+    await _check_job(_json(output), block, up)
+
+
+def _json(output: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(output)
+    return answer
+
+
+async def _check_job(job: dict[str, Any], block: Block, up: Up) -> None:
+    assert job["object"] == ("task" if "/tasks" in block.text else "job")
+    assert job["status"] == "queued"
+    if "campaign" in block.text:
+        assert job["metadata"] == {"user_id": "usr_abc123", "submission_id": "sub_9182", "campaign": "summer-launch"}
+    done = await up.finished(job["id"])
+    assert done["status"] == "succeeded", done["error"]
+    assert done["metadata"] == job["metadata"]
+    assert done["output"]["width"] == job["options"]["width"]
+
+
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
+@pytest.mark.parametrize("block", _media_blocks(), ids=str)
+async def test_a_request_of_the_media_reference_runs_as_it_stands(
+    block: Block, up: Up, platform: Darkroom, media_id: str, tmp_path: Path
+) -> None:
+    if block.language == "typescript" and not shutil.which("node"):
+        pytest.skip("no Node on this machine")
+    text = replaced(block.text, up, platform, media_id)
+    # One project for all tests: the reference's file name may be taken by an earlier run of the same block.
+    answer = _json(await run(block, text, up, tmp_path))
+    assert answer["meta"]["version"] == "2024-08-21"
+    assert answer["meta"]["status"] == 200
+    assert answer["data"]

@@ -1,0 +1,164 @@
+"""What the documents show, in requests of our own: by curl, Python, Node and the shell, on the running system."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo.darkroom import Darkroom
+from tests.system import Up, shell
+
+METADATA = {"user_id": "usr_7", "submission_id": "sub_12", "campaign": "winter"}
+
+
+def _job(platform: Darkroom, **changes: Any) -> dict[str, Any]:
+    job = {
+        "input": platform.upload_url("video-9182.mov"),
+        "kind": "video",
+        "options": {"width": 1280, "format": "mp4"},
+        "metadata": METADATA,
+    }
+    return {**job, **changes}
+
+
+async def _by_curl(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+    script = """
+curl -sS -X POST "$ADDRESS" -H "Authorization: Bearer $ITTYBIT_API_KEY" -H "Content-Type: application/json" -d "$BODY"
+"""
+    done = await shell(["bash", "-euc", script], cwd=cwd, env={**up.env, "ADDRESS": address, "BODY": body})
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+async def _by_python(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+    script = """
+import json, os, requests
+answer = requests.post(
+    os.environ["ADDRESS"],
+    headers={"Authorization": f"Bearer {os.environ['ITTYBIT_API_KEY']}"},
+    json=json.loads(os.environ["BODY"]),
+)
+print(json.dumps(answer.json()))
+"""
+    done = await shell([sys.executable, "-c", script], cwd=cwd, env={**up.env, "ADDRESS": address, "BODY": body})
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+async def _by_node(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+    script = """
+const answer = await fetch(process.env.ADDRESS, {
+  method: 'POST',
+  headers: { Authorization: `Bearer ${process.env.ITTYBIT_API_KEY}`, 'Content-Type': 'application/json' },
+  body: process.env.BODY,
+});
+console.log(JSON.stringify(await answer.json()));
+"""
+    command = [str(shutil.which("node")), "--input-type=module", "--eval", script]
+    done = await shell(command, cwd=cwd, env={**up.env, "ADDRESS": address, "BODY": body})
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+CLIENTS = {"curl": _by_curl, "python": _by_python, "node": _by_node}
+
+
+@pytest.mark.parametrize("resource", ["job", "task"])
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_metadata_comes_back_in_the_answer_and_in_the_webhook(
+    client: str, resource: str, up: Up, platform: Darkroom, tmp_path: Path
+) -> None:
+    if not shutil.which(client) and client != "python":
+        pytest.skip(f"no {client} on this machine")
+    body = json.dumps(_job(platform, webhook_url=platform.webhook_url))
+    job = await CLIENTS[client](f"{up.api.address}/{resource}s", body, up, tmp_path)
+    assert job["id"].startswith(f"{resource}_")
+    assert (job["status"], job["metadata"], job["output"]) == ("queued", METADATA, None)
+    webhook = await platform.webhook(job["id"])
+    assert (webhook["status"], webhook["metadata"]) == ("succeeded", METADATA)
+    assert webhook["output"]["url"].startswith(up.api.address)
+    assert (webhook["output"]["width"], webhook["output"]["height"]) == (1280, 720)
+    assert await up.finished(job["id"]) == webhook
+
+
+async def test_three_jobs_of_one_upload_run_in_parallel(up: Up, platform: Darkroom) -> None:
+    upload = platform.upload_url("clip.mov")
+    wanted: list[dict[str, Any]] = [
+        {"input": upload, "kind": "video", "options": {"width": 1920, "format": "mp4", "quality": "high"}},
+        {"input": upload, "kind": "image", "options": {"start": 2, "width": 640, "format": "webp"}},
+        {"input": upload, "kind": "video", "options": {"width": 480, "quality": "low", "format": "mp4"}},
+    ]
+    jobs = [await up.api.post("/jobs", body) for body in wanted]
+    done = [await up.finished(job["id"]) for job in jobs]
+    assert [job["status"] for job in done] == ["succeeded"] * 3, [job["error"] for job in done]
+    assert [job["output"]["format"] for job in done] == ["mp4", "webp", "mp4"]
+    assert [job["output"]["width"] for job in done] == [1920, 640, 480]
+
+
+LINES = {
+    "clip-hd.mp4": "ittybit video -i clip.mov -o clip-hd.mp4 --width 1920 --quality high",
+    "clip-thumb.webp": "ittybit image -i clip.mov -o clip-thumb.webp --start 2 --width 640",
+    "clip-preview.mp4": "ittybit video -i clip.mov -o clip-preview.mp4 --width 480 --quality low",
+    "photo-full.webp": "ittybit image -i photo.png -o photo-full.webp --width 1920 --quality high",
+    "photo-thumb.webp": "ittybit image -i photo.png -o photo-thumb.webp --width 320 --quality medium",
+}
+
+
+@pytest.mark.parametrize("made", LINES)
+async def test_the_shell_works_on_files_without_any_service(
+    made: str, platform: Darkroom, up: Up, tmp_path: Path
+) -> None:
+    for name in ("clip.mov", "photo.png"):
+        shutil.copy(platform.uploads / name, tmp_path / name)
+    env = {name: value for name, value in up.env.items() if not name.startswith(("ITTYBIT", "KAFKA", "DATABASE"))}
+    done = await shell(["bash", "-c", LINES[made]], cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["status"] == "succeeded"
+    assert result["output"]["width"] == int(LINES[made].split("--width ")[1].split()[0])
+    assert result["output"]["filesize"] == (tmp_path / made).stat().st_size
+
+
+@pytest.mark.parametrize("flags", ["", "--cloud"])
+async def test_the_shell_hands_an_address_to_the_api(flags: str, up: Up, platform: Darkroom, tmp_path: Path) -> None:
+    line = f"ittybit video -i {platform.upload_url('video-9182.mov')} --width 1280 --format mp4 {flags}"
+    done = await shell(["bash", "-c", line], cwd=tmp_path, env=up.env)
+    assert done.returncode == 0, done.stderr
+    job = json.loads(done.stdout.splitlines()[-1])
+    assert job["id"].startswith("job_")
+    assert job["output"]["url"].startswith(up.api.address)
+
+
+async def test_a_media_item_is_stored_listed_by_its_metadata_and_seen(up: Up, platform: Darkroom) -> None:
+    metadata = {"original_filename": "your-file.mp4", "user_id": "90210", "source": "OurApp/iOS", "purpose": "profile"}
+    body = {
+        "url": platform.upload_url("your-file.mp4") + "?signature=1234567890&expires=1234567890",
+        "filename": "our-filename.mp4",
+        "folder": "our/folder/path",
+        "title": "Our Video Upload",
+        "metadata": metadata,
+    }
+    made = await up.api.post("/media", body)
+    assert made["meta"] | {"method": "POST", "path": "/media", "status": 200, "type": "object"} == made["meta"]
+    item = made["data"]
+    assert (item["title"], item["folder"], item["kind"], item["metadata"]) == (
+        "Our Video Upload",
+        "our/folder/path",
+        "video",
+        metadata,
+    )
+    assert item["original"].endswith("/our/folder/path/our-filename.mp4")
+    query = {"metadata.user_id": "90210", "metadata.source": "OurApp/iOS"}
+    listed = await up.api.get("/media", **query)
+    assert (listed["meta"]["total"], listed["meta"]["query"]) == (1, query)
+    assert [found["id"] for found in listed["data"]] == [item["id"]]
+    seen = await up.api.get(f"/media/{item['id']}")
+    assert seen["links"]["self"] == f"{up.api.address}/media/{item['id']}"
+    other = await up.api.get("/media", **{**query, "metadata.source": "ourapp/ios"})
+    assert other["meta"]["total"] == 0
