@@ -1,0 +1,157 @@
+"""The ledger: the one module that speaks its SQL. What the queries promise is said beside them, in `ledger.sql`."""
+
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import asyncpg
+
+from chassis.bell import Bell
+from chassis.ledger.item import Counts, FinalState, Heartbeat, Item, LeaseLost
+from chassis.outbox import Outbox
+from chassis.postgres import sql
+from chassis.postgres.pool import Connection, Pool
+from schemas.events import Event
+
+LEASE = timedelta(seconds=15)
+"""How long a killed worker's item lies still. Shorter means more heartbeats; a pause of Postgres must fit in."""
+PURGE_STEP = 1000
+
+
+class Ledger:
+    """The ledger of one service. After the commit of a transaction that called `add` or `request_cancel`: `wake()`."""
+
+    def __init__(self, pool: Pool, outbox: Outbox, *, lease: timedelta = LEASE, max_attempts: int = 3) -> None:
+        self._pool = pool
+        self._outbox = outbox
+        self._queries = sql.load("chassis.ledger")
+        self._cancelling = False
+        self.lease = lease
+        self.max_attempts = max_attempts
+        self.added = Bell()
+        """Rings when something can perhaps be claimed."""
+        self.cancelled = Bell()
+        """Rings when a running item was perhaps cancelled, so that its heartbeat does not wait its time."""
+
+    async def add(
+        self,
+        conn: Connection,
+        *,
+        id: str,
+        project: str,
+        kind: str,
+        payload: dict[str, Any],
+        priority: int = 0,
+        estimate_s: float = 1.0,
+        not_before_ms: int | None = None,
+    ) -> bool:
+        """Queues an item in the caller's transaction; False where the id is known already, in whichever state."""
+        arguments = (id, project, kind, payload, priority, estimate_s, not_before_ms)
+        return bool(await conn.fetchval(self._queries["add"], *arguments))
+
+    def wake(self) -> None:
+        """Tells the runners of this process to look now; others look every second."""
+        self.added.ring()
+        if self._cancelling:
+            self._cancelling = False
+            self.cancelled.ring()
+
+    async def claim(self, worker: str) -> Item | None:
+        """Starts an attempt at the item whose turn it is, if any. `worker` must be unique among all processes."""
+        row = await self._pool.fetchrow(self._queries["claim"], worker, self.lease)
+        return None if row is None else _item(row)
+
+    async def next_due(self) -> timedelta | None:
+        """How long until the next queued item is due; None where nothing is queued."""
+        seconds = await self._pool.fetchval(self._queries["next_due"])
+        return None if seconds is None else timedelta(seconds=max(0.0, seconds))
+
+    async def heartbeat(self, item: Item) -> Heartbeat:
+        """Extends the lease, even one that ran out, as long as nobody else claimed the item."""
+        cancelled = await self._pool.fetchval(self._queries["heartbeat"], *_fence(item), self.lease)
+        if cancelled is None:
+            return "lost"
+        return "cancelled" if cancelled else "held"
+
+    async def emit(self, item: Item, *events: Event) -> None:
+        """Publishes events of an attempt that is under way. Raises `LeaseLost`."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            if not await conn.fetchval(self._queries["hold"], *_fence(item)):
+                raise LeaseLost(item)
+            await self._outbox.put(conn, *events)
+        self._outbox.wake()
+
+    async def finish(
+        self,
+        item: Item,
+        state: FinalState,
+        *events: Event,
+        also: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> None:
+        """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            if not await conn.fetchval(self._queries["finish"], *_fence(item), state):
+                raise LeaseLost(item)
+            if also is not None:
+                await also(conn)
+            await self._outbox.put(conn, *events)
+        self._outbox.wake()
+
+    async def retry(self, item: Item, delay: timedelta, reason: str) -> None:
+        """Puts the item back, due after `delay`. Raises `LeaseLost`."""
+        if not await self._pool.fetchval(self._queries["retry"], *_fence(item), delay, reason):
+            raise LeaseLost(item)
+        self.wake()
+
+    async def release(self, item: Item) -> None:
+        """Puts the item back as if it had never been claimed. Nothing happens where the lease was lost."""
+        await self._pool.execute(self._queries["release"], *_fence(item))
+
+    async def request_cancel(self, conn: Connection, id: str) -> Item | None:
+        """Marks the item as unwanted. One that was still queued is returned, claimed for the caller, to be finished:
+
+            if item := await ledger.request_cancel(conn, id):   # after the commit, if `conn` is in a transaction
+                await ledger.finish(item, "cancelled", JobCancelled(...))
+
+        If the caller dies in between, a runner closes it through `on_cancel`. A running one is stopped by its worker
+        within a heartbeat; the wish for an unknown id is kept, in case the item arrives later.
+        """
+        caller = f"cancel-{os.urandom(8).hex()}"
+        row = await conn.fetchrow(self._queries["request_cancel"], id, caller, self.lease)
+        self._cancelling = True
+        if row is None:
+            await conn.execute(self._queries["mark_cancel"], id)
+            return None
+        return _item(row) if row["worker"] == caller else None
+
+    async def counts(self) -> Counts:
+        """For metrics and autoscaling."""
+        row = await self._pool.fetchrow(self._queries["counts"])
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return Counts(row["queued"], row["running"], float(row["queued_seconds"]))
+
+    async def purge(self, age: timedelta) -> int:
+        """Forgets items that were finished more than `age` ago; how many."""
+        gone = 0
+        while True:
+            step = cast(int, await self._pool.fetchval(self._queries["purge"], age, PURGE_STEP))
+            gone += step
+            if step < PURGE_STEP:
+                return gone
+
+
+def _item(row: asyncpg.Record) -> Item:
+    return Item(
+        id=row["id"],
+        project=row["project"],
+        kind=row["kind"],
+        payload=row["payload"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        cancelled=row["cancelled"],
+    )
+
+
+def _fence(item: Item) -> tuple[str, str, int]:
+    return item.id, item.worker, item.attempt

@@ -1,0 +1,1 @@
+"""Migrations of the ledger, applied in the schema of each service that works."""

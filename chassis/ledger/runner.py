@@ -1,0 +1,107 @@
+"""The runner: a number of slots, each busy with one item after another."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from chassis import logs
+from chassis.ledger.attempt import GOODBYE_SECONDS, Handlers, carry_out
+from chassis.ledger.item import Done, Item, Outcome
+from chassis.ledger.ledger import Ledger
+from chassis.outage import Outage
+
+POLL = timedelta(seconds=1)
+"""For items that other processes queue, and for leases that run out."""
+KEEP_FINISHED = timedelta(days=30)
+"""Longer than any topic keeps the message that would bring the item again."""
+PURGE_EVERY = timedelta(hours=1)
+
+log = logs.get(__name__)
+
+
+class Runner:
+    """Carries out the items of a ledger, at most `slots` at a time.
+
+    `work` does one item and says how it ended; anything it raises is our fault and is retried, with a growing delay,
+    until `max_attempts`. Then `exhausted(item, reason)` gives the end; also, with the reason "poisoned", for an item
+    whose workers died each time. `on_cancel(item)` gives the end of an item that nobody wants any more. `work` is
+    cancelled when the lease is lost, when the item is cancelled, and at shutdown: it must then end its children and
+    return soon. `worker` has to be unique among all processes; by default it is made up.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        work: Callable[[Item], Awaitable[Outcome]],
+        *,
+        slots: int,
+        exhausted: Callable[[Item, str], Awaitable[Done]],
+        on_cancel: Callable[[Item], Awaitable[Done]],
+        worker: str | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._handlers = Handlers(work, exhausted, on_cancel)
+        self._slots = slots
+        self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+    async def run(self) -> None:
+        """Until cancelled: then the work is stopped, and what was not finished is back in the queue."""
+        free = asyncio.Semaphore(self._slots)
+        busy: set[asyncio.Task[None]] = set()
+        tidying = asyncio.create_task(self._tidy())
+        try:
+            while True:
+                await free.acquire()
+                claimed_at, item = await self._next()
+                task = asyncio.create_task(carry_out(self._ledger, self._handlers, item, claimed_at))
+                busy.add(task)
+                task.add_done_callback(busy.discard)
+                task.add_done_callback(lambda _: free.release())
+        finally:
+            for task in (tidying, *busy):
+                task.cancel()
+            await asyncio.gather(tidying, *busy, return_exceptions=True)
+
+    async def _next(self) -> tuple[float, Item]:
+        outage = Outage(log, "claiming work")
+        while True:
+            heard = self._ledger.added.listen()
+            claimed_at = time.monotonic()
+            try:
+                item = await self._claim()
+                if item is not None:
+                    return claimed_at, item
+                due = await self._ledger.next_due()
+            except Exception as error:  # noqa: BLE001 - Postgres is away, in any of its many words
+                await outage.pause(error)
+                continue
+            outage.over()
+            # Never 0: an item can be due and yet locked by another claimer at this moment.
+            await heard.within(max(timedelta(milliseconds=10), min(POLL, due if due is not None else POLL)))
+
+    async def _claim(self) -> Item | None:
+        # A claim that is cut off by a shutdown may have happened in Postgres all the same.
+        claim = asyncio.create_task(self._ledger.claim(self.worker))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    item = await claim
+                    if item is not None:
+                        await self._ledger.release(item)
+            raise
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_EVERY.total_seconds())
+            try:
+                gone = await self._ledger.purge(KEEP_FINISHED)
+            except Exception as error:  # noqa: BLE001 - the next hour comes
+                log.warning("old items not forgotten", reason=f"{type(error).__name__}: {error}")
+            else:
+                log.debug("old items forgotten", items=gone)

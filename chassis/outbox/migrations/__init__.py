@@ -1,0 +1,1 @@
+"""Migrations of the outbox, applied in the schema of each service that publishes."""

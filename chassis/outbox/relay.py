@@ -1,0 +1,108 @@
+"""The relay: takes rows in order, sends them to Kafka, deletes those that Kafka acknowledged.
+
+At least once: a row is deleted after its acknowledgement, so a crash between the two sends it again (with the same
+`ce_id`). In order per key: one relay of a service has its turn at a time, rows go out by id, and a row behind a
+failed one of the same key is sent again after it. Kafka or Postgres may be away for any time.
+
+A record that is too large for Kafka must not hold up the rest for ever: it moves to `outbox_quarantine` with its
+reason, an error is logged, `Outbox.quarantined` counts it, and the queue goes on. Once the limit was raised, it is put
+back by `INSERT INTO outbox (topic, key, value, headers) SELECT topic, key, value, headers FROM outbox_quarantine`.
+Nothing is ever dropped.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import asyncpg
+import orjson
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+
+from chassis import logs
+from chassis.bell import Bell
+from chassis.outage import Outage
+from chassis.outbox.publisher import Outcome, Producer, Publisher, Row
+from chassis.postgres import sql
+from chassis.postgres.pool import Pool
+
+BATCH_ROWS = 200
+IDLE_POLL = timedelta(milliseconds=200)
+"""For rows that other processes commit: the `keys` command, a replica that died."""
+TURN_TIMEOUT = "20s"
+"""After this long without a word inside its turn, Postgres ends the transaction of a relay that hangs."""
+FAILURES_UNTIL_HOPELESS = 3
+"""Errors that aiokafka does not call retriable leave its producer unusable, but the first ones may be of one record."""
+
+Reopen = Callable[[], Awaitable[Producer]]
+"""Gives a new producer in place of one whose session with Kafka is beyond repair."""
+
+log = logs.get(__name__)
+
+
+class Relay:
+    """Publishes the outbox behind `pool`. Without `reopen`, a producer beyond repair ends `run` with its error."""
+
+    def __init__(self, pool: Pool, bell: Bell, producer: Producer, reopen: Reopen | None = None) -> None:
+        self._pool = pool
+        self._bell = bell
+        self._publisher = Publisher(producer)
+        self._reopen = reopen
+        self._queries = sql.load("chassis.outbox")
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Until cancelled; or until `stop` is set and what is committed by then is published, if that is possible."""
+        outage = Outage(log, "outbox relay")
+        while True:
+            heard = self._bell.listen()
+            last = stop is not None and stop.is_set()
+            try:
+                more = await self._turn()
+            except Exception as error:  # noqa: BLE001 - Kafka or Postgres is away, in any of their many words
+                if last:
+                    return
+                await outage.pause(error)
+                await self._renew(error, outage.failures)
+                continue
+            outage.over()
+            if more:
+                continue
+            if last:
+                return
+            await heard.within(IDLE_POLL)
+
+    async def _turn(self) -> bool:
+        """Publishes a batch; whether there may be more. Raises what kept some of it from being published."""
+        async with self._pool.acquire() as conn:
+            if not await conn.fetchval(self._queries["pending"]):
+                return False
+            async with conn.transaction():
+                await conn.execute(self._queries["take_turn"], TURN_TIMEOUT)
+                rows = [_row(record) for record in await conn.fetch(self._queries["claim"], BATCH_ROWS)]
+                outcome = await self._publisher.publish(rows)
+                await conn.execute(self._queries["remove"], outcome.sent)
+                for row_id, error in outcome.too_large.items():
+                    await conn.execute(self._queries["quarantine"], row_id, f"{type(error).__name__}: {error}")
+        _complain(rows, outcome)
+        if outcome.trouble is not None:
+            raise outcome.trouble
+        return len(rows) == BATCH_ROWS
+
+    async def _renew(self, error: Exception, failures: int) -> None:
+        if not isinstance(error, KafkaError) or error.retriable or failures < FAILURES_UNTIL_HOPELESS:
+            return
+        if self._reopen is None:
+            raise error
+        log.warning("outbox relay: new producer", reason=f"{type(error).__name__}: {error}")
+        self._publisher = Publisher(await self._reopen())
+
+
+def _row(record: asyncpg.Record) -> Row:
+    headers = [(name, value.encode()) for name, value in orjson.loads(record["headers"])]
+    return Row(record["id"], record["topic"], record["key"], record["value"], headers)
+
+
+def _complain(rows: list[Row], outcome: Outcome) -> None:
+    for row in rows:
+        if row.id in outcome.too_large:
+            error = outcome.too_large[row.id]
+            log.error("event too large for Kafka, set aside", outbox_id=row.id, topic=row.topic, reason=str(error))
