@@ -1,0 +1,35 @@
+"""The customer's faults that only pictures have, a sentence each: they can be shown to whoever uploaded the file."""
+
+from media.faults import MediaFault
+from schemas.options import MAX_SIDE
+
+
+def no_picture(kind: str) -> MediaFault:
+    return MediaFault("input_kind_mismatch", f"The input is {kind} without a picture, so there is no image in it.")
+
+
+def start_in_still(start: float) -> MediaFault:
+    return MediaFault("start_out_of_range", f"The input is an image: it has no picture at {start:g} s.")
+
+
+def start_past_end(start: float, duration: float) -> MediaFault:
+    return MediaFault("start_out_of_range", f"start is {start:g} s, but the video ends at {duration:.6g} s.")
+
+
+def start_past_picture(start: float) -> MediaFault:
+    return MediaFault("start_out_of_range", f"The video's picture ends before {start:g} s; only its sound goes on.")
+
+
+def ends_early(start: float) -> MediaFault:
+    return MediaFault("input_truncated", f"There is no picture at {start:g} s, though the file announces one there.")
+
+
+def too_large(width: int, height: int) -> MediaFault:
+    return MediaFault(
+        "output_too_large",
+        f"The image would be {width}x{height} pixels; its longest side may be {MAX_SIDE}. Ask for a smaller width.",
+    )
+
+
+def undecodable(start: float) -> MediaFault:
+    return MediaFault("input_unreadable", f"The video's picture at {start:g} s cannot be decoded.")

@@ -1,0 +1,33 @@
+"""The dominant colour of a picture (pure)."""
+
+from collections import Counter
+
+TRANSPARENT_BELOW = 128
+"""Alpha under which a pixel has no say."""
+FALLBACK = "#000000"
+"""For pictures without a visible pixel."""
+
+
+def dominant(pixels: bytes) -> str:
+    """The mean of the most frequent colours as `#RRGGBB`; `pixels` is RGBA, 8 bits a channel.
+
+    Colours are counted in cells of 16 levels a channel, so that noise and gradients do not split a surface; the
+    mean within the winning cell gives back the true shade.
+    """
+    cells: Counter[int] = Counter()
+    counted = Counter(zip(pixels[0::4], pixels[1::4], pixels[2::4], pixels[3::4], strict=True))
+    sums: dict[int, list[int]] = {}
+    for (red, green, blue, alpha), count in counted.items():
+        if alpha < TRANSPARENT_BELOW:
+            continue
+        cell = red >> 4 << 8 | green >> 4 << 4 | blue >> 4
+        cells[cell] += count
+        total = sums.setdefault(cell, [0, 0, 0])
+        total[0] += red * count
+        total[1] += green * count
+        total[2] += blue * count
+    if not cells:
+        return FALLBACK
+    # Ties go to the darker cell: the answer must not depend on the order of pixels.
+    winner = min(cells, key=lambda cell: (-cells[cell], cell))
+    return "#" + "".join(f"{round(total / cells[winner]):02X}" for total in sums[winner])
