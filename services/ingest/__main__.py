@@ -1,0 +1,9 @@
+"""`python -m services.ingest`: this service alone, configured by the environment."""
+
+from chassis.lifecycle import run_main
+from chassis.settings import load
+from services.ingest.app import Ingest
+from services.ingest.settings import Settings
+
+if __name__ == "__main__":
+    run_main(lambda: [Ingest(load(Settings))])

@@ -1,0 +1,101 @@
+"""Which jobs a stored original gets without being asked. Pure."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, field_validator, model_validator
+
+from schemas.base import Request
+from schemas.explain import explain, sentence
+from schemas.files import File
+from schemas.ids import derived
+from schemas.jobs import Job
+from schemas.media import MediaItem
+from schemas.options import OPTIONS
+from schemas.resources import delivery_url, media_resource
+
+_SOURCES = {"image": frozenset({"image", "video"}), "video": frozenset({"video"})}
+"""Kind of job -> kinds of original that it can be made from."""
+
+
+class MediaJob(Request):
+    """A job for each new item: its output is attached under the label `ref`.
+
+    A single `width` or `height` is an upper bound here: an upscaled derivative helps nobody.
+    """
+
+    kind: Literal["image", "video"]
+    ref: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("ref")
+    @classmethod
+    def _is_no_field_of_the_resource(cls, ref: str) -> str:
+        empty = MediaItem(id="", project="", version=1, status="processing", created_at=0, updated_at=0)
+        if ref in media_resource(empty, ""):
+            raise ValueError("must not be the name of another field of a media item")
+        return ref
+
+    @model_validator(mode="after")
+    def _has_options_of_its_kind(self) -> "MediaJob":
+        try:
+            OPTIONS[self.kind].model_validate(self.options)
+        except ValidationError as error:
+            raise ValueError(f"options: {sentence(explain(error))}") from None
+        return self
+
+    def __str__(self) -> str:
+        return self.model_dump_json()
+
+
+DEFAULT_MEDIA_JOBS = (MediaJob(kind="image", ref="poster", options={"format": "jpeg", "width": 1280}),)
+"""A poster, from which the placeholder and the background colour come too."""
+
+
+_MEDIA_JOBS = TypeAdapter(tuple[MediaJob, ...])
+
+
+def media_jobs(text: str) -> tuple[MediaJob, ...]:
+    """The templates in a setting: a JSON list, whose brackets may be left out. ValueError says what is wrong."""
+    try:
+        templates = _MEDIA_JOBS.validate_json(text if text.startswith("[") else f"[{text}]")
+    except ValidationError as error:
+        raise ValueError(f"must be a JSON list of {{kind, ref, options}}: {sentence(explain(error))}") from None
+    if len({template.ref for template in templates}) < len(templates):
+        raise ValueError("must use each ref once")
+    return templates
+
+
+def jobs_for(item: MediaItem, templates: tuple[MediaJob, ...], *, base: str, at: int) -> list[Job]:
+    """The jobs for a stored item. Their ids follow from the item's, so that a repeated import asks for the same."""
+    if item.original is None or item.original_path is None:
+        return []
+    return [
+        Job.queued(
+            id=derived("job", item.id, template.ref),
+            project=item.project,
+            kind=template.kind,
+            input=delivery_url(base, item.project, item.original_path),
+            options=bounded(template, item.original),
+            metadata={},
+            at=at,
+            media_id=item.id,
+            ref=template.ref,
+            source=item.original,
+        )
+        for template in templates
+        if item.original.kind in _SOURCES[template.kind]
+    ]
+
+
+def bounded(template: MediaJob, original: File) -> dict[str, Any]:
+    """The template's options with a single asked side cut to the original's; both sides asked mean exactly that."""
+    options = dict(template.options)
+    if ("width" in options) == ("height" in options):
+        return options
+    side = "width" if "width" in options else "height"
+    available = original.width if side == "width" else original.height
+    if available is not None and options[side] is not None:
+        limit = min(options[side], available)
+        # Video has even sides, and no output is smaller than two pixels.
+        options[side] = max(limit - limit % 2 if template.kind == "video" else limit, 2)
+    return options

@@ -1,0 +1,151 @@
+"""One import: the file of an accepted media item is fetched, probed, stored, and announced with the jobs it gets.
+
+The customer's fault ends the item as failed, with a sentence. Ours is tried again by the ledger.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from chassis import logs
+from chassis.egress.fetch import FetchFault, FetchLimits, fetch
+from chassis.egress.guard import Guard
+from chassis.ids import now_ms
+from chassis.ledger import Done, Item, Later, Outcome
+from chassis.metrics import counter
+from chassis.postgres import Connection
+from chassis.storage import Storage, StorageFull, StorageUnavailable
+from media.faults import MediaFault
+from media.info import MediaInfo
+from schemas.events import MediaCreated, MediaFailed
+from schemas.faults import FAULTS, Fault, FaultKind
+from schemas.files import File
+from schemas.ids import derived
+from schemas.jobs import Job
+from schemas.media import MediaItem
+from services.ingest import names, transitions
+from services.ingest.derivatives import MediaJob, jobs_for
+from services.ingest.store import Store
+
+RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
+"""Before the next attempt at a server that did not answer properly."""
+STORAGE_PATIENCE = timedelta(minutes=10)
+"""A fetched file in hand is worth more waiting than a new attempt, of which there are few."""
+
+log = logs.get(__name__)
+imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
+
+
+class Prober(Protocol):
+    """Looks at a file inside the sandbox; raises MediaFault."""
+
+    async def probe(self, path: Path) -> MediaInfo: ...
+
+
+@dataclass(frozen=True)
+class Imports:
+    """The work of the import runner."""
+
+    store: Store
+    storage: Storage
+    guard: Guard
+    prober: Prober
+    limits: FetchLimits
+    workdir: Path
+    media_jobs: tuple[MediaJob, ...]
+    delivery_base: str
+    max_attempts: int
+
+    async def work(self, item: Item) -> Outcome:
+        """One attempt. Anything raised from here is our fault."""
+        media = await self.store.media_item(item.id)
+        if media is None or media.status != "processing":
+            return Done("done", ())
+        with logs.bound(media_id=item.id, project=item.project):
+            try:
+                original = await self._fetched(media, item.payload["url"])
+            except FetchFault as fault:
+                if fault.retriable and item.attempt < self.max_attempts:
+                    return Later(RETRY_DELAYS[min(item.attempt, len(RETRY_DELAYS)) - 1], str(fault))
+                return self._failed(media, Fault(kind=fault.kind, message=fault.message))
+            except MediaFault as fault:
+                log.info("file refused", fault=fault.kind, detail=fault.detail)
+                return self._failed(media, fault.fault())
+            return self._stored(media, original)
+
+    async def exhausted(self, item: Item, reason: str) -> Done:
+        """No attempt is left: our fault shows, or the input's, which killed whoever touched it."""
+        media = await self.store.media_item(item.id)
+        if media is None or media.status != "processing":
+            return Done("failed", ())
+        kind: FaultKind = "poisoned" if reason == "poisoned" else "internal_error"
+        log.error("import given up", media_id=item.id, project=item.project, reason=reason)
+        return self._failed(media, Fault(kind=kind, message=FAULTS[kind]))
+
+    async def on_cancel(self, item: Item) -> Done:
+        """Nobody wants the file any more; whoever said so has already changed the item."""
+        return Done("cancelled")
+
+    async def _fetched(self, media: MediaItem, url: str) -> File:
+        """The original, in storage."""
+        with TemporaryDirectory(prefix="import-", dir=self.workdir, ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "original"
+            await fetch(url, path, self.guard, self.limits)
+            info = await self.prober.probe(path)
+            file_id = derived("file", media.id, "original")
+            key = names.storage_key(media.project, media.id, file_id, info.format)
+            file = info.to_file(file_id, key)
+            await self._keep(key, path, file.content_type)
+            return file
+
+    async def _keep(self, key: str, path: Path, content_type: str) -> None:
+        """Puts the original into storage. While that is full or away it is waited for, which costs no attempt."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STORAGE_PATIENCE.total_seconds()
+        pause = 1.0
+        while True:
+            try:
+                await self.storage.put(key, path, content_type)
+                return
+            except (StorageFull, StorageUnavailable) as error:
+                if loop.time() + pause > deadline:
+                    raise
+                log.warning("storage awaited", reason=str(error), pause_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 15.0)
+
+    def _stored(self, media: MediaItem, original: File) -> Done:
+        at = now_ms()
+        active = transitions.stored(media, original, at)
+        jobs = jobs_for(active, self.media_jobs, base=self.delivery_base, at=at)
+
+        async def also(conn: Connection) -> None:
+            await self._write_stored(conn, active, jobs)
+
+        imports_total.labels("ingest", "stored").inc()
+        return Done("done", (MediaCreated(media=active, jobs=jobs),), also)
+
+    def _failed(self, media: MediaItem, error: Fault) -> Done:
+        failed = transitions.failed(media, error, now_ms())
+
+        async def also(conn: Connection) -> None:
+            # The name is free again: the customer will want to try once more under the same one.
+            await self.store.release_names(conn, failed.id)
+            await self._write(conn, failed)
+
+        imports_total.labels("ingest", error.kind).inc()
+        return Done("failed", (MediaFailed(media=failed),), also)
+
+    async def _write_stored(self, conn: Connection, active: MediaItem, jobs: list[Job]) -> None:
+        if active.original_path is not None:
+            await self.store.reserve_name(conn, active.project, active.original_path, active.id)
+        await self.store.add_jobs(conn, jobs)
+        await self._write(conn, active)
+
+    async def _write(self, conn: Connection, item: MediaItem) -> None:
+        if not await self.store.update_media(conn, item):
+            raise RuntimeError(f"{item.id} was changed while it was imported")
+        await self.store.announce_media(conn, item.id)

@@ -1,0 +1,47 @@
+"""Media items as customers and producers submit them: written down with their import, and announced, or refused."""
+
+from dataclasses import dataclass
+
+from chassis.ledger import Ledger
+from chassis.outbox import Outbox
+from schemas.api import MediaRequest
+from schemas.events import MediaAccepted
+from schemas.media import MediaItem
+from services.ingest import names, transitions
+from services.ingest.claims import Claim
+from services.ingest.store import Store
+
+IMPORT = "import"
+"""The kind of ledger item that fetches the file of a media item; its id is the media item's."""
+
+
+@dataclass(frozen=True)
+class MediaItems:
+    """Accepts media items."""
+
+    store: Store
+    ledger: Ledger
+    outbox: Outbox
+
+    async def accept(
+        self, request: MediaRequest, *, id: str, project: str, at: int, claim: Claim | None = None
+    ) -> MediaItem | None:
+        """The item, written down with its import and its event; None where the claim was made before.
+
+        Raises NameTaken. From here on the item survives any crash, because its import is in the ledger.
+        """
+        item = transitions.accepted(request, id=id, project=project, at=at)
+        async with self.store.transaction() as conn:
+            if claim is not None and not await self.store.claim(
+                conn, claim, project=project, resource_id=id, at=at, response=None
+            ):
+                return None
+            if item.filename is not None:
+                path = names.original_path(item.folder, item.filename)
+                await self.store.reserve_name(conn, project, path, id)
+            await self.store.add_media(conn, item)
+            await self.ledger.add(conn, id=id, project=project, kind=IMPORT, payload={"url": request.url})
+            await self.outbox.put(conn, MediaAccepted(media=item))
+        self.ledger.wake()
+        self.outbox.wake()
+        return item

@@ -1,0 +1,73 @@
+"""API keys: made, listed and revoked straight on the database, by the running service and by `bitmill keys` alike.
+
+Each change is an event in the outbox: a running relay tells the other services within a moment.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from chassis.auth import keys as texts
+from chassis.ids import new_id, now_ms
+from chassis.outbox import Outbox
+from chassis.postgres import Pool, migrate, open_pool
+from schemas.events import KeyChanged
+from schemas.keys import ApiKey
+from services.ingest.migrations import SCHEMA, SOURCES
+from services.ingest.store import ACQUIRE_SECONDS, QUERIES
+
+DEFAULT_PROJECT = "default"
+
+
+@dataclass(frozen=True)
+class ListedKey:
+    """A key and the name of its project."""
+
+    key: ApiKey
+    project_name: str
+
+
+@asynccontextmanager
+async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
+    """Ingest's tables, made where they are not there yet, for the functions below. Waits up to `wait` seconds."""
+    await migrate(dsn, SCHEMA, SOURCES, wait=wait)
+    async with await open_pool(dsn, SCHEMA, size=2, wait=wait) as pool:
+        yield pool
+
+
+async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> tuple[ApiKey, str]:
+    """A new key and its text, which is kept nowhere: show it once. The project is made where it is not there yet."""
+    text = texts.generate(os.urandom(texts.RANDOM_BYTES))
+    at = now_ms()
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn, conn.transaction():
+        project = await conn.fetchval(QUERIES["project_named"], new_id("prj"), project_name, at)
+        key = ApiKey(
+            id=new_id("key"),
+            project=project,
+            name=name,
+            hash=texts.hash_key(text),
+            hint=texts.hint(text),
+            created_at=at,
+        )
+        await conn.execute(QUERIES["add_key"], key.id, key.project, key.name, key.hash, key.hint, key.created_at)
+        await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
+    return key, text
+
+
+async def list_keys(pool: Pool) -> list[ListedKey]:
+    """All keys, oldest first, revoked ones included."""
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
+        rows = [dict(row) for row in await conn.fetch(QUERIES["list_keys"])]
+    return [ListedKey(project_name=row.pop("project_name"), key=ApiKey.model_validate(row)) for row in rows]
+
+
+async def revoke_key(pool: Pool, key_id: str) -> ApiKey | None:
+    """The key as revoked, or None where there is none of this id. Revoking again changes nothing."""
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn, conn.transaction():
+        row = await conn.fetchrow(QUERIES["revoke_key"], key_id, now_ms())
+        if row is None:
+            return None
+        key = ApiKey.model_validate(dict(row))
+        await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
+    return key

@@ -1,0 +1,43 @@
+"""Where files are kept and under which names customers find them. Pure."""
+
+from media.formats import FORMATS
+from schemas.files import Output
+from schemas.ids import is_id
+
+DEFAULT_FOLDER = "media"
+"""The folder of an item whose customer named none; the item's own `folder` stays null."""
+
+
+def extension(format_: str) -> str:
+    """The usual extension of a format, without the dot: `jpg` for `jpeg`."""
+    known = FORMATS.get(format_)
+    return known.extension if known else format_
+
+
+def default_filename(file_id: str, format_: str) -> str:
+    """The name of an original whose customer gave none: the file's id and an extension."""
+    return f"{file_id}.{extension(format_)}"
+
+
+def original_path(folder: str | None, filename: str) -> str:
+    """The original's name below the project."""
+    return f"{folder or DEFAULT_FOLDER}/{filename}"
+
+
+def derived_path(folder: str | None, media_id: str, output: Output) -> str:
+    """The name of a derived file: it follows the item's folder and keeps the worker's file name (`poster.jpg`)."""
+    filename = output.path.rpartition("/")[2]
+    return f"{folder or DEFAULT_FOLDER}/{media_id}/{filename}"
+
+
+def storage_key(project: str, media_id: str, file_id: str, format_: str) -> str:
+    """The original's key in storage. It follows from ids alone, so that a second import writes the same object."""
+    return f"{project}/media/{media_id}/{file_id}.{extension(format_)}"
+
+
+def reserved_part(folder: str) -> str | None:
+    """The part of a folder that is the id of a job, task or media item, if any.
+
+    Outputs live under such names (`job_…/video.mp4`, `media/med_…/poster.jpg`): a customer's file there could hide one.
+    """
+    return next((part for part in folder.split("/") if is_id(part, "job", "task", "med")), None)

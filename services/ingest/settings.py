@@ -1,0 +1,40 @@
+"""What can be set of ingest, beside what every service has."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from chassis.setting_types import Duration, parsed
+from chassis.settings import CommonSettings
+from services.ingest.derivatives import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
+
+
+class Settings(CommonSettings):
+    """Settings of ingest."""
+
+    import_slots: int = Field(
+        4, ge=1, le=64, title="Import slots", description="Files of media items fetched at a time, in each process."
+    )
+    media_wait: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(0),
+        le=timedelta(minutes=5),
+        title="Wait of POST /media",
+        description="How long POST /media waits for the file before it answers with status processing.",
+    )
+    media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
+        DEFAULT_MEDIA_JOBS,
+        title="Jobs of each media item",
+        description="A JSON list of {kind, ref, options}, run on each new item; a width or height is an upper bound.",
+    )
+    import_max_bytes: int = Field(
+        10 * 1024**3, ge=1, title="Largest original", description="Bytes of the largest file that POST /media takes."
+    )
+    import_timeout: Duration = Field(
+        timedelta(hours=1),
+        gt=timedelta(0),
+        title="Time for an original",
+        description="How long fetching one file may take in all.",
+    )

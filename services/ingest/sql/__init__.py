@@ -1,0 +1,1 @@
+"""The queries of ingest, by name, one file per noun."""

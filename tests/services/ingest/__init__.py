@@ -1,0 +1,1 @@
+"""Tests of ingest: pure deciders, and the service on real Kafka and Postgres."""

@@ -1,0 +1,47 @@
+"""Names follow from ids and from what the customer wrote, and never collide with names of our own."""
+
+import pytest
+
+from schemas.files import Output
+from services.ingest import names
+
+MEDIA = "med_01h455vb4pex5vsknk084sn02q"
+FILE = "file_01h455vb4pex5vsknk084sn02r"
+
+
+def output(path: str) -> Output:
+    return Output(
+        id=FILE, key="k", kind="image", format="jpeg", content_type="image/jpeg", filesize=1, path=path
+    )
+
+
+def test_a_file_without_a_name_is_called_by_its_id_with_the_usual_extension() -> None:
+    assert names.default_filename(FILE, "jpeg") == f"{FILE}.jpg"
+    assert names.default_filename(FILE, "mp4") == f"{FILE}.mp4"
+
+
+def test_an_original_without_a_folder_lies_in_media() -> None:
+    assert names.original_path(None, "clip.mp4") == "media/clip.mp4"
+    assert names.original_path("a/b", "clip") == "a/b/clip"
+
+
+def test_a_derived_file_follows_the_folder_and_keeps_the_workers_file_name() -> None:
+    assert names.derived_path(None, MEDIA, output(f"{MEDIA}/poster.jpg")) == f"media/{MEDIA}/poster.jpg"
+    assert names.derived_path("a/b", MEDIA, output("poster.jpg")) == f"a/b/{MEDIA}/poster.jpg"
+
+
+def test_a_storage_key_holds_ids_only() -> None:
+    assert names.storage_key("prj_1", MEDIA, FILE, "jpeg") == f"prj_1/media/{MEDIA}/{FILE}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("folder", "taken"),
+    [
+        ("your/folder/path", None),
+        ("med_abcdefgh1234", None),
+        (f"media/{MEDIA}", MEDIA),
+        ("job_01h455vb4pex5vsknk084sn02q/x", "job_01h455vb4pex5vsknk084sn02q"),
+    ],
+)
+def test_folders_may_not_hold_the_ids_under_which_outputs_are_named(folder: str, taken: str | None) -> None:
+    assert names.reserved_part(folder) == taken
