@@ -5,7 +5,6 @@ of it is imported by a service: only the command that runs everything on one mac
 """
 
 from chassis.embedded.errors import EmbeddedServerError, FolderInUse
-
 from chassis.embedded.kafka import KafkaServer
 from chassis.embedded.lock import hold_folder
 from chassis.embedded.orphans import CHILD_MARK, data_id, reap_orphans

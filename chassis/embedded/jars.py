@@ -19,7 +19,8 @@ def fetch(progress: Callable[[str], None]) -> list[Path]:
         from jgo.config import GlobalSettings
     except ImportError:
         raise EmbeddedServerError(
-            "The package jgo is not installed: install the extra bitmill[up], or set KAFKA_BOOTSTRAP_SERVERS to a Kafka."
+            "The package jgo is not installed: install the extra bitmill[up], "
+            "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own."
         ) from None
     if not _cached(Path(GlobalSettings.load().cache_dir)):
         progress(f"Fetching Apache Kafka {KAFKA_VERSION} (45 MB), once …")
@@ -27,8 +28,9 @@ def fetch(progress: Callable[[str], None]) -> list[Path]:
         environment = jgo.build(_ENDPOINT)
     except Exception as error:
         raise EmbeddedServerError(
-            f"Apache Kafka {KAFKA_VERSION} is not on this machine yet and could not be fetched ({type(error).__name__}). "
-            "Connect to a network for the first start, or set KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own."
+            f"Apache Kafka {KAFKA_VERSION} is not on this machine yet and could not be fetched "
+            f"({type(error).__name__}): connect to a network for the first start, "
+            "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own."
         ) from error
     return [*environment.class_path_jars, *environment.module_path_jars]
 

@@ -55,7 +55,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, wish["signal"], 0, 0, 0)
     if os.getppid() != wish["parent"]:
         sys.exit("the process that asked for this server is gone")
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606: becoming the server is the point, and no shell is wanted
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # becoming the server is the point
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
         self.schema = dburi.args["schema"]
         return psycopg.connect(dburi.args["dsn"], autocommit=True, application_name="bitmill.migrate")
 
-    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:  # noqa: ARG002: yoyo's signature
+    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:  # noqa: ARG002  # its own
         self.ensure_internal_schema_updated()
         with self.transaction():
             migration.process_steps(self, "apply", force=force)

@@ -1,0 +1,87 @@
+"""Topics in Kafka, from the table in `schemas.topics`."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+
+from chassis.kafka.errors import KafkaUnavailable, TopicRefused
+from chassis.kafka.waiting import wait_for_kafka
+from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
+
+__all__ = ["ensure_topics", "wait_for_kafka"]
+
+_DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
+"""A dead letter is the record and the reason: it must fit even where the record alone just did."""
+_POLL_SECONDS = 0.05
+
+
+async def ensure_topics(
+    bootstrap: str, topics: Iterable[Topic] = TOPICS, *, replication_factor: int = 1, timeout: float = 60.0
+) -> None:
+    """Create what is missing of `topics` and their dead-letter topics, and wait until each has its leaders.
+
+    What is there stays as it is, so that operators can change partitions and retention; several services may do this at
+    once. Raises `KafkaUnavailable` after `timeout` seconds, `TopicRefused` where Kafka will not have a topic.
+    """
+    wanted = [new for topic in topics for new in (_topic(topic, replication_factor), _dead(topic, replication_factor))]
+    await wait_for_kafka(bootstrap, timeout)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="bitmill.topics")
+    await admin.start()
+    try:
+        async with asyncio.timeout(timeout):
+            missing = await _missing(admin, wanted)
+            if missing:
+                await _create(admin, missing)
+            while await _missing(admin, wanted):
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise KafkaUnavailable(f"Kafka at {bootstrap} did not have its topics ready within {timeout:g} s") from None
+    finally:
+        await admin.close()
+
+
+async def _missing(admin: Any, wanted: list[Any]) -> list[Any]:
+    # Of all topics: asking for one by name may create it, where a cluster allows that.
+    known = {found["topic"]: found for found in await admin.describe_topics()}
+    return [new for new in wanted if not _ready(known.get(new.name))]
+
+
+def _ready(found: Any) -> bool:
+    return found is not None and bool(found["partitions"]) and all(part["leader"] >= 0 for part in found["partitions"])
+
+
+async def _create(admin: Any, missing: list[Any]) -> None:
+    try:
+        response = await admin.create_topics(missing)
+    except KafkaError as error:
+        raise TopicRefused(f"Kafka would not create topics: {error}") from error
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code != 0 and error is not TopicAlreadyExistsError:  # another service was faster
+            raise TopicRefused(
+                f"Kafka would not create the topic {name}: {error.__name__} {' '.join(map(str, message))}"
+            )
+
+
+def _topic(topic: Topic, replication_factor: int) -> Any:
+    configs = {
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "retention.ms": _milliseconds(topic.retention),
+    }
+    return NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=configs)
+
+
+def _dead(topic: Topic, replication_factor: int) -> Any:
+    configs = {
+        "retention.ms": _milliseconds(DEAD_LETTER_RETENTION),
+        "max.message.bytes": str(_DEAD_LETTER_MAX_BYTES),
+    }
+    return NewTopic(topic.dead_letter, DEAD_LETTER_PARTITIONS, replication_factor, topic_configs=configs)
+
+
+def _milliseconds(retention: timedelta | None) -> str:
+    return "-1" if retention is None else str(retention // timedelta(milliseconds=1))
