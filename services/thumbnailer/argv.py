@@ -33,26 +33,27 @@ _SDR_WHITE = 100
 
 def frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool) -> list[str]:
     """The first frame at or after `plan.start`. Seeks before it decodes: what lies before the key frame is not read."""
-    node = ffmpeg.source(source, **_seek(plan.start))
-    pixels = _pixels(node, video, plan, tone_maps)
+    pixels = _scaled(_from(source, video, plan.start, plan.preroll), video, plan, tone_maps)
     return ffmpeg.command(pixels.output(str(dest), vframes=1, pix_fmt="rgb24", format="rawvideo"))
 
 
 def last_frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool) -> list[str]:
     """The last frame of the file, if it lies at most `TAIL_SECONDS` before `plan.start`: each overwrites the last."""
-    node = ffmpeg.source(source, **_seek(max(plan.start - TAIL_SECONDS, 0)))
-    pixels = _pixels(node, video, plan, tone_maps)
+    pixels = _scaled(_from(source, video, max(plan.start - TAIL_SECONDS, 0), plan.preroll), video, plan, tone_maps)
     return ffmpeg.command(pixels.output(str(dest), vcodec="rawvideo", pix_fmt="rgb24", format="image2", update=1))
 
 
-def _seek(seconds: float) -> dict[str, float]:
-    return {"ss": seconds} if seconds > 0 else {}
-
-
-def _pixels(node: Any, video: VideoStream | None, plan: FramePlan, tone_maps: bool) -> Any:
-    """The graph from the file's picture to pixels of the plan's size; ffmpeg turns rotated video upright by itself."""
+def _from(source: Path, video: VideoStream | None, start: float, preroll: float) -> Any:
+    """The file's picture from `start` on; ffmpeg turns rotated video upright by itself."""
+    seek = max(start - preroll, 0)
+    node = ffmpeg.source(source, **({"ss": seek} if seek > 0 else {}))
     # "V" leaves out cover art.
     stream = node[str(video.index)] if video is not None else node["V:0"]
+    return stream.filter("trim", start=start - seek) if start > seek else stream
+
+
+def _scaled(stream: Any, video: VideoStream | None, plan: FramePlan, tone_maps: bool) -> Any:
+    """The graph from the file's picture to pixels of the plan's size."""
     if video is None:
         return stream.filter("scale", plan.width, plan.height, flags=_FLAGS)
     meant = colour.meant(video)

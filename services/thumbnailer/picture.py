@@ -81,7 +81,10 @@ async def _encode(
         args["pixels"] = str(pixels)
     else:
         function, read = "convert", source
-        args["source"] = str(source.absolute())
+        # Under a name of ours: libvips takes a bracket at the end of a file's name for options.
+        link = made.with_name("source")
+        link.symlink_to(source.absolute())
+        args["source"] = str(link)
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))
     answer: dict[str, Any] = await tools.warm.call(f"services.thumbnailer.vips:{function}", args, limits)
     return answer

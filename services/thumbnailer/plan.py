@@ -8,7 +8,9 @@ from media.info import MediaInfo
 from schemas.options import MAX_SIDE, ImageFormat, ImageOptions
 from services.thumbnailer import errors, quality
 
-FORMATS: frozenset[str] = frozenset(get_args(ImageFormat))
+PREROLL_SECONDS = 10.0
+"""How far before `start` decoding begins in files that do not say where their key frames are."""
+_WITHOUT_INDEX = frozenset({"ts", "mpeg"})
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,14 @@ class PicturePlan:
 
 @dataclass(frozen=True)
 class FramePlan(PicturePlan):
-    """The same, made from the first frame of a video at or after `start` seconds."""
+    """The same, made from the first frame of a video at or after `start` seconds.
+
+    Where `preroll` is not 0, a seek may land between key frames: it aims that many seconds earlier, and what comes
+    before `start` is dropped after decoding.
+    """
 
     start: float
+    preroll: float = 0.0
 
 
 def plan(options: ImageOptions, info: MediaInfo) -> PicturePlan | FramePlan:
@@ -48,7 +55,8 @@ def plan(options: ImageOptions, info: MediaInfo) -> PicturePlan | FramePlan:
         return PicturePlan(size.width, size.height, format, save)
     if info.duration is not None and options.start >= info.duration and options.start > 0:
         raise errors.start_past_end(options.start, info.duration)
-    return FramePlan(size.width, size.height, format, save, options.start)
+    preroll = PREROLL_SECONDS if info.format in _WITHOUT_INDEX else 0.0
+    return FramePlan(size.width, size.height, format, save, options.start, preroll)
 
 
 def _own_format(info: MediaInfo) -> ImageFormat:

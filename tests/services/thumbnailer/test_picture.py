@@ -1,0 +1,323 @@
+"""Real pictures by real ffmpeg and libvips, in their sandboxes."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pyvips
+
+from cli.footage import Footage
+from media.faults import MediaFault
+from media.tools import Tools
+from schemas.options import ImageFormat, ImageOptions
+from services.thumbnailer.picture import Picture, make
+from tests.footage import FLAT_COLOUR, GREY_STEP, Material
+
+LOSSY: tuple[ImageFormat, ...] = ("jpeg", "webp", "avif")
+FORMATS: tuple[ImageFormat, ...] = (*LOSSY, "png")
+
+
+class Studio:
+    """Makes pictures in a folder of its own."""
+
+    def __init__(self, tools: Tools, folder: Path) -> None:
+        self.tools = tools
+        self.folder = folder
+        self.progress: list[float] = []
+
+    async def __call__(self, source: Path, *, palette: bool = False, **options: Any) -> tuple[Picture, pyvips.Image]:
+        """The picture, and its pixels in sRGB."""
+        info = await self.tools.prober.probe(source)
+        dest = self.folder / "picture"
+        wanted = ImageOptions(**options)
+        made = await make(source, info, wanted, dest, self.tools, self.progress.append, palette)
+        # From memory: libvips remembers files by name, and the next picture has the same one.
+        image = pyvips.Image.new_from_buffer(dest.read_bytes(), "")
+        assert (image.width, image.height) == (made.info.width, made.info.height)
+        return made, image.colourspace("srgb")
+
+    async def fault(self, source: Path, **options: Any) -> MediaFault:
+        with pytest.raises(MediaFault) as caught:
+            await self(source, **options)
+        assert list(self.folder.iterdir()) == []
+        return caught.value
+
+
+@pytest.fixture
+def studio(tools: Tools, tmp_path: Path) -> Studio:
+    return Studio(tools, tmp_path)
+
+
+def size(made: Picture) -> tuple[int | None, int | None]:
+    return made.info.width, made.info.height
+
+
+def difference(image: pyvips.Image, reference: pyvips.Image) -> float:
+    """The mean difference of two pictures of the same size, in units of 255."""
+    return float((image.extract_band(0, n=3) - reference.extract_band(0, n=3)).abs().avg())
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (1280, 720)),
+        ({"width": 640}, (640, 360)),
+        ({"width": 333}, (333, 187)),
+        ({"height": 51}, (91, 51)),
+        ({"width": 1501}, (1501, 844)),
+        ({"width": 64, "height": 200}, (64, 200)),
+    ],
+)
+async def test_a_frame_has_exactly_the_size_asked(
+    studio: Studio, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    made, _ = await studio(footage.bunny, start=1, format="webp", **options)
+    assert size(made) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (451, 300)),
+        ({"width": 101}, (101, 67)),
+        ({"width": 1000}, (1000, 665)),
+        ({"height": 3}, (5, 3)),
+        ({"width": 40, "height": 300}, (40, 300)),
+    ],
+)
+async def test_an_image_has_exactly_the_size_asked(
+    studio: Studio, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    made, _ = await studio(footage.chelsea, **options)
+    assert size(made) == expected
+    assert made.info.format == "png"
+
+
+async def test_rotated_video_stands_upright(studio: Studio, footage: Footage, material: Material) -> None:
+    made, turned = await studio(material.rotated(), format="png", width=360)
+    assert size(made) == (360, 640)
+    _, plain = await studio(footage.bunny, format="png", height=360)
+    assert difference(turned, plain.rot270()) < 2
+
+
+async def test_anamorphic_video_is_not_squashed(studio: Studio, footage: Footage, material: Material) -> None:
+    made, shown = await studio(material.anamorphic(), format="png", width=320)
+    assert size(made) == (320, 180)
+    _, plain = await studio(footage.bunny, format="png", width=320)
+    assert difference(shown, plain) < 4
+
+
+async def test_video_of_odd_size_keeps_it(studio: Studio, material: Material) -> None:
+    made, _ = await studio(material.odd_size())
+    assert size(made) == (319, 179)
+
+
+# Colours
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_flat_bt709_colour_comes_out_as_it_was(studio: Studio, material: Material, format: ImageFormat) -> None:
+    _, image = await studio(material.flat(), format=format, quality="very_high")
+    assert image(160, 90)[:3] == pytest.approx(FLAT_COLOUR, abs=4)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_wide_gamut_profile_is_converted_not_dropped(
+    studio: Studio, material: Material, format: ImageFormat
+) -> None:
+    _, image = await studio(material.wide_gamut(), format=format, quality="very_high")
+    assert image(32, 32)[:3] == pytest.approx(FLAT_COLOUR, abs=4)
+
+
+async def test_cmyk_looks_like_the_photograph(studio: Studio, footage: Footage, material: Material) -> None:
+    _, image = await studio(material.cmyk(), format="png")
+    _, original = await studio(footage.chelsea)
+    assert difference(image, original) < 6
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_sixteen_bits_look_like_eight(
+    studio: Studio, footage: Footage, material: Material, format: ImageFormat
+) -> None:
+    _, image = await studio(material.sixteen_bit(), format=format, quality="very_high")
+    _, original = await studio(footage.chelsea)
+    assert image.format == "uchar"
+    assert difference(image, original) < 4
+
+
+async def test_grey_stays_grey(studio: Studio, material: Material) -> None:
+    _, image = await studio(material.grey_photo(), format="jpeg", width=200)
+    red, green, blue = image(100, 60)
+    assert red == green == blue
+
+
+async def test_hdr_is_brought_to_an_ordinary_screen(studio: Studio, material: Material) -> None:
+    # Grey of 100 nits, which is 0.51 of the range by the PQ curve: taken as it stands it would be 130, dark.
+    tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    grey = f"color=black:s=64x64:r=10:d=0.3,format=yuv420p10le,geq=lum=509:cb=512:cr=512,{tags}"
+    clip = material.ffmpeg("pq-grey.mp4", "-f", "lavfi", "-i", grey, "-c:v", "libx264", "-preset", "ultrafast")
+    _, image = await studio(clip, format="png")
+    red, green, blue = image(32, 32)
+    assert red == pytest.approx(green, abs=2) and green == pytest.approx(blue, abs=2)
+    assert red > 150
+
+
+# Orientation, transparency, metadata, animation
+
+
+async def test_exif_orientation_is_applied_and_metadata_is_gone(studio: Studio, material: Material) -> None:
+    made, image = await studio(material.exif_oriented(), width=200, quality="very_high")
+    assert size(made) == (200, 300)
+    fields = " ".join(image.get_fields())
+    assert "exif" not in fields and "icc" not in fields and "xmp" not in fields
+    upright = pyvips.Image.new_from_file(str(material.exif_oriented())).autorot().thumbnail_image(200, height=300)
+    assert difference(image, upright) < 4
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "avif"])
+async def test_transparency_stays_where_the_format_has_it(
+    studio: Studio, material: Material, format: ImageFormat
+) -> None:
+    made, image = await studio(material.alpha(), format=format, quality="very_high")
+    assert made.info.image is not None and made.info.image.alpha
+    assert image(2, 150)[3] < 10 and image(448, 150)[3] > 245
+
+
+async def test_transparency_is_laid_on_black_where_the_format_has_none(studio: Studio, material: Material) -> None:
+    _, image = await studio(material.alpha(), format="jpeg")
+    assert image.bands == 3
+    assert max(image(2, 150)) < 12
+
+
+@pytest.mark.parametrize("format", [None, "webp"])
+async def test_of_an_animation_the_first_picture_is_taken(
+    studio: Studio, material: Material, format: ImageFormat | None
+) -> None:
+    made, image = await studio(material.animated_gif(), format=format, width=128)
+    assert made.info.image is not None and made.info.image.pages == 1
+    assert size(made) == (128, 72)
+    assert made.info.format == (format or "jpeg")
+    assert max(image(64, 36)[:3]) < 3
+
+
+# The right frame
+
+
+@pytest.mark.parametrize(("start", "number"), [(0, 0), (0.1, 1), (2, 20), (2.3, 23), (2.35, 24), (4.9, 49)])
+async def test_the_frame_is_the_first_at_or_after_start(
+    studio: Studio, material: Material, start: float, number: int
+) -> None:
+    _, image = await studio(material.grey_steps(), start=start, format="png")
+    assert image(80, 45)[0] == pytest.approx(number * GREY_STEP * 255 / 219, abs=1.5)
+
+
+async def test_between_the_last_frame_and_the_end_it_is_the_last_frame(studio: Studio, material: Material) -> None:
+    _, image = await studio(material.grey_steps(), start=4.97, format="png")
+    assert image(80, 45)[0] == pytest.approx(49 * GREY_STEP * 255 / 219, abs=1.5)
+
+
+async def test_a_start_past_the_end_is_refused(studio: Studio, footage: Footage) -> None:
+    fault = await studio.fault(footage.bunny, start=60)
+    assert fault.kind == "start_out_of_range"
+    assert "the video ends at 5.3" in fault.message
+
+
+async def test_sound_that_outlasts_the_picture_has_none_to_give(studio: Studio, material: Material) -> None:
+    sound = ("-f", "lavfi", "-i", "sine=duration=8")
+    clip = material.ffmpeg("outlasted.mp4", "-i", material.flat(), *sound, "-c:v", "copy", "-c:a", "aac")
+    fault = await studio.fault(clip, start=6)
+    assert fault.kind == "start_out_of_range"
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mpg"])
+async def test_a_clip_that_does_not_begin_at_zero_counts_from_its_beginning(
+    studio: Studio, material: Material, suffix: str
+) -> None:
+    codec = ("-c:v", "mpeg2video", "-q:v", "1", "-r", "25") if suffix == "mpg" else ("-c", "copy")
+    late = material.ffmpeg(f"late.{suffix}", "-i", material.grey_steps(), *codec, "-output_ts_offset", "100")
+    _, image = await studio(late, start=2, format="png")
+    assert image(80, 45)[0] == pytest.approx(20 * GREY_STEP * 255 / 219, abs=3)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("html", "input_unreadable"),
+        ("empty", "input_empty"),
+        ("playlist", "input_unreadable"),
+        ("truncated", "input_truncated"),
+        ("headless", "input_truncated"),
+        ("truncated_png", "input_truncated"),
+        ("tone", "input_kind_mismatch"),
+        ("tone_with_cover", "input_kind_mismatch"),
+    ],
+)
+async def test_bad_input_is_refused_with_a_published_code(
+    studio: Studio, material: Material, name: str, kind: str
+) -> None:
+    fault = await studio.fault(getattr(material, name)())
+    assert fault.kind == kind
+    assert fault.message.endswith((".", ")."))
+
+
+async def test_an_image_with_damaged_pixels_is_unreadable(studio: Studio, footage: Footage, material: Material) -> None:
+    data = footage.coffee.read_bytes()
+    inside = data.index(b"IDAT", len(data) // 2) + 100
+    damaged = material.folder / "damaged.png"
+    damaged.write_bytes(data[:inside] + bytes(400) + data[inside + 400 :])
+    fault = await studio.fault(damaged, width=100)
+    assert fault.kind == "input_unreadable"
+    assert str(material.folder) not in fault.message
+
+
+async def test_a_jpeg_that_was_cut_off_is_truncated(studio: Studio, footage: Footage, material: Material) -> None:
+    cut = material.folder / "cut.jpg"
+    cut.write_bytes(footage.rocket.read_bytes()[:60_000])
+    assert (await studio.fault(cut)).kind == "input_truncated"
+
+
+# Palette, progress, names
+
+
+async def test_a_poster_comes_with_placeholder_and_background(studio: Studio, material: Material) -> None:
+    made, _ = await studio(material.flat(), palette=True, width=300)
+    assert made.background is not None
+    channels = [int(made.background[place : place + 2], 16) for place in (1, 3, 5)]
+    assert channels == pytest.approx(FLAT_COLOUR, abs=3)
+    assert made.placeholder is not None and len(made.placeholder) < 400
+    kind, _, data = made.placeholder.partition(";base64,")
+    tiny = pyvips.Image.new_from_buffer(base64.b64decode(data), "")
+    assert kind == "data:image/webp"
+    assert (tiny.width, tiny.height) == (16, 9)
+    assert tiny(8, 4)[:3] == pytest.approx(FLAT_COLOUR, abs=8)
+
+
+async def test_without_a_wish_there_is_no_palette(studio: Studio, footage: Footage) -> None:
+    made, _ = await studio(footage.rocket, width=50)
+    assert made.placeholder is None and made.background is None
+
+
+async def test_progress_only_rises_and_ends_at_one(studio: Studio, footage: Footage) -> None:
+    await studio(footage.bikes, width=100)
+    assert studio.progress == sorted(studio.progress)
+    assert studio.progress[-1] == 1.0
+
+
+async def test_nothing_but_the_picture_is_left(studio: Studio, footage: Footage) -> None:
+    await studio(footage.bikes, width=100)
+    assert [path.name for path in studio.folder.iterdir()] == ["picture"]
+
+
+async def test_a_name_that_looks_like_options_is_just_a_name(studio: Studio, footage: Footage, tmp_path: Path) -> None:
+    source = tmp_path / "photo[page=3]"
+    source.write_bytes(footage.rocket.read_bytes())
+    info = await studio.tools.prober.probe(footage.rocket)
+    made = await make(source, info, ImageOptions(width=100), tmp_path / "out", studio.tools, studio.progress.append)
+    assert size(made) == (100, 67)
