@@ -61,7 +61,7 @@ def check_shape(url: str) -> tuple[str, Address | None]:
     if parts.username is not None or parts.password is not None:
         raise Forbidden("The address must not carry a user name or password.")
     check_port(_DEFAULT_PORTS[parts.scheme] if port is None else port)
-    return check_host(parts.hostname or "")
+    return check_host(parts.hostname or "", bracketed="[" in parts.netloc)
 
 
 def check_port(port: int) -> None:
@@ -70,9 +70,9 @@ def check_port(port: int) -> None:
         raise Forbidden(f"Port {port} belongs to another protocol than HTTP.")
 
 
-def check_host(host: str) -> tuple[str, Address | None]:
+def check_host(host: str, *, bracketed: bool = False) -> tuple[str, Address | None]:
     """The host in its plain form, and its address where it is one that needs no look-up; otherwise Forbidden."""
-    if ":" in host:
+    if ":" in host or bracketed:
         return host, _ipv6(host)
     # As resolvers see it: full-width digits become digits, and other scripts' full stops become dots.
     name = unicodedata.normalize("NFKC", host).replace("。", ".").lower().removesuffix(".")
