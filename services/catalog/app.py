@@ -1,0 +1,94 @@
+"""Builds the catalog and wires it: the only module of this room that constructs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from faststream.kafka import KafkaBroker
+
+from chassis.auth.store import CachedKeys
+from chassis.http.errors import ErrorStyle, unavailable
+from chassis.http.health import Check
+from chassis.ids import now_ms
+from chassis.kafka.broker import assigned, make_broker
+from chassis.kafka.topics import ensure_topics, wait_for_kafka
+from chassis.postgres import Pool, check, migrate
+from chassis.storage import open_storage
+from schemas.keys import ApiKey
+from services.catalog.api import Api
+from services.catalog.arrivals import Arrivals
+from services.catalog.delivery import Delivery
+from services.catalog.handlers import register
+from services.catalog.projection import Projection
+from services.catalog.queries import Queries
+from services.catalog.reading import Reading
+from services.catalog.settings import Settings
+from services.catalog.store import Store
+from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
+
+
+class Catalog:
+    """The catalog as an App: routes and checks at once, answers once `run` has opened what they stand on."""
+
+    name = "catalog"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._arrivals = Arrivals()
+        self._reading: Reading | None = None
+        self._pool: Pool | None = None
+        self._broker: KafkaBroker | None = None
+        keys = CachedKeys(self._find_key)
+        self._api = Api(self._open, keys, settings.public_url, settings.delivery_base)
+        self._delivery = Delivery(self._open)
+        self.error_styles: Mapping[str, ErrorStyle] = {"/media": self._api.refused_media}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [*self._api.routes(), *self._delivery.routes()]
+
+    def checks(self) -> Mapping[str, Check]:
+        return {"postgres": self._check_postgres, "kafka": self._check_kafka, "storage": self._check_storage}
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        settings = self._settings
+        await migrate(settings.database_url, SCHEMA, MIGRATIONS)
+        await wait_for_kafka(settings.kafka_bootstrap_servers)
+        await ensure_topics(settings.kafka_bootstrap_servers)
+        async with (
+            await open_reading_pool(
+                settings.database_url, size=settings.catalog_connections, timeout=settings.catalog_query_timeout
+            ) as reading_pool,
+            await open_projecting_pool(settings.database_url) as projecting_pool,
+            open_storage(settings.storage_url) as storage,
+        ):
+            wait = settings.read_wait.total_seconds()
+            self._reading = Reading(Queries(reading_pool), storage, self._arrivals, wait=wait, now_ms=now_ms)
+            self._pool = reading_pool
+            self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            register(self._broker, Projection(Store(projecting_pool), self._arrivals))
+            try:
+                await self._broker.start()
+                yield
+            finally:
+                await self._broker.stop()
+                self._reading = None
+
+    def _open(self) -> Reading:
+        if self._reading is None:
+            raise unavailable()
+        return self._reading
+
+    async def _find_key(self, hash: str) -> ApiKey | None:
+        return await self._open().key(hash)
+
+    async def _check_postgres(self) -> None:
+        if self._pool is not None:
+            await check(self._pool)
+
+    async def _check_kafka(self) -> None:
+        if self._broker is not None:
+            await assigned(self._broker)
+
+    async def _check_storage(self) -> None:
+        await self._open().storage.check()

@@ -1,0 +1,86 @@
+"""From events to rows: each event may come twice and in any order, and the same rows come out.
+
+A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its version, a key's revocation for ever.
+"""
+
+from collections.abc import Sequence
+
+from schemas.events import (
+    JobCancelled,
+    JobCreated,
+    JobFailed,
+    JobProgressed,
+    JobStarted,
+    JobSucceeded,
+    KeyChanged,
+    MediaAccepted,
+    MediaCreated,
+    MediaDeleted,
+    MediaFailed,
+    MediaPurged,
+    MediaRestored,
+    MediaUpdated,
+)
+from schemas.jobs import Job
+from schemas.media import MediaItem
+from services.catalog.arrivals import Arrivals
+from services.catalog.filters import pair_hashes
+from services.catalog.rows import FileRow, files_of_job, files_of_media
+from services.catalog.store import Store, Transaction
+
+JobEvents = JobCreated | JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled
+MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
+
+
+class Projection:
+    """Writes what events tell, then wakes those who wait for it."""
+
+    def __init__(self, store: Store, arrivals: Arrivals) -> None:
+        self._store = store
+        self._arrivals = arrivals
+
+    async def job(self, event: JobEvents) -> None:
+        await self._jobs([event.job])
+
+    async def media_created(self, event: MediaCreated) -> None:
+        await self._media(event.media, hidden=False)
+        await self._jobs(event.jobs)
+
+    async def media_changed(self, event: MediaChanges) -> None:
+        await self._media(event.media, hidden=isinstance(event, MediaDeleted | MediaPurged))
+
+    async def key(self, event: KeyChanged) -> None:
+        await self._store.put_key(event.key)
+        self._arrivals.announce(event.key.hash)
+
+    async def _jobs(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            files = files_of_job(job)
+            if files:
+                async with self._store.transaction() as transaction:
+                    if await transaction.put_job(job):
+                        await transaction.put_files(job.id, files)
+            else:
+                await self._store.put_job(job)
+            self._arrivals.announce(job.id)
+
+    async def _media(self, item: MediaItem, *, hidden: bool) -> None:
+        hidden = hidden or item.status == "deleted"
+        async with self._store.transaction() as transaction:
+            await _put_media(transaction, item, hidden)
+        self._arrivals.announce(item.id)
+
+
+async def _put_media(transaction: Transaction, item: MediaItem, hidden: bool) -> None:
+    before = await transaction.lock_media(item.id)
+    if before is not None and item.version <= before.version:
+        return
+    pairs = [] if hidden else pair_hashes(item.project, list(item.metadata.items()))
+    files: list[FileRow] = [] if hidden else files_of_media(item)
+    kind = item.original.kind if item.original else None
+    if before is None or (set(before.pairs), before.kind, before.created_at) != (set(pairs), kind, item.created_at):
+        if before is not None:
+            await transaction.drop_pairs(item.id, before)
+        await transaction.add_pairs(item.id, pairs, kind, item.created_at)
+    await transaction.replace_files(item.id, files)
+    await transaction.put_media(item, hidden, pairs)

@@ -1,0 +1,122 @@
+"""What requests read: the catalog's rows, as the project's own types."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.postgres import Connection, Pool, sql
+from schemas.jobs import Job
+from schemas.keys import ApiKey
+from schemas.media import MediaItem
+from services.catalog.filters import JobsQuery, MediaFilter, pair_hashes
+from services.catalog.paging import JobsPage, cut, reading
+from services.catalog.rows import Deliverable
+
+SQL = sql.load("services.catalog.sql")
+ACQUIRE_SECONDS = 5.0
+"""How long a request waits for a free connection before it is answered with 503."""
+FEW = 6_000
+"""Up to so many hits, fetching and sorting all of them costs less than walking the sort column's index for them.
+
+Walking costs about limit * items / hits rows, fetching costs the hits: with millions of items they meet near here.
+"""
+_COLUMNS = {"created": "created_at", "updated": "updated_at"}
+"""Where a sort word is not the column's own name."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """The item exists and is deleted."""
+
+
+@dataclass(frozen=True)
+class MediaList:
+    """The items of one page, and how many there are in all."""
+
+    items: Sequence[MediaItem]
+    total: int
+
+
+class Queries:
+    """Reads only. The pool plans each query for its values: a plan for any value would be slow for most."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def job(self, id: str, project: str) -> Job | None:
+        """The job, unless it is unknown or another project's."""
+        text = await self._value("find_job", id, project)
+        return Job.model_validate_json(text) if text else None
+
+    async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
+        way = reading(query)
+        above, below = (cursor and cursor[-26:] for cursor in (way.above, way.below))
+        name = "jobs_newest_first" if way.newest_first else "jobs_oldest_first"
+        filters = (query.kind, query.status, query.input)
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            rows = await connection.fetch(SQL[name], project, *filters, above, below, query.limit + 1)
+        jobs = {job.id: job for job in (Job.model_validate_json(row["job"]) for row in rows)}
+        page = cut(list(jobs), query)
+        return page, [jobs[id] for id in page.ids]
+
+    async def media_item(self, id: str, project: str) -> MediaItem | Hidden | None:
+        """The item; None where it is unknown or another project's."""
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            row = await connection.fetchrow(SQL["find_media"], id, project)
+        if row is None:
+            return None
+        return Hidden() if row["hidden"] else MediaItem.model_validate_json(row["item"])
+
+    async def media(self, project: str, filter: MediaFilter) -> MediaList:
+        """One page, counted exactly."""
+        pairs = pair_hashes(project, filter.metadata)
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            if len(pairs) > 1:
+                pairs = [row["pair"] for row in await connection.fetch(SQL["rarest_first"], pairs)]
+            total = await _count(connection, project, filter, pairs)
+            offset = (filter.asked.page - 1) * filter.asked.limit
+            if offset >= total:
+                return MediaList([], total)
+            query, arguments = _page_query(project, filter, pairs, total)
+            rows = await connection.fetch(query, *arguments, filter.asked.limit, offset)
+        return MediaList([MediaItem.model_validate_json(row["item"]) for row in rows], total)
+
+    async def file(self, project: str, path: str) -> Deliverable | None:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            row = await connection.fetchrow(SQL["find_file"], project, path)
+        return Deliverable(**dict(row)) if row else None
+
+    async def key(self, hash: str) -> ApiKey | None:
+        text = await self._value("find_key", hash)
+        return ApiKey.model_validate_json(text) if text else None
+
+    async def _value(self, name: str, *arguments: object) -> str | None:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            value: str | None = await connection.fetchval(SQL[name], *arguments)
+            return value
+
+
+async def _count(connection: Connection, project: str, filter: MediaFilter, pairs: Sequence[UUID]) -> int:
+    if pairs:
+        total = await connection.fetchval(SQL["count_media_with"], pairs[0], list(pairs[1:]), filter.asked.kind)
+    else:
+        total = await connection.fetchval(SQL["count_media"], project, filter.asked.kind)
+    return int(total)
+
+
+def _page_query(project: str, filter: MediaFilter, pairs: Sequence[UUID], total: int) -> tuple[str, tuple[object, ...]]:
+    """The query that reads this page by an index, and its first arguments; rarest pair first."""
+    sort, kind = filter.asked.sort, filter.asked.kind
+    if pairs and sort == "created":
+        name, arguments = "media_page_with", (pairs[0], list(pairs[1:]), kind)
+    elif pairs and total <= FEW:
+        name, arguments = "media_page_of_few", (pairs[0], list(pairs[1:]), kind)
+    else:
+        return _ordered("media_page", filter), (project, list(pairs), kind)
+    return _ordered(name, filter), arguments
+
+
+def _ordered(name: str, filter: MediaFilter) -> str:
+    # Identifiers cannot be parameters. Both words come out of closed lists, never out of a request as they stand.
+    sort = filter.asked.sort
+    return SQL[name].format(sort=_COLUMNS.get(sort, sort), order=filter.asked.order.upper())

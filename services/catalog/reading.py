@@ -1,0 +1,76 @@
+"""Questions with patience: what was made a moment ago is waited for, because its event is still on its way."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from chassis.storage import Storage
+from schemas.ids import is_id
+from schemas.jobs import Job
+from schemas.keys import ApiKey
+from schemas.media import MediaItem
+from services.catalog.arrivals import Arrivals, is_young
+from services.catalog.filters import JobsQuery, MediaFilter
+from services.catalog.paging import JobsPage
+from services.catalog.queries import Hidden, MediaList, Queries
+from services.catalog.rows import Deliverable
+
+KEY_WAIT_SECONDS = 1.0
+"""How long an unknown key with a good checksum is waited for: it may have been made a moment ago."""
+_ID = re.compile(r"(?:job|task|med)_[0-9a-z]{26}")
+
+
+class Reading:
+    """What requests ask for. `wait` is how many seconds a young id is waited for; `now_ms` is the clock."""
+
+    def __init__(
+        self, queries: Queries, storage: Storage, arrivals: Arrivals, *, wait: float, now_ms: Callable[[], int]
+    ) -> None:
+        self.storage = storage
+        self._queries = queries
+        self._arrivals = arrivals
+        self._wait = wait
+        self._now_ms = now_ms
+
+    async def job(self, id: str, project: str) -> Job | None:
+        if not is_id(id, "job", "task"):
+            return None
+        return await self._arrivals.until(id, lambda: self._queries.job(id, project), self._patience(id))
+
+    async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
+        return await self._queries.jobs(project, query)
+
+    async def media_item(self, id: str, project: str) -> MediaItem | None:
+        if not is_id(id, "med"):
+            return None
+
+        async def look() -> MediaItem | Hidden | None:
+            return await self._queries.media_item(id, project)
+
+        found: MediaItem | Hidden | None = await self._arrivals.until(id, look, self._patience(id))
+        return None if isinstance(found, Hidden) else found
+
+    async def media(self, project: str, filter: MediaFilter) -> MediaList:
+        return await self._queries.media(project, filter)
+
+    async def key(self, hash: str) -> ApiKey | None:
+        return await self._arrivals.until(hash, lambda: self._queries.key(hash), KEY_WAIT_SECONDS)
+
+    async def file(self, project: str, path: str) -> Deliverable | None:
+        """The object behind a name.
+
+        A webhook may bring the address of an output before our own projection of the same event has it: names of
+        young ids are waited for, and those of jobs that have not ended as far as we know.
+        """
+        found = await self._queries.file(project, path)
+        match = None if found else _ID.search(path)
+        if match is None or not is_id(match[0], "job", "task", "med"):
+            return found
+        id = match[0]
+        wait = self._patience(id)
+        if not wait and not id.startswith("med_"):
+            job = await self._queries.job(id, project)
+            wait = self._wait if job is not None and not job.finished else 0.0
+        return await self._arrivals.until(id, lambda: self._queries.file(project, path), wait) if wait else None
+
+    def _patience(self, id: str) -> float:
+        return self._wait if is_young(id, self._now_ms()) else 0.0

@@ -1,0 +1,34 @@
+"""What can be set for the catalog, by environment."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from chassis.setting_types import Duration
+from chassis.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """The common settings, and the catalog's own."""
+
+    read_wait: Duration = Field(
+        timedelta(seconds=5),
+        ge=timedelta(0),
+        le=timedelta(seconds=30),
+        title="Read wait",
+        description="How long a GET waits for the event of an id that was minted just now, before it answers 404.",
+    )
+    catalog_connections: int = Field(
+        10,
+        ge=2,
+        le=200,
+        title="Connections for queries",
+        description="Postgres connections that one catalog process uses to answer requests; projecting has its own.",
+    )
+    catalog_query_timeout: Duration = Field(
+        timedelta(seconds=5),
+        gt=timedelta(0),
+        le=timedelta(minutes=5),
+        title="Query timeout",
+        description="How long one query may take before the request is answered with 503.",
+    )

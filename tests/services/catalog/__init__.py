@@ -1,0 +1,1 @@
+"""The catalog: what it reads, keeps and answers."""

@@ -1,0 +1,43 @@
+"""The catalog's tables in a database of their own, written by events and read as requests read them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from chassis.ids import new_id
+from chassis.postgres import Pool, migrate
+from services.catalog.arrivals import Arrivals
+from services.catalog.projection import Projection
+from services.catalog.queries import Queries
+from services.catalog.store import Store
+from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
+
+
+@dataclass(frozen=True)
+class Tables:
+    """`pool` writes, `queries` reads, `projection` takes events."""
+
+    pool: Pool
+    queries: Queries
+    reading_pool: Pool
+    projection: Projection
+
+
+@pytest.fixture(scope="session")
+async def tables(database_url: str) -> AsyncIterator[Tables]:
+    """The schema `catalog` of the session's database. Tests share it, each with projects of its own."""
+    await migrate(database_url, SCHEMA, MIGRATIONS)
+    async with (
+        await open_projecting_pool(database_url) as pool,
+        await open_reading_pool(database_url, size=4, timeout=timedelta(seconds=10)) as reading_pool,
+    ):
+        projection = Projection(Store(pool), Arrivals())
+        yield Tables(pool, Queries(reading_pool), reading_pool, projection)
+
+
+@pytest.fixture
+def project() -> str:
+    """A project that nobody else has."""
+    return new_id("prj")

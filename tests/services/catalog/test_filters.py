@@ -1,0 +1,126 @@
+"""Query strings become checked questions, or refusals that name each parameter."""
+
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalog.filters import MediaFilter, Refused, jobs_query, media_filter, none_at_all, pair_hash, read
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
+JOB = "job_01h455vb4pex5vsknk084sn02q"
+
+
+def media(query_string: str) -> MediaFilter:
+    return media_filter(read(query_string))
+
+
+def refused(query_string: str, kind: str = "media") -> dict[str, str]:
+    with pytest.raises(Refused) as refusal:
+        (media_filter if kind == "media" else jobs_query)(read(query_string))
+    return {fault.field: fault.rule for fault in refusal.value.faults}
+
+
+def test_nothing_asked_is_the_first_page_of_everything_newest_first() -> None:
+    asked = media("").asked
+    assert (asked.page, asked.limit, asked.sort, asked.order, asked.kind) == (1, 12, "created", "desc", None)
+    query = jobs_query([])
+    assert (query.limit, query.order, query.after, query.before) == (20, "desc", None, None)
+
+
+def test_the_published_example_of_two_filters_is_read() -> None:
+    filter = media("metadata.user_id=123&metadata.source=YourApp/iOS")
+    assert filter.metadata == (("user_id", "123"), ("source", "YourApp/iOS"))
+    assert filter.shown == {"user_id": "123", "source": "YourApp/iOS"}
+
+
+def test_a_key_may_have_dots() -> None:
+    assert media("metadata.a.b=c").metadata == (("a.b", "c"),)
+
+
+def test_a_plus_is_a_space_as_in_forms_and_percent_2b_is_a_plus() -> None:
+    assert media("metadata.name=a+b%20c%2Bd").metadata == (("name", "a b c+d"),)
+
+
+@given(st.dictionaries(TEXT.filter(bool), TEXT, max_size=5))
+def test_whatever_was_encoded_comes_out_as_it_was(metadata: dict[str, str]) -> None:
+    for how in (quote, quote_plus):
+        encoded = urlencode({f"metadata.{key}": value for key, value in metadata.items()}, quote_via=how)
+        assert dict(media(encoded).metadata) == metadata
+
+
+def test_the_same_pair_twice_is_one_and_two_values_of_a_key_are_both_asked_for() -> None:
+    assert media("metadata.a=1&metadata.a=1").metadata == (("a", "1"),)
+    assert media("metadata.a=1&metadata.a=2").metadata == (("a", "1"), ("a", "2"))
+
+
+def test_a_metadata_key_named_kind_does_not_hide_the_filter_by_kind() -> None:
+    assert media("kind=video&metadata.kind=x").shown == {"kind": "video", "metadata.kind": "x"}
+    assert media("metadata.kind=x").shown == {"kind": "x"}
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("limit=0", {"limit": "must be at least 1"}),
+        ("limit=-1", {"limit": "must be at least 1"}),
+        ("limit=101", {"limit": "must be at most 100"}),
+        ("limit=1000000000", {"limit": "must be at most 100"}),
+        ("limit=x", {"limit": "must be a whole number"}),
+        ("limit=", {"limit": "must be a whole number"}),
+        ("limit=1.0", {"limit": "must be a whole number"}),
+        ("limit=%D9%A1", {"limit": "must be a whole number"}),
+        ("limit=" + "9" * 5000, {"limit": "must be a whole number"}),
+        ("page=0", {"page": "must be at least 1"}),
+        ("limit=1&limit=2", {"limit": "must be given once"}),
+        ("sort=name", {"sort": None}),
+        ("sort=created_at;DROP TABLE media", {"sort": None}),
+        ("order=up", {"order": None}),
+        ("kind=Video", {"kind": None}),
+        ("metadata=1", {"metadata": "is not a known parameter"}),
+        ("metadata.=1", {"metadata.": "is not a known parameter"}),
+        ("Limit=1&cursor=2", {"Limit": "is not a known parameter", "cursor": "is not a known parameter"}),
+        ("metadata.a=%ff", {"query": "must be percent-encoded UTF-8"}),
+    ],
+)
+def test_a_bad_parameter_is_named_with_its_rule(query: str, fields: dict[str, str | None]) -> None:
+    found = refused(query)
+    assert found.keys() == fields.keys()
+    for field, rule in fields.items():
+        assert rule is None or found[field] == rule
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("after=nonsense", "after"),
+        ("before=med_01h455vb4pex5vsknk084sn02q", "before"),
+        (f"after={JOB}x", "after"),
+        (f"after={JOB.upper()}", "after"),
+        ("status=done", "status"),
+        ("kind=audio", "kind"),
+        ("input=%00", "input"),
+        ("page=1", "page"),
+        ("metadata.a=1", "metadata.a"),
+    ],
+)
+def test_lists_of_jobs_refuse_likewise(query: str, field: str) -> None:
+    assert list(refused(query, "jobs")) == [field]
+
+
+def test_more_filters_than_an_item_can_have_keys_are_refused() -> None:
+    assert list(refused("&".join(f"metadata.k{n}=v" for n in range(65)))) == ["metadata"]
+    assert list(refused("&".join(f"metadata.k{n}=v" for n in range(10_000)))) == ["query"]
+
+
+def test_addresses_without_parameters_name_those_they_get() -> None:
+    none_at_all(read(""))
+    with pytest.raises(Refused) as refusal:
+        none_at_all(read("a=1"))
+    assert refusal.value.faults[0].field == "a"
+
+
+@given(st.tuples(TEXT, TEXT, TEXT), st.tuples(TEXT, TEXT, TEXT))
+def test_different_pairs_have_different_hashes(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    assert (pair_hash(*one) == pair_hash(*other)) == (one == other)
