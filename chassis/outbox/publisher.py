@@ -44,7 +44,7 @@ class Outcome:
     trouble: BaseException | None = None
 
 
-Ticket: TypeAlias = "asyncio.Future[Any] | BaseException"
+Ticket: TypeAlias = asyncio.Future[Any] | BaseException
 """The acknowledgement to come, or why the record could not even be sent."""
 
 
