@@ -1,12 +1,16 @@
 """Kafka's jars: resolved and fetched once by `jgo`, which knows the repository, and kept in the user's Maven folder."""
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chassis.embedded.errors import EmbeddedServerError
 
 KAFKA_VERSION = "4.3.0"
-_ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
+_LOGGING_VERSION = "1.7.36"
+"""Of slf4j, whose interface Kafka's jars bring in this version; without an implementation a broker says nothing."""
+_ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{_LOGGING_VERSION}"
 
 
 def fetch(progress: Callable[[str], None]) -> list[Path]:
@@ -22,11 +26,13 @@ def fetch(progress: Callable[[str], None]) -> list[Path]:
             "The package jgo is not installed: install the extra bitmill[up], "
             "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own."
         ) from None
-    if not _cached(Path(GlobalSettings.load().cache_dir)):
-        progress(f"Fetching Apache Kafka {KAFKA_VERSION} (45 MB), once …")
+    cache = Path(GlobalSettings.load().cache_dir)
     try:
-        environment = jgo.build(_ENDPOINT)
-    except Exception as error:
+        with _alone(cache):
+            if not _cached(cache):
+                progress(f"Fetching Apache Kafka {KAFKA_VERSION} (45 MB), once …")
+            environment = jgo.build(_ENDPOINT)
+    except Exception as error:  # noqa: BLE001  # jgo names none of its errors; all of them mean "not to be had"
         raise EmbeddedServerError(
             f"Apache Kafka {KAFKA_VERSION} is not on this machine yet and could not be fetched "
             f"({type(error).__name__}): connect to a network for the first start, "
@@ -36,4 +42,13 @@ def fetch(progress: Callable[[str], None]) -> list[Path]:
 
 
 def _cached(cache: Path) -> bool:
-    return any(cache.glob(f"envs/org/apache/kafka/kafka_2.13/*/jars/kafka_2.13-{KAFKA_VERSION}.jar"))
+    return any(cache.glob(f"envs/org/apache/kafka/kafka_2.13/*/*/slf4j-simple-{_LOGGING_VERSION}.jar"))
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One process at a time: two first starts would write the same files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "bitmill.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -36,7 +36,7 @@ async def ensure_topics(
             missing = await _missing(admin, wanted)
             if missing:
                 await _create(admin, missing)
-            while await _missing(admin, wanted):
+            while await _missing(admin, wanted):  # noqa: ASYNC110  # Kafka tells nobody when leaders are there
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise KafkaUnavailable(f"Kafka at {bootstrap} did not have its topics ready within {timeout:g} s") from None
@@ -60,11 +60,10 @@ async def _create(admin: Any, missing: list[Any]) -> None:
     except KafkaError as error:
         raise TopicRefused(f"Kafka would not create topics: {error}") from error
     for name, code, *message in response.topic_errors:
-        error = for_code(code)
-        if code != 0 and error is not TopicAlreadyExistsError:  # another service was faster
-            raise TopicRefused(
-                f"Kafka would not create the topic {name}: {error.__name__} {' '.join(map(str, message))}"
-            )
+        kind = for_code(code)
+        if code != 0 and kind is not TopicAlreadyExistsError:  # another service was faster
+            said = " ".join(str(part) for part in message)
+            raise TopicRefused(f"Kafka would not create the topic {name}: {kind.__name__} {said}")
 
 
 def _topic(topic: Topic, replication_factor: int) -> Any:
