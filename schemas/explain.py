@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from schemas.faults import FieldFault
 
 _SHOWN_CHARS = 120
+MAX_FAULTS = 50
+"""Named in one answer: a body may hold a hundred thousand unknown fields."""
+_ABSENT = "(absent)"
 
 
 def shown(value: Any) -> str:
@@ -30,6 +33,8 @@ def _rule(error: Any) -> str:
             return f"must be one of {context['expected'].replace(' or ', ', ')}"
         case "string_type":
             return "must be a string"
+        case "string_unicode":
+            return "must be valid Unicode, without lone surrogates"
         case "int_type" | "int_from_float":
             return "must be a whole number"
         case "float_type":
@@ -52,7 +57,7 @@ def _rule(error: Any) -> str:
             return "is required"
         case "string_too_short" | "too_short":
             return f"must have at least {context['min_length']} characters"
-        case "string_too_long":
+        case "string_too_long" | "too_long":
             return f"must have at most {context['max_length']} characters"
         case "value_error":
             return str(context["error"])
@@ -62,7 +67,7 @@ def _rule(error: Any) -> str:
 
 def _seen(error: Any, location: tuple[Any, ...]) -> str:
     if error["type"] in ("missing", "union_tag_not_found"):
-        return "(absent)"
+        return _ABSENT
     value = error["input"]
     if error["type"] == "union_tag_invalid" and isinstance(value, dict):
         value = value.get(location[0])
@@ -70,12 +75,12 @@ def _seen(error: Any, location: tuple[Any, ...]) -> str:
 
 
 def explain(error: ValidationError, *, tagged: bool = False) -> list[FieldFault]:
-    """Each refused field once, in the order in which pydantic met them.
+    """Each refused field once, in the order in which pydantic met them; of very many the first ones.
 
     `tagged` says that the model is a union told apart by a field: pydantic then puts the tag before each location.
     """
     faults = []
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False)[:MAX_FAULTS]:
         location = item["loc"]
         if item["type"].startswith("union_tag"):
             location = (item["ctx"]["discriminator"].strip("'"),)
@@ -83,10 +88,20 @@ def explain(error: ValidationError, *, tagged: bool = False) -> list[FieldFault]
             location = location[1:]
         # "[key]" is pydantic's mark for a bad dictionary key: the field is then the object that holds it.
         parts = [str(part) for part in location if part != "[key]"]
-        faults.append(FieldFault(field=".".join(parts) or "body", rule=_rule(item), value=_seen(item, location)))
+        faults.append(
+            FieldFault(field=_printable(".".join(parts)) or "body", rule=_rule(item), value=_seen(item, location))
+        )
     return faults
 
 
 def sentence(faults: list[FieldFault]) -> str:
     """The faults as one sentence, for the `message` of an answer."""
-    return "; ".join(f"{fault.field} {fault.rule} (got {fault.value})" for fault in faults)
+    return "; ".join(
+        f"{fault.field} {fault.rule}" + ("" if fault.value == _ABSENT else f" (got {fault.value})") for fault in faults
+    )
+
+
+def _printable(name: str) -> str:
+    # Names come from the customer, too: as long as they like, and with characters that no encoding has.
+    text = name.encode(errors="backslashreplace").decode()
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"

@@ -1,0 +1,52 @@
+"""Errors in the customer's words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from pydantic import ValidationError
+
+from schemas.api import MediaRequest
+from schemas.explain import MAX_FAULTS, explain, sentence, shown
+from schemas.faults import FieldFault
+from tests.schemas.json_values import values
+
+
+def refused(body: Any) -> list[FieldFault]:
+    with pytest.raises(ValidationError) as error:
+        MediaRequest.model_validate(body)
+    return explain(error.value)
+
+
+@given(values)
+def test_any_value_is_shown_short_and_printable(value: Any) -> None:
+    text = shown(value)
+    assert len(text) <= 120
+    assert text.encode()
+
+
+def test_values_that_json_cannot_say_are_shown_by_their_type() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shown(deep) == "list"
+    assert shown("x" * 10_000).endswith("…")
+
+
+def test_a_sentence_names_each_field_and_leaves_out_values_that_are_absent() -> None:
+    faults = refused({"titel": "x"})
+    assert sentence(faults) == 'url is required; titel is not a known field (got "x")'
+
+
+def test_an_answer_never_echoes_a_megabyte() -> None:
+    many = refused({"url": "http://x/", **{f"field{number}": number for number in range(100_000)}})
+    assert len(many) == MAX_FAULTS
+    long = refused({"url": "http://x/", "y" * 500_000: "z" * 500_000})
+    assert len(json.dumps([fault.model_dump() for fault in long])) < 1000
+
+
+def test_names_of_fields_can_always_be_written() -> None:
+    (fault,) = refused({"url": "http://x/", "metadata": {"a\ud800": "b"}})
+    assert fault.field.encode()
+    assert fault.rule == "must be valid Unicode, without lone surrogates"
