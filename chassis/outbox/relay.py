@@ -16,7 +16,7 @@ from datetime import timedelta
 
 import asyncpg
 import orjson
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError
 
 from chassis import logs
 from chassis.bell import Bell

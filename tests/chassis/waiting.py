@@ -3,13 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
-async def until(condition: Callable[[], Awaitable[T | None]] | Callable[[], T | None], *, within: float = 10.0) -> T:
-    """The first truthy answer of `condition`; fails after `within` seconds."""
+async def until(condition: Callable[[], Any], *, within: float = 10.0) -> Any:
+    """The first truthy answer of `condition`, a plain or an async function; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         answer = condition()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ async def test_an_added_item_is_claimed_with_its_payload_and_its_first_attempt(b
 
 async def test_an_id_is_added_once_and_known_again_when_it_is_finished(bench: Bench) -> None:
     async with bench.pool.acquire() as conn:
-        first = {"id": "job_1", "project": "prj_a", "kind": "video", "payload": {"v": 1}}
+        first: dict[str, Any] = {"id": "job_1", "project": "prj_a", "kind": "video", "payload": {"v": 1}}
         assert await bench.ledger.add(conn, **first)
         assert not await bench.ledger.add(conn, **(first | {"payload": {"v": 2}}))
         await bench.ledger.finish(await bench.claim(), "done")
