@@ -6,11 +6,14 @@ from pathlib import Path
 from cli import envfile
 
 
+READY_LINE = "bitmill is ready."
+
+
 def banner(values: Mapping[str, str], data: Path) -> str:
     """Address, key, folder, Kafka, and a first request."""
     address, key = values["ITTYBIT_API_URL"], values["ITTYBIT_API_KEY"]
     return f"""
-bitmill is ready.
+{READY_LINE}
 
   API      {address}
   Key      {key}

@@ -7,6 +7,7 @@ and HEAD to the catalog, everything else to ingest. Bodies stream through both w
 import argparse
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import aiohttp
 from aiohttp import web
@@ -42,8 +43,10 @@ class Settings(Base):
     thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="Asked for its readiness, if named.")
     http_host: str = Field("127.0.0.1", title="Listening address", description="Where the gateway listens.")
     http_port: int = Field(8080, title="Listening port", description="Where the gateway listens.")
-    log_format: str = Field("auto", title="Log format", description="auto, text or json.")
-    log_level: str = Field("info", title="Log level", description="debug, info, warning or error.")
+    log_format: Literal["auto", "text", "json"] = Field("auto", title="Log format", description="auto, text or json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", title="Log level", description="debug, info, warning or error."
+    )
 
 
 def upstream(settings: Settings, method: str, path: str) -> str:

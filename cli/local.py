@@ -6,10 +6,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from chassis.egress.fetch import FetchFault, FetchLimits, fetch
-from chassis.egress.guard import Guard
-
 from chassis import logs
+from chassis.egress.faults import FetchFault
+from chassis.egress.fetch import FetchLimits, fetch
+from chassis.egress.guard import Guard
 from cli.cloud import summary
 from cli.errors import CliError, UsageError
 from cli.jobs import is_url, local_output

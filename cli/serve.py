@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from chassis import lifecycle
 from chassis.lifecycle import App
-
-from chassis import lifecycle, logs
 from chassis.settings import CommonSettings, SettingsError, load
 from cli.errors import UsageError
 from schemas.topics import Service
@@ -32,5 +31,4 @@ def run(arguments: argparse.Namespace) -> int:
         app, settings = build(arguments.service)
     except SettingsError as error:
         raise UsageError(str(error)) from None
-    logs.configure(settings.log_format, settings.log_level)
-    return lifecycle.run_main([app], host=settings.http_host, port=settings.http_port)
+    return lifecycle.run_main([app], settings)

@@ -31,7 +31,8 @@ class Lines:
         now = (step, int((share or 0) * 100))
         if now != self._last:
             self._last = now
-            self._write({"object": "progress", "step": step, "progress": share})
+            shown = None if share is None else round(share, 3)
+            self._write({"object": "progress", "step": step, "progress": shown})
 
     def result(self, resource: dict[str, Any], sentence: str) -> None:
         del sentence  # for people

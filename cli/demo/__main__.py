@@ -15,15 +15,15 @@ from cli.demo import darkroom, story, system
 from cli.demo.bare import seconds_of_bare_ffmpeg
 from cli.demo.report import catalog_table, outputs_table
 from cli.errors import CliError
-from cli.footage import FootageUnavailable, fetch_footage
+from cli.footage import Footage, FootageUnavailable, fetch_footage
 
 UPLOADS = (
-    story.Upload("bigbuckbunny.mp4", "usr_ada", "Darkroom/iOS"),
-    story.Upload("bikes.mp4", "usr_ada", "Darkroom/Web"),
-    story.Upload("carphone_pristine.mp4", "usr_bob", "Darkroom/iOS"),
+    story.Upload("bunny.mov", "usr_ada", "Darkroom/iOS"),
+    story.Upload("bikes.mov", "usr_ada", "Darkroom/Web"),
+    story.Upload("car.mov", "usr_bob", "Darkroom/iOS"),
 )
 PHOTOS = (
-    story.Upload("chelsea.png", "usr_bob", "Darkroom/Web"),
+    story.Upload("cat.png", "usr_bob", "Darkroom/Web"),
     story.Upload("coffee.png", "usr_ada", "Darkroom/iOS"),
 )
 
@@ -31,9 +31,9 @@ PHOTOS = (
 async def play(console: Console, data: Path) -> bool:
     """The whole demonstration; whether every job succeeded."""
     console.rule("1. A bitmill of its own")
-    footage = fetch_footage(default_data().absolute() / "footage", console.print)
+    uploads = _uploaded(fetch_footage(default_data().absolute() / "footage", console.print), data / "uploads")
     began = time.monotonic()
-    async with darkroom.running(footage.bunny.parent) as room, system.running(data, console.print) as bitmill:
+    async with darkroom.running(uploads) as room, system.running(data / "bitmill", console.print) as bitmill:
         room.secret = bitmill.secret
         console.print(f"Five services, Apache Kafka and Postgres: ready after {time.monotonic() - began:.1f} s.")
         console.print(f"Darkroom keeps its uploads at {room.address}/uploads/ and waits for webhooks.\n")
@@ -48,7 +48,7 @@ async def play(console: Console, data: Path) -> bool:
         with console.status("The same with bare ffmpeg, one after another, for comparison …"):
             for done in made:
                 if done.job["status"] == "succeeded":
-                    bare[done.job["id"]] = await seconds_of_bare_ffmpeg(footage.bunny.parent, done, data)
+                    bare[done.job["id"]] = await seconds_of_bare_ffmpeg(uploads, done, data)
         console.print(outputs_table(made, bare))
 
         console.rule("3. The catalog")
@@ -62,13 +62,27 @@ async def play(console: Console, data: Path) -> bool:
     return good
 
 
+def _uploaded(footage: Footage, folder: Path) -> Path:
+    """Darkroom's folder of uploads, under the names that its users gave them."""
+    folder.mkdir()
+    for name, path in (
+        ("bunny.mov", footage.bunny),
+        ("bikes.mov", footage.bikes),
+        ("car.mov", footage.carphone),
+        ("cat.png", footage.chelsea),
+        ("coffee.png", footage.coffee),
+    ):
+        shutil.copy(path, folder / name)
+    return folder
+
+
 def _next_steps(console: Console) -> None:
     console.rule("What next")
     console.print(
         "Everything that ran has been stopped, its data removed. To keep one running:\n\n"
-        "  make up                                    # address, key and a first curl on one screen\n"
-        "  source .venv/bin/activate                  # then, without any service:\n"
-        "  ittybit video -i .bitmill/footage/bikes.mp4 -o bikes-small.mp4 --width 320\n",
+        "  make up             # address, key and a first curl on one screen\n\n"
+        "Or without any service, one file here:\n\n"
+        "  .venv/bin/ittybit video -i .bitmill/footage/bikes.mp4 -o small.mp4 --width 320\n",
         highlight=False,
     )
 
@@ -80,13 +94,15 @@ def main() -> int:
     try:
         good = asyncio.run(play(console, data))
     except (CliError, FootageUnavailable, TimeoutError) as error:
-        console.print(f"[red]The demonstration stopped:[/] {error or 'a job took too long'}\nIts log: {data / 'log'}")
+        console.print(
+            f"[red]The demonstration stopped:[/] {error or 'a job took too long'}\nIts log: {data / 'bitmill' / 'log'}"
+        )
         return 1
     except KeyboardInterrupt:
         shutil.rmtree(data, ignore_errors=True)
         return 130
     if not good:
-        console.print(f"[red]Not every job succeeded.[/] The log: {data / 'log'}")
+        console.print(f"[red]Not every job succeeded.[/] The log: {data / 'bitmill' / 'log'}")
         return 1
     shutil.rmtree(data, ignore_errors=True)
     _next_steps(console)

@@ -11,8 +11,8 @@ from cli.demo.story import Made
 def outputs_table(made: list[Made], bare: Mapping[str, float]) -> Table:
     """What came out: size, dimensions, and time beside what bare ffmpeg took alone on the machine."""
     table = Table(title="Outputs", title_justify="left")
-    for column in ("Upload", "Job", "Format", "Size", "Pixels", "Length", "bitmill", "bare ffmpeg"):
-        table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right")
+    for column in ("Upload", "Job", "Format", "Size", "Pixels", "Length", "bitmill", "ffmpeg"):
+        table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right", no_wrap=True)
     for done in made:
         output = done.job["output"]
         if output is None:
@@ -29,7 +29,7 @@ def outputs_table(made: list[Made], bare: Mapping[str, float]) -> Table:
             f"{done.seconds:.2f} s",
             f"{bare[done.job['id']]:.2f} s",
         )
-    table.caption = "bitmill: all at once on this machine, fetch and checks included; bare ffmpeg: alone, one by one."
+    table.caption = "bitmill: all at once, with fetching, checking, storing. ffmpeg: bare, one after another."
     return table
 
 

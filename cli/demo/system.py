@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from cli import envfile
+from cli.banner import READY_LINE
 from cli.errors import CliError
 
 START_SECONDS = 180
@@ -77,10 +78,12 @@ async def _ready(
         while process.returncode is None:
             lines = log.read_text(errors="replace").splitlines()
             for line in lines[said:]:
-                # Until it is ready, the plain lines are its progress; the JSON ones are events for its log.
+                # Plain lines are its progress, JSON ones are events for its log; what comes last is its own screen.
+                if line == READY_LINE:
+                    break
                 if line.strip() and not line.startswith("{"):
                     say(line)
-            said = len(lines)
+            said = len(lines) if READY_LINE not in lines else sys.maxsize
             values = envfile.read(data)
             if values and await _answers(session, values["ITTYBIT_API_URL"]):
                 return values

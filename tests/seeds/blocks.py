@@ -51,7 +51,8 @@ def run_together(path: Path) -> list[Block]:
 
 def curls(path: Path) -> list[Block]:
     """The curl commands of the reference, whose lines lost the backslashes at their ends."""
-    found, lines = [], path.read_text().splitlines()
+    found: list[Block] = []
+    lines = path.read_text().splitlines()
     for index, line in enumerate(lines):
         if not line.startswith("curl "):
             continue
