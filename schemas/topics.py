@@ -56,7 +56,7 @@ MEDIA_CREATED = Topic(
     "media id",
     _types(events.MediaCreated),
     ("ingest",),
-    ("transcoder", "thumbnailer", "catalog", "notifier"),
+    ("transcoder", "thumbnailer", "catalog"),
     "An original is stored; the jobs to run on it.",
 )
 MEDIA_CHANGED = Topic(
@@ -71,7 +71,7 @@ MEDIA_CHANGED = Topic(
         events.MediaPurged,
     ),
     ("ingest",),
-    ("catalog", "notifier"),
+    ("catalog",),
     "Everything else that happens to a media item.",
 )
 JOB_CREATED = Topic(
@@ -103,7 +103,7 @@ KEY_CHANGED = Topic(
     "key id",
     _types(events.KeyChanged),
     ("ingest",),
-    ("catalog", "notifier"),
+    ("catalog",),
     "API keys, as hashes.",
     partitions=1,
     retention=None,

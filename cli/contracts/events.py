@@ -1,0 +1,80 @@
+"""Events as JSON Schema 2020-12, and the CloudEvents attributes that travel in their headers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from schemas.api import JobRequest, MediaRequest
+from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
+from schemas.topics import TOPIC_OF
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SUBMITTED: Mapping[str, TypeAdapter[Any]] = {
+    JOB_SUBMITTED: TypeAdapter(JobRequest),
+    MEDIA_SUBMITTED: TypeAdapter(MediaRequest),
+}
+TYPES: tuple[str, ...] = (*EVENTS, *SUBMITTED)
+_ID = "^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
+
+
+def identifier(type_: str) -> str:
+    """The `$id` of an event's schema: a name, not an address."""
+    return f"urn:bitmill:schema:{type_}"
+
+
+def schema(type_: str) -> dict[str, Any]:
+    """The JSON Schema of one event type's data.
+
+    Written for readers: what has a default may be absent, because events published before it existed have not got it.
+    """
+    topic = TOPIC_OF[type_]
+    return {
+        "$schema": DIALECT,
+        "$id": identifier(type_),
+        "title": title(type_),
+        "x-ce-type": type_,
+        "x-topic": topic.name,
+        "x-key": topic.key,
+        **{key: value for key, value in data_schema(type_, "#/$defs/{model}").items() if key != "title"},
+    }
+
+
+def title(type_: str) -> str:
+    """`JobCreated`; `JobSubmitted` and `MediaSubmitted` for what any producer may send."""
+    event: type[Event] | None = EVENTS.get(type_)
+    if event is not None:
+        return event.__name__
+    return "".join(word.capitalize() for word in type_.split(".")[1:-1])
+
+
+def data_schema(type_: str, ref_template: str) -> dict[str, Any]:
+    """The schema of the data alone; its `$defs` are referred to as `ref_template` says."""
+    adapter = SUBMITTED.get(type_) or TypeAdapter(EVENTS[type_])
+    schema = adapter.json_schema(ref_template=ref_template)
+    # OpenAPI's word; JSON Schema does not know it, and AsyncAPI uses it for something else.
+    schema.pop("discriminator", None)
+    return schema
+
+
+def headers_schema(type_: str) -> dict[str, Any]:
+    """The record's headers: CloudEvents 1.0 in binary mode, Kafka protocol binding. All values are UTF-8 text."""
+    submitted = type_ in SUBMITTED
+    properties: dict[str, Any] = {
+        "ce_specversion": {"type": "string", "const": "1.0"},
+        "ce_id": {"type": "string", "description": "Names the event: the same id is the same event, sent again."},
+        "ce_type": {"type": "string", "const": type_},
+        "ce_source": {"type": "string", "examples": ["/bitmill/ingest"]},
+        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_subject": {"type": "string", "description": f"The record's key: {TOPIC_OF[type_].key}."},
+        "ce_project": {"type": "string", "pattern": _ID.format(prefix="prj")},
+        "content-type": {"type": "string", "const": "application/json"},
+        "traceparent": {"type": "string", "description": "W3C Trace Context, where the work is traced."},
+    }
+    optional = {"traceparent"}
+    if submitted:
+        # One type a topic: a producer needs to name nothing but the project.
+        optional = {*properties} - {"ce_project"}
+        properties["ce_id"]["description"] = "Sent twice, accepted once. Without it, topic, partition and offset count."
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties}

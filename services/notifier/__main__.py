@@ -1,0 +1,9 @@
+"""`python -m services.notifier`: this service alone, configured by its environment."""
+
+from chassis.lifecycle import run_main
+from chassis.settings import load
+from services.notifier.app import Notifier
+from services.notifier.settings import Settings
+
+if __name__ == "__main__":
+    run_main(lambda: [Notifier(load(Settings))])

@@ -1,0 +1,55 @@
+"""What can be set for the notifier, by environment."""
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr, field_validator
+
+from chassis.setting_types import Duration
+from chassis.settings import CommonSettings
+from services.notifier.signing import key_of
+
+
+class Settings(CommonSettings):
+    """The common settings, and the notifier's own."""
+
+    webhook_secret: SecretStr = Field(
+        title="Webhook secret",
+        description=(
+            "Signs every webhook. whsec_ and 24 to 64 bytes as base64 (Standard Webhooks); "
+            "any other text is used as it stands, as UTF-8."
+        ),
+    )
+    notifier_slots: int = Field(
+        default=32,
+        ge=1,
+        le=1000,
+        title="Deliveries at a time",
+        description="How many webhooks one process sends at once.",
+    )
+    notifier_slots_per_host: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        title="Deliveries at a time to one host",
+        description="So that a slow receiver holds up itself alone.",
+    )
+    notifier_deadline: Duration = Field(
+        default=timedelta(seconds=20),
+        gt=timedelta(0),
+        le=timedelta(minutes=2),
+        title="Deadline of an attempt",
+        description="From the first look-up of the name to the end of the answer's body.",
+    )
+
+    notifier_keep: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(days=8),
+        title="Keeping deliveries",
+        description="How long finished deliveries and their attempts are kept; longer than Kafka keeps job.results.",
+    )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _usable(cls, secret: SecretStr) -> SecretStr:
+        key_of(secret.get_secret_value())
+        return secret

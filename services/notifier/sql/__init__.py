@@ -1,0 +1,1 @@
+"""The notifier's named queries; its migrations are in `migrations`."""

@@ -1,0 +1,101 @@
+"""Which changes of an event's schema break its readers."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from cli.contracts.compat import breaks
+
+
+class Inner(BaseModel):
+    name: str
+
+
+class Old(BaseModel):
+    id: str
+    state: str | None = None
+    inner: Inner
+    many: list[Inner] = []
+
+
+class WithOptional(Old):
+    note: str | None = None
+
+
+class WithRequired(Old):
+    note: str
+
+
+class Retyped(Old):
+    id: int  # type: ignore[assignment]  # the very change that must be seen
+
+
+class Nullable(Old):
+    id: str | None  # type: ignore[assignment]  # the very change that must be seen
+
+
+class OptionalNow(BaseModel):
+    id: str = ""
+    state: str | None = None
+    inner: Inner
+    many: list[Inner] = []
+
+
+class Without(BaseModel):
+    id: str
+    inner: Inner
+    many: list[Inner] = []
+
+
+class OtherInner(BaseModel):
+    title: str
+
+
+class DeepChange(BaseModel):
+    id: str
+    state: str | None = None
+    inner: Inner
+    many: list[OtherInner] = []
+
+
+def schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def test_no_change_is_safe() -> None:
+    assert breaks(schema(Old), schema(Old)) == []
+
+
+def test_an_optional_field_more_is_safe() -> None:
+    assert breaks(schema(Old), schema(WithOptional)) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (WithRequired, "data.note is required now"),
+        (Retyped, "data.id: type was 'string', is 'integer'"),
+        (Nullable, "data.id: type was 'string', is None"),
+        (OptionalNow, "data.id may be absent now"),
+        (Without, "data.state is gone"),
+        (DeepChange, "data.many[].name is gone"),
+    ],
+)
+def test_what_breaks_readers_is_told(new: type[BaseModel], told: str) -> None:
+    assert any(change.startswith(told) for change in breaks(schema(Old), schema(new)))
+
+
+def test_an_event_that_is_gone_is_told() -> None:
+    assert breaks(schema(Old), {}) == ["is no longer there"]
+
+
+def test_enums_may_grow_and_not_shrink() -> None:
+    small, large = {"enum": ["a"]}, {"enum": ["a", "b"]}
+    assert breaks(small, large) == []
+    assert breaks(large, small) == ["data: no longer takes ['b'], which old events hold"]
+
+
+def test_a_type_that_refers_to_itself_is_compared_once() -> None:
+    tree = {"$ref": "#/$defs/T", "$defs": {"T": {"properties": {"next": {"$ref": "#/$defs/T"}}}}}
+    assert breaks(tree, tree) == []

@@ -1,0 +1,159 @@
+"""What `deploy` says fits the services: settings they know, the gateway rule, one image for each."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chassis.settings import describe
+from cli.gateway import Settings as GatewaySettings
+from cli.gateway import upstream
+from cli.serve import settings_class
+from schemas.topics import SERVICES
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+FOREIGN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FFMPEG_BINARY"}
+"""Read by libraries, not by our settings."""
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def named(kind: str) -> dict[str, dict[str, Any]]:
+    found = [document for path in MANIFESTS for document in documents(path) if document["kind"] == kind]
+    return {document["metadata"]["name"]: document for document in found}
+
+
+def compose() -> dict[str, Any]:
+    return documents(DEPLOY / "compose.yaml")[0]
+
+
+def known(service: Any) -> set[str]:
+    return {info.env for info in describe(settings_class(service))} | FOREIGN
+
+
+def required(service: Any) -> set[str]:
+    return {info.env for info in describe(settings_class(service)) if info.default is None}
+
+
+def needed(service: Any) -> set[str]:
+    """Settings without which the service does not start."""
+    cls = settings_class(service)
+    fields = {name.upper(): field for name, field in cls.model_fields.items()}
+    return {env for env in required(service) if fields[env].is_required()}
+
+
+def test_every_yaml_file_parses_and_nothing_is_named_twice() -> None:
+    for path in [DEPLOY / "compose.yaml", DEPLOY / "kustomization.yaml", *MANIFESTS]:
+        names = [(document.get("kind"), str(document.get("metadata"))) for document in documents(path)]
+        assert names
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_compose_sets_what_the_service_needs_and_nothing_it_does_not_know(service: Any) -> None:
+    environment = compose()["services"][service]["environment"]
+    assert set(environment) <= known(service)
+    assert needed(service) <= set(environment)
+    assert compose()["services"][service]["build"]["args"] == {"SERVICE": service}
+
+
+def test_compose_waits_for_health_everywhere() -> None:
+    services = compose()["services"]
+    for name, service in services.items():
+        built = "build" in service  # the image has its own
+        assert built or "healthcheck" in service, name
+        for on, condition in service.get("depends_on", {}).items():
+            assert on in services
+            assert condition == {"condition": "service_healthy"}
+
+
+def environment_of(container: Mapping[str, Any], maps: Mapping[str, Any], secrets: Mapping[str, Any]) -> Iterator[str]:
+    for source in container.get("envFrom", []):
+        if "configMapRef" in source:
+            yield from maps[source["configMapRef"]["name"]]["data"]
+        else:
+            yield from secrets[source["secretRef"]["name"]]["stringData"]
+    for variable in container.get("env", []):
+        yield variable["name"]
+        reference = variable["valueFrom"]["secretKeyRef"]
+        assert reference["key"] in secrets[reference["name"]]["stringData"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_deployment_sets_what_its_service_needs_and_nothing_it_does_not_know(service: Any) -> None:
+    deployment = named("Deployment")[service]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    environment = set(environment_of(container, named("ConfigMap"), named("Secret")))
+    assert environment <= known(service)
+    assert needed(service) <= environment
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_deployment_is_probed_confined_and_reachable(service: Any) -> None:
+    deployment = named("Deployment")[service]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["image"] == f"bitmill-{service}"
+    assert deployment["spec"]["selector"]["matchLabels"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert named("Service")[service]["spec"]["selector"] == {"app": service}
+
+
+def test_workers_are_scaled_by_the_seconds_that_wait_in_their_own_ledger() -> None:
+    scaled = named("ScaledObject")
+    assert set(scaled) == {"transcoder", "thumbnailer"}
+    for name, document in scaled.items():
+        assert document["spec"]["scaleTargetRef"]["name"] == name
+        [trigger] = document["spec"]["triggers"]
+        assert f"FROM {name}.ledger" in trigger["metadata"]["query"]
+        assert trigger["authenticationRef"]["name"] in named("TriggerAuthentication")
+
+
+def test_the_kustomization_names_every_manifest_but_the_example_secret() -> None:
+    [kustomization] = documents(DEPLOY / "kustomization.yaml")
+    resources = {DEPLOY / name for name in kustomization["resources"]}
+    assert resources == {path for path in MANIFESTS if path.name != "secret.example.yaml"}
+    assert {image["name"] for image in kustomization["images"]} == {f"bitmill-{service}" for service in SERVICES}
+    for generator in kustomization["configMapGenerator"]:
+        assert all((DEPLOY / name).is_file() for name in generator["files"])
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kustomize_accepts_the_manifests() -> None:
+    made = subprocess.run(["kubectl", "kustomize", str(DEPLOY)], capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    assert len(list(yaml.safe_load_all(made.stdout))) >= 16
+
+
+def test_the_gateway_rule_is_that_of_the_python_gateway() -> None:
+    text = (DEPLOY / "gateway" / "nginx.conf").read_text()
+    found = re.search(r"map \$request_method \$by_method \{(.*?)\}", text, re.DOTALL)
+    assert found
+    rule = dict(line.rstrip(";").split() for line in found[1].strip().splitlines() for line in [line.strip()])
+    settings = GatewaySettings(ingest_url="ingest", catalog_url="catalog", notifier_url="notifier")
+    for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
+        assert rule.get(method, rule["default"]) == upstream(settings, method, "/jobs")
+    for path in re.findall(r"location (?:= )?(/webhooks/?) \{\s*proxy_pass http://notifier;", text):
+        assert upstream(settings, "GET", path) == "notifier"
+    size = re.search(r"client_max_body_size (\d+)m;", text)
+    assert size
+    assert int(size[1]) > 1
+
+
+def test_the_image_knows_every_service_and_holds_no_secret() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    for service in SERVICES:
+        assert service in text
+    assert "USER 10001" in text
+    assert not re.search(r"^(ENV|ARG).*(SECRET|PASSWORD|TOKEN)", text, re.MULTILINE)

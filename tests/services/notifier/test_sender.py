@@ -1,0 +1,183 @@
+"""One exchange with receivers of every kind: it ends in time, reads little, and goes nowhere it should not."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from time import monotonic
+
+import pytest
+
+from chassis.egress.guard import Guard
+from services.notifier.schedule import Answer
+from services.notifier.sender import MAX_EXCERPT_BYTES, Sender
+from tests.services.notifier.receiver import Behave, endless, raw, receiver, reset, stall, status
+
+LOOPBACK = [ip_network("127.0.0.0/8")]
+BODY = b'{"id":"job_1","name":"Zo\xc3\xab"}  '
+DEADLINE = 0.5
+
+
+@asynccontextmanager
+async def sending(guard: Guard | None = None, deadline: float = DEADLINE) -> AsyncIterator[Sender]:
+    guard = guard or Guard(LOOPBACK)
+    async with guard.session() as session:
+        yield Sender(session, guard, deadline=deadline)
+
+
+async def answer_of(*answers: Behave, deadline: float = DEADLINE) -> Answer:
+    async with receiver(*answers) as target, sending(deadline=deadline) as sender:
+        return await sender.send(target.url(), {"Accept-Encoding": "identity"}, BODY)
+
+
+@pytest.mark.parametrize("code", [200, 202, 299, 301, 404, 410, 429, 500])
+async def test_the_status_is_what_the_receiver_said(code: int) -> None:
+    answer = await answer_of(status(code, body=b"hello"))
+    assert (answer.status, answer.error, answer.excerpt) == (code, None, b"hello")
+
+
+async def test_body_and_headers_arrive_as_they_were_given() -> None:
+    async with receiver() as target, sending() as sender:
+        headers = {
+            "webhook-id": "msg_1",
+            "Content-Type": "application/json",
+            "User-Agent": "bitmill/1",
+            "Accept-Encoding": "identity",
+        }
+        answer = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY)
+    [request] = target.received
+    assert request.body == BODY
+    assert request.target == "/a%20b?x=1%2F2"
+    assert request.headers.items() >= {name.lower(): value for name, value in headers.items()}.items()
+    assert answer.address in ("127.0.0.1", None)
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(code: int) -> None:
+    async with (
+        receiver() as elsewhere,
+        receiver(status(code, f"Location: {elsewhere.url()}")) as target,
+        sending() as sender,
+    ):
+        answer = await sender.send(target.url(), {}, BODY)
+    assert answer.status == code
+    assert elsewhere.connections == 0
+
+
+async def test_retry_after_is_handed_on_as_it_came() -> None:
+    assert (await answer_of(status(429, "Retry-After: 120"))).retry_after == "120"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        pytest.param(stall(), id="no head at all"),
+        pytest.param(stall(HEAD), id="half a head"),
+        pytest.param(endless(HEAD, b"X-A: b\r\n", 0.01), id="a head that never ends"),
+        pytest.param(endless(b"", b"HTTP", 0.05), id="byte by byte"),
+    ],
+)
+async def test_a_receiver_that_does_not_answer_in_time_is_given_up(behave: Behave) -> None:
+    started = monotonic()
+    answer = await answer_of(behave)
+    assert answer.status is None
+    assert answer.error in ("timeout", "bad_answer")
+    assert monotonic() - started < DEADLINE + 1
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        pytest.param(endless(CHUNKED, b"1\r\nx\r\n", 0.02), id="one byte at a time for ever"),
+        pytest.param(stall(HEAD + b"Content-Length: 10000000000\r\n\r\nstart"), id="ten gigabytes promised"),
+        pytest.param(stall(CHUNKED), id="no body after the head"),
+    ],
+)
+async def test_a_body_that_does_not_end_is_broken_off_and_the_status_counts(behave: Behave) -> None:
+    started = monotonic()
+    answer = await answer_of(behave)
+    assert (answer.status, answer.error) == (200, None)
+    assert monotonic() - started < DEADLINE + 1
+    assert len(answer.excerpt) < 100
+
+
+async def test_of_an_endless_body_no_more_is_read_than_is_kept() -> None:
+    started = monotonic()
+    answer = await answer_of(endless(CHUNKED, b"10000\r\n" + b"y" * 0x10000 + b"\r\n"), deadline=10)
+    assert answer.status == 200
+    assert answer.excerpt == b"y" * MAX_EXCERPT_BYTES
+    assert monotonic() - started < 5
+
+
+async def test_a_compressed_bomb_is_kept_as_it_came() -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    answer = await answer_of(status(200, "Content-Encoding: gzip", body=bomb))
+    assert answer.excerpt == bomb[:MAX_EXCERPT_BYTES]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", id="another protocol"),
+        pytest.param(b"hello world", id="HTTP 0.9"),
+        pytest.param(HEAD + b"X: " + b"h" * 100_000 + b"\r\n\r\n", id="one huge header"),
+        pytest.param(
+            HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(10_000)) + b"\r\n", id="10 000 headers"
+        ),
+        pytest.param(HEAD + b"Content-Length: -5\r\n\r\n", id="a negative length"),
+    ],
+)
+async def test_nonsense_is_a_failed_attempt(data: bytes) -> None:
+    answer = await answer_of(raw(data))
+    assert answer.status is None
+    assert answer.error in ("bad_answer", "unreachable")
+
+
+async def test_a_connection_that_breaks_after_the_request_is_a_failed_attempt() -> None:
+    answer = await answer_of(reset())
+    assert (answer.status, answer.error) == (None, "unreachable")
+
+
+async def test_a_forbidden_address_is_not_contacted_and_reads_like_a_dead_one() -> None:
+    async with receiver() as target:
+        async with sending(Guard()) as sender:
+            forbidden = await sender.send(target.url(), {}, BODY)
+        url = target.url()
+        assert target.connections == 0
+    async with sending() as sender:
+        closed = await sender.send(url, {}, BODY)
+    assert (forbidden.status, forbidden.error, forbidden.excerpt) == (closed.status, closed.error, closed.excerpt)
+    assert closed.error == "unreachable"
+
+
+async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.216.34", "127.0.0.1"]
+
+    async with receiver() as target, sending(Guard(resolve=resolve)) as sender:
+        answer = await sender.send(f"http://hooks.example.com:{target.port}/", {}, BODY)
+        assert target.connections == 0
+    assert (answer.status, answer.error) == (None, "unreachable")
+
+
+async def test_a_slow_name_server_counts_against_the_deadline() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async with sending(Guard(resolve=resolve)) as sender:
+        answer = await sender.send("http://hooks.example.com/", {}, BODY)
+    assert (answer.status, answer.error) == (None, "timeout")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a b/", "ftp://example.com/", "http://example.com:99999/", ""])
+async def test_an_address_that_is_none_is_a_failed_attempt(url: str) -> None:
+    async with sending() as sender:
+        answer = await sender.send(url, {}, BODY)
+    assert (answer.status, answer.error) == (None, "unreachable")
