@@ -32,7 +32,7 @@ def fetch(progress: Callable[[str], None]) -> list[Path]:
             if not _cached(cache):
                 progress(f"Fetching Apache Kafka {KAFKA_VERSION} (45 MB), once …")
             environment = jgo.build(_ENDPOINT)
-    except Exception as error:  # noqa: BLE001  # jgo names none of its errors; all of them mean "not to be had"
+    except Exception as error:  # jgo names none of its errors; all of them mean "not to be had"
         raise EmbeddedServerError(
             f"Apache Kafka {KAFKA_VERSION} is not on this machine yet and could not be fetched "
             f"({type(error).__name__}): connect to a network for the first start, "

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from chassis.embedded import processes
+
 CHILD_MARK = "BITMILL_CHILD"
 """The environment variable by which children of a data folder are known; its value is `data_id(data_dir)`."""
 
@@ -58,15 +60,10 @@ def reap_orphans(data_dir: Path, *, patience: float = 5.0) -> list[str]:
     for process in _marked(data_id(data_dir)):
         orphans.setdefault(process.pid, (process, signal.SIGTERM))
     names = []
-    for process, stop_signal in orphans.values():
+    for process, _ in orphans.values():
         with suppress(psutil.NoSuchProcess):
             names.append(f"{process.name()} ({process.pid})")
-            process.send_signal(stop_signal)
-    _, stubborn = psutil.wait_procs([process for process, _ in orphans.values()], timeout=patience)
-    for process in stubborn:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=patience)
+    processes.end(list(orphans.values()), patience)
     for file in (data_dir / "run").glob("*.json"):
         file.unlink(missing_ok=True)
     return names
@@ -79,7 +76,8 @@ def _noted(data_dir: Path) -> list[tuple[psutil.Process, signal.Signals]]:
         with suppress(ValueError, KeyError, TypeError, psutil.Error):
             note = json.loads(file.read_text())
             process = psutil.Process(note["pid"])
-            if abs(process.create_time() - note["started"]) <= _CLOCK_SLACK_SECONDS and _ours(process, data_dir):
+            same_start = abs(process.create_time() - note["started"]) <= _CLOCK_SLACK_SECONDS
+            if same_start and not processes.gone(process) and _ours(process, data_dir):
                 found.append((process, signal.Signals(note["signal"])))
     return found
 
@@ -98,5 +96,5 @@ def _marked(mark: str) -> Iterable[psutil.Process]:
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.pid not in own and process.environ().get(CHILD_MARK) == mark:
+            if process.pid not in own and not processes.gone(process) and process.environ().get(CHILD_MARK) == mark:
                 yield process

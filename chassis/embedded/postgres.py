@@ -12,14 +12,14 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
 import psutil
 
-from chassis.embedded import supervise
+from chassis.embedded import processes, supervise
 from chassis.embedded.errors import EmbeddedServerError
 from chassis.embedded.orphans import data_id
 from chassis.postgres import sql
@@ -76,7 +76,7 @@ class PostgresServer:
         if not (self._cluster / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)
-        self._drop_alien_pid_file()
+        await asyncio.to_thread(_bury_predecessor, self._cluster)
         sockets = _socket_folder(self._data_dir, self._user)
         settings = {**_SETTINGS, **({} if self._durable else _NO_PROMISES), "unix_socket_directories": str(sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -111,19 +111,20 @@ class PostgresServer:
         )
         half.rename(self._cluster)
 
-    def _drop_alien_pid_file(self) -> None:
-        """Remove `postmaster.pid` where its pid is now somebody else's.
 
-        Postgres believes in any living process of that number and would not start: in a container the numbers repeat.
-        """
-        file = self._cluster / "postmaster.pid"
-        try:
-            process = psutil.Process(int(file.read_text().split("\n", 1)[0]))
-            alien = "postgres" not in process.name()
-        except (FileNotFoundError, ValueError, psutil.Error):
-            return
-        if alien:
-            file.unlink(missing_ok=True)
+def _bury_predecessor(cluster: Path) -> None:
+    """End what is left of an earlier server on this cluster, and remove its `postmaster.pid`.
+
+    Postgres believes in any process of that number and would not start. But the number may be somebody else's by now
+    (in a container they repeat), or a zombie that nobody buries. Only to be called while the data folder is held.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if "postgres" in process.name() and process.cwd() == str(cluster) and not processes.gone(process):
+                left.append((process, signal.SIGQUIT))
+    processes.end(left, _STOP_SECONDS)
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _binaries() -> Path:
@@ -158,6 +159,8 @@ def _socket_folder(data_dir: Path, user: supervise.User | None) -> Path:
         if folder.is_symlink():  # the temporary folder is everybody's: do not follow where somebody else points
             raise EmbeddedServerError(f"{folder} is a link; remove it.")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for stale in folder.glob(".s.PGSQL.*"):  # its lock file names a process as well
+        stale.unlink()
     if folder.stat().st_uid not in {os.geteuid(), user.uid if user else -1}:
         raise EmbeddedServerError(f"{folder} belongs to somebody else; remove it.")
     folder.chmod(0o700)

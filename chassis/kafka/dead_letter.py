@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from chassis.kafka.producer import open_producer
 from schemas.topics import Topic

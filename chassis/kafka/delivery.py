@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import ConsumerRecord  # type: ignore[import-untyped]
+from aiokafka import ConsumerRecord
 from faststream import BaseMiddleware, ContextRepo
 
 from chassis import logs

@@ -1,6 +1,6 @@
 """The producer of events: idempotent, acknowledged by every replica in step, without waiting for company."""
 
-from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer
 
 from chassis.kafka.waiting import wait_for_kafka
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from chassis.kafka.errors import KafkaUnavailable, TopicRefused
 from chassis.kafka.waiting import wait_for_kafka

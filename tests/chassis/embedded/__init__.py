@@ -1,0 +1,1 @@
+"""Tests of `chassis.embedded`: the servers themselves, started, stopped and killed."""
