@@ -1,5 +1,6 @@
 """The tools that work on files, opened together: what both workers need, and the shell without any service."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -56,10 +57,10 @@ async def open_tools(
     """Opens the tools; on exit no child is left.
 
     `preload` names further modules that calls will need (`services.thumbnailer.vips`). `mark` is how children of a
-    killed process are recognised (environment variable BITMILL_CHILD); by default the folder that they work in.
+    killed process are recognised (environment variable BITMILL_CHILD): by default our own mark, or the folder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    env = {child.MARK: mark or str(workdir)}
+    env = {child.MARK: mark or os.environ.get(child.MARK) or str(workdir)}
     async with Warm("media.inside", ("pyvips", *preload), fault=from_child, env={**_WARM_ENV, **env}) as warm:
         yield Tools(
             prober=Prober(warm, PROBE_LIMITS),

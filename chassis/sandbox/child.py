@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chassis.sandbox import launch
 from chassis.sandbox.confine import Order, Report
@@ -69,47 +68,49 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-class _Tail:
-    """The last bytes of a stream."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._data = b""
-
-    async def drain(self, stream: asyncio.StreamReader) -> None:
-        while chunk := await stream.read(65536):
-            self._data = (self._data + chunk)[-self._size :]
-
-    def text(self) -> str:
-        return self._data.decode("utf-8", "replace").strip()
-
-
-class _Lines:
-    """Hands on lines as they come, keeps the first bytes, remembers when the last sign of life was."""
+class _Child(asyncio.SubprocessProtocol):
+    """Hears the child: hands on its lines, keeps the first bytes of stdout and the last of stderr."""
 
     def __init__(self, on_line: OnLine | None) -> None:
+        loop = asyncio.get_running_loop()
         self._on_line = on_line
-        self.kept = bytearray()
+        self._line = b""
+        self.stdout = bytearray()
+        self.stderr = b""
         self.last_sign = time.monotonic()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        """Done when the child itself has ended, although what it started may still hold its pipes; or with the
+        exception of the listener."""
+        self.closed: asyncio.Future[None] = loop.create_future()
+        """Done when nobody holds its pipes any more."""
 
-    async def drain(self, stream: asyncio.StreamReader) -> None:
-        pending = b""
-        while chunk := await stream.read(65536):
-            self.kept += chunk[: max(STDOUT_BYTES - len(self.kept), 0)]
-            *lines, pending = (pending + chunk).split(b"\n")
-            pending = pending[-STDOUT_BYTES:]
-            alive = [self._tell(line) for line in lines]
-            if not lines or any(alive):
-                self.last_sign = time.monotonic()
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self.stderr = (self.stderr + data)[-STDERR_BYTES:]
+            return
+        self.stdout += data[: max(STDOUT_BYTES - len(self.stdout), 0)]
+        *lines, self._line = (self._line + data).split(b"\n")
+        self._line = self._line[-STDOUT_BYTES:]
+        signs = [self._tell(line) for line in lines]
+        if not lines or any(signs):
+            self.last_sign = time.monotonic()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def _tell(self, line: bytes) -> bool:
-        return self._on_line is None or self._on_line(line.decode("utf-8", "replace")) is not False
-
-
-async def _watch_silence(lines: _Lines, stall: float) -> None:
-    while (silent := time.monotonic() - lines.last_sign) < stall:  # noqa: ASYNC110 - silence makes no event
-        await asyncio.sleep(stall - silent)
-    raise ChildStalled(f"no sign of life for {stall:g} s")
+        if self._on_line is None or self.exited.done():
+            return True
+        try:
+            return self._on_line(line.decode("utf-8", "replace")) is not False
+        except Exception as error:  # noqa: BLE001 - it is raised again by `run`
+            self.exited.set_exception(error)
+            return True
 
 
 async def run(
@@ -131,7 +132,8 @@ async def run(
     real = os.path.realpath(program)
     order = _order(limits, (program, real, str(Path(real).parent)))
     began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
+    transport, child = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Child(on_stdout_line),
         *launcher(order),
         str(Path(program).absolute()),
         *argv[1:],
@@ -142,39 +144,34 @@ async def run(
         env=environment(env),
         start_new_session=True,
     )
-    lines, errors = _Lines(on_stdout_line), _Tail(STDERR_BYTES)
+    pid = transport.get_pid()
     try:
-        returncode = await _until_end(process, limits, lines, errors)
+        await _until_exit(child, limits)
     finally:
-        kill_group(process.pid)
-        await asyncio.shield(process.wait())
-    return Finished(returncode, bytes(lines.kept), errors.text(), time.monotonic() - began)
+        kill_group(pid)
+        # Short: everything is dead. Not to be cut off by a second cancellation, or the child's end goes unheard.
+        await asyncio.shield(child.closed)
+        transport.close()
+    returncode = transport.get_returncode()
+    assert returncode is not None  # noqa: S101 - it has ended
+    return Finished(
+        returncode, bytes(child.stdout), child.stderr.decode("utf-8", "replace").strip(), time.monotonic() - began
+    )
 
 
-async def _until_end(process: asyncio.subprocess.Process, limits: Limits, lines: _Lines, errors: _Tail) -> int:
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-    draining = asyncio.gather(lines.drain(process.stdout), errors.drain(process.stderr))
-    ending = asyncio.ensure_future(process.wait())
-    watches: list[asyncio.Future[Any]] = [ending, draining]
-    if limits.stall is not None:
-        watches.append(asyncio.ensure_future(_watch_silence(lines, limits.stall.total_seconds())))
-    try:
-        async with asyncio.timeout(limits.wall.total_seconds()):
-            pending = set(watches)
-            while not ending.done():
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            # What the child started may still hold the pipes: with the child gone, it goes too.
-            kill_group(process.pid)
-            await draining
-    except TimeoutError:
-        raise ChildTimedOut(f"it ran longer than {limits.wall.total_seconds():g} s") from None
-    finally:
-        for task in watches:
-            task.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
-    return ending.result()
+async def _until_exit(child: _Child, limits: Limits) -> None:
+    wall = limits.wall.total_seconds()
+    stall = limits.stall.total_seconds() if limits.stall is not None else wall
+    began = time.monotonic()
+    while not child.exited.done():
+        now = time.monotonic()
+        left, patience = began + wall - now, child.last_sign + stall - now
+        if left <= 0:
+            raise ChildTimedOut(f"it ran longer than {wall:g} s")
+        if patience <= 0:
+            raise ChildStalled(f"no sign of life for {stall:g} s")
+        await asyncio.wait([child.exited], timeout=min(left, patience))
+    child.exited.result()
 
 
 async def report(limits: Limits | None = None) -> Report:

@@ -23,7 +23,7 @@ def no_picture(info: MediaInfo) -> MediaFault:
 def too_wide(width: int, height: int, allowed: int) -> MediaFault:
     return MediaFault(
         "output_too_large",
-        f"At the input's aspect the output would be {width}x{height} pixels; at most {allowed} along an edge are allowed.",
+        f"At the input's aspect the output would be {width}x{height} pixels; at most {allowed} along an edge fit.",
     )
 
 

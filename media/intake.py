@@ -1,0 +1,48 @@
+"""What a worker's Kafka handlers do: one short write each into the ledger, repeatable as messages are."""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from chassis.ledger import Done, Item, Ledger
+from chassis.postgres import Pool
+from schemas.jobs import Job, JobKind
+
+# Where the input's length is not known yet: the usual upload. Only the order of waiting items depends on it.
+_USUAL_SECONDS = 20.0
+
+
+class Intake:
+    """Takes in the jobs of the kinds that this worker does; the rest is somebody else's."""
+
+    def __init__(
+        self, pool: Pool, ledger: Ledger, kinds: Iterable[JobKind], on_cancel: Callable[[Item], Awaitable[Done]]
+    ) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._kinds = frozenset(kinds)
+        self._on_cancel = on_cancel
+
+    async def accept(self, *jobs: Job) -> None:
+        """Queues those that are ours; one that is known already stays as it is."""
+        ours = [job for job in jobs if job.kind in self._kinds]
+        if not ours:
+            return
+        async with self._pool.acquire() as conn, conn.transaction():
+            for job in ours:
+                await self._ledger.add(
+                    conn,
+                    id=job.id,
+                    project=job.project,
+                    kind=job.kind,
+                    payload=job.model_dump(mode="json"),
+                    estimate_s=(job.source.duration if job.source else None) or _USUAL_SECONDS,
+                )
+        self._ledger.wake()
+
+    async def cancel(self, job_id: str) -> None:
+        """A queued job ends here and now; a running one is stopped by the worker that has it."""
+        async with self._pool.acquire() as conn:
+            item = await self._ledger.request_cancel(conn, job_id)
+        self._ledger.wake()
+        if item is not None:
+            done = await self._on_cancel(item)
+            await self._ledger.finish(item, done.state, *done.events)
