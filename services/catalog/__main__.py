@@ -7,8 +7,7 @@ from services.catalog.settings import Settings
 
 
 def main() -> None:
-    settings = load(Settings)
-    run_main(lambda: [Catalog(settings)], settings)
+    run_main(lambda: [Catalog(load(Settings))])
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Queries:
             offset = (filter.asked.page - 1) * filter.asked.limit
             if offset >= total:
                 return MediaList([], total)
-            query, arguments = _page_query(project, filter, pairs, total)
+            query, arguments = page_query(project, filter, pairs, total)
             rows = await connection.fetch(query, *arguments, filter.asked.limit, offset)
         return MediaList([MediaItem.model_validate_json(row["item"]) for row in rows], total)
 
@@ -104,7 +104,7 @@ async def _count(connection: Connection, project: str, filter: MediaFilter, pair
     return int(total)
 
 
-def _page_query(project: str, filter: MediaFilter, pairs: Sequence[UUID], total: int) -> tuple[str, tuple[object, ...]]:
+def page_query(project: str, filter: MediaFilter, pairs: Sequence[UUID], total: int) -> tuple[str, tuple[object, ...]]:
     """The query that reads this page by an index, and its first arguments; rarest pair first."""
     sort, kind = filter.asked.sort, filter.asked.kind
     if pairs and sort == "created":

@@ -58,19 +58,26 @@ class Reading:
     async def file(self, project: str, path: str) -> Deliverable | None:
         """The object behind a name.
 
-        A webhook may bring the address of an output before our own projection of the same event has it: names of
-        young ids are waited for, and those of jobs that have not ended as far as we know.
+        A webhook may bring the address of an output before our own projection of the same event has it: what can still
+        come is waited for.
         """
         found = await self._queries.file(project, path)
         match = None if found else _ID.search(path)
         if match is None or not is_id(match[0], "job", "task", "med"):
             return found
-        id = match[0]
-        wait = self._patience(id)
-        if not wait and not id.startswith("med_"):
-            job = await self._queries.job(id, project)
-            wait = self._wait if job is not None and not job.finished else 0.0
-        return await self._arrivals.until(id, lambda: self._queries.file(project, path), wait) if wait else None
+        wait = await self._file_patience(match[0], project)
+        # At least one more look, also when there is nothing to wait for: the owner may have ended since the first.
+        return await self._arrivals.until(match[0], lambda: self._queries.file(project, path), wait)
+
+    async def _file_patience(self, id: str, project: str) -> float:
+        """How long a file of this owner is waited for: not at all once the owner has ended."""
+        if id.startswith("med_"):
+            deleted = isinstance(await self._queries.media_item(id, project), Hidden)
+            return 0.0 if deleted else self._patience(id)
+        job = await self._queries.job(id, project)
+        if job is None:
+            return self._patience(id)
+        return 0.0 if job.finished else self._wait
 
     def _patience(self, id: str) -> float:
         return self._wait if is_young(id, self._now_ms()) else 0.0

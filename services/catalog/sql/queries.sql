@@ -50,12 +50,13 @@ FROM unnest($1::uuid[]) AS pair
 ORDER BY (SELECT count(*) FROM (SELECT FROM media_metadata WHERE media_metadata.pair = pair.pair LIMIT 10000) AS counted);
 
 -- name: count_media_with
--- Items that have the pair $1 and all of $2.
+-- Items that have the pair $1 and all of $2. Here and below the comparison is "at most" where "equal" would do: the
+-- planner takes an equal count for a rare thing, and would rather sort all hits than walk to the first few.
 SELECT count(*)
 FROM media_metadata AS one
 WHERE one.pair = $1
     AND ($3::text IS NULL OR one.kind = $3)
-    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) = (
+    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
         SELECT count(*) FROM media_metadata AS other
         WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
     ));
@@ -69,7 +70,7 @@ FROM (
     FROM media_metadata AS one
     WHERE one.pair = $1
         AND ($3::text IS NULL OR one.kind = $3)
-        AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) = (
+        AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
             SELECT count(*) FROM media_metadata AS other
             WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
         ))
@@ -86,7 +87,7 @@ FROM media_metadata AS one
 JOIN media ON media.id = one.media_id
 WHERE one.pair = $1
     AND ($3::text IS NULL OR one.kind = $3)
-    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) = (
+    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
         SELECT count(*) FROM media_metadata AS other
         WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
     ))
@@ -103,7 +104,7 @@ FROM (
         FROM media
         WHERE project = $1 AND NOT hidden AND {sort} IS NOT NULL
             AND ($3::text IS NULL OR kind = $3)
-            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) = (
+            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
                 SELECT count(*) FROM media_metadata AS other
                 WHERE other.pair = ANY ($2::uuid[])
                     AND other.created_at = media.created_at AND other.media_id = media.id
@@ -117,12 +118,12 @@ FROM (
         FROM media
         WHERE project = $1 AND NOT hidden AND {sort} IS NULL
             AND ($3::text IS NULL OR kind = $3)
-            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) = (
+            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
                 SELECT count(*) FROM media_metadata AS other
                 WHERE other.pair = ANY ($2::uuid[])
                     AND other.created_at = media.created_at AND other.media_id = media.id
             ))
-        ORDER BY id {order}
+        ORDER BY {sort} {order}, id {order} -- as the index has it: that NULL is all the same is not known to the planner
         LIMIT $4::bigint + $5::bigint
     )
     ORDER BY part, place {order}, id {order}

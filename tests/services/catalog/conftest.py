@@ -13,6 +13,7 @@ from services.catalog.projection import Projection
 from services.catalog.queries import Queries
 from services.catalog.store import Store
 from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
+from tests.services.catalog.running import Running, running
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,12 @@ async def tables(database_url: str) -> AsyncIterator[Tables]:
 def project() -> str:
     """A project that nobody else has."""
     return new_id("prj")
+
+
+@pytest.fixture(scope="session")
+async def catalog(
+    tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    """The whole service on the same tables, shared by the tests of this room."""
+    async with running(database_url, kafka_bootstrap, tmp_path_factory.mktemp("catalog")) as service:
+        yield service

@@ -1,0 +1,181 @@
+"""With twenty thousand items a first page reads a handful of rows: the plans are looked at, not the clock."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.ids import new_id
+from chassis.postgres import Connection, sql
+from schemas.ids import typeid, uuid7
+from services.catalog.filters import Parameters, jobs_query, media_filter, pair_hash, pair_hashes
+from services.catalog.paging import reading
+from services.catalog.queries import page_query
+from tests.services.catalog.conftest import Tables
+from tests.services.catalog.made import OLD_MS, item, queued
+
+COUNT = 20_000
+SQL = sql.load("services.catalog.sql")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A big project between two smaller ones; each plan is made for this one."""
+
+    tables: Tables
+    project: str
+
+
+@pytest.fixture(scope="module")
+async def filled(tables: Tables) -> AsyncIterator[Filled]:
+    project, other = new_id("prj"), new_id("prj")
+    async with tables.pool.acquire() as connection, connection.transaction():
+        await _fill(connection, project, COUNT)
+        await _fill(connection, other, 2_000)
+    for table in ("jobs", "media", "media_metadata"):
+        await tables.pool.execute(f"VACUUM (ANALYZE) {table}")
+    yield Filled(tables, project)
+    for table in ("jobs", "media"):
+        await tables.pool.execute(f"DELETE FROM {table} WHERE project = ANY ($1)", [project, other])
+    pairs = [pair for each in (project, other) for pair in _pairs(each)]
+    await tables.pool.execute("DELETE FROM media_metadata WHERE pair = ANY ($1)", pairs)
+
+
+def _metadata(number: int) -> dict[str, str]:
+    """One pair that all have, one of a fifth, one of a tenth, one of twenty items."""
+    return {"all": "1", "fifth": str(number % 5), "tenth": str(number % 10), "rare": str(number // 20)}
+
+
+def _pairs(project: str) -> Iterator[UUID]:
+    yield pair_hash(project, "all", "1")
+    for key, count in (("fifth", 5), ("tenth", 10), ("rare", COUNT // 20)):
+        yield from (pair_hash(project, key, str(value)) for value in range(count))
+
+
+async def _fill(connection: Connection, project: str, count: int) -> None:
+    job, media = queued(project).model_dump_json(), item(project).model_dump_json()
+    jobs, items, pairs = [], [], []
+    for number in range(count):
+        random = number.to_bytes(4, "big") + project.encode()[-6:]
+        at = OLD_MS + number
+        kind = "audio" if number % 1000 == 0 else "image" if number % 3 == 0 else "video"
+        status, rank = ("failed", 2) if number % 1000 == 0 else ("succeeded", 2)
+        id = typeid("med", uuid7(at, random))
+        length = None if number % 4 == 0 else float(number % 900)
+        jobs.append((typeid("job", uuid7(at, random)), project, "video", status, f"u{number // 3}", rank, at, job))
+        hashes = pair_hashes(project, list(_metadata(number).items()))
+        size = number * 7919 % 1_000_003
+        items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", hashes, media))
+        pairs += [(pair, at, id, kind) for pair in hashes]
+    await connection.executemany(SQL["put_job"].split("ON CONFLICT")[0], jobs)
+    await connection.executemany(SQL["put_media"].split("ON CONFLICT")[0], items)
+    columns = ["pair", "created_at", "media_id", "kind"]
+    await connection.copy_records_to_table("media_metadata", records=pairs, columns=columns)
+
+
+async def rows_read(filled: Filled, query: str, arguments: Sequence[object]) -> tuple[int, str]:
+    """How many rows the plan takes out of tables and indexes, filtered ones included; and the plan."""
+    text = await filled.tables.reading_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments)
+    plan = text if isinstance(text, list) else json.loads(text)
+
+    def walk(node: dict[str, Any]) -> Iterator[int]:
+        if "Relation Name" in node:
+            rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+            yield round(rows * node["Actual Loops"])
+        for child in node.get("Plans", ()):
+            yield from walk(child)
+
+    return sum(walk(plan[0]["Plan"])), json.dumps(plan)
+
+
+async def assert_cheap(filled: Filled, query: str, arguments: Sequence[object], most: int) -> None:
+    rows, plan = await rows_read(filled, query, arguments)
+    assert '"Seq Scan"' not in plan, plan
+    assert rows <= most, f"{rows} rows read: {plan}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "most"),
+    [
+        ([], 21),
+        ([("order", "asc")], 21),
+        ([("status", "failed")], 21),
+        ([("kind", "video")], 21),
+        ([("kind", "image")], 1),
+        ([("input", "u500")], 3),
+        ([("limit", "100")], 101),
+    ],
+)
+async def test_lists_of_jobs_walk_an_index(filled: Filled, parameters: Parameters, most: int) -> None:
+    query = jobs_query(parameters)
+    name = "jobs_newest_first" if reading(query).newest_first else "jobs_oldest_first"
+    arguments = (filled.project, query.kind, query.status, query.input, None, None, query.limit + 1)
+    await assert_cheap(filled, SQL[name], arguments, most)
+
+
+SORTS = ("created", "updated", "filesize", "duration", "width", "height", "fps", "filename")
+
+
+async def assert_page_cheap(filled: Filled, parameters: Parameters, total: int, most: int) -> None:
+    filter = media_filter(parameters)
+    found = await filled.tables.queries.media(filled.project, filter)
+    assert found.total == total
+    pairs = pair_hashes(filled.project, filter.metadata)
+    if len(pairs) > 1:
+        rows = await filled.tables.reading_pool.fetch(SQL["rarest_first"], pairs)
+        pairs = [row["pair"] for row in rows]
+    query, arguments = page_query(filled.project, filter, pairs, total)
+    offset = (filter.asked.page - 1) * filter.asked.limit
+    await assert_cheap(filled, query, (*arguments, filter.asked.limit, offset), most)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("sort", SORTS)
+async def test_a_first_page_in_any_order_reads_hardly_more_than_it_shows(filled: Filled, sort: str, order: str) -> None:
+    # 12 from each of the two parts, and the 12 that are shown.
+    await assert_page_cheap(filled, [("sort", sort), ("order", order)], COUNT, 36)
+
+
+async def test_a_rare_kind_is_found_by_its_index(filled: Filled) -> None:
+    await assert_page_cheap(filled, [("kind", "audio")], COUNT // 1000, 36)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "total", "most"),
+    [
+        ({"rare": "7"}, 20, 24),
+        ({"all": "1"}, COUNT, 24),
+        ({"fifth": "3"}, COUNT // 5, 24),
+        # Each hit of the rarer pair is asked for the other one: half of those of the tenth are of the fifth, at worst.
+        ({"fifth": "3", "tenth": "3"}, COUNT // 10, 50),
+        ({"all": "1", "rare": "7"}, 20, 60),
+        ({"all": "1", "fifth": "3", "tenth": "8"}, COUNT // 10, 100),
+        ({"rare": "7", "fifth": "nothing"}, 0, 20),
+    ],
+)
+async def test_metadata_filters_read_hardly_more_than_they_show(
+    filled: Filled, metadata: dict[str, str], total: int, most: int
+) -> None:
+    parameters = [(f"metadata.{key}", value) for key, value in metadata.items()]
+    await assert_page_cheap(filled, parameters, total, most)
+    await assert_page_cheap(filled, [*parameters, ("order", "asc")], total, most)
+
+
+async def test_a_rare_value_in_another_order_reads_its_own_items_only(filled: Filled) -> None:
+    for sort in SORTS[1:]:
+        await assert_page_cheap(filled, [("metadata.rare", "7"), ("sort", sort)], 20, 60)
+
+
+async def test_a_common_value_in_another_order_walks_that_orders_index(filled: Filled) -> None:
+    for order in ("asc", "desc"):
+        parameters = [("metadata.all", "1"), ("sort", "filesize"), ("order", order)]
+        await assert_page_cheap(filled, parameters, COUNT, 60)
+
+
+async def test_a_deep_page_fetches_the_items_it_shows_only(filled: Filled) -> None:
+    # The way there is counted in index entries.
+    await assert_page_cheap(filled, [("page", "500")], COUNT, 6100)
+    await assert_page_cheap(filled, [("page", "300"), ("metadata.fifth", "1")], COUNT // 5, COUNT // 5 + 12)
