@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bind_contextvars
@@ -16,8 +15,6 @@ from chassis.metrics import exposition
 from schemas.api import MAX_BODY_BYTES
 
 STARTING_RETRY_SECONDS = 2
-
-log = structlog.get_logger(__name__)
 
 
 class HttpApp(Protocol):
@@ -42,8 +39,15 @@ def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
     web_app = web.Application(middlewares=[around(styles)], client_max_size=MAX_BODY_BYTES)
     web_app.on_response_prepare.append(mark_response)
     web_app.add_routes(_own_routes(Readiness(apps, state)))
+    owners: dict[tuple[str, str], str] = {}
     for app in apps:
-        web_app.add_routes([_behind_gate(app.name, state, route) for route in app.routes()])
+        for route in app.routes():
+            gated = _behind_gate(app.name, state, route)
+            # aiohttp would quietly let the first of two win.
+            other = owners.setdefault((gated.method, gated.path), app.name)
+            if other != app.name:
+                raise ValueError(f"{gated.method} {gated.path} is a route of {other} and of {app.name}")
+            web_app.add_routes([gated])
     return web_app
 
 
@@ -63,7 +67,7 @@ def _own_routes(readiness: Readiness) -> list[web.RouteDef]:
     return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
 
 
-def _behind_gate(service: str, state: State, route: web.AbstractRouteDef) -> web.AbstractRouteDef:
+def _behind_gate(service: str, state: State, route: web.AbstractRouteDef) -> web.RouteDef:
     if not isinstance(route, web.RouteDef):
         raise TypeError(f"{service}: routes are made with aiohttp.web.get, post and so on, not {type(route).__name__}")
     inner: Handler = route.handler

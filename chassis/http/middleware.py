@@ -26,9 +26,9 @@ from chassis.ids import new_id
 from chassis.metrics import histogram
 from schemas.faults import RequestFault
 
-REQUEST_ID = "request_id"
+REQUEST_ID = web.RequestKey("request_id", str)
 """Key under which a request carries its id."""
-_STARTED = "response_started"
+_STARTED = web.RequestKey("response_started", bool)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every second by machines: their access events are for debugging only."""
