@@ -19,7 +19,7 @@ from schemas.envelope import Asked, envelope, error_envelope
 from schemas.ids import Prefix
 from schemas.media import MediaItem
 from schemas.resources import job_resource, media_resource
-from services.ingest import claims, jobs
+from services.ingest import claims, jobs, transitions
 from services.ingest.claims import Claim
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.items import MediaItems
@@ -100,16 +100,16 @@ class Api:
             asked = _asked(request, caller.project, parts.public_base)
             return json_bytes(envelope(asked, media_resource(item, parts.delivery_base)))
 
+        item = transitions.accepted(body, id=media_id, project=caller.project, at=at)
         async with parts.waiting.expecting(media_id) as event:
             try:
-                item = await parts.items.accept(body, id=media_id, project=caller.project, at=at, claim=claim)
+                accepted = await parts.items.accept(item, body.url, claim)
             except NameTaken:
                 raise name_taken(body.folder, body.filename or "") from None
-            if item is None and claim is not None:
+            if claim is not None and not accepted:
                 return _json(await parts.replays.of_media(claim, caller.project, render, at), 200, REPLAYED)
             media_accepted.labels("ingest", "http").inc()
-            item = await parts.waiting.settled(media_id, event, parts.media_wait_s) or item
-        answer = render(item)
+            answer = render(await parts.waiting.settled(media_id, event, parts.media_wait_s) or item)
         if claim is not None:
             answer = await parts.replays.keep(claim, caller.project, media_id, answer)
         return _json(answer, 200)
@@ -138,9 +138,7 @@ def media_errors(public_base: str) -> Callable[[web.Request, Refusal, str], dict
 
 
 def _asked(request: web.Request, project: str, public_base: str) -> Asked:
-    return Asked(
-        id=request[REQUEST_ID], method=request.method, host=public_base, path=request.path, project=project
-    )
+    return Asked(id=request[REQUEST_ID], method=request.method, host=public_base, path=request.path, project=project)
 
 
 def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> web.Response:

@@ -73,6 +73,11 @@ def key_of(headers: Sequence[str]) -> str | None:
     return key
 
 
+def usable(id: str) -> bool:
+    """Whether a submission's id can be kept: Postgres takes no U+0000, and an index no row of any length."""
+    return 1 <= len(id) <= MAX_KEY_CHARS and id.isprintable()
+
+
 def fingerprint(data: Any) -> bytes:
     """SHA-256 of the canonical body: the order of fields and the white space do not matter."""
     return sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).digest()

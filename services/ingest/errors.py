@@ -1,10 +1,10 @@
 """The refusals that only this service knows, each a sentence for the customer.
 
-    Refusal (chassis.http.errors)
-      name_taken            409  another item has that folder and filename
-      key_in_flight         409  the first request with this Idempotency-Key is still being answered
-      idempotency_mismatch  422  this Idempotency-Key came with another body
-    NameTaken                    the store's word for a reserved name, before it becomes a refusal
+Refusal (chassis.http.errors)
+  name_taken            409  another item has that folder and filename
+  key_in_flight         409  the first request with this Idempotency-Key is still being answered
+  idempotency_mismatch  422  this Idempotency-Key came with another body
+NameTaken                    the store's word for a reserved name, before it becomes a refusal
 """
 
 from chassis.http.errors import Refusal, conflict

@@ -3,7 +3,6 @@
 The customer's fault ends the item as failed, with a sentence. Ours is tried again by the ledger.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from chassis import logs
-from chassis.egress.fetch import FetchFault, FetchLimits, fetch
+from chassis.egress.faults import FetchFault
+from chassis.egress.fetch import FetchLimits, fetch
 from chassis.egress.guard import Guard
 from chassis.ids import now_ms
 from chassis.ledger import Done, Item, Later, Outcome
 from chassis.metrics import counter
 from chassis.postgres import Connection
-from chassis.storage import Storage, StorageFull, StorageUnavailable
+from chassis.storage import Storage
 from media.faults import MediaFault
 from media.info import MediaInfo
 from schemas.events import MediaCreated, MediaFailed
@@ -28,13 +28,11 @@ from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.derivatives import MediaJob, jobs_for
+from services.ingest.patience import with_room
 from services.ingest.store import Store
 
 RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
 """Before the next attempt at a server that did not answer properly."""
-STORAGE_PATIENCE = timedelta(minutes=10)
-"""A fetched file in hand is worth more waiting than a new attempt, of which there are few."""
-
 log = logs.get(__name__)
 imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
 
@@ -85,7 +83,7 @@ class Imports:
         log.error("import given up", media_id=item.id, project=item.project, reason=reason)
         return self._failed(media, Fault(kind=kind, message=FAULTS[kind]))
 
-    async def on_cancel(self, item: Item) -> Done:
+    async def on_cancel(self, _: Item) -> Done:
         """Nobody wants the file any more; whoever said so has already changed the item."""
         return Done("cancelled")
 
@@ -93,29 +91,13 @@ class Imports:
         """The original, in storage."""
         with TemporaryDirectory(prefix="import-", dir=self.workdir, ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "original"
-            await fetch(url, path, self.guard, self.limits)
+            await with_room(lambda: fetch(url, path, self.guard, self.limits))
             info = await self.prober.probe(path)
             file_id = derived("file", media.id, "original")
             key = names.storage_key(media.project, media.id, file_id, info.format)
             file = info.to_file(file_id, key)
-            await self._keep(key, path, file.content_type)
+            await with_room(lambda: self.storage.put(key, path, file.content_type))
             return file
-
-    async def _keep(self, key: str, path: Path, content_type: str) -> None:
-        """Puts the original into storage. While that is full or away it is waited for, which costs no attempt."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + STORAGE_PATIENCE.total_seconds()
-        pause = 1.0
-        while True:
-            try:
-                await self.storage.put(key, path, content_type)
-                return
-            except (StorageFull, StorageUnavailable) as error:
-                if loop.time() + pause > deadline:
-                    raise
-                log.warning("storage awaited", reason=str(error), pause_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 15.0)
 
     def _stored(self, media: MediaItem, original: File) -> Done:
         at = now_ms()

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from chassis.ledger import Ledger
 from chassis.outbox import Outbox
-from schemas.api import MediaRequest
 from schemas.events import MediaAccepted
 from schemas.media import MediaItem
-from services.ingest import names, transitions
+from services.ingest import names
 from services.ingest.claims import Claim
 from services.ingest.store import Store
 
@@ -23,25 +22,22 @@ class MediaItems:
     ledger: Ledger
     outbox: Outbox
 
-    async def accept(
-        self, request: MediaRequest, *, id: str, project: str, at: int, claim: Claim | None = None
-    ) -> MediaItem | None:
-        """The item, written down with its import and its event; None where the claim was made before.
+    async def accept(self, item: MediaItem, url: str, claim: Claim | None = None) -> bool:
+        """Writes down the item, its import from `url` and its event; False where the claim was made before.
 
         Raises NameTaken. From here on the item survives any crash, because its import is in the ledger.
         """
-        item = transitions.accepted(request, id=id, project=project, at=at)
         async with self.store.transaction() as conn:
             if claim is not None and not await self.store.claim(
-                conn, claim, project=project, resource_id=id, at=at, response=None
+                conn, claim, project=item.project, resource_id=item.id, at=item.created_at, response=None
             ):
-                return None
+                return False
             if item.filename is not None:
                 path = names.original_path(item.folder, item.filename)
-                await self.store.reserve_name(conn, project, path, id)
+                await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            await self.ledger.add(conn, id=id, project=project, kind=IMPORT, payload={"url": request.url})
+            await self.ledger.add(conn, id=item.id, project=item.project, kind=IMPORT, payload={"url": url})
             await self.outbox.put(conn, MediaAccepted(media=item))
         self.ledger.wake()
         self.outbox.wake()
-        return item
+        return True

@@ -13,7 +13,7 @@ from services.ingest.store import Insert, Store, joined
 
 
 def queued(body: JobBody, *, id: str, project: str, at: int) -> Job:
-    """The new job. Its options are those that were sent, and no defaults: they are echoed as the customer wrote them."""
+    """The new job. Its options are those that were sent, without defaults: customers see what they wrote."""
     return Job.queued(
         id=id,
         project=project,

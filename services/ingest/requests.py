@@ -73,7 +73,8 @@ def _address(field: str, url: str, guard: Guard) -> list[FieldFault]:
     try:
         guard.check_url(url)
     except Forbidden as forbidden:
-        return [_fault(field, f"may not be fetched: {forbidden}", url)]
+        reason = forbidden.reason.rstrip(".")
+        return [_fault(field, f"is refused: {reason[:1].lower()}{reason[1:]}", url)]
     return []
 
 

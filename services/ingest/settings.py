@@ -1,6 +1,8 @@
 """What can be set of ingest, beside what every service has."""
 
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -29,12 +31,17 @@ class Settings(CommonSettings):
         title="Jobs of each media item",
         description="A JSON list of {kind, ref, options}, run on each new item; a width or height is an upper bound.",
     )
-    import_max_bytes: int = Field(
-        10 * 1024**3, ge=1, title="Largest original", description="Bytes of the largest file that POST /media takes."
+    work_dir: Path = Field(
+        Path(tempfile.gettempdir()) / "bitmill",
+        title="Work folder",
+        description="Where files lie while they are fetched and probed; needs room for them.",
     )
-    import_timeout: Duration = Field(
+    fetch_max_bytes: int = Field(
+        10 * 1024**3, ge=1, title="Largest input", description="In bytes; larger ones fail with input_too_large."
+    )
+    fetch_timeout: Duration = Field(
         timedelta(hours=1),
         gt=timedelta(0),
-        title="Time for an original",
-        description="How long fetching one file may take in all.",
+        title="Fetch timeout",
+        description="How long the download of one input may take.",
     )

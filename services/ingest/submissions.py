@@ -9,8 +9,9 @@ from chassis.kafka.errors import Rejected
 from schemas.api import MediaRequest
 from schemas.explain import sentence, shown
 from schemas.faults import FieldFault
+from schemas.ids import is_id
 from schemas.topics import JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
-from services.ingest import claims, jobs
+from services.ingest import claims, jobs, transitions
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.items import MediaItems
 from services.ingest.requests import JobBody, job_addresses, media_faults
@@ -30,32 +31,29 @@ class Submissions:
 
     async def job(self, project: str, submission_id: str, body: JobBody) -> bool:
         """Accepts a job; False where the submission was seen before."""
-        await self._known(project)
-        _refuse(job_addresses(body, self._guard))
+        await self._check(project, submission_id, job_addresses(body, self._guard))
         at = now_ms()
         claim = claims.by_submission(JOB_SUBMITTED_TOPIC.name, submission_id, at)
         return await self._jobs.accept_once(jobs.queued(body, id=new_id("job"), project=project, at=at), claim)
 
     async def media(self, project: str, submission_id: str, body: MediaRequest) -> bool:
         """Accepts a media item; False where the submission was seen before."""
-        await self._known(project)
-        _refuse(media_faults(body, self._guard))
+        await self._check(project, submission_id, media_faults(body, self._guard))
         at = now_ms()
         claim = claims.by_submission(MEDIA_SUBMITTED_TOPIC.name, submission_id, at)
+        item = transitions.accepted(body, id=new_id("med"), project=project, at=at)
         try:
-            item = await self._items.accept(body, id=new_id("med"), project=project, at=at, claim=claim)
+            return await self._items.accept(item, body.url, claim)
         except NameTaken:
             raise Rejected(sentence(name_taken(body.folder, body.filename or "").faults)) from None
-        return item is not None
 
-    async def _known(self, project: str) -> None:
-        if project in self._projects:
-            return
-        if not await self._store.project_exists(project):
-            raise Rejected(f"unknown project {shown(project)} in the header ce_project")
-        self._projects.add(project)
-
-
-def _refuse(faults: list[FieldFault]) -> None:
-    if faults:
-        raise Rejected(sentence(faults))
+    async def _check(self, project: str, submission_id: str, faults: list[FieldFault]) -> None:
+        # What Postgres would refuse has to be refused here: an error of Postgres brings the record again for ever.
+        if not claims.usable(submission_id):
+            raise Rejected(f"ce_id must be 1 to {claims.MAX_KEY_CHARS} printable characters")
+        if project not in self._projects:
+            if not is_id(project, "prj") or not await self._store.project_exists(project):
+                raise Rejected(f"unknown project {shown(project)} in the header ce_project")
+            self._projects.add(project)
+        if faults:
+            raise Rejected(sentence(faults))

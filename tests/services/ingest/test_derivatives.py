@@ -33,7 +33,12 @@ def item(kind: MediaKind) -> MediaItem:
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_pictures_and_films_get_a_poster_from_their_stored_original(kind: MediaKind) -> None:
     (job,) = jobs_for(item(kind), DEFAULT_MEDIA_JOBS, base="http://cdn", at=3)
-    assert (job.kind, job.ref, job.media_id, job.options) == ("image", "poster", MEDIA, {"format": "jpeg", "width": 1280})
+    assert (job.kind, job.ref, job.media_id, job.options) == (
+        "image",
+        "poster",
+        MEDIA,
+        {"format": "jpeg", "width": 1280},
+    )
     assert job.source == original(kind)
     assert job.input == "http://cdn/prj_1/media/a.mp4"
 

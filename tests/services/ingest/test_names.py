@@ -10,9 +10,7 @@ FILE = "file_01h455vb4pex5vsknk084sn02r"
 
 
 def output(path: str) -> Output:
-    return Output(
-        id=FILE, key="k", kind="image", format="jpeg", content_type="image/jpeg", filesize=1, path=path
-    )
+    return Output(id=FILE, key="k", kind="image", format="jpeg", content_type="image/jpeg", filesize=1, path=path)
 
 
 def test_a_file_without_a_name_is_called_by_its_id_with_the_usual_extension() -> None:

@@ -1,0 +1,151 @@
+"""Builds ingest out of its parts and runs it: the only place of this service that constructs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from faststream.kafka import KafkaBroker
+
+from chassis.auth.store import CachedKeys
+from chassis.egress.fetch import FetchLimits
+from chassis.egress.guard import Guard
+from chassis.http.errors import ErrorStyle, unavailable
+from chassis.http.health import Check
+from chassis.ids import now_ms
+from chassis.kafka.broker import assigned, make_broker
+from chassis.kafka.producer import open_producer
+from chassis.kafka.topics import ensure_topics, wait_for_kafka
+from chassis.ledger import Ledger, Runner
+from chassis.outbox import Outbox
+from chassis.postgres import Pool, check, migrate, open_pool
+from chassis.storage import Storage, open_storage
+from chassis.tasks import Tasks
+from media.probe import Prober
+from media.tools import open_tools
+from media.workdir import private_folder
+from schemas.keys import ApiKey
+from services.ingest import handlers, upkeep
+from services.ingest.api import Api, Parts, media_errors
+from services.ingest.imports import Imports
+from services.ingest.items import MediaItems
+from services.ingest.jobs import Jobs
+from services.ingest.migrations import SCHEMA, SOURCES
+from services.ingest.replays import Replays
+from services.ingest.results import Results
+from services.ingest.settings import Settings
+from services.ingest.store import Store
+from services.ingest.submissions import Submissions
+from services.ingest.waiting import Waiting
+
+_CONNECTIONS = 12
+"""Two of them are busy for good: the relay's turn and the listener of finished imports."""
+
+
+class Ingest:
+    """Ingest as an App: routes and checks at once; answers once `run` has opened what they stand on."""
+
+    name = "ingest"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._guard = Guard(settings.allow_net)
+        self._pool: Pool | None = None
+        self._storage: Storage | None = None
+        self._broker: KafkaBroker | None = None
+        self._store: Store | None = None
+        self._parts: Parts | None = None
+        self._keys = CachedKeys(self._find_key)
+        self.error_styles: Mapping[str, ErrorStyle] = {"/media": media_errors(settings.public_url)}
+
+    def routes(self) -> list[web.RouteDef]:
+        return Api(self._opened).routes(self._keys)
+
+    def checks(self) -> Mapping[str, Check]:
+        return {"postgres": self._check_postgres, "kafka": self._check_kafka, "storage": self._check_storage}
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        settings = self._settings
+        await migrate(settings.database_url, SCHEMA, SOURCES)
+        await wait_for_kafka(settings.kafka_bootstrap_servers)
+        await ensure_topics(settings.kafka_bootstrap_servers)
+        async with AsyncExitStack() as stack:
+            workdir = stack.enter_context(private_folder(settings.work_dir))
+            tools = await stack.enter_async_context(open_tools(workdir))
+            storage = await stack.enter_async_context(open_storage(settings.storage_url))
+            pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=_CONNECTIONS))
+            producer = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
+            stack.push_async_callback(producer.stop)
+            store, outbox = Store(pool), Outbox(pool, self.name)
+            ledger = Ledger(pool, outbox)
+            waiting = Waiting(pool, store.media_item)
+            jobs, items = Jobs(store, outbox), MediaItems(store, ledger, outbox)
+            broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            handlers.register(broker, Submissions(store, jobs, items, self._guard), Results(store, outbox))
+            runner = self._runner(ledger, self._imports(store, storage, tools.prober, workdir, ledger))
+            tasks = await stack.enter_async_context(Tasks())
+            tasks.start(outbox.relay(producer), "relay")
+            tasks.start(waiting.listen(), "finished imports")
+            tasks.start(runner.run(), "imports")
+            tasks.start(upkeep.sweep(store, now_ms), "sweep")
+            tasks.start(upkeep.measure(outbox, ledger), "measure")
+            await broker.start()
+            stack.push_async_callback(broker.stop)
+            stack.callback(waiting.close)
+            self._pool, self._storage, self._broker, self._store = pool, storage, broker, store
+            self._parts = self._made(jobs, items, waiting, store)
+            yield
+
+    def _made(self, jobs: Jobs, items: MediaItems, waiting: Waiting, store: Store) -> Parts:
+        settings = self._settings
+        return Parts(
+            jobs=jobs,
+            items=items,
+            replays=Replays(store, settings.media_wait),
+            waiting=waiting,
+            guard=self._guard,
+            public_base=settings.public_url,
+            delivery_base=settings.delivery_base,
+            media_wait_s=settings.media_wait.total_seconds(),
+        )
+
+    def _imports(self, store: Store, storage: Storage, prober: Prober, workdir: Path, ledger: Ledger) -> Imports:
+        settings = self._settings
+        return Imports(
+            store=store,
+            storage=storage,
+            guard=self._guard,
+            prober=prober,
+            limits=FetchLimits(max_bytes=settings.fetch_max_bytes, total=settings.fetch_timeout),
+            workdir=workdir,
+            media_jobs=settings.media_jobs,
+            delivery_base=settings.delivery_base,
+            max_attempts=ledger.max_attempts,
+        )
+
+    def _runner(self, ledger: Ledger, imports: Imports) -> Runner:
+        slots = self._settings.import_slots
+        return Runner(ledger, imports.work, slots=slots, exhausted=imports.exhausted, on_cancel=imports.on_cancel)
+
+    def _opened(self) -> Parts:
+        if self._parts is None:
+            raise unavailable()
+        return self._parts
+
+    async def _find_key(self, hash: str) -> ApiKey | None:
+        if self._store is None:
+            raise unavailable()
+        return await self._store.key_by_hash(hash)
+
+    async def _check_postgres(self) -> None:
+        if self._pool is not None:
+            await check(self._pool)
+
+    async def _check_kafka(self) -> None:
+        if self._broker is not None:
+            await assigned(self._broker)
+
+    async def _check_storage(self) -> None:
+        if self._storage is not None:
+            await self._storage.check()

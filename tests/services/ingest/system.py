@@ -1,0 +1,244 @@
+"""What the service's tests stand on: a running ingest, what it publishes, and a web server with files."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
+
+from chassis.kafka import codec
+from chassis.kafka.topics import ensure_topics
+from chassis.lifecycle import serve
+from chassis.postgres import Pool
+from chassis.settings import load
+from schemas.events import Event
+from schemas.topics import TOPICS
+from services.ingest import keys
+from services.ingest.app import Ingest
+from services.ingest.settings import Settings
+from tests.chassis.waiting import until
+from tests.footage import Material
+
+READ = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
+LETTERS = ("job.submitted.dlq", "media.submitted.dlq")
+
+
+@dataclass
+class Heard:
+    """Records as they arrive, in the order of each topic."""
+
+    events: list[Event] = field(default_factory=list)
+    letters: list[dict[str, str]] = field(default_factory=list)
+
+    def of(self, subject: str) -> list[Event]:
+        return [event for event in self.events if event.subject() == subject]
+
+    def of_project(self, project: str) -> list[Event]:
+        return [event for event in self.events if event.project_id() == project]
+
+    async def first(self, kind: type[Event], subject: str, within: float = 20) -> Any:
+        """The first event of this type about this subject."""
+
+        def found() -> Event | None:
+            return next((event for event in self.of(subject) if isinstance(event, kind)), None)
+
+        return await until(found, within=within)
+
+    async def letter(self, mark: str) -> dict[str, str]:
+        """The headers of the dead letter whose `mark` header is this."""
+        return await until(lambda: next((letter for letter in self.letters if letter.get("mark") == mark), None))
+
+
+@asynccontextmanager
+async def listening(bootstrap: str) -> AsyncIterator[Heard]:
+    """A plain consumer of everything that ingest writes."""
+    await ensure_topics(bootstrap)
+    heard = Heard()
+    consumer = AIOKafkaConsumer(*READ, *LETTERS, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+
+    async def listen() -> None:
+        async for record in consumer:
+            if record.topic in READ:
+                event = codec.decode(READ[record.topic], record.headers, record.value)
+                assert isinstance(event, Event)
+                heard.events.append(event)
+            else:
+                heard.letters.append({name: value.decode() for name, value in record.headers})
+
+    task = asyncio.create_task(listen())
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await consumer.stop()
+
+
+@dataclass
+class System:
+    """A running ingest. `post` speaks for the project `project` unless another key is given."""
+
+    url: str
+    key: str
+    project: str
+    pool: Pool
+    session: aiohttp.ClientSession
+    bootstrap: str
+
+    async def post(self, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> "Answer":
+        """POST; `Idempotency_Key="…"` and the like are headers, `Authorization=""` sends none."""
+        sent = {"Authorization": f"Bearer {self.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        sent = {name: value for name, value in sent.items() if value}
+        data = BytesIO(orjson.dumps(body) if raw is None else raw)
+        async with self.session.post(self.url + path, data=data, headers=sent) as response:
+            return Answer(response.status, await response.json(), dict(response.headers), await response.read())
+
+    async def count(self, table: str) -> int:
+        return int(await self.pool.fetchval(f"SELECT count(*) FROM {table}"))
+
+    async def submit(self, topic: str, value: bytes, **headers: str) -> None:
+        """A plain producer writes one record; underscores in names stay."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+        await producer.start()
+        try:
+            sent = [(name, text.encode()) for name, text in headers.items()]
+            await producer.send_and_wait(topic, value, key=self.project.encode(), headers=sent)
+        finally:
+            await producer.stop()
+
+    async def publish(self, event: Event) -> None:
+        """An event of another service, as its relay would publish it."""
+        record = codec.encode(event, id="evt_1", source="/bitmill/test", time_ms=0)
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(record.topic, record.value, key=record.key, headers=record.headers)
+        finally:
+            await producer.stop()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Any
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields that an error names, bare or in the envelope."""
+        error = self.body.get("error") or self.body
+        return {fault["field"] for fault in error.get("errors", [])}
+
+
+@asynccontextmanager
+async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> AsyncIterator[System]:
+    """Ingest alone behind its own HTTP server, once it is ready."""
+    settings = load(
+        Settings,
+        **{
+            "kafka_bootstrap_servers": bootstrap,
+            "database_url": dsn,
+            "storage_url": storage.as_uri(),
+            "work_dir": storage.parent / f"{storage.name}-work",
+            "allow_net": "127.0.0.0/8",
+            "public_url": "https://api.example.com",
+            "media_wait": timedelta(seconds=20),
+            **overrides,
+        },
+    )
+    stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
+    ready = asyncio.Event()
+    serving = asyncio.create_task(
+        serve([Ingest(settings)], host="127.0.0.1", port=0, stop=stop, started=address.set_result, ready=ready.set)
+    )
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        if serving.done():
+            await serving
+        assert ready.is_set(), "ingest was not ready in time"
+        async with keys.database(dsn) as pool, aiohttp.ClientSession() as session:
+            key, text = await keys.create_key(pool, name="tests")
+            yield System(address.result(), text, key.project, pool, session, bootstrap)
+    finally:
+        waiting.cancel()
+        stop.set()
+        await serving
+
+
+@dataclass
+class FileServer:
+    """`url` + a name of a file, or `/status/404`, `/away` (a redirect inside), `/flaky/<name>` (fails once, then works).
+
+    `/held.png` sets `arrived` and answers once `let_go` is set.
+    """
+
+    url: str
+    asked: dict[str, int] = field(default_factory=dict)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def file_server(material: Material) -> AsyncIterator[FileServer]:
+    served: dict[str, Callable[[], Path]] = {
+        "clip.mp4": lambda: material.footage.carphone,
+        "photo.png": lambda: material.footage.chelsea,
+        "tone.mp3": material.tone,
+        "page.mp4": material.html,
+        "empty.mp4": material.empty,
+        "truncated.mp4": material.truncated,
+    }
+    server = FileServer("")
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        server.asked[name] = server.asked.get(name, 0) + 1
+        return web.FileResponse(served[name]())
+
+    async def status(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=int(request.match_info["status"]))
+
+    async def flaky(request: web.Request) -> web.StreamResponse:
+        mark = request.path_qs
+        server.asked[mark] = server.asked.get(mark, 0) + 1
+        if server.asked[mark] == 1:
+            return web.Response(status=503)
+        return web.FileResponse(served[request.match_info["name"]]())
+
+    async def held(_: web.Request) -> web.StreamResponse:
+        server.arrived.set()
+        await server.let_go.wait()
+        return web.FileResponse(material.footage.chelsea)
+
+    async def away(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("http://10.255.255.1/secret.mp4")
+
+    application = web.Application()
+    application.add_routes(
+        [
+            web.get("/status/{status}", status),
+            web.get("/flaky/{name}", flaky),
+            web.get("/away", away),
+            web.get("/held.png", held),
+            web.get("/{name}", give),
+        ]
+    )
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,128 @@
+"""Submissions from plain producers, and what becomes of jobs."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.events import JobCreated, JobFailed, JobSucceeded, MediaCreated, MediaUpdated
+from schemas.faults import Fault
+from schemas.files import Output
+from schemas.ids import derived
+from schemas.jobs import Job
+from tests.chassis.waiting import until
+from tests.services.ingest.system import FileServer, Heard, System
+
+GOOD = {"input": "https://example.com/k.mov", "kind": "video", "options": {"width": 640}, "metadata": {"via": "kafka"}}
+
+
+def jobs_marked(heard: Heard, mark: str) -> list[Any]:
+    created = (event for event in heard.events if isinstance(event, JobCreated))
+    return [event.job for event in created if event.job.metadata.get("mark") == mark]
+
+
+async def test_a_submitted_job_is_a_job(system: System, heard: Heard) -> None:
+    body = {**GOOD, "metadata": {"mark": "submitted"}}
+    await system.submit("job.submitted", orjson.dumps(body), ce_project=system.project)
+    (job,) = await until(lambda: jobs_marked(heard, "submitted"))
+    assert (job.project, job.kind, job.options) == (system.project, "video", {"width": 640})
+
+
+async def test_a_submission_with_the_same_id_happens_once(system: System, heard: Heard) -> None:
+    for mark in ("twice", "twice", "after"):
+        body = orjson.dumps({**GOOD, "metadata": {"mark": mark}})
+        await system.submit("job.submitted", body, ce_project=system.project, ce_id=f"sub-{mark}")
+    # One key, one partition: once the last one is heard of, the others were taken.
+    await until(lambda: jobs_marked(heard, "after"))
+    assert len(jobs_marked(heard, "twice")) == 1
+
+
+async def test_a_submitted_media_item_is_imported(system: System, heard: Heard, files: FileServer) -> None:
+    body = orjson.dumps({"url": f"{files.url}/photo.png", "title": "by kafka"})
+    await system.submit("media.submitted", body, ce_project=system.project)
+
+    def found() -> MediaCreated | None:
+        created = (event for event in heard.events if isinstance(event, MediaCreated))
+        return next((event for event in created if event.media.title == "by kafka"), None)
+
+    assert (await until(found, within=20)).media.status == "active"
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "headers", "reason"),
+    [
+        ("job.submitted", orjson.dumps({**GOOD, "kind": "hologram"}), {}, "kind must be one of"),
+        ("job.submitted", orjson.dumps({**GOOD, "input": "http://10.0.0.1/a"}), {}, "input is refused"),
+        ("job.submitted", b"{", {}, "not JSON"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_project": "prj_01h455vb4pex5vsknk084sn02q"}, "unknown project"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_project": "a\x00b"}, "unknown project"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "a\x00b"}, "ce_id"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "x" * 5000}, "ce_id"),
+        ("media.submitted", orjson.dumps({"url": "http://127.1.1.1:1/a", "folder": "../x"}), {}, "folder"),
+        ("media.submitted", orjson.dumps({"url": "http://192.168.0.1/a"}), {}, "url is refused"),
+    ],
+)
+async def test_a_refused_submission_goes_to_the_dead_letters_and_the_next_one_is_taken(
+    system: System, heard: Heard, topic: str, value: bytes, headers: dict[str, str], reason: str
+) -> None:
+    mark = f"{topic}-{reason}-{len(value)}-{headers}"
+    before = [await system.count(table) for table in ("jobs", "media")]
+    await system.submit(topic, value, **{"ce_project": system.project, "mark": mark, **headers})
+    letter = await heard.letter(mark)
+    assert reason in letter["reason"]
+    assert letter["source_topic"] == topic
+    assert [await system.count(table) for table in ("jobs", "media")] == before
+
+
+async def media_item(system: System, files: FileServer, heard: Heard) -> MediaCreated:
+    answer = await system.post("/media", {"url": f"{files.url}/photo.png"})
+    created = await heard.first(MediaCreated, answer.body["data"]["id"])
+    assert isinstance(created, MediaCreated)
+    return created
+
+
+def output(job: Job) -> Output:
+    return Output(
+        id=derived("file", job.id, "output"),
+        key=f"{job.project}/jobs/{job.id}/x.jpg",
+        kind="image",
+        format="jpeg",
+        content_type="image/jpeg",
+        filesize=5,
+        placeholder="data:image/webp;base64,AAAA",
+        background="#FF94A4",
+        path=f"{job.media_id}/poster.jpg",
+    )
+
+
+async def test_a_poster_is_attached_to_its_item_once(system: System, files: FileServer, heard: Heard) -> None:
+    created = await media_item(system, files, heard)
+    (job,) = created.jobs
+    done = job.succeed(output(job), job.created_at + 5)
+    for _ in range(2):
+        await system.publish(JobSucceeded(job=done))
+    updated = await heard.first(MediaUpdated, created.media.id)
+    assert (updated.media.version, updated.media.background) == (3, "#FF94A4")
+    assert [made.path for made in updated.media.files] == [f"media/{created.media.id}/poster.jpg"]
+    await until_read(system, job)
+    assert len([event for event in heard.of(created.media.id) if isinstance(event, MediaUpdated)]) == 1
+    assert await system.pool.fetchval("SELECT ended FROM jobs WHERE id = $1", job.id) == "succeeded"
+
+
+async def test_a_failed_derivative_leaves_its_item_active(system: System, files: FileServer, heard: Heard) -> None:
+    created = await media_item(system, files, heard)
+    (job,) = created.jobs
+    await system.publish(JobFailed(job=job.fail(Fault(kind="internal_error", message="m"), job.created_at + 5)))
+    await until_read(system, job)
+    row = await system.pool.fetchrow("SELECT status, version FROM media WHERE id = $1", created.media.id)
+    assert row is not None
+    assert (row["status"], row["version"]) == ("active", 2)
+
+
+async def until_read(system: System, job: Job) -> None:
+    """Until ingest has noted the end of `job`, and of a marker behind it in the same partition."""
+
+    async def ended() -> bool:
+        return bool(await system.pool.fetchval("SELECT ended FROM jobs WHERE id = $1", job.id))
+
+    await until(ended)

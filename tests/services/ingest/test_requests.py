@@ -1,0 +1,111 @@
+"""Bodies that are refused, each with the field, the rule and the value."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from chassis.egress.guard import Guard
+from chassis.http.errors import Refusal
+from schemas.faults import FieldFault
+from services.ingest.requests import job_request, media_request, task_request
+
+GUARD = Guard()
+GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
+
+
+def refused(body: Any, parse: Any = job_request) -> dict[str, FieldFault]:
+    with pytest.raises(Refusal) as caught:
+        parse(body, GUARD)
+    assert (caught.value.status, caught.value.kind) == (400, "invalid_input")
+    return {fault.field: fault for fault in caught.value.faults}
+
+
+def test_a_job_of_the_documents_is_taken() -> None:
+    body = {**GOOD, "options": {"width": 1280, "format": "mp4"}, "metadata": {"user_id": "usr_abc123"}}
+    assert job_request(body, GUARD).input == GOOD["input"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"kind": "hologram"}, "kind"),
+        ({"options": {"widht": 1}}, "options.widht"),
+        ({"colour": "red"}, "colour"),
+        ({"options": {"width": "1280"}}, "options.width"),
+        ({"options": {"width": 1_000_000}}, "options.width"),
+        ({"metadata": {"age": 7}}, "metadata.age"),
+        ({"input": "file:///etc/passwd"}, "input"),
+        ({"input": "ftp://example.com/a.mov"}, "input"),
+        ({"input": "http://169.254.169.254/latest"}, "input"),
+        ({"input": "http://2130706433/"}, "input"),
+        ({"input": "http://localhost/a.mov"}, "input"),
+        ({"webhook_url": "http://10.0.0.1/hook"}, "webhook_url"),
+        ({"webhook_url": "nonsense"}, "webhook_url"),
+        ({"input": "s3://bucket/a.mov"}, "input"),
+        ({"output": "s3://bucket/b.mov"}, "output"),
+    ],
+)
+def test_each_bad_field_is_named(change: dict[str, Any], field: str) -> None:
+    assert field in refused({**GOOD, **change})
+
+
+def test_all_bad_fields_are_named_at_once() -> None:
+    faults = refused({"input": "s3://b/a", "output": "s3://b/c", "kind": "video", "options": {"width": 0}})
+    assert set(faults) == {"input", "output", "options.width"}
+    assert "s3:// is not available here" in faults["input"].rule
+    assert "delivery address" in faults["output"].rule
+
+
+def test_forbidden_addresses_are_refused_in_one_answer() -> None:
+    assert set(refused({**GOOD, "input": "http://10.0.0.1/a", "webhook_url": "http://127.0.0.1/h"})) == {
+        "input",
+        "webhook_url",
+    }
+
+
+def test_a_network_that_was_allowed_may_be_named() -> None:
+    guard = Guard([ip_network("127.0.0.0/8")])
+    assert job_request({**GOOD, "input": "http://127.0.0.1:9000/a.mov"}, guard).kind == "video"
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 7])
+def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+    for parse in (job_request, task_request, media_request):
+        with pytest.raises(Refusal):
+            parse(body, GUARD)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"input": {"url": "https://example.com/a"}, "kind": "probe"}, {"input", "kind"}),
+        ({"input": {"object": "file", "url": "https://example.com/a"}, "kind": "video"}, {"input"}),
+        ({"input": "https://example.com/a", "kind": "import"}, {"kind"}),
+    ],
+)
+def test_atomic_tasks_are_refused_with_a_clear_word(body: dict[str, Any], fields: set[str]) -> None:
+    faults = refused(body, task_request)
+    assert set(faults) == fields
+    assert all("atomic tasks are not available here" in fault.rule for fault in faults.values())
+
+
+def test_a_task_with_the_body_of_a_job_is_taken() -> None:
+    assert task_request(GOOD, GUARD).kind == "video"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "http://192.168.0.1/a.mp4"}, "url"),
+        ({"url": None}, "url"),
+        ({"filename": "../x.mp4"}, "filename"),
+        ({"filename": "a b.mp4"}, "filename"),
+        ({"folder": "/abs"}, "folder"),
+        ({"folder": "a/job_01h455vb4pex5vsknk084sn02q"}, "folder"),
+        ({"metadata": {"a": {"b": "c"}}}, "metadata.a"),
+        ({"overwrite": True}, "overwrite"),
+    ],
+)
+def test_each_bad_field_of_a_media_item_is_named(change: dict[str, Any], field: str) -> None:
+    assert field in refused({"url": "https://example.com/a.mp4", **change}, media_request)
