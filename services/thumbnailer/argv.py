@@ -46,16 +46,23 @@ def last_frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: P
 def _from(source: Path, video: VideoStream | None, start: float, preroll: float) -> Any:
     """The file's picture from `start` on; ffmpeg turns rotated video upright by itself."""
     seek = max(start - preroll, 0)
-    node = ffmpeg.source(source, **({"ss": seek} if seek > 0 else {}))
+    node = ffmpeg.source(source, **({"ss": _seconds(seek)} if seek > 0 else {}))
     # "V" leaves out cover art.
     stream = node[str(video.index)] if video is not None else node["V:0"]
-    return stream.filter("trim", start=start - seek) if start > seek else stream
+    return stream.filter("trim", start=_seconds(start - seek)) if start > seek else stream
+
+
+def _seconds(value: float) -> str:
+    """Microseconds are as fine as ffmpeg counts; it does not read the "1e-05" that Python writes."""
+    return f"{value:.6f}"
 
 
 def _scaled(stream: Any, video: VideoStream | None, plan: FramePlan, tone_maps: bool) -> Any:
     """The graph from the file's picture to pixels of the plan's size."""
     if video is None:
         return stream.filter("scale", plan.width, plan.height, flags=_FLAGS)
+    if video.interlaced:
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     meant = colour.meant(video)
     if tone_maps and colour.wide(meant):
         return _to_ordinary_screen(stream, meant, plan, hdr=video.hdr)

@@ -33,3 +33,7 @@ def too_large(width: int, height: int) -> MediaFault:
 
 def undecodable(start: float) -> MediaFault:
     return MediaFault("input_unreadable", f"The video's picture at {start:g} s cannot be decoded.")
+
+
+def too_slow(detail: str) -> MediaFault:
+    return MediaFault("input_limits_exceeded", "The image takes too long to be made.", detail=detail)

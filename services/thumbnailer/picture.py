@@ -1,17 +1,19 @@
 """The use case: one picture from a source, checked and moved into place. Used by the worker and by the shell."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from chassis.sandbox.errors import ChildDied, ChildTimedOut
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
 from schemas.options import ImageOptions
-from services.thumbnailer import frame
+from services.thumbnailer import errors, frame
 from services.thumbnailer.plan import FramePlan, PicturePlan, plan
 from services.thumbnailer.quality import OPAQUE
 
@@ -86,7 +88,15 @@ async def _encode(
         link.symlink_to(source.absolute())
         args["source"] = str(link)
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))
-    answer: dict[str, Any] = await tools.warm.call(f"services.thumbnailer.vips:{function}", args, limits)
+    try:
+        answer: dict[str, Any] = await tools.warm.call(f"services.thumbnailer.vips:{function}", args, limits)
+    except ChildTimedOut as error:
+        raise errors.too_slow(str(error)) from error
+    except ChildDied as error:
+        # Killed is killed by us or by the system, for lack of memory perhaps; other signals are a decoder's own end.
+        if error.signal in (0, signal.SIGKILL):
+            raise
+        raise MediaFault("input_unreadable", detail=str(error)) from error
     return answer
 
 

@@ -49,6 +49,10 @@ CASES = {
     "narrows wide colour that is not HDR": argv.frame(
         SOURCE, HDR.model_copy(update={"transfer": "bt2020-10"}), planned(0), PIXELS, tone_maps=True
     ),
+    "deinterlaces what is interlaced": argv.frame(
+        SOURCE, HD.model_copy(update={"interlaced": True}), planned(0), PIXELS, tone_maps=True
+    ),
+    "writes small times in full": argv.frame(SOURCE, HD, planned(0.00001), PIXELS, tone_maps=True),
     "takes the last frame from a moment before": argv.last_frame(SOURCE, HD, planned(9.98), PIXELS, tone_maps=True),
     "takes the last frame of a very short video": argv.last_frame(SOURCE, HD, planned(0.5), PIXELS, tone_maps=True),
 }

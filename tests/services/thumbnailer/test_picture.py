@@ -1,6 +1,8 @@
 """Real pictures by real ffmpeg and libvips, in their sandboxes."""
 
 import base64
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,16 @@ async def test_the_frame_is_the_first_at_or_after_start(
     assert image(80, 45)[0] == pytest.approx(number * GREY_STEP * 255 / 219, abs=1.5)
 
 
+async def test_interlaced_video_gives_a_whole_frame(studio: Studio, material: Material) -> None:
+    # Two fields that differ: woven together, rows alternate between black and grey.
+    fields = "color=black:s=160x96:r=50:d=1,geq=lum=16+mod(N\\,2)*120:cb=128:cr=128,tinterlace=interleave_top"
+    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-flags", "+ildct+ilme", "-pix_fmt", "yuv420p")
+    clip = material.ffmpeg("interlaced.mkv", "-f", "lavfi", "-i", fields, *coding)
+    _, image = await studio(clip, start=0.5, format="png")
+    column = image.extract_band(0).crop(80, 20, 1, 40)
+    assert column.max() - column.min() < 40
+
+
 async def test_between_the_last_frame_and_the_end_it_is_the_last_frame(studio: Studio, material: Material) -> None:
     _, image = await studio(material.grey_steps(), start=4.97, format="png")
     assert image(80, 45)[0] == pytest.approx(49 * GREY_STEP * 255 / 219, abs=1.5)
@@ -281,6 +293,21 @@ async def test_a_jpeg_that_was_cut_off_is_truncated(studio: Studio, footage: Foo
     cut = material.folder / "cut.jpg"
     cut.write_bytes(footage.rocket.read_bytes()[:60_000])
     assert (await studio.fault(cut)).kind == "input_truncated"
+
+
+async def test_an_image_that_takes_too_long_is_beyond_the_limits(
+    studio: Studio, footage: Footage, material: Material
+) -> None:
+    hasty = replace(studio.tools.image_limits, wall=timedelta(milliseconds=1))
+    studio.tools = replace(studio.tools, image_limits=hasty)
+    assert (await studio.fault(material.large_photo(), width=2000)).kind == "input_limits_exceeded"
+
+
+async def test_an_image_that_kills_its_decoder_is_unreadable(studio: Studio, material: Material) -> None:
+    # The nearest to a decoder's crash that can be had at will: the system's own end to too much computing.
+    studio.tools = replace(studio.tools, image_limits=replace(studio.tools.image_limits, cpu_seconds=1))
+    fault = await studio.fault(material.large_photo(), format="avif", quality="very_high", width=8000)
+    assert fault.kind == "input_unreadable"
 
 
 # Palette, progress, names
