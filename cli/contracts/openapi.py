@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cli.contracts import paths
+from cli.contracts import parts, paths, webhook
 from schemas import responses
 from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
 
@@ -56,14 +56,15 @@ def document() -> dict[str, Any]:
             {"name": "health", "description": "For whoever keeps it running."},
         ],
         "paths": paths.PATHS,
-        "webhooks": {"job": paths.JOB_WEBHOOK},
+        "webhooks": {"job": webhook.JOB_FINISHED},
         "components": {
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key: `ittybit_live_…`."}
             },
             "schemas": _schemas(),
-            "responses": paths.RESPONSES,
-            "parameters": paths.PARAMETERS,
+            "responses": parts.RESPONSES,
+            "parameters": parts.PARAMETERS,
+            "headers": parts.HEADERS,
         },
     }
 

@@ -9,8 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate as validate_openapi
 
+from chassis.http.app import make_web_app
+from chassis.http.health import State
 from cli.contracts import asyncapi, events, files
 from cli.contracts.__main__ import main
+from cli.serve import build
 from schemas.events import EVENTS
 from schemas.topics import SERVICES, TOPIC_OF, TOPICS
 
@@ -166,3 +169,15 @@ def test_the_openapi_document_is_valid_openapi() -> None:
     validate_openapi(document)
     for ref in refs(document):
         assert follow(document, ref) is not None
+
+
+def test_the_openapi_document_has_every_route_of_the_services_and_no_other() -> None:
+    given = {"database_url": "postgresql://h/d", "storage_url": "file:///tmp", "webhook_secret": "s"}
+    apps = [build(service, given)[0] for service in SERVICES]
+    served = make_web_app(apps, State()).router.routes()
+    routes = {(route.method.lower(), route.resource.canonical) for route in served if route.resource}
+    document = load(files.FOLDER / "openapi.json")
+    methods = {"get", "post", "put", "patch", "delete", "options"}
+    described = {(method, path) for path, item in document["paths"].items() for method in methods & {*item}}
+    # aiohttp answers HEAD wherever it answers GET.
+    assert described == {route for route in routes if route[0] != "head"}
