@@ -12,11 +12,12 @@ from schemas.options import ImageOptions, VideoOptions
 
 MAX_BODY_BYTES = 1024 * 1024
 _FILENAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9]{1,10})?")
+_NOT_IN_URLS = re.compile(r"[\x00- \\\x7f]")
 _FOLDER_PART = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _http_url(url: str) -> str:
-    if any(char <= " " or char in "\\\x7f" for char in url):
+    if _NOT_IN_URLS.search(url):
         raise ValueError("must be a URL without spaces, control characters or backslashes")
     try:
         parts = urlsplit(url)

@@ -1,15 +1,18 @@
 """The two manners of model: closed for what customers write, open for what services read from each other."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _storable(text: str) -> str:
     # Postgres refuses U+0000 in text and jsonb, and UTF-8 has no lone surrogates: say so here, not as a 500 later.
     if "\x00" in text:
         raise ValueError("must not contain the character U+0000")
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _SURROGATE.search(text):
         raise ValueError("must be valid Unicode, without lone surrogates")
     return text
 
