@@ -1,8 +1,10 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from media.tools import Tools, open_tools
+from tests.services.thumbnailer.studio import Studio
 
 
 @pytest.fixture(scope="package")
@@ -10,3 +12,8 @@ async def tools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tools
     """The real tools: ffmpeg and libvips in their sandboxes."""
     async with open_tools(tmp_path_factory.mktemp("tools"), preload=("services.thumbnailer.vips",)) as opened:
         yield opened
+
+
+@pytest.fixture
+def studio(tools: Tools, tmp_path: Path) -> Studio:
+    return Studio(tools, tmp_path)

@@ -1,8 +1,6 @@
 """Real pictures by real ffmpeg and libvips, in their sandboxes."""
 
 import base64
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,49 +8,13 @@ import pytest
 import pyvips
 
 from cli.footage import Footage
-from media.faults import MediaFault
-from media.tools import Tools
 from schemas.options import ImageFormat, ImageOptions
-from services.thumbnailer.picture import Picture, make
+from services.thumbnailer.picture import make
 from tests.footage import FLAT_COLOUR, GREY_STEP, Material
+from tests.services.thumbnailer.studio import Studio, size
 
 LOSSY: tuple[ImageFormat, ...] = ("jpeg", "webp", "avif")
 FORMATS: tuple[ImageFormat, ...] = (*LOSSY, "png")
-
-
-class Studio:
-    """Makes pictures in a folder of its own."""
-
-    def __init__(self, tools: Tools, folder: Path) -> None:
-        self.tools = tools
-        self.folder = folder
-        self.progress: list[float] = []
-
-    async def __call__(self, source: Path, *, palette: bool = False, **options: Any) -> tuple[Picture, pyvips.Image]:
-        """The picture, and its pixels in sRGB."""
-        info = await self.tools.prober.probe(source)
-        dest = self.folder / "picture"
-        wanted = ImageOptions(**options)
-        made = await make(source, info, wanted, dest, self.tools, self.progress.append, palette)
-        # From memory: libvips remembers files by name, and the next picture has the same one.
-        image = pyvips.Image.new_from_buffer(dest.read_bytes(), "")
-        assert (image.width, image.height) == (made.info.width, made.info.height)
-        return made, image.colourspace("srgb")
-
-    async def fault(self, source: Path, **options: Any) -> MediaFault:
-        with pytest.raises(MediaFault) as caught:
-            await self(source, **options)
-        assert list(self.folder.iterdir()) == []
-        return caught.value
-
-
-@pytest.fixture
-def studio(tools: Tools, tmp_path: Path) -> Studio:
-    return Studio(tools, tmp_path)
-
-
-def size(made: Picture) -> tuple[int | None, int | None]:
-    return made.info.width, made.info.height
 
 
 def difference(image: pyvips.Image, reference: pyvips.Image) -> float:
@@ -253,61 +215,6 @@ async def test_a_clip_that_does_not_begin_at_zero_counts_from_its_beginning(
     late = material.ffmpeg(f"late.{suffix}", "-i", material.grey_steps(), *codec, "-output_ts_offset", "100")
     _, image = await studio(late, start=2, format="png")
     assert image(80, 45)[0] == pytest.approx(20 * GREY_STEP * 255 / 219, abs=3)
-
-
-# Bad input
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("html", "input_unreadable"),
-        ("empty", "input_empty"),
-        ("playlist", "input_unreadable"),
-        ("truncated", "input_truncated"),
-        ("headless", "input_truncated"),
-        ("truncated_png", "input_truncated"),
-        ("tone", "input_kind_mismatch"),
-        ("tone_with_cover", "input_kind_mismatch"),
-    ],
-)
-async def test_bad_input_is_refused_with_a_published_code(
-    studio: Studio, material: Material, name: str, kind: str
-) -> None:
-    fault = await studio.fault(getattr(material, name)())
-    assert fault.kind == kind
-    assert fault.message.endswith((".", ")."))
-
-
-async def test_an_image_with_damaged_pixels_is_unreadable(studio: Studio, footage: Footage, material: Material) -> None:
-    data = footage.coffee.read_bytes()
-    inside = data.index(b"IDAT", len(data) // 2) + 100
-    damaged = material.folder / "damaged.png"
-    damaged.write_bytes(data[:inside] + bytes(400) + data[inside + 400 :])
-    fault = await studio.fault(damaged, width=100)
-    assert fault.kind == "input_unreadable"
-    assert str(material.folder) not in fault.message
-
-
-async def test_a_jpeg_that_was_cut_off_is_truncated(studio: Studio, footage: Footage, material: Material) -> None:
-    cut = material.folder / "cut.jpg"
-    cut.write_bytes(footage.rocket.read_bytes()[:60_000])
-    assert (await studio.fault(cut)).kind == "input_truncated"
-
-
-async def test_an_image_that_takes_too_long_is_beyond_the_limits(
-    studio: Studio, footage: Footage, material: Material
-) -> None:
-    hasty = replace(studio.tools.image_limits, wall=timedelta(milliseconds=1))
-    studio.tools = replace(studio.tools, image_limits=hasty)
-    assert (await studio.fault(material.large_photo(), width=2000)).kind == "input_limits_exceeded"
-
-
-async def test_an_image_that_kills_its_decoder_is_unreadable(studio: Studio, material: Material) -> None:
-    # The nearest to a decoder's crash that can be had at will: the system's own end to too much computing.
-    studio.tools = replace(studio.tools, image_limits=replace(studio.tools.image_limits, cpu_seconds=1))
-    fault = await studio.fault(material.large_photo(), format="avif", quality="very_high", width=8000)
-    assert fault.kind == "input_unreadable"
 
 
 # Palette, progress, names

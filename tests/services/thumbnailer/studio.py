@@ -1,0 +1,42 @@
+"""Makes pictures as the worker and the shell do, and reads them back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pyvips
+
+from media.faults import MediaFault
+from media.tools import Tools
+from schemas.options import ImageOptions
+from services.thumbnailer.picture import Picture, make
+
+
+class Studio:
+    """Makes pictures in a folder of its own."""
+
+    def __init__(self, tools: Tools, folder: Path) -> None:
+        self.tools = tools
+        self.folder = folder
+        self.progress: list[float] = []
+
+    async def __call__(self, source: Path, *, palette: bool = False, **options: Any) -> tuple[Picture, pyvips.Image]:
+        """The picture, and its pixels in sRGB."""
+        info = await self.tools.prober.probe(source)
+        dest = self.folder / "picture"
+        wanted = ImageOptions(**options)
+        made = await make(source, info, wanted, dest, self.tools, self.progress.append, palette)
+        # From memory: libvips remembers files by name, and the next picture has the same one.
+        image = pyvips.Image.new_from_buffer(dest.read_bytes(), "")
+        assert (image.width, image.height) == (made.info.width, made.info.height)
+        return made, image.colourspace("srgb")
+
+    async def fault(self, source: Path, **options: Any) -> MediaFault:
+        with pytest.raises(MediaFault) as caught:
+            await self(source, **options)
+        assert list(self.folder.iterdir()) == []
+        return caught.value
+
+
+def size(made: Picture) -> tuple[int | None, int | None]:
+    return made.info.width, made.info.height
