@@ -156,7 +156,7 @@ async def test_a_media_item_is_stored_listed_by_its_metadata_and_seen(up: Up, pl
     assert item["original"].endswith("/our/folder/path/our-filename.mp4")
     query = {"metadata.user_id": "90210", "metadata.source": "OurApp/iOS"}
     listed = await up.api.get("/media", **query)
-    assert (listed["meta"]["total"], listed["meta"]["query"]) == (1, query)
+    assert (listed["meta"]["total"], listed["meta"]["query"]) == (1, {"user_id": "90210", "source": "OurApp/iOS"})
     assert [found["id"] for found in listed["data"]] == [item["id"]]
     seen = await up.api.get(f"/media/{item['id']}")
     assert seen["links"]["self"] == f"{up.api.address}/media/{item['id']}"
