@@ -1,5 +1,7 @@
 """Where files are kept and under which names customers find them. Pure."""
 
+from pathlib import PurePosixPath
+
 from media.formats import FORMATS
 from schemas.files import Output
 from schemas.ids import is_id
@@ -24,10 +26,9 @@ def original_path(folder: str | None, filename: str) -> str:
     return f"{folder or DEFAULT_FOLDER}/{filename}"
 
 
-def derived_path(folder: str | None, media_id: str, output: Output) -> str:
-    """The name of a derived file: it follows the item's folder and keeps the worker's file name (`poster.jpg`)."""
-    filename = output.path.rpartition("/")[2]
-    return f"{folder or DEFAULT_FOLDER}/{media_id}/{filename}"
+def derived_path(folder: str | None, media_id: str, ref: str, output: Output) -> str:
+    """The name of a derived file: it follows the item's folder, its label and the worker's extension."""
+    return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(output.path).suffix}"
 
 
 def storage_key(project: str, media_id: str, file_id: str, format_: str) -> str:

@@ -3,6 +3,7 @@
 Connections are asked for with a deadline: where Postgres is away a request has to fail soon and not hang.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from services.ingest.errors import NameTaken
 
 ACQUIRE_SECONDS = 5.0
 """How long a free connection is waited for: longer than any transaction here, shorter than a client's patience."""
+WORK_SECONDS = 10.0
+"""How long a transaction may take in all: a Postgres that hangs is as good as one that is away."""
 QUERIES = sql.load("services.ingest.sql")
 
 
@@ -44,8 +47,8 @@ class Store:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection, or TimeoutError after ACQUIRE_SECONDS."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
+        """A connection for one short piece of work; TimeoutError where there is none, or the work takes too long."""
+        async with asyncio.timeout(WORK_SECONDS), self._pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
             yield conn
 
     @asynccontextmanager

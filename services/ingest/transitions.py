@@ -64,7 +64,7 @@ def attached(item: MediaItem, job: Job, at: int) -> MediaItem | None:
         return None
     shown = job.output.model_dump(exclude={"path", "placeholder", "background"})
     made = Derived(
-        ref=job.ref, path=names.derived_path(item.folder, item.id, job.output), file=File.model_validate(shown)
+        ref=job.ref, path=names.derived_path(item.folder, item.id, job.ref, job.output), file=File.model_validate(shown)
     )
     changes: dict[str, Any] = {"files": sorted([*others, made], key=lambda derived: derived.ref)}
     if job.ref == POSTER_REF:

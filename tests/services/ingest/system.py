@@ -1,7 +1,7 @@
 """What the service's tests stand on: a running ingest, what it publishes, and a web server with files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -93,6 +93,7 @@ class System:
     pool: Pool
     session: aiohttp.ClientSession
     bootstrap: str
+    stop: asyncio.Event
 
     async def post(self, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> "Answer":
         """POST; `Idempotency_Key="…"` and the like are headers, `Authorization=""` sends none."""
@@ -100,7 +101,7 @@ class System:
         sent = {name: value for name, value in sent.items() if value}
         data = BytesIO(orjson.dumps(body) if raw is None else raw)
         async with self.session.post(self.url + path, data=data, headers=sent) as response:
-            return Answer(response.status, await response.json(), dict(response.headers), await response.read())
+            return Answer(response.status, await response.json(), response.headers, await response.read())
 
     async def count(self, table: str) -> int:
         return int(await self.pool.fetchval(f"SELECT count(*) FROM {table}"))
@@ -130,7 +131,7 @@ class System:
 class Answer:
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     raw: bytes
 
     @property
@@ -169,7 +170,7 @@ async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> 
         assert ready.is_set(), "ingest was not ready in time"
         async with keys.database(dsn) as pool, aiohttp.ClientSession() as session:
             key, text = await keys.create_key(pool, name="tests")
-            yield System(address.result(), text, key.project, pool, session, bootstrap)
+            yield System(address.result(), text, key.project, pool, session, bootstrap, stop)
     finally:
         waiting.cancel()
         stop.set()
@@ -178,7 +179,7 @@ async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> 
 
 @dataclass
 class FileServer:
-    """`url` + a name of a file, or `/status/404`, `/away` (a redirect inside), `/flaky/<name>` (fails once, then works).
+    """`url` + a name of a file; `/status/404`; `/flaky/<name>` fails once; `/away` redirects to a private address.
 
     `/held.png` sets `arrived` and answers once `let_go` is set.
     """

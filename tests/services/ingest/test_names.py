@@ -23,9 +23,9 @@ def test_an_original_without_a_folder_lies_in_media() -> None:
     assert names.original_path("a/b", "clip") == "a/b/clip"
 
 
-def test_a_derived_file_follows_the_folder_and_keeps_the_workers_file_name() -> None:
-    assert names.derived_path(None, MEDIA, output(f"{MEDIA}/poster.jpg")) == f"media/{MEDIA}/poster.jpg"
-    assert names.derived_path("a/b", MEDIA, output("poster.jpg")) == f"a/b/{MEDIA}/poster.jpg"
+def test_a_derived_file_follows_the_folder_the_label_and_the_workers_extension() -> None:
+    assert names.derived_path(None, MEDIA, "poster", output(f"{MEDIA}/poster.jpg")) == f"media/{MEDIA}/poster.jpg"
+    assert names.derived_path("a/b", MEDIA, "small", output("x.webp")) == f"a/b/{MEDIA}/small.webp"
 
 
 def test_a_storage_key_holds_ids_only() -> None:
