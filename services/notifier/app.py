@@ -23,7 +23,7 @@ from services.notifier.measure import Measures
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import Store
-from services.notifier.tidying import forget_old
+from services.notifier.upkeep import measure, sweep
 
 SCHEMA = "notifier"
 MIGRATIONS = ("chassis.outbox.migrations", "chassis.ledger.migrations", "services.notifier.sql.migrations")
@@ -62,7 +62,8 @@ class Notifier:
             store = Store(pool)
             ledger = Ledger(pool, Outbox(pool, self.name), max_attempts=MANY)
             sender = Sender(session, guard, deadline=settings.notifier_deadline.total_seconds())
-            tasks.start(forget_old(store, settings.notifier_keep), "tidying")
+            tasks.start(sweep(store, settings.notifier_keep), "sweep")
+            tasks.start(measure(ledger), "measure")
             tasks.start(self._runner(ledger, store, sender).run(), "runner")
             self._pool = pool
             self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from standardwebhooks import Webhook
 
 from chassis.http.respond import json_bytes
@@ -189,6 +190,31 @@ async def test_its_checks_say_when_it_works(kafka: str, fresh_dsn: str) -> None:
             return True
 
         assert await until(ready)
+
+
+async def test_it_counts_attempts_by_what_follows_and_measures_the_first(kafka: str, fresh_dsn: str) -> None:
+    def read(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, {"service": "notifier", **labels}) or 0
+
+    names = ("delivered", "retry", "dead")
+    before = {name: read("bitmill_webhook_attempts_total", result=name) for name in names}
+    firsts = read("bitmill_webhook_first_attempt_seconds_count")
+    async with (
+        receiver(status(200)) as good,
+        receiver(status(500)) as bad,
+        receiver(status(410)) as gone,
+        Notifier(settings(fresh_dsn, kafka)).run(),
+        tables(fresh_dsn) as found,
+    ):
+        events = [succeeded(job(target.url())) for target in (good, bad, gone)]
+        await publish(kafka, *events)
+        for event in events:
+            await until(partial(found.ended, event.job.id))
+    assert {
+        name: read("bitmill_webhook_attempts_total", result=name) - before[name] for name in names
+    } == dict.fromkeys(names, 1)
+    assert read("bitmill_webhook_first_attempt_seconds_count") - firsts == 3
+    assert read("bitmill_ledger_queued") >= 0
 
 
 @pytest.mark.parametrize("secret", ["whsec_short", "whsec_c2hvcnQ="])
