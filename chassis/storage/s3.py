@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
@@ -83,9 +83,10 @@ class S3Storage:
                 if found is None:
                     return
                 etag = found["ETag"]
-                async for chunk in _chunks(found["Body"]):
-                    offset += len(chunk)
-                    yield chunk
+                async with aclosing(_chunks(found["Body"])) as chunks:
+                    async for chunk in chunks:
+                        offset += len(chunk)
+                        yield chunk
                 return
             except _BROKEN as error:
                 # A wrong checksum is no interruption: the bytes are out, and asking for the rest would hide it.
@@ -172,7 +173,7 @@ class S3Storage:
         return [task.result() for task in tasks]
 
 
-async def _chunks(body: "StreamingBody") -> AsyncIterator[bytes]:
+async def _chunks(body: "StreamingBody") -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in body.iter_chunks(CHUNK_BYTES):
             yield chunk

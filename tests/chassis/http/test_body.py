@@ -1,6 +1,7 @@
 """Bodies: strict JSON, bounded before anything is kept."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -109,6 +110,17 @@ async def test_a_body_without_length_is_cut_while_it_streams() -> None:
 
     async with serving(ECHO) as client:
         status, answer, _ = await raises(client, "POST", "/echo", data=endless())
+    assert (status, answer["message"]) == (400, TOO_LARGE)
+
+
+async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
+    small, bomb = gzip.compress(b'{"a": 1}'), gzip.compress(b" " * (64 * MAX_BODY_BYTES))
+    assert len(bomb) < MAX_BODY_BYTES
+    headers = {"Content-Encoding": "gzip"}
+    async with serving(ECHO) as client:
+        async with client.post("/echo", data=small, headers=headers) as response:
+            assert await response.json() == {"got": {"a": 1}}
+        status, answer, _ = await raises(client, "POST", "/echo", data=bomb, headers=headers)
     assert (status, answer["message"]) == (400, TOO_LARGE)
 
 
