@@ -94,7 +94,9 @@ async def postgres() -> AsyncIterator[Postgres]:
         elif docker_answers():
             from testcontainers.community.postgres import PostgresContainer
 
-            container = stack.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None))
+            # As the embedded one: room for every test's pools, and no waiting for a disk that is thrown away.
+            options = "-c max_connections=200 -c fsync=off"
+            container = stack.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None).with_command(options))
             server = Postgres(container.get_connection_url())
         else:
             from chassis.embedded.postgres import PostgresServer

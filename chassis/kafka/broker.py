@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream import kafka as faststream_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -19,8 +20,8 @@ from chassis.kafka import codec, handling
 from chassis.kafka.dead_letter import DeadLetters
 from chassis.kafka.delivery import Delivery
 from chassis.kafka.errors import NotAssigned
-from chassis.kafka.quiet import Quiet
-from chassis.kafka.waiting import wait_for_kafka
+from chassis.kafka.quiet import Quiet, spare_client_logs
+from chassis.kafka.waiting import wait_for_groups, wait_for_kafka
 from schemas.topics import Topic
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[None]])
@@ -63,6 +64,7 @@ class ServiceBroker(KafkaBroker):
     async def start(self) -> None:
         """Wait for Kafka, then join all groups at once: one after the other, each would wait for the one before."""
         await wait_for_kafka(self._bootstrap)
+        await wait_for_groups(self._bootstrap)
         await self.connect()
         try:
             await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
@@ -98,6 +100,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 def make_broker(bootstrap: str, service: str) -> KafkaBroker:
     """The broker of a service. Connects to nothing before `await broker.start()`."""
+    spare_client_logs()
     return ServiceBroker(bootstrap, service)
 
 
@@ -145,8 +148,8 @@ async def assigned(broker: KafkaBroker) -> None:
     if consumers:
         try:
             await asyncio.wait_for(consumers[0].topics(), _CHECK_SECONDS)
-        except TimeoutError:
-            raise NotAssigned(f"Kafka does not answer within {_CHECK_SECONDS:g} s") from None
+        except (TimeoutError, KafkaError) as error:
+            raise NotAssigned(f"Kafka does not answer: {error or f'{_CHECK_SECONDS:g} s have passed'}") from None
 
 
 async def _parse(record: Any, original: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:

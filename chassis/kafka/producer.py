@@ -2,6 +2,7 @@
 
 from aiokafka import AIOKafkaProducer
 
+from chassis.kafka.quiet import spare_client_logs
 from chassis.kafka.waiting import wait_for_kafka
 
 
@@ -9,6 +10,7 @@ async def open_producer(
     bootstrap: str, client_id: str, *, wait: float = 60.0, max_request_size: int = 1024 * 1024
 ) -> AIOKafkaProducer:
     """A started producer; close it with `await producer.stop()`. Waits up to `wait` seconds for Kafka."""
+    spare_client_logs()
     await wait_for_kafka(bootstrap, wait)
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
