@@ -39,6 +39,8 @@ async def read_json(request: web.Request) -> Any:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise invalid_input(_TOO_LARGE) from None
+    except web.RequestPayloadError:
+        raise invalid_input("body cannot be read: it is not what its Content-Encoding or framing says") from None
     return decode_json(raw)
 
 

@@ -124,6 +124,13 @@ async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
     assert (status, answer["message"]) == (400, TOO_LARGE)
 
 
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused() -> None:
+    async with serving(ECHO) as client:
+        status, answer, _ = await raises(client, "POST", "/echo", data=b"{}", headers={"Content-Encoding": "gzip"})
+    assert (status, answer["kind"]) == (400, "invalid_input")
+    assert answer["message"].startswith("body cannot be read")
+
+
 async def test_a_length_that_is_too_large_is_refused_before_a_byte_of_it_came() -> None:
     async with serving(ECHO) as client:
         reader, writer = await asyncio.open_connection(client.host, client.port)
