@@ -1,0 +1,75 @@
+"""Whole command lines, compared with `argv.json`."""
+
+from pathlib import Path
+
+import pytest
+
+from media.info import MediaInfo
+from media.lists import DECODERS, DEMUXERS
+from schemas.options import VideoOptions
+from services.transcoder.argv import argv
+from services.transcoder.plan import plan
+from tests import golden
+from tests.services.transcoder.infos import track, video
+
+PQ = {"pix_fmt": "yuv420p10le", "matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084", "bits": 10}
+CASES: dict[str, tuple[MediaInfo, dict[str, object]]] = {
+    "plain": (video(), {}),
+    "no audio": (video(audio=()), {}),
+    "turned by 90 degrees": (video(display=(1080, 1920), rotation=90), {"width": 480}),
+    "sample aspect 64:45": (video(display=(1024, 576), sar=64 / 45, coded_width=720, coded_height=576), {"width": 480}),
+    "odd size": (video(display=(1279, 719), coded_width=1279, coded_height=719), {}),
+    "upscaled": (video(display=(320, 180), coded_width=320, coded_height=180), {"width": 1920, "quality": "high"}),
+    "width only": (video(), {"width": 640}),
+    "height only": (video(), {"height": 480}),
+    "both sides": (video(), {"width": 300, "height": 300}),
+    "from a start": (video(), {"start": 2.5}),
+    "to an end": (video(), {"end": 4}),
+    "from a start to an end": (video(), {"start": 0.000125, "end": 4.25}),
+    "webm": (video(), {"format": "webm", "quality": "low"}),
+    "mov": (video(), {"format": "mov", "quality": "very_high"}),
+    "very low": (video(), {"quality": "very_low"}),
+    "HDR": (video(**PQ), {"height": 720}),
+    "wide gamut without HDR": (video(**{**PQ, "transfer": "bt2020-10"}), {}),
+    "screen recording in RGB": (video(rgb=True, pix_fmt="gbrp", matrix="gbr", range="pc"), {}),
+    "full range": (video(pix_fmt="yuvj420p", range="pc"), {}),
+    "standard definition with tags": (
+        video(display=(640, 480), coded_width=640, coded_height=480, matrix="smpte170m"),
+        {},
+    ),
+    "standard definition without tags": (
+        video(
+            display=(720, 576),
+            coded_width=720,
+            coded_height=576,
+            matrix=None,
+            primaries=None,
+            transfer=None,
+            range=None,
+        ),
+        {"height": 1080},
+    ),
+    "interlaced": (video(interlaced=True), {}),
+    "cover art before the video": (video(index=1, audio=(track(2),)), {}),
+    "many tracks": (video(audio=(track(1), track(2, default=True, channels=6), track(3))), {}),
+    "one channel": (video(audio=(track(1, channels=1),)), {"format": "webm"}),
+}
+
+
+def line(info: MediaInfo, options: dict[str, object]) -> list[str]:
+    made = argv(
+        plan(VideoOptions.model_validate(options), info, tone_maps=True), Path("/in/clip.mov"), Path("/out/video")
+    )
+    # The long lists are data of their own; here only their place counts.
+    shown = {",".join(DECODERS): "DECODERS", ",".join(DEMUXERS): "DEMUXERS"}
+    return [shown.get(word, word) for word in made]
+
+
+def test_whole_command_lines() -> None:
+    golden.check(Path(__file__).with_name("argv.json"), {name: line(*case) for name, case in CASES.items()})
+
+
+@pytest.mark.parametrize("name", ["http:clip.mp4", "-y.mp4", "%d.mp4", "a b;c'd\".mp4"])
+def test_a_file_s_name_is_never_taken_for_anything_else(name: str) -> None:
+    made = argv(plan(VideoOptions(), video(), tone_maps=True), Path("/in") / name, Path("/out") / name)
+    assert f"file:/in/{name}" in made and made[-1] == f"file:/out/{name}"

@@ -1,0 +1,242 @@
+"""Real encodes of real and awkward files; every output is looked at again."""
+
+import asyncio
+import time
+from pathlib import Path
+from statistics import mean
+
+import av
+import psutil
+import pytest
+
+from media.faults import MediaFault
+from media.info import MediaInfo
+from media.tools import Tools
+from schemas.options import VideoOptions
+from services.transcoder.encode import encode
+from tests.footage import FLAT_COLOUR, Material
+from tests.services.transcoder.boxes import top_boxes
+
+
+async def made(tools: Tools, source: Path, folder: Path, **options: object) -> tuple[MediaInfo, Path]:
+    """The source encoded with the options: its facts, probed anew, and the file."""
+    asked = VideoOptions.model_validate(options)
+    dest = folder / f"out.{asked.format}"
+    info = await encode(source, await tools.prober.probe(source), asked, dest, tools)
+    assert await tools.prober.probe(dest) == info
+    return info, dest
+
+
+async def refusal(tools: Tools, source: Path, folder: Path, **options: object) -> MediaFault:
+    with pytest.raises(MediaFault) as fault:
+        await made(tools, source, folder, **options)
+    assert not list(folder.iterdir()), "nothing is left of a failed encode"
+    return fault.value
+
+
+def colour_of(path: Path) -> tuple[float, ...]:
+    """The mean colour of a clip's first frame, as a player shows it."""
+    with av.open(str(path)) as container:
+        pixels = next(container.decode(video=0)).to_rgb().to_ndarray()
+    return tuple(float(mean(pixels[..., band].ravel().tolist())) for band in range(3))
+
+
+def times_of(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        base = stream.time_base or 1
+        return sorted(
+            round(float(packet.pts * base), 3) for packet in container.demux(stream) if packet.pts is not None
+        )
+
+
+async def test_a_clip_with_sound(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, path = await made(tools, material.footage.bunny, tmp_path, width=320, end=1)
+    assert (info.format, info.width, info.height) == ("mp4", 320, 180)
+    assert info.video is not None and (info.video.codec, info.video.pix_fmt) == ("h264", "yuv420p")
+    assert [track.codec for track in info.audio] == ["aac"]
+    assert info.duration == pytest.approx(1, abs=0.1)
+    assert top_boxes(path).index("moov") < top_boxes(path).index("mdat"), "players can start before the end"
+
+
+async def test_progress_only_grows_and_reaches_the_end(tools: Tools, material: Material, tmp_path: Path) -> None:
+    seen: list[float] = []
+    source = material.footage.bikes
+    await encode(
+        source, await tools.prober.probe(source), VideoOptions(width=320), tmp_path / "o.mp4", tools, seen.append
+    )
+    assert seen == sorted(set(seen)) and seen[-1] == pytest.approx(1, abs=0.1)
+
+
+async def test_a_turned_clip_stands_upright(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await made(tools, material.rotated(), tmp_path, width=90)
+    assert (info.width, info.height, info.rotation) == (90, 160, 0)
+
+
+async def test_anamorphic_pixels_become_square(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await made(tools, material.anamorphic(), tmp_path, width=480)
+    assert (info.width, info.height, info.sar) == (480, 270, 1)
+
+
+async def test_a_silent_clip_stays_silent(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await made(tools, material.silent(), tmp_path, width=160)
+    assert info.audio == ()
+
+
+async def test_an_odd_size_loses_one_pixel(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await made(tools, material.odd_size(), tmp_path)
+    assert (info.width, info.height) == (318, 178)
+
+
+async def test_an_asked_size_is_what_comes_out_also_upwards(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await made(tools, material.flat(), tmp_path, width=642, height=480)
+    assert (info.width, info.height) == (642, 480)
+
+
+@pytest.mark.parametrize(("format", "codec", "sound"), [("webm", "vp9", "opus"), ("mov", "h264", "aac")])
+async def test_other_containers(
+    tools: Tools, material: Material, tmp_path: Path, format: str, codec: str, sound: str
+) -> None:
+    info, _ = await made(tools, material.footage.bunny, tmp_path, format=format, width=160, end=1, quality="very_low")
+    assert info.format == format
+    assert info.video is not None and info.video.codec == codec
+    assert [track.codec for track in info.audio] == [sound]
+
+
+async def test_start_and_end_are_exact_to_the_frame(tools: Tools, material: Material, tmp_path: Path) -> None:
+    # Each frame is 4 steps of luma brighter than the one before; the only key frame is the first.
+    info, path = await made(tools, material.grey_steps(), tmp_path, start=2, end=3, quality="very_high")
+    assert info.duration == pytest.approx(1, abs=0.05)
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="gray")[45, 80] for frame in container.decode(video=0)]
+    assert len(frames) == 10
+    whole = material.grey_steps()
+    with av.open(str(whole)) as container:
+        expected = [frame.to_ndarray(format="gray")[45, 80] for frame in container.decode(video=0)][20:30]
+    assert [int(value) for value in frames] == pytest.approx([int(value) for value in expected], abs=2)
+
+
+async def test_a_start_behind_the_end_is_a_clear_failure(tools: Tools, material: Material, tmp_path: Path) -> None:
+    fault = await refusal(tools, material.flat(), tmp_path, start=7)
+    assert (fault.kind, fault.message) == ("start_out_of_range", "start is at 7 s, but the input is only 1.00 s long.")
+
+
+@pytest.mark.parametrize("options", [{}, {"width": 640}, {"format": "webm", "quality": "very_high"}])
+async def test_colours_stay_what_they_are(
+    tools: Tools, material: Material, tmp_path: Path, options: dict[str, object]
+) -> None:
+    _, path = await made(tools, material.flat(), tmp_path, **options)
+    assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4)
+
+
+async def test_untagged_standard_definition_keeps_its_colours_when_scaled_up(
+    tools: Tools, material: Material, tmp_path: Path
+) -> None:
+    convert = "format=gbrp,scale=out_color_matrix=bt601:out_range=tv,format=yuv420p,setparams=colorspace=unknown"
+    source = material.ffmpeg(
+        "untagged.mp4", "-f", "lavfi", "-i", f"color=c=0xC03020:s=320x240:r=10:d=1,{convert}", "-crf", "1"
+    )
+    info, path = await made(tools, source, tmp_path, height=720)
+    assert info.video is not None and info.video.matrix == "smpte170m"
+    assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4)
+
+
+async def test_full_range_and_rgb_become_limited_range(tools: Tools, material: Material, tmp_path: Path) -> None:
+    lavfi = ("-f", "lavfi", "-i", "color=c=0xC03020:s=320x180:r=10:d=1")
+    full = "scale=out_color_matrix=bt709:out_range=pc,format=yuvj420p"
+    for name, *argv in (
+        ("full.mp4", "-vf", full, "-c:v", "libx264", "-crf", "1", "-colorspace", "bt709"),
+        ("rgb.mkv", "-vf", "format=gbrp", "-c:v", "ffv1"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        info, path = await made(tools, material.ffmpeg(name, *lavfi, *argv), folder)
+        assert info.video is not None and (info.video.range, info.video.pix_fmt) == ("tv", "yuv420p")
+        assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4), name
+
+
+async def test_hdr_is_brought_to_an_ordinary_screen(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, path = await made(tools, material.hdr(), tmp_path)
+    assert info.video is not None and not info.video.hdr
+    assert (info.video.matrix, info.video.transfer, info.video.bits) == ("bt709", "bt709", 8)
+    assert 5 < mean(colour_of(path)) < 250
+
+
+async def test_a_variable_frame_rate_keeps_its_times(tools: Tools, material: Material, tmp_path: Path) -> None:
+    keep = ("-vf", "select='lt(n,15)+not(mod(n,7))'", "-fps_mode", "vfr", "-c:v", "libx264")
+    source = material.ffmpeg("vfr.mp4", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=30:d=3", *keep)
+    _, path = await made(tools, source, tmp_path)
+    assert times_of(path) == times_of(source)
+
+
+async def test_of_many_tracks_the_default_one_is_kept(tools: Tools, material: Material, tmp_path: Path) -> None:
+    tones = [word for pitch in (300, 600) for word in ("-f", "lavfi", "-i", f"sine=frequency={pitch}:duration=1")]
+    maps = ("-map", "0", "-map", "1", "-map", "2", "-disposition:a:0", "0", "-disposition:a:1", "default")
+    layouts = ("-ac:a:0", "1", "-ac:a:1", "6", "-c:v", "copy", "-c:a", "aac")
+    source = material.ffmpeg("tracks.mkv", "-i", material.flat(), *tones, *maps, *layouts)
+    info, _ = await made(tools, source, tmp_path)
+    assert [track.channels for track in info.audio] == [2]
+
+
+async def test_where_and_with_what_it_was_filmed_is_left_out(tools: Tools, material: Material, tmp_path: Path) -> None:
+    where = ("-metadata", "location=+59.33+018.06/", "-metadata", "title=Secret", "-movflags", "use_metadata_tags")
+    source = material.ffmpeg("gps.mp4", "-i", material.flat(), "-c", "copy", *where)
+    assert b"+59.33" in source.read_bytes() and b"Secret" in source.read_bytes()
+    _, path = await made(tools, source, tmp_path)
+    assert b"+59.33" not in path.read_bytes() and b"Secret" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        ("truncated", "input_truncated"),
+        ("headless", "input_truncated"),
+        ("html", "input_unreadable"),
+        ("playlist", "input_unreadable"),
+        ("empty", "input_empty"),
+        ("tone", "input_kind_mismatch"),
+        ("tone_with_cover", "input_kind_mismatch"),
+        ("alpha", "input_kind_mismatch"),
+        ("animated_gif", "input_kind_mismatch"),
+    ],
+)
+async def test_bad_input_has_a_name(tools: Tools, material: Material, tmp_path: Path, build: str, kind: str) -> None:
+    assert (await refusal(tools, getattr(material, build)(), tmp_path)).kind == kind
+
+
+async def test_input_that_is_broken_in_the_middle_is_no_endless_matter(
+    tools: Tools, material: Material, tmp_path: Path
+) -> None:
+    data = bytearray(material.faststart().read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 50_000] = bytes(50_000)
+    source = tmp_path / "broken.mp4"
+    source.write_bytes(data)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    try:
+        info, _ = await made(tools, source, folder, width=160)
+    except MediaFault as fault:
+        assert fault.kind in ("input_unreadable", "input_truncated")
+    else:
+        assert info.width == 160
+
+
+async def test_cancelling_kills_ffmpeg_and_leaves_nothing(tools: Tools, material: Material, tmp_path: Path) -> None:
+    source = material.long()
+    info = await tools.prober.probe(source)
+    begun = asyncio.Event()
+    options = VideoOptions(width=1920, quality="very_high")
+    task = asyncio.create_task(
+        encode(source, info, options, tmp_path / "o.mp4", tools, lambda _: begun.set()), name="encode"
+    )
+    await asyncio.wait_for(begun.wait(), 30)
+    running = [process for process in psutil.Process().children(recursive=True) if "ffmpeg" in process.name()]
+    assert running
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 5
+    assert not any(process.is_running() for process in running)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,140 @@
+import pytest
+
+from media.faults import MediaFault
+from media.geometry import Size
+from media.info import MediaInfo, Picture
+from schemas.options import VideoOptions
+from services.transcoder.encode import judge
+from services.transcoder.errors import OutputWrong
+from services.transcoder.plan import Plan, plan
+from tests.services.transcoder.infos import track, video
+
+
+def planned(info: MediaInfo, tone_maps: bool = True, **options: object) -> Plan:
+    return plan(VideoOptions.model_validate(options), info, tone_maps=tone_maps)
+
+
+def refusal(info: MediaInfo, **options: object) -> MediaFault:
+    with pytest.raises(MediaFault) as fault:
+        planned(info, **options)
+    return fault.value
+
+
+@pytest.mark.parametrize(
+    ("display", "options", "size"),
+    [
+        ((1920, 1080), {}, (1920, 1080)),
+        ((1920, 1080), {"width": 640}, (640, 360)),
+        ((1920, 1080), {"height": 480}, (854, 480)),
+        ((1920, 1080), {"width": 300, "height": 300}, (300, 300)),
+        ((320, 180), {"width": 1920}, (1920, 1080)),
+        ((1279, 719), {}, (1278, 718)),
+        ((1279, 719), {"width": 640}, (640, 360)),
+        ((1080, 1920), {"width": 480}, (480, 854)),
+        ((1024, 576), {"width": 480}, (480, 270)),
+        ((1, 1), {}, (2, 2)),
+        ((4000, 10), {"width": 40}, (40, 2)),
+    ],
+)
+def test_the_size_follows_from_the_display_aspect_and_is_even(
+    display: tuple[int, int], options: dict[str, int], size: tuple[int, int]
+) -> None:
+    assert planned(video(display=display), **options).size == Size(*size)
+
+
+def test_a_side_that_would_be_too_long_is_refused() -> None:
+    assert refusal(video(display=(100, 1000)), width=1920).kind == "output_too_large"
+
+
+def test_times_within_the_input_are_kept() -> None:
+    made = planned(video(), start=2.5, end=4)
+    assert (made.start, made.end, made.length) == (2.5, 4, 1.5)
+
+
+def test_an_end_behind_the_end_is_the_end() -> None:
+    made = planned(video(), start=8, end=100)
+    assert (made.start, made.end, made.length) == (8, None, 2.0)
+
+
+def test_a_start_behind_the_end_is_refused_with_the_duration() -> None:
+    fault = refusal(video(), start=12)
+    assert fault.kind == "start_out_of_range"
+    assert fault.message == "start is at 12 s, but the input is only 10.00 s long."
+
+
+def test_an_unknown_duration_leaves_the_length_open() -> None:
+    assert planned(video(duration=None), start=3).length is None
+    assert planned(video(duration=None), start=3, end=5).length == 2
+
+
+def test_the_default_track_is_kept_otherwise_the_first() -> None:
+    first, second = track(1), track(2, default=True)
+    chosen = planned(video(audio=(first, second))).sound
+    assert chosen is not None and chosen.stream == 2
+    chosen = planned(video(audio=(first, track(2)))).sound
+    assert chosen is not None and chosen.stream == 1
+
+
+@pytest.mark.parametrize(("channels", "kept"), [(1, 1), (2, 2), (6, 2)])
+def test_more_than_two_channels_become_two(channels: int, kept: int) -> None:
+    sound = planned(video(audio=(track(1, channels=channels, sample_rate=96_000),))).sound
+    assert sound is not None and (sound.channels, sound.sample_rate) == (kept, 48_000)
+
+
+def test_an_image_is_not_a_video() -> None:
+    image = MediaInfo(
+        kind="image", format="png", content_type="image/png", filesize=1, width=1, height=1, image=Picture()
+    )
+    fault = refusal(image)
+    assert fault.kind == "input_kind_mismatch" and "an image (png)" in fault.message
+
+
+def test_sound_is_not_a_video() -> None:
+    sound = MediaInfo(kind="audio", format="mp3", content_type="audio/mpeg", filesize=1, audio=(track(0),))
+    assert refusal(sound).kind == "input_kind_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("stream", "way", "matrix"),
+    [
+        ({}, "keep", "bt709"),
+        ({"matrix": "smpte170m"}, "keep", "smpte170m"),
+        ({"matrix": None, "coded_width": 640, "coded_height": 480}, "keep", "smpte170m"),
+        ({"matrix": None, "coded_width": 720, "coded_height": 576}, "keep", "bt470bg"),
+        ({"matrix": None}, "keep", "bt709"),
+        ({"rgb": True, "pix_fmt": "gbrp", "matrix": "gbr"}, "from_rgb", "bt709"),
+        ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "bt2020-10"}, "wide", "bt709"),
+        ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084"}, "tone_map", "bt709"),
+        ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "arib-std-b67"}, "tone_map", "bt709"),
+    ],
+)
+def test_colours_keep_their_meaning(stream: dict[str, object], way: str, matrix: str) -> None:
+    colour = planned(video(**stream)).colour
+    assert (colour.way, colour.target.matrix, colour.target.range) == (way, matrix, "tv")
+
+
+def test_hdr_keeps_its_tags_where_nothing_can_map_it() -> None:
+    hdr = video(matrix="bt2020nc", primaries="bt2020", transfer="smpte2084")
+    colour = planned(hdr, tone_maps=False).colour
+    assert (colour.way, colour.target.transfer) == ("keep", "smpte2084")
+
+
+def test_an_output_of_another_size_is_our_failure() -> None:
+    made = planned(video(), width=640)
+    with pytest.raises(OutputWrong):
+        judge(video(display=(640, 362)), made)
+
+
+def test_an_output_without_its_sound_is_our_failure() -> None:
+    with pytest.raises(OutputWrong):
+        judge(video(audio=()), planned(video()))
+
+
+def test_an_output_that_is_far_too_short_means_a_truncated_input() -> None:
+    with pytest.raises(MediaFault) as fault:
+        judge(video(duration=6.0), planned(video()))
+    assert fault.value.kind == "input_truncated"
+
+
+def test_an_output_as_planned_passes() -> None:
+    assert judge(video(duration=10.04), planned(video())).duration == 10.04
