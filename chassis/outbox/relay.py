@@ -12,6 +12,7 @@ Nothing is ever dropped.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
@@ -30,6 +31,8 @@ IDLE_POLL = timedelta(milliseconds=200)
 """For rows that other processes commit: the `keys` command, a replica that died."""
 TURN_TIMEOUT = "20s"
 """After this long without a word inside its turn, Postgres ends the transaction of a relay that hangs."""
+GOODBYE_SECONDS = 1.0
+"""For the last events of a shutdown; what is left is published at the next start."""
 FAILURES_UNTIL_HOPELESS = 3
 """Errors that aiokafka does not call retriable leave its producer unusable, but the first ones may be of one record."""
 
@@ -48,15 +51,25 @@ class Relay:
         self._publisher = Publisher(producer)
         self._reopen = reopen
         self._queries = sql.load("chassis.outbox")
+        self._current: asyncio.Task[bool] | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Until cancelled; or until `stop` is set and what is committed by then is published, if that is possible."""
+        """Until cancelled, or until `stop` is set; what is committed by then is still published, if that is quick."""
+        try:
+            await self._loop(stop)
+        except asyncio.CancelledError:
+            await self._farewell()
+            raise
+
+    async def _loop(self, stop: asyncio.Event | None) -> None:
         outage = Outage(log, "outbox relay")
         while True:
             heard = self._bell.listen()
             last = stop is not None and stop.is_set()
             try:
-                more = await self._turn()
+                # A turn is not cut off by a cancellation: what it had sent would be sent again at the next start.
+                self._current = asyncio.create_task(self._turn())
+                more = await asyncio.shield(self._current)
             except Exception as error:  # noqa: BLE001 - Kafka or Postgres is away, in any of their many words
                 if last:
                     return
@@ -69,6 +82,14 @@ class Relay:
             if last:
                 return
             await heard.within(IDLE_POLL)
+
+    async def _farewell(self) -> None:
+        with suppress(Exception):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                if self._current is not None:
+                    await self._current
+                while await self._turn():
+                    pass
 
     async def _turn(self) -> bool:
         """Publishes a batch; whether there may be more. Raises what kept some of it from being published."""

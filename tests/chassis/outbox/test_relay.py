@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
@@ -91,7 +92,7 @@ async def test_what_is_not_acknowledged_in_time_is_awaited_again_instead_of_sent
 async def test_what_follows_a_failed_event_of_its_key_is_sent_again_after_it(bench: Bench) -> None:
     failures = 1
 
-    def behave(key: str) -> BaseException | str:
+    def behave(key: str) -> Any:
         nonlocal failures
         if key == "a" and failures:
             failures -= 1
@@ -147,6 +148,16 @@ async def test_stop_publishes_what_is_there_and_ends(bench: Bench) -> None:
     assert len(twin.sent) == 250
 
 
+async def test_a_cancelled_relay_publishes_what_is_committed_before_it_goes(bench: Bench) -> None:
+    twin = Twin()
+    async with bench.relaying(twin):
+        await bench.put(event("a"))
+        await until(bench.empty)
+        await bench.put(*(event(f"last_{n}") for n in range(300)))
+    assert len(twin.sent) == 301
+    assert await bench.empty()
+
+
 async def test_stop_does_not_wait_for_a_kafka_that_is_away(bench: Bench) -> None:
     twin, stop = Twin(lambda key: KafkaConnectionError("away")), asyncio.Event()
     await bench.put(event("a"))
@@ -178,14 +189,17 @@ async def test_without_a_replacement_a_producer_beyond_repair_ends_the_relay(ben
 @pytest.mark.parametrize("hang", [False, True])
 async def test_postgres_may_be_away_and_everything_arrives_when_it_is_back(bench: Bench, hang: bool) -> None:
     twin = Twin()
-    async with Proxy(bench.dsn) as proxy, await open_pool(proxy.dsn, bench.schema) as pool:
-        async with bench.relaying(twin, Outbox(pool, "ingest")):
-            await bench.put(event("a"))
-            await until(bench.empty)
-            await proxy.cut(hang=hang)
-            await bench.put(event("b"))
-            await asyncio.sleep(0.5)  # the outage itself
-            assert twin.keys == ["a"]
-            await proxy.mend()
-            await until(bench.empty)
+    async with (
+        Proxy(bench.dsn) as proxy,
+        await open_pool(proxy.dsn, bench.schema) as pool,
+        bench.relaying(twin, Outbox(pool, "ingest")),
+    ):
+        await bench.put(event("a"))
+        await until(bench.empty)
+        await proxy.cut(hang=hang)
+        await bench.put(event("b"))
+        await asyncio.sleep(0.5)  # the outage itself
+        assert twin.keys == ["a"]
+        await proxy.mend()
+        await until(bench.empty)
     assert twin.keys == ["a", "b"]
