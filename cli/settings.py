@@ -1,9 +1,7 @@
 """`bitmill settings`: every setting with its title, type and default."""
 
 import argparse
-
-from rich.console import Console
-from rich.table import Table
+import textwrap
 
 from chassis.settings import SettingInfo, describe
 from cli.serve import settings_class
@@ -21,14 +19,9 @@ def collect(services: tuple[Service, ...]) -> dict[str, tuple[SettingInfo, list[
 
 def run(arguments: argparse.Namespace) -> int:
     services = (arguments.service,) if arguments.service else SERVICES
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("Variable", "Type", "Default", "Read by", "What it is"):
-        table.add_column(column, overflow="fold")
     for env, (info, readers) in sorted(collect(services).items()):
-        by = "all" if len(readers) == len(SERVICES) else ", ".join(readers)
-        default = "(required)" if info.default is None else str(info.default)
-        table.add_row(env, info.type, default, by, f"{info.title}. {info.description}")
-    console = Console()
-    # A pipe has no width: long rows stay on one line there, so that grep finds them whole.
-    console.print(table, width=None if console.is_terminal else 400)
+        by = "" if arguments.service else f", read by {'all' if len(readers) == len(SERVICES) else ', '.join(readers)}"
+        default = "required" if info.default is None else f"default {info.default}" if info.default else "not set"
+        print(f"{env}  ({info.type}, {default}{by})")
+        print(textwrap.indent(textwrap.fill(f"{info.title}: {info.description}", 100), "    "))
     return 0

@@ -1,0 +1,46 @@
+"""What README and .env.example say, held against the code."""
+
+import re
+from pathlib import Path
+
+from cli.args import parser
+from cli.settings import collect
+from schemas.faults import FAULTS
+from schemas.topics import SERVICES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_lists_every_failure_with_its_sentence() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
+    assert {kind: sentence for kind, sentence in rows.items() if kind in FAULTS} == FAULTS
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+    text = README + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"\bmake ([a-z-]+)\b(?= +#|`)", text))
+    assert named
+    assert named <= targets
+
+
+def test_every_command_line_of_the_readme_parses() -> None:
+    lines = re.findall(r"^(?:bitmill|ittybit) (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+    assert len(lines) >= 7
+    for line in lines:
+        words = line.replace('"', "").split()
+        if words != ["settings"]:
+            assert parser().parse_args(words).run
+
+
+def test_every_name_in_the_example_environment_is_a_setting() -> None:
+    names = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert names
+    assert names <= set(collect(SERVICES))
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in README
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
