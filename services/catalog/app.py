@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from faststream.kafka import KafkaBroker
@@ -35,12 +36,10 @@ class Catalog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._arrivals = Arrivals()
-        self._reading: Reading | None = None
-        self._pool: Pool | None = None
-        self._broker: KafkaBroker | None = None
+        self._parts: _Parts | None = None
         keys = CachedKeys(self._find_key)
-        self._api = Api(self._open, keys, settings.public_url, settings.delivery_base)
-        self._delivery = Delivery(self._open)
+        self._api = Api(self._reading, keys, settings.public_url, settings.delivery_base)
+        self._delivery = Delivery(self._reading)
         self.error_styles: Mapping[str, ErrorStyle] = {"/media": self._api.refused_media}
 
     def routes(self) -> list[web.RouteDef]:
@@ -63,32 +62,42 @@ class Catalog:
             open_storage(settings.storage_url) as storage,
         ):
             wait = settings.read_wait.total_seconds()
-            self._reading = Reading(Queries(reading_pool), storage, self._arrivals, wait=wait, now_ms=now_ms)
-            self._pool = reading_pool
-            self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)
-            register(self._broker, Projection(Store(projecting_pool), self._arrivals))
+            reading = Reading(Queries(reading_pool), storage, self._arrivals, wait=wait, now_ms=now_ms)
+            broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            register(broker, Projection(Store(projecting_pool), self._arrivals))
             try:
-                await self._broker.start()
+                await broker.start()
+                self._parts = _Parts(reading, reading_pool, broker)
                 yield
             finally:
-                await self._broker.stop()
-                self._reading = None
+                self._parts = None
+                await broker.stop()
 
-    def _open(self) -> Reading:
-        if self._reading is None:
+    def _open(self) -> "_Parts":
+        if self._parts is None:
             raise unavailable()
-        return self._reading
+        return self._parts
+
+    def _reading(self) -> Reading:
+        return self._open().reading
 
     async def _find_key(self, hash: str) -> ApiKey | None:
-        return await self._open().key(hash)
+        return await self._reading().key(hash)
 
     async def _check_postgres(self) -> None:
-        if self._pool is not None:
-            await check(self._pool)
+        await check(self._open().pool)
 
     async def _check_kafka(self) -> None:
-        if self._broker is not None:
-            await assigned(self._broker)
+        await assigned(self._open().broker)
 
     async def _check_storage(self) -> None:
-        await self._open().storage.check()
+        await self._reading().storage.check()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is open while the service runs."""
+
+    reading: Reading
+    pool: Pool
+    broker: KafkaBroker

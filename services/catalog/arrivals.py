@@ -14,12 +14,20 @@ YOUNG_MS = 10_000
 CLOCK_SKEW_MS = 1_000
 """How far another machine's clock may be ahead of ours."""
 
+MAX_WAITING = 500
+"""Names waited for at once. Ids can be made up, and each one costs a query per poll: beyond, nobody waits."""
+
 T = TypeVar("T")
 
 
 def is_young(id: str, now_ms: int) -> bool:
     """Whether the event of this (well-formed) id may still be on its way."""
     return -CLOCK_SKEW_MS <= now_ms - minted_at_ms(id) <= YOUNG_MS
+
+
+def file_name(project: str, path: str) -> str:
+    """The name under which a file at the delivery address is waited for."""
+    return f"{project}/{path}"
 
 
 class Arrivals:
@@ -37,7 +45,7 @@ class Arrivals:
     async def until(self, name: str, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
         """What `look` finds, looking again whenever `name` is announced, for at most `seconds`; None after that."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        deadline = loop.time() + (seconds if len(self._waiting) < MAX_WAITING else 0.0)
         # The bell hangs before the first look: nothing is announced in between unheard.
         with self._bell(name) as bell:
             while (found := await look()) is None and (left := deadline - loop.time()) > 0:

@@ -23,7 +23,7 @@ from schemas.events import (
 )
 from schemas.jobs import Job
 from schemas.media import MediaItem
-from services.catalog.arrivals import Arrivals
+from services.catalog.arrivals import Arrivals, file_name
 from services.catalog.filters import pair_hashes
 from services.catalog.rows import FileRow, files_of_job, files_of_media
 from services.catalog.store import Store, Transaction
@@ -62,21 +62,26 @@ class Projection:
                         await transaction.put_files(job.id, files)
             else:
                 await self._store.put_job(job)
-            self._arrivals.announce(job.id)
+            self._announce(job.id, files)
 
     async def _media(self, item: MediaItem, *, hidden: bool) -> None:
         hidden = hidden or item.status == "deleted"
+        files = [] if hidden else files_of_media(item)
         async with self._store.transaction() as transaction:
-            await _put_media(transaction, item, hidden)
-        self._arrivals.announce(item.id)
+            await _put_media(transaction, item, files, hidden)
+        self._announce(item.id, files)
+
+    def _announce(self, id: str, files: Sequence[FileRow]) -> None:
+        self._arrivals.announce(id)
+        for file in files:
+            self._arrivals.announce(file_name(file.project, file.path))
 
 
-async def _put_media(transaction: Transaction, item: MediaItem, hidden: bool) -> None:
+async def _put_media(transaction: Transaction, item: MediaItem, files: Sequence[FileRow], hidden: bool) -> None:
     before = await transaction.lock_media(item.id)
     if before is not None and item.version <= before.version:
         return
     pairs = [] if hidden else pair_hashes(item.project, list(item.metadata.items()))
-    files: list[FileRow] = [] if hidden else files_of_media(item)
     kind = item.original.kind if item.original else None
     if before is None or (set(before.pairs), before.kind, before.created_at) != (set(pairs), kind, item.created_at):
         if before is not None:

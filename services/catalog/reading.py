@@ -8,7 +8,7 @@ from schemas.ids import is_id
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
-from services.catalog.arrivals import Arrivals, is_young
+from services.catalog.arrivals import Arrivals, file_name, is_young
 from services.catalog.filters import JobsQuery, MediaFilter
 from services.catalog.paging import JobsPage
 from services.catalog.queries import Hidden, MediaList, Queries
@@ -16,6 +16,8 @@ from services.catalog.rows import Deliverable
 
 KEY_WAIT_SECONDS = 1.0
 """How long an unknown key with a good checksum is waited for: it may have been made a moment ago."""
+NAME_WAIT_SECONDS = 1.0
+"""How long a file is waited for whose name holds no id: its media item may have been stored a moment ago."""
 _ID = re.compile(r"(?:job|task|med)_[0-9a-z]{26}")
 
 
@@ -58,19 +60,22 @@ class Reading:
     async def file(self, project: str, path: str) -> Deliverable | None:
         """The object behind a name.
 
-        A webhook may bring the address of an output before our own projection of the same event has it: what can still
-        come is waited for.
+        A webhook, or the answer to a POST, may bring the address of a file before our own projection of the same event
+        has it: what can still come is waited for.
         """
         found = await self._queries.file(project, path)
-        match = None if found else _ID.search(path)
-        if match is None or not is_id(match[0], "job", "task", "med"):
+        if found is not None:
             return found
-        wait = await self._file_patience(match[0], project)
+        wait = await self._file_patience(project, path)
         # At least one more look, also when there is nothing to wait for: the owner may have ended since the first.
-        return await self._arrivals.until(match[0], lambda: self._queries.file(project, path), wait)
+        return await self._arrivals.until(file_name(project, path), lambda: self._queries.file(project, path), wait)
 
-    async def _file_patience(self, id: str, project: str) -> float:
-        """How long a file of this owner is waited for: not at all once the owner has ended."""
+    async def _file_patience(self, project: str, path: str) -> float:
+        """How long a file is waited for: not at all once the job or item in its path has ended."""
+        match = _ID.search(path)
+        if match is None or not is_id(match[0], "job", "task", "med"):
+            return NAME_WAIT_SECONDS
+        id = match[0]
         if id.startswith("med_"):
             deleted = isinstance(await self._queries.media_item(id, project), Hidden)
             return 0.0 if deleted else self._patience(id)

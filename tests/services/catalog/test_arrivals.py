@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from schemas.ids import typeid, uuid7
-from services.catalog.arrivals import CLOCK_SKEW_MS, YOUNG_MS, Arrivals, is_young
+from services.catalog.arrivals import CLOCK_SKEW_MS, MAX_WAITING, YOUNG_MS, Arrivals, is_young
 
 NOW = 1_800_000_000_000
 
@@ -70,6 +70,21 @@ async def test_what_another_process_projects_is_found_by_looking_again() -> None
         return "it" if looks == 3 else None
 
     assert await Arrivals(poll=0.01).until("name", look, 5) == "it"
+
+
+async def test_beyond_so_many_names_nobody_waits() -> None:
+    arrivals = Arrivals(poll=60)
+
+    async def look() -> str | None:
+        return None
+
+    waiting = [asyncio.create_task(arrivals.until(f"{n}", look, 60)) for n in range(MAX_WAITING)]
+    await asyncio.wait(waiting, timeout=0)
+    async with asyncio.timeout(5):
+        assert await arrivals.until("one more", look, 60) is None
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_waiting_is_bounded_and_leaves_nothing_behind() -> None:

@@ -1,0 +1,150 @@
+"""`python -m tests.bench.catalog [items]`: lists, filters and single reads of the catalog beside bare SQL for the same.
+
+Each figure is a ratio of medians, measured in turn in one run. Bare SQL is one prepared statement, written for its
+case alone, that returns the texts of the same rows: no count, no other filter, nothing validated, nothing rendered.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chassis.ids import new_id
+from chassis.postgres import Pool, migrate
+from chassis.postgres.pool import Connection
+from schemas.ids import typeid, uuid7
+from services.catalog.filters import Parameters, media_filter, pair_hash, pair_hashes
+from services.catalog.queries import SQL, Queries
+from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
+from tests import servers
+from tests.services.catalog.made import OLD_MS, item, queued
+
+ROUNDS = 60
+BATCH = 5_000
+_BY_JSON = (
+    "SELECT item::text FROM media WHERE project = $1 AND NOT hidden AND (item::jsonb)->'metadata' @> $2 "
+    "ORDER BY created_at DESC, id DESC LIMIT 12"
+)
+_BY_PAIR = (
+    "SELECT media.item::text FROM media_metadata AS m JOIN media ON media.id = m.media_id "
+    "WHERE m.pair = $1 ORDER BY m.created_at DESC, m.media_id DESC LIMIT 12"
+)
+_ALL = (
+    "SELECT item::text FROM media WHERE project = $1 AND NOT hidden ORDER BY {0} DESC NULLS FIRST, id DESC "
+    "LIMIT 12 OFFSET {1}"
+)
+_JOB = "SELECT job::text FROM jobs WHERE id = $1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: through the catalog's queries, and as one bare statement."""
+
+    name: str
+    ask: Callable[[], Awaitable[object]]
+    bare: tuple[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds: median and 99th percentile of ours, median of the bare statement."""
+
+    name: str
+    ours: float
+    p99: float
+    bare: float
+
+
+async def fill(pool: Pool, project: str, count: int) -> str:
+    """`count` items, and as many jobs; the id of one job in the middle."""
+    job, middle = queued(project), ""
+    async with pool.acquire() as connection:
+        for start in range(0, count, BATCH):
+            numbers = range(start, min(start + BATCH, count))
+            middle = await _fill_batch(connection, project, job.model_dump_json(), numbers)
+        for table in ("jobs", "media", "media_metadata"):
+            await connection.execute(f"VACUUM (ANALYZE) {table}")
+    return middle
+
+
+async def _fill_batch(connection: Connection, project: str, job: str, numbers: Sequence[int]) -> str:
+    items, pairs, jobs = [], [], []
+    for number in numbers:
+        at, random = OLD_MS + number, number.to_bytes(10, "big")
+        id, job_id = typeid("med", uuid7(at, random)), typeid("job", uuid7(at, random))
+        metadata = {"rare": str(number // 20), "tenth": str(number % 10), "fifth": str(number % 5)}
+        made = item(project, id=id, metadata=metadata, created_at=at, updated_at=at)
+        size, hashes = number * 7919 % 1_000_003, pair_hashes(project, list(metadata.items()))
+        seconds = float(number % 900)
+        text = made.model_dump_json()
+        items.append((id, project, 1, False, "video", at, at, size, seconds, 1, 1, 25.0, made.filename, hashes, text))
+        pairs += [(pair, at, id, "video") for pair in hashes]
+        jobs.append((job_id, project, "video", "succeeded", "u", 2, at, job))
+    await connection.executemany(SQL["put_media"].split("ON CONFLICT")[0], items)
+    await connection.executemany(SQL["put_job"].split("ON CONFLICT")[0], jobs)
+    columns = ["pair", "created_at", "media_id", "kind"]
+    await connection.copy_records_to_table("media_metadata", records=pairs, columns=columns)
+    return str(jobs[len(jobs) // 2][0])
+
+
+def cases(queries: Queries, project: str, job_id: str, count: int) -> list[Case]:
+    def media(*parameters: tuple[str, str]) -> Callable[[], Awaitable[object]]:
+        asked: Parameters = parameters
+        return lambda: queries.media(project, media_filter(asked))
+
+    def pair(key: str, value: str) -> tuple[str, tuple[object, ...]]:
+        return _BY_PAIR, (pair_hash(project, key, value),)
+
+    deep = count // 24
+    return [
+        Case("GET /jobs/{id}", lambda: queries.job(job_id, project), (_JOB, (job_id,))),
+        Case("first page of all", media(), (_ALL.format("created_at", 0), (project,))),
+        Case("first page by filesize", media(("sort", "filesize")), (_ALL.format("filesize", 0), (project,))),
+        Case(f"page {deep}", media(("page", str(deep))), (_ALL.format("created_at", (deep - 1) * 12), (project,))),
+        Case("a value of 20 items", media(("metadata.rare", "7")), pair("rare", "7")),
+        Case("a value of a fifth", media(("metadata.fifth", "3")), pair("fifth", "3")),
+        Case(
+            "a fifth and a tenth",
+            media(("metadata.fifth", "3"), ("metadata.tenth", "3")),
+            (_BY_JSON, (project, {"fifth": "3", "tenth": "3"})),
+        ),
+        Case("a fifth, by filesize", media(("metadata.fifth", "3"), ("sort", "filesize")), pair("fifth", "3")),
+    ]
+
+
+async def measure(case: Case, pool: Pool) -> Measured:
+    """Ours and the bare statement in turn, after five of each that do not count."""
+    ours, bare = [], []
+    for round_ in range(ROUNDS + 5):
+        began = time.perf_counter()
+        await case.ask()
+        between = time.perf_counter()
+        await pool.fetch(case.bare[0], *case.bare[1])
+        if round_ >= 5:
+            ours.append(between - began)
+            bare.append(time.perf_counter() - between)
+    return Measured(case.name, statistics.median(ours), statistics.quantiles(ours, n=100)[98], statistics.median(bare))
+
+
+async def main(count: int) -> None:
+    async with servers.postgres() as server:
+        dsn, project = await server.database(), new_id("prj")
+        await migrate(dsn, SCHEMA, MIGRATIONS)
+        async with (
+            await open_projecting_pool(dsn) as writing,
+            await open_reading_pool(dsn, size=2, timeout=timedelta(minutes=1)) as reading,
+        ):
+            job_id = await fill(writing, project, count)
+            found = [await measure(case, reading) for case in cases(Queries(reading), project, job_id, count)]
+    print(f"{count} items\n\n| question | ours p50 ms | p99 ms | bare p50 ms | ratio |\n|---|---|---|---|---|")
+    for row in found:
+        figures = f"{row.ours * 1e3:.2f} | {row.p99 * 1e3:.2f} | {row.bare * 1e3:.2f} | {row.ours / row.bare:.1f}"
+        print(f"| {row.name} | {figures} |")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1]) if len(sys.argv) > 1 else 100_000))

@@ -1,0 +1,69 @@
+"""The service as a whole: readiness, dead letters, and what a restart finds."""
+
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from chassis.ids import new_id
+from schemas.events import JobCreated, MediaCreated
+from schemas.topics import MEDIA_CREATED
+from services.catalog.app import Catalog
+from services.catalog.settings import Settings
+from tests.services.catalog import made
+from tests.services.catalog.running import Running, eventually, running
+
+
+async def test_it_is_ready_when_all_that_it_stands_on_answers(catalog: Running) -> None:
+    async def ready() -> object | None:
+        status, body = await catalog.get("/readyz")
+        return body if status == 200 else None
+
+    body = await eventually(ready)
+    assert {check["name"] for check in body["checks"]} == {"catalog.postgres", "catalog.kafka", "catalog.storage"}
+
+
+async def test_before_it_runs_no_check_passes() -> None:
+    stopped = Catalog(Settings(database_url="postgresql://nowhere/x", storage_url="file:///nowhere"))
+    for check in stopped.checks().values():
+        with pytest.raises(Exception, match="cannot do this just now"):
+            await check()
+
+
+async def test_an_event_that_no_column_can_hold_goes_to_the_dead_letters_and_the_next_is_read(
+    catalog: Running, kafka_bootstrap: str
+) -> None:
+    who = await catalog.new_customer()
+    bad = made.item(who.project, id=new_id("med"), file={"width": 2**40})
+    good = bad.model_copy(update={"original": made.original(bad.id)})
+    await catalog.publish(MediaCreated(media=bad), MediaCreated(media=good))
+    body = await catalog.until(f"/media/{good.id}", who, lambda body: True)
+    assert body["data"]["id"] == good.id
+    consumer = AIOKafkaConsumer(
+        MEDIA_CREATED.dead_letter, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+
+        async def letter() -> dict[str, bytes] | None:
+            record = await consumer.getone()
+            return dict(record.headers) if record.key == good.id.encode() else None
+
+        headers = await eventually(letter)
+    finally:
+        await consumer.stop()
+    assert b"cannot be stored" in headers["reason"]
+    assert headers["source_topic"] == b"media.created"
+
+
+async def test_a_second_replica_on_the_same_tables_answers_alike(
+    catalog: Running, database_url: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    who = await catalog.new_customer()
+    job = made.queued(who.project)
+    async with running(database_url, kafka_bootstrap, tmp_path) as replica:
+        await catalog.publish(JobCreated(job=job))
+        for service in (replica, catalog):
+            status, body = await service.get(f"/jobs/{job.id}", who)
+            assert (status, body["id"]) == (200, job.id)
+    assert (await catalog.get(f"/jobs/{job.id}", who))[0] == 200
