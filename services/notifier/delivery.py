@@ -1,7 +1,7 @@
 """A webhook's way: from a finished job to a row, from a claimed row to an attempt and what follows from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -59,7 +59,7 @@ class Intake:
             payload = {"job_id": job.id, "host": _host(delivery.url)}
             await self.ledger.add(connection, id=delivery.id, project=job.project, kind=KIND, payload=payload)
         self.ledger.wake()
-        _log.info("webhook_accepted", delivery_id=delivery.id, status=job.status)
+        _log.info("webhook accepted", item_id=delivery.id, status=job.status)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Attempts:
     store: Store
     sender: Sender
     lanes: Lanes
-    secret: str
+    secret: str = field(repr=False)
     user_agent: str
     measures: Measures
     jitter: Callable[[], float]
@@ -91,7 +91,7 @@ class Attempts:
 
     async def exhausted(self, item: Item, reason: str) -> Done:
         """The ledger gave the row up: an error of ours, each time it was tried."""
-        _log.error("webhook_dead", delivery_id=item.id, reason=reason)
+        _log.error("webhook given up", reason=reason)
         self.measures.ended("dead")
         return Done("failed", (), also=partial(self.store.dead, delivery_id=item.id, reason=reason))
 
@@ -125,7 +125,7 @@ class Attempts:
         if attempt.number == 1:
             self.measures.first_attempt(attempt.waited + answer.seconds)
         _log.info(
-            "webhook_attempted",
+            "webhook attempted",
             number=attempt.number,
             status=answer.status,
             error=answer.error,
@@ -143,7 +143,7 @@ class Attempts:
                 self.measures.ended("retry")
                 return Later(timedelta(seconds=delay), answer.error or f"answer {answer.status}")
             case Dead(reason):
-                _log.warning("webhook_dead", reason=reason, attempts=attempt.number)
+                _log.warning("webhook given up", reason=reason, attempts=attempt.number)
                 self.measures.ended("dead")
                 return Done(
                     "failed", (), also=partial(self.store.gave_up, attempt=attempt, answer=answer, reason=reason)

@@ -38,7 +38,7 @@ class Sender:
                 await self._exchange(url, headers, body, told)
         except (TimeoutError, aiohttp.ClientError, OSError, Forbidden, ValueError) as error:
             if told.status is None:
-                _log.info("webhook_not_answered", reason=type(error).__name__, detail=str(error))
+                _log.info("webhook not answered", reason=type(error).__name__, detail=str(error))
                 told.error = _word(error)
         return Answer(
             told.status, told.error, told.retry_after, bytes(told.excerpt), told.address, monotonic() - started
