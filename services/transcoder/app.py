@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
 from chassis import logs
@@ -64,8 +65,13 @@ class Transcoder:
             log.info("sandbox", **tools.protections)
             pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
-            producer = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
-            stack.push_async_callback(producer.stop)
+
+            async def open_relay_producer() -> AIOKafkaProducer:
+                producer = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
+                stack.push_async_callback(producer.stop)
+                return producer
+
+            producer = await open_relay_producer()
             outbox = Outbox(pool, self.name)
             ledger = Ledger(pool, outbox)
             bench = self._bench(ledger, storage, tools)
@@ -73,7 +79,7 @@ class Transcoder:
             register(broker, Intake(pool, ledger, ("video",), bench.on_cancel))
             self._pool, self._storage, self._broker = pool, storage, broker
             tasks = await stack.enter_async_context(Tasks())
-            tasks.start(outbox.relay(producer), "relay")
+            tasks.start(outbox.relay(producer, reopen=open_relay_producer), "relay")
             tasks.start(self._runner(ledger, bench).run(), "runner")
             await broker.start()
             stack.push_async_callback(broker.stop)

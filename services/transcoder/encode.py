@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from chassis.sandbox.errors import ChildTimedOut
 from media.faults import MediaFault
 from media.ffmpeg import OnProgress, with_paths
 from media.info import MediaInfo
@@ -34,14 +35,18 @@ async def encode(
     with TemporaryDirectory(prefix=".bitmill-", dir=dest.parent) as private:
         unchecked = Path(private) / "output"
         limits = with_paths(tools.limits, read=source, write=Path(private))
-        await tools.ffmpeg.run(argv(planned, source, unchecked), limits, planned.length, on_progress)
+        try:
+            await tools.ffmpeg.run(argv(planned, source, unchecked), limits, planned.length, on_progress)
+        except ChildTimedOut as error:
+            raise errors.too_long(limits.wall) from error
         made = await _checked(unchecked, planned, tools)
         unchecked.replace(dest)
     return made
 
 
 async def _checked(path: Path, planned: Plan, tools: Tools) -> MediaInfo:
-    if not path.exists() or not path.stat().st_size:
+    # Never through a link: where the kernel has no Landlock, a child that was taken over could have left one.
+    if path.is_symlink() or not path.is_file() or not path.stat().st_size:
         raise MediaFault("input_unreadable", "Not one frame of the input could be decoded.")
     try:
         made = await tools.prober.probe(path)

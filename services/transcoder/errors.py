@@ -3,6 +3,8 @@
 The faults are `media.faults.MediaFault`s: a published code and words that can be shown to the uploader.
 """
 
+from datetime import timedelta
+
 from media.faults import MediaFault
 from media.info import MediaInfo
 
@@ -25,6 +27,11 @@ def too_wide(width: int, height: int, allowed: int) -> MediaFault:
         "output_too_large",
         f"At the input's aspect the output would be {width}x{height} pixels; at most {allowed} along an edge fit.",
     )
+
+
+def too_long(allowed: timedelta) -> MediaFault:
+    hours = allowed.total_seconds() / 3600
+    return MediaFault("input_limits_exceeded", f"The input could not be encoded within {hours:g} hours.")
 
 
 def ended_early(seconds: float, expected: float) -> MediaFault:

@@ -1,6 +1,7 @@
 """Whole command lines, compared with `argv.json`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,14 @@ from services.transcoder.plan import plan
 from tests import golden
 from tests.services.transcoder.infos import track, video
 
-PQ = {"pix_fmt": "yuv420p10le", "matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084", "bits": 10}
-CASES: dict[str, tuple[MediaInfo, dict[str, object]]] = {
+PQ: dict[str, Any] = {
+    "pix_fmt": "yuv420p10le",
+    "matrix": "bt2020nc",
+    "primaries": "bt2020",
+    "transfer": "smpte2084",
+    "bits": 10,
+}
+CASES: dict[str, tuple[MediaInfo, dict[str, Any]]] = {
     "plain": (video(), {}),
     "no audio": (video(audio=()), {}),
     "turned by 90 degrees": (video(display=(1080, 1920), rotation=90), {"width": 480}),
@@ -56,7 +63,7 @@ CASES: dict[str, tuple[MediaInfo, dict[str, object]]] = {
 }
 
 
-def line(info: MediaInfo, options: dict[str, object]) -> list[str]:
+def line(info: MediaInfo, options: dict[str, Any]) -> list[str]:
     made = argv(
         plan(VideoOptions.model_validate(options), info, tone_maps=True), Path("/in/clip.mov"), Path("/out/video")
     )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import av
 import psutil
@@ -18,7 +19,7 @@ from tests.footage import FLAT_COLOUR, Material
 from tests.services.transcoder.boxes import top_boxes
 
 
-async def made(tools: Tools, source: Path, folder: Path, **options: object) -> tuple[MediaInfo, Path]:
+async def made(tools: Tools, source: Path, folder: Path, **options: Any) -> tuple[MediaInfo, Path]:
     """The source encoded with the options: its facts, probed anew, and the file."""
     asked = VideoOptions.model_validate(options)
     dest = folder / f"out.{asked.format}"
@@ -27,7 +28,7 @@ async def made(tools: Tools, source: Path, folder: Path, **options: object) -> t
     return info, dest
 
 
-async def refusal(tools: Tools, source: Path, folder: Path, **options: object) -> MediaFault:
+async def refusal(tools: Tools, source: Path, folder: Path, **options: Any) -> MediaFault:
     with pytest.raises(MediaFault) as fault:
         await made(tools, source, folder, **options)
     assert not list(folder.iterdir()), "nothing is left of a failed encode"
@@ -123,7 +124,7 @@ async def test_a_start_behind_the_end_is_a_clear_failure(tools: Tools, material:
 
 @pytest.mark.parametrize("options", [{}, {"width": 640}, {"format": "webm", "quality": "very_high"}])
 async def test_colours_stay_what_they_are(
-    tools: Tools, material: Material, tmp_path: Path, options: dict[str, object]
+    tools: Tools, material: Material, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     _, path = await made(tools, material.flat(), tmp_path, **options)
     assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from media.faults import MediaFault
@@ -10,11 +12,11 @@ from services.transcoder.plan import Plan, plan
 from tests.services.transcoder.infos import track, video
 
 
-def planned(info: MediaInfo, tone_maps: bool = True, **options: object) -> Plan:
+def planned(info: MediaInfo, tone_maps: bool = True, **options: Any) -> Plan:
     return plan(VideoOptions.model_validate(options), info, tone_maps=tone_maps)
 
 
-def refusal(info: MediaInfo, **options: object) -> MediaFault:
+def refusal(info: MediaInfo, **options: Any) -> MediaFault:
     with pytest.raises(MediaFault) as fault:
         planned(info, **options)
     return fault.value
@@ -37,7 +39,7 @@ def refusal(info: MediaInfo, **options: object) -> MediaFault:
     ],
 )
 def test_the_size_follows_from_the_display_aspect_and_is_even(
-    display: tuple[int, int], options: dict[str, int], size: tuple[int, int]
+    display: tuple[int, int], options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     assert planned(video(display=display), **options).size == Size(*size)
 
@@ -108,7 +110,7 @@ def test_sound_is_not_a_video() -> None:
         ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "arib-std-b67"}, "tone_map", "bt709"),
     ],
 )
-def test_colours_keep_their_meaning(stream: dict[str, object], way: str, matrix: str) -> None:
+def test_colours_keep_their_meaning(stream: dict[str, Any], way: str, matrix: str) -> None:
     colour = planned(video(**stream)).colour
     assert (colour.way, colour.target.matrix, colour.target.range) == (way, matrix, "tv")
 

@@ -1,0 +1,167 @@
+"""What the probe says of real and awkward files, read in the sandbox."""
+
+import asyncio
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from media.faults import MediaFault
+from media.probe import judge
+from media.tools import Tools
+from tests.footage import Material
+
+
+async def refusal(tools: Tools, path: Path) -> str:
+    with pytest.raises(MediaFault) as fault:
+        await tools.prober.probe(path)
+    return fault.value.kind
+
+
+async def test_a_clip_with_sound(tools: Tools, material: Material) -> None:
+    info = await tools.prober.probe(material.footage.bunny)
+    assert (info.kind, info.format, info.content_type) == ("video", "mp4", "video/mp4")
+    assert (info.width, info.height, info.rotation, info.sar) == (1280, 720, 0, 1)
+    assert info.filesize == material.footage.bunny.stat().st_size
+    assert info.duration == pytest.approx(5.3, abs=0.1) and info.fps == pytest.approx(25, abs=0.1)
+    assert info.video is not None and info.video.codec == "h264" and not info.video.hdr
+    assert [track.codec for track in info.audio] == ["aac"]
+
+
+async def test_display_sizes_have_rotation_and_sample_aspect_applied(tools: Tools, material: Material) -> None:
+    assert (await tools.prober.probe(material.rotated())).display == (720, 1280)
+    assert (await tools.prober.probe(material.anamorphic())).display == (1024, 576)
+    assert (await tools.prober.probe(material.odd_size())).display == (319, 179)
+
+
+async def test_hdr_is_seen(tools: Tools, material: Material) -> None:
+    video = (await tools.prober.probe(material.hdr())).video
+    assert video is not None and video.hdr
+    assert (video.matrix, video.primaries, video.transfer, video.bits) == ("bt2020nc", "bt2020", "smpte2084", 10)
+
+
+async def test_cover_art_is_no_video(tools: Tools, material: Material) -> None:
+    info = await tools.prober.probe(material.tone_with_cover())
+    assert (info.kind, info.format, info.video, info.width) == ("audio", "mp3", None, None)
+
+
+async def test_a_duration_that_the_file_does_not_say_is_found(tools: Tools, material: Material) -> None:
+    live = ("-i", material.flat(), "-c:v", "libvpx", "-f", "webm", "-live", "1")
+    source = material.ffmpeg("live.webm", *live)
+    assert (await tools.prober.probe(source)).duration == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("build", "format", "size", "pages", "orientation", "alpha"),
+    [
+        ("exif_oriented", "jpeg", (400, 600), 1, 6, False),
+        ("alpha", "png", (451, 300), 1, 1, True),
+        ("webp", "webp", (600, 400), 1, 1, False),
+        ("animated_gif", "gif", (64, 36), 5, 1, None),
+        ("cmyk", "jpeg", (451, 300), 1, 1, False),
+    ],
+)
+async def test_images(
+    tools: Tools,
+    material: Material,
+    build: str,
+    format: str,
+    size: tuple[int, int],
+    pages: int,
+    orientation: int,
+    alpha: bool | None,
+) -> None:
+    info = await tools.prober.probe(getattr(material, build)())
+    assert (info.kind, info.format, info.display, info.video) == ("image", format, size, None)
+    assert info.image is not None and (info.image.pages, info.image.orientation) == (pages, orientation)
+    assert alpha is None or info.image.alpha == alpha
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        ("html", "input_unreadable"),
+        ("playlist", "input_unreadable"),
+        ("empty", "input_empty"),
+        ("truncated", "input_truncated"),
+        ("headless", "input_truncated"),
+        ("truncated_png", "input_truncated"),
+    ],
+)
+async def test_what_cannot_be_read_has_a_name(tools: Tools, material: Material, build: str, kind: str) -> None:
+    assert await refusal(tools, getattr(material, build)()) == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"></MPD>',
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n",
+        "plain words",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.m3u8", "a.sdp", "a.svg"])
+async def test_texts_that_name_other_files_are_refused(tools: Tools, tmp_path: Path, text: str, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    (tmp_path / "other.mp4").write_bytes(b"\0" * 100)
+    assert await refusal(tools, path) == "input_unreadable"
+
+
+async def test_a_codec_off_the_list_is_refused(tools: Tools, material: Material) -> None:
+    source = material.ffmpeg("magic.avi", "-f", "lavfi", "-i", "testsrc2=d=0.2", "-c:v", "magicyuv")
+    assert await refusal(tools, source) == "input_unreadable"
+
+
+def bomb(path: Path, side: int) -> Path:
+    """A small PNG whose header says that it is `side` pixels square."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    lines = zlib.compress(bytes(1000))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b""))
+    return path
+
+
+async def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(tools: Tools, tmp_path: Path) -> None:
+    assert await refusal(tools, bomb(tmp_path / "bomb.png", 30_000)) == "input_limits_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ({"duration": 100 * 3600.0}, "input_limits_exceeded"),
+        ({"streams": 1000}, "input_limits_exceeded"),
+        ({"coded": [10_000, 10_000]}, "input_limits_exceeded"),
+        ({"format": "exe"}, "input_unreadable"),
+        ({"coded": ["wide", 1]}, "input_unreadable"),
+        ({"kind": "program"}, "input_unreadable"),
+    ],
+)
+def test_what_the_sandbox_tells_is_judged_like_any_input(facts: dict[str, object], kind: str) -> None:
+    honest = {"kind": "audio", "format": "mp3", "filesize": 10}
+    assert judge(dict(honest)).format == "mp3"
+    with pytest.raises(MediaFault) as fault:
+        judge(honest | facts)
+    assert fault.value.kind == kind
+
+
+async def test_many_files_are_probed_at_the_same_time(tools: Tools, material: Material) -> None:
+    found = await asyncio.gather(*(tools.prober.probe(material.flat()) for _ in range(10)))
+    assert {info.display for info in found} == {(320, 180)}
+
+
+async def test_a_probe_is_quick(tools: Tools, material: Material) -> None:
+    fastest = 10.0
+    for _ in range(5):
+        began = time.monotonic()
+        await tools.prober.probe(material.flat())
+        fastest = min(fastest, time.monotonic() - began)
+    assert fastest < 0.25, "measured at 0.015 s"

@@ -1,0 +1,128 @@
+"""What needs no file: geometry, colours, formats, blame, progress."""
+
+import pytest
+
+from chassis.sandbox.child import Finished
+from media import colour, geometry
+from media.faults import MediaFault, from_child
+from media.ffmpeg import FfmpegFailed, blame
+from media.ffmpeg import _Progress as Progress
+from media.formats import FORMATS, of_container
+from media.info import AudioStream, MediaInfo, VideoStream
+
+
+@pytest.mark.parametrize(
+    ("coded", "sar", "rotation", "shown"),
+    [
+        ((1280, 720), 1, 0, (1280, 720)),
+        ((1280, 720), 1, 90, (720, 1280)),
+        ((1280, 720), 1, -90, (720, 1280)),
+        ((1280, 720), 1, 180, (1280, 720)),
+        ((720, 576), 64 / 45, 0, (1024, 576)),
+        ((720, 576), 64 / 45, 270, (576, 1024)),
+    ],
+)
+def test_display_sizes(coded: tuple[int, int], sar: float, rotation: int, shown: tuple[int, int]) -> None:
+    assert geometry.display_size(coded, sar, rotation) == shown
+
+
+@pytest.mark.parametrize(("orientation", "shown"), [(1, (3, 2)), (4, (3, 2)), (5, (2, 3)), (8, (2, 3)), (99, (3, 2))])
+def test_oriented_sizes(orientation: int, shown: tuple[int, int]) -> None:
+    assert geometry.oriented((3, 2), orientation) == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "even", "size"),
+    [
+        (None, None, False, (451, 299)),
+        (None, None, True, (450, 298)),
+        (100, None, False, (100, 66)),
+        (None, 100, False, (151, 100)),
+        (7, 9, True, (7, 9)),
+    ],
+)
+def test_fitted_sizes(width: int | None, height: int | None, even: bool, size: tuple[int, int]) -> None:
+    assert geometry.fit((451, 299), width, height, even=even) == size
+
+
+def stream(**changes: object) -> VideoStream:
+    facts = {"index": 0, "codec": "h264", "coded_width": 640, "coded_height": 480, "pix_fmt": "yuv420p"}
+    return VideoStream.model_validate(facts | changes)
+
+
+def test_untagged_colours_are_what_players_take_them_for() -> None:
+    assert colour.meant(stream()).matrix == "smpte170m"
+    assert colour.meant(stream(coded_height=576)).matrix == "bt470bg"
+    assert colour.meant(stream(coded_width=1280, coded_height=544)) == colour.BT709
+    assert colour.meant(stream(pix_fmt="yuvj420p")).range == "pc"
+    assert colour.meant(stream(rgb=True)).matrix == "gbr"
+
+
+@pytest.mark.parametrize(
+    ("demuxer", "brand", "pictures", "name"),
+    [
+        ("mov,mp4,m4a,3gp,3g2,mj2", "isom", True, "mp4"),
+        ("mov,mp4,m4a,3gp,3g2,mj2", "qt  ", True, "mov"),
+        ("mov,mp4,m4a,3gp,3g2,mj2", "M4A ", False, "m4a"),
+        ("matroska,webm", "webm", True, "webm"),
+        ("matroska,webm", "", True, "mkv"),
+        ("ogg", "", False, "ogg"),
+        ("mp3", "", False, "mp3"),
+    ],
+)
+def test_names_of_containers(demuxer: str, brand: str, pictures: bool, name: str) -> None:
+    assert of_container(demuxer, brand, pictures) == name
+    assert name in FORMATS
+
+
+def test_a_stored_file_names_the_codecs_of_what_is_played() -> None:
+    tracks = tuple(
+        AudioStream(index=n, codec=c, channels=2, sample_rate=48_000, default=n == 2)
+        for n, c in [(1, "aac"), (2, "opus")]
+    )
+    info = MediaInfo(
+        kind="video",
+        format="mkv",
+        content_type="video/x-matroska",
+        filesize=9,
+        width=2,
+        height=2,
+        video=stream(),
+        audio=tracks,
+    )
+    file = info.to_file("file_x", "key")
+    assert file.codecs is not None and (file.codecs.video, file.codecs.audio) == ("h264", "opus")
+
+
+@pytest.mark.parametrize(
+    ("returncode", "said", "kind"),
+    [
+        (183, "moov atom not found\nError opening input: Invalid data found when processing input", "input_truncated"),
+        (183, "Error opening input: Invalid data found when processing input", "input_unreadable"),
+        (69, "Error while decoding stream #0:0", "input_unreadable"),
+        (-25, "", "output_too_large"),
+        (-9, "Invalid data found when processing input", None),
+        (228, "av_interleaved_write_frame(): No space left on device\nInvalid data found", None),
+        (8, "Unrecognized option 'nope'", None),
+        (1, "something new", None),
+    ],
+)
+def test_whose_fault_a_failure_is(returncode: int, said: str, kind: str | None) -> None:
+    fault = blame(Finished(returncode, b"", said, 1.0))
+    if kind is None:
+        assert isinstance(fault, FfmpegFailed) and said in str(fault)
+    else:
+        assert isinstance(fault, MediaFault) and (fault.kind, fault.detail) == (kind, said)
+
+
+def test_progress_grows_and_standing_still_is_no_sign_of_life() -> None:
+    told: list[float] = []
+    progress = Progress(2.0, told.append)
+    lines = ["frame=1", "out_time_us=N/A", "frame=1", "out_time_us=500000", "out_time_us=400000", "out_time_us=9000000"]
+    assert [progress.line(line) for line in lines] == [True, False, False, True, False, True]
+    assert told == [0.25, 1.0]
+
+
+def test_a_child_cannot_make_up_a_kind_of_fault() -> None:
+    assert isinstance(from_child("input_empty", "no"), MediaFault)
+    assert isinstance(from_child("all_is_well", "no"), RuntimeError)
