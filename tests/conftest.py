@@ -9,8 +9,9 @@ from tests import servers
 pytest_plugins = ["tests.footage", "tests.system"]
 
 
-def pytest_report_header() -> list[str]:
-    return [f"postgres: {servers.postgres_source()}", f"kafka: {servers.kafka_source()}"]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says on what the tests ran: at the end, because `-q` leaves the header out."""
+    terminalreporter.write_line(f"servers: postgres {servers.postgres_source()}, kafka {servers.kafka_source()}")
 
 
 @pytest.fixture(scope="session")

