@@ -24,6 +24,8 @@ _LOGGING = (
     "dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
     "showThreadName=false",
 )
+_CONFIG = "server.properties"
+_DATA = "data"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -70,10 +72,10 @@ class KafkaServer:
     async def _start(self, jvm: Sequence[str]) -> tuple[supervise.Child, str]:
         for attempt in range(1, _ATTEMPTS + 1):
             port, controller_port = _free_ports(self._remembered_port())
-            config = self._write_config(port, controller_port)
-            await self._format(jvm, config)
+            self._write_config(port, controller_port)
+            await self._format(jvm)
             began = self._log.stat().st_size if self._log.exists() else 0
-            command = supervise.Command("kafka", [*jvm, "kafka.Kafka", str(config)], self._log)
+            command = supervise.Command("kafka", [*jvm, "kafka.Kafka", _CONFIG], self._log, cwd=self._home)
             child = await supervise.start(command, self._data_dir)
             try:
                 await _wait_until_listening(child, port)
@@ -94,18 +96,16 @@ class KafkaServer:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _write_config(self, port: int, controller_port: int) -> Path:
-        config = self._home / "server.properties"
-        properties = broker_properties(port, controller_port, self._home / "data")
-        config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        return config
+    def _write_config(self, port: int, controller_port: int) -> None:
+        properties = broker_properties(port, controller_port)
+        (self._home / _CONFIG).write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
-    async def _format(self, jvm: Sequence[str], config: Path) -> None:
-        if (self._home / "data" / "meta.properties").exists():
+    async def _format(self, jvm: Sequence[str]) -> None:
+        if (self._home / _DATA / "meta.properties").exists():
             return
         cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), "--ignore-formatted"]
-        command = supervise.Command("kafka-format", [*jvm, *tool], self._log)
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", _CONFIG, "--ignore-formatted"]
+        command = supervise.Command("kafka-format", [*jvm, *tool], self._log, cwd=self._home)
         await supervise.run_once(command, self._data_dir, _START_SECONDS)
 
     def _says_port_taken(self, began: int) -> bool:
@@ -114,7 +114,7 @@ class KafkaServer:
             return b"Address already in use" in log.read()
 
 
-def broker_properties(port: int, controller_port: int, data: Path) -> Mapping[str, object]:
+def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:
     """The broker's whole configuration (pure)."""
     return {
         "process.roles": "broker,controller",
@@ -123,7 +123,8 @@ def broker_properties(port: int, controller_port: int, data: Path) -> Mapping[st
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "log.dirs": data,
+        # Relative to where it is started: a comma in the whole path would be read as the end of a folder's name.
+        "log.dirs": _DATA,
         # Topics are declared in one table of ours; a misspelt name must be an error and not a topic.
         "auto.create.topics.enable": "false",
         # One node can hold one copy.

@@ -83,13 +83,14 @@ def _noted(data_dir: Path) -> list[tuple[psutil.Process, signal.Signals]]:
 
 
 def _ours(process: psutil.Process, data_dir: Path) -> bool:
-    """The mark, or (where a program overwrites its environment) the folder's name on its command line."""
+    """The mark, or (where an environment cannot be read) the folder's name on the command line or as its place."""
     try:
         if process.environ().get(CHILD_MARK) == data_id(data_dir):
             return True
     except (psutil.Error, OSError):
         pass
-    return any(str(data_dir.resolve()) in argument for argument in process.cmdline())
+    folder = str(data_dir.resolve())
+    return process.cwd().startswith(folder) or any(folder in argument for argument in process.cmdline())
 
 
 def _marked(mark: str) -> Iterable[psutil.Process]:

@@ -39,6 +39,7 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     env: Mapping[str, str] | None = None
     user: User | None = None
+    cwd: Path | None = None
 
 
 class Child:
@@ -104,6 +105,7 @@ async def start(command: Command, data_dir: Path) -> Child:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            cwd=command.cwd,
             env={**_base_env(), **(command.env or {}), orphans.CHILD_MARK: orphans.data_id(data_dir)},
         )
     orphans.remember(data_dir, command.name, process.pid, command.stop_signal)

@@ -11,7 +11,7 @@ from chassis.embedded.kafka import _free_ports, broker_properties
 
 
 def test_everything_listens_on_loopback_alone_and_the_advertised_port_is_the_real_one() -> None:
-    properties = broker_properties(9001, 9002, Path("/data"))
+    properties = broker_properties(9001, 9002)
     assert properties["listeners"] == "PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9002"
     assert properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9001"
     assert properties["auto.create.topics.enable"] == "false"

@@ -45,7 +45,9 @@ async def _up(folder: Path) -> AsyncIterator[Up]:
 
 async def test_after_a_kill_of_everything_the_next_start_finds_its_data_and_its_ports(tmp_path: Path) -> None:
     topic = topic_of_its_own()
-    async with _up(tmp_path) as up:
+    folder = tmp_path / "a, ä"  # Kafka would take the comma for the end of a folder's name
+    folder.mkdir()
+    async with _up(folder) as up:
         await ensure_topics(up.bootstrap, [topic])
         producer = await open_producer(up.bootstrap, "test")
         await producer.send_and_wait(topic.name, b"kept", partition=0)
@@ -56,7 +58,7 @@ async def test_after_a_kill_of_everything_the_next_start_finds_its_data_and_its_
         up.process.kill()
         for server in up.servers:
             server.kill()  # as a machine that is out of memory would, one of them or all
-    async with _up(tmp_path) as again:
+    async with _up(folder) as again:
         assert again.bootstrap == up.bootstrap
         connection = await asyncpg.connect(again.dsn)
         assert await connection.fetchval("SELECT one FROM kept") == 1
@@ -66,6 +68,6 @@ async def test_after_a_kill_of_everything_the_next_start_finds_its_data_and_its_
         again.process.kill()
         # Of the program alone: the kernel tells its servers (Linux), or the next start ends them.
         await again.process.wait()
-    async with _up(tmp_path) as last:
+    async with _up(folder) as last:
         assert all(processes.gone(server) for server in again.servers)
     assert all(processes.gone(server) for server in last.servers), "an orderly stop leaves nothing"
