@@ -39,8 +39,8 @@ def _source(variable: str) -> str:
 @cache
 def docker_answers() -> bool:
     """Whether a Docker engine can be used. Asked once a run."""
-    import docker  # type: ignore[import-untyped]
-    from docker.errors import DockerException  # type: ignore[import-untyped]
+    import docker
+    from docker.errors import DockerException
 
     with warnings.catch_warnings():
         # Where no engine answers, the client drops its socket without closing it: collect it while nobody minds.
