@@ -91,6 +91,7 @@ def main() -> int:
     console = Console()
     # Kept when something goes wrong: the log in it says what.
     data = Path(tempfile.mkdtemp(prefix="bitmill-demo-"))
+    log = data / "bitmill" / "log"
     try:
         good = asyncio.run(play(console, data))
     except (CliError, FootageUnavailable, TimeoutError) as error:
@@ -102,7 +103,7 @@ def main() -> int:
         shutil.rmtree(data, ignore_errors=True)
         return 130
     if not good:
-        console.print(f"[red]Not every job succeeded.[/] The log: {data / 'bitmill' / 'log'}")
+        console.print(f"[red]Not every job succeeded.[/] The log: {log}")
         return 1
     shutil.rmtree(data, ignore_errors=True)
     _next_steps(console)
