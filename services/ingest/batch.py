@@ -5,47 +5,54 @@ A lone item is written at once. Under load a batch costs one round trip and one 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from typing import Generic, TypeVar
 
 MAX_ITEMS = 100
 """Enough that the statement's own cost is spread thin; few enough that nobody waits long for the others."""
-WRITERS = 2
-"""One batch is being committed while the next one is being encoded."""
 
 T = TypeVar("T")
+Write = Callable[[list[T]], Awaitable[None]]
 
 
 class Batch(Generic[T]):
-    """Hands items to `write` in lists. What `write` raises, each item of that list raises."""
+    """Hands items in lists to the function that `open` gives. What that raises, each item of its list raises.
 
-    def __init__(self, write: Callable[[list[T]], Awaitable[None]]) -> None:
-        self._write = write
+    `open` is entered when there is something to write, and left as soon as there is nothing more: a connection is
+    taken and given back once for a whole rush.
+    """
+
+    def __init__(self, open: Callable[[], AbstractAsyncContextManager[Write[T]]]) -> None:
+        self._open = open
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
-        self._writers: set[asyncio.Task[None]] = set()
+        self._writer: asyncio.Task[None] | None = None
 
     async def add(self, item: T) -> None:
         """Returns when the item is written."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
-        if len(self._writers) < WRITERS:
+        if self._writer is None or self._writer.done():
             # In a context of its own: it outlives the request that happened to start it.
-            writer = asyncio.create_task(self._drain(), context=Context())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._writer = asyncio.create_task(self._drain(), context=Context())
         await done
 
     async def _drain(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
+        while taken := self._take():
             try:
-                await self._write([item for item, _ in taken])
+                async with self._open() as write:
+                    while taken:
+                        await write([item for item, _ in taken])
+                        _settle(taken, None)
+                        taken = self._take()
             except BaseException as error:  # told to each waiter, who raises it
                 _settle(taken, error)
                 if not isinstance(error, Exception):
                     raise
-            else:
-                _settle(taken, None)
+
+    def _take(self) -> "list[tuple[T, asyncio.Future[None]]]":
+        taken, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
+        return taken
 
 
 def _settle(taken: "list[tuple[T, asyncio.Future[None]]]", error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ from schemas.jobs import Job
 from services.ingest.batch import Batch
 from services.ingest.claims import Claim
 from services.ingest.requests import JobBody
-from services.ingest.store import Insert, Store, joined
+from services.ingest.store import Insert, Store
 
 
 def queued(body: JobBody, *, id: str, project: str, at: int) -> Job:
@@ -32,7 +32,7 @@ class Jobs:
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store
         self._outbox = outbox
-        self._batch: Batch[tuple[Job, Insert]] = Batch(self._write)
+        self._batch: Batch[tuple[Job, Insert]] = Batch(self._store.job_writer)
 
     async def accept(self, job: Job) -> None:
         """Writes the job down. Those that arrive at the same time share a round trip and a commit."""
@@ -40,6 +40,7 @@ class Jobs:
         # Here, in the request's own context, because events carry its trace.
         await self._outbox.put(cast(Connection, asked), JobCreated(job=job))
         await self._batch.add((job, asked.insert))
+        self._outbox.wake()
 
     async def accept_once(self, job: Job, claim: Claim, response: bytes | None = None) -> bool:
         """Writes the job down with its claim; False where the claim was made before.
@@ -55,10 +56,6 @@ class Jobs:
             await self._outbox.put(conn, JobCreated(job=job))
         self._outbox.wake()
         return True
-
-    async def _write(self, rows: list[tuple[Job, Insert]]) -> None:
-        await self._store.add_jobs_with([job for job, _ in rows], joined([insert for _, insert in rows]))
-        self._outbox.wake()
 
 
 class _Asked:

@@ -4,7 +4,7 @@ Connections are asked for with a deadline: where Postgres is away a request has 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +39,9 @@ def joined(inserts: Sequence[Insert]) -> Insert:
     return Insert(inserts[0].query, tuple([value for column in parts for value in column] for parts in columns_))
 
 
+JobWriter = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
+
+
 class Store:
     """Ingest's tables. Methods with a `conn` belong to the caller's transaction."""
 
@@ -63,11 +66,18 @@ class Store:
         """Jobs that are not there yet."""
         await conn.execute(QUERIES["add_jobs"], *columns(jobs, "id", "project", "request", "media_id", "created_at"))
 
-    async def add_jobs_with(self, jobs: Sequence[Job], insert: Insert) -> None:
-        """New jobs together with another insert of at most four parameters, in one statement and one round trip."""
-        query = f"{QUERIES['with_jobs']}\n{insert.query}"
-        async with self.connection() as conn:
-            await conn.execute(query, *insert.arguments, *columns(jobs, "id", "project", "request", "created_at"))
+    @asynccontextmanager
+    async def job_writer(self) -> AsyncIterator[JobWriter]:
+        """Writes new jobs, each list with the insert that goes with it in one statement: one round trip, one commit."""
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
+
+            async def write(rows: Sequence[tuple[Job, Insert]]) -> None:
+                insert = joined([insert for _, insert in rows])
+                new = columns([job for job, _ in rows], "id", "project", "request", "created_at")
+                query = f"{QUERIES['with_jobs']}\n{insert.query}"
+                await conn.execute(query, *insert.arguments, *new, timeout=WORK_SECONDS)
+
+            yield write
 
     async def end_job(self, conn: Connection, job: Job) -> None:
         """What became of a job."""

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.kafka import codec
 from chassis.kafka.topics import ensure_topics
@@ -54,7 +54,12 @@ class Heard:
 
     async def letter(self, mark: str) -> dict[str, str]:
         """The headers of the dead letter whose `mark` header is this."""
-        return await until(lambda: next((letter for letter in self.letters if letter.get("mark") == mark), None))
+
+        def found() -> dict[str, str] | None:
+            return next((letter for letter in self.letters if letter.get("mark") == mark), None)
+
+        letter: dict[str, str] = await until(found)
+        return letter
 
 
 @asynccontextmanager
