@@ -1,0 +1,59 @@
+"""An import without an attempt left ends its item with the right owner of the fault."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chassis.egress.fetch import FetchLimits
+from chassis.egress.guard import Guard
+from chassis.ledger import Ledger
+from chassis.outbox import Outbox
+from chassis.postgres import Pool
+from chassis.storage import open_storage
+from media.info import MediaInfo
+from schemas.api import MediaRequest
+from schemas.ids import typeid, uuid7
+from services.ingest import keys, transitions
+from services.ingest.imports import Imports
+from services.ingest.items import MediaItems
+from services.ingest.store import Store
+
+MEDIA = typeid("med", uuid7(1, b"0123456789"))
+PROJECT = typeid("prj", uuid7(1, b"0123456789"))
+
+
+class NeverAsked:
+    """The prober of imports that never come so far."""
+
+    async def probe(self, path: Path) -> MediaInfo:
+        raise AssertionError(f"{path} was probed")
+
+
+@pytest.fixture
+async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
+    async with keys.database(fresh_dsn) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("poisoned", "poisoned"), ("disk on fire", "internal_error")])
+async def test_the_item_fails_and_gives_its_name_back(pool: Pool, tmp_path: Path, reason: str, kind: str) -> None:
+    store, outbox = Store(pool), Outbox(pool, "ingest")
+    ledger = Ledger(pool, outbox)
+    request = MediaRequest(url="https://example.com/a.mp4", filename="a.mp4")
+    item = transitions.accepted(request, id=MEDIA, project=PROJECT, at=1)
+    assert await MediaItems(store, ledger, outbox).accept(item, request.url)
+    async with open_storage(tmp_path.as_uri()) as storage:
+        imports = Imports(store, storage, Guard(), NeverAsked(), FetchLimits(), tmp_path, (), "http://cdn", 3)
+        claimed = await ledger.claim("worker")
+        assert claimed is not None
+        done = await imports.exhausted(claimed, reason)
+        await ledger.finish(claimed, done.state, *done.events, also=done.also)
+        failed = await store.media_item(MEDIA)
+        assert failed is not None
+        assert failed.error is not None
+        assert (failed.status, failed.version, failed.error.kind) == ("failed", 2, kind)
+        assert await pool.fetchval("SELECT count(*) FROM names") == 0
+        # A second worker that had it too changes nothing.
+        again = await imports.work(claimed)
+    assert (getattr(again, "state", None), getattr(again, "events", None)) == ("done", ())

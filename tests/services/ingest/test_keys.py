@@ -1,0 +1,61 @@
+"""Keys straight on the database, as the command makes and revokes them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chassis.auth.keys import hash_key, well_formed
+from chassis.kafka import codec
+from chassis.postgres import Pool
+from schemas.events import KeyChanged
+from schemas.ids import is_id
+from schemas.topics import KEY_CHANGED
+from services.ingest import keys
+from services.ingest.store import Store
+
+
+@pytest.fixture
+async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
+    async with keys.database(fresh_dsn) as pool:
+        yield pool
+
+
+async def announced(pool: Pool) -> list[KeyChanged]:
+    events = []
+    for row in await pool.fetch("SELECT headers, value FROM outbox ORDER BY id"):
+        event = codec.decode(KEY_CHANGED, [(name, value.encode()) for name, value in row["headers"]], row["value"])
+        assert isinstance(event, KeyChanged)
+        events.append(event)
+    return events
+
+
+async def test_a_key_is_stored_as_a_hash_and_announced(pool: Pool) -> None:
+    key, text = await keys.create_key(pool, "default", "laptop")
+    assert well_formed(text)
+    assert (key.hash, key.name, is_id(key.project, "prj")) == (hash_key(text), "laptop", True)
+    assert [event.key for event in await announced(pool)] == [key]
+    rows = await pool.fetch("SELECT k::text AS k FROM api_keys k UNION ALL SELECT value::text FROM outbox")
+    assert all(text not in row["k"] for row in rows)
+
+
+async def test_a_project_is_made_once(pool: Pool) -> None:
+    first, _ = await keys.create_key(pool, "shop", "a")
+    second, _ = await keys.create_key(pool, "shop", "b")
+    other, _ = await keys.create_key(pool, "blog", "c")
+    assert first.project == second.project != other.project
+    listed = await keys.list_keys(pool)
+    assert [(each.project_name, each.key.name) for each in listed] == [("shop", "a"), ("shop", "b"), ("blog", "c")]
+
+
+async def test_a_revoked_key_is_known_as_revoked(pool: Pool) -> None:
+    key, text = await keys.create_key(pool)
+    revoked = await keys.revoke_key(pool, key.id)
+    assert revoked is not None
+    assert revoked.revoked_at is not None
+    assert await Store(pool).key_by_hash(hash_key(text)) == revoked
+    assert await keys.revoke_key(pool, key.id) == revoked
+    assert (await announced(pool))[-1].key == revoked
+
+
+async def test_an_unknown_key_cannot_be_revoked(pool: Pool) -> None:
+    assert await keys.revoke_key(pool, "key_01h455vb4pex5vsknk084sn02q") is None
