@@ -5,7 +5,6 @@ from pathlib import Path
 
 from cli import envfile
 
-
 READY_LINE = "bitmill is ready."
 
 

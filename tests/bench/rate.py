@@ -43,8 +43,9 @@ async def _child(*command: str, env: dict[str, str]) -> AsyncIterator[asyncio.su
     try:
         yield process
     finally:
-        process.terminate()
-        await process.wait()
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 async def _load(url: str, key: str, requests: int) -> float:
