@@ -1,6 +1,6 @@
 """What a worker's Kafka handlers do: one short write each into the ledger, repeatable as messages are."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from chassis.ledger import Done, Item, Ledger
 from chassis.postgres import Pool
@@ -11,19 +11,17 @@ _USUAL_SECONDS = 20.0
 
 
 class Intake:
-    """Takes in the jobs of the kinds that this worker does; the rest is somebody else's."""
+    """Takes in the jobs of the kind that this worker does; the rest is somebody else's."""
 
-    def __init__(
-        self, pool: Pool, ledger: Ledger, kinds: Iterable[JobKind], on_cancel: Callable[[Item], Awaitable[Done]]
-    ) -> None:
+    def __init__(self, pool: Pool, ledger: Ledger, kind: JobKind, on_cancel: Callable[[Item], Awaitable[Done]]) -> None:
         self._pool = pool
         self._ledger = ledger
-        self._kinds = frozenset(kinds)
+        self._kind = kind
         self._on_cancel = on_cancel
 
     async def accept(self, *jobs: Job) -> None:
         """Queues those that are ours; one that is known already stays as it is."""
-        ours = [job for job in jobs if job.kind in self._kinds]
+        ours = [job for job in jobs if job.kind == self._kind]
         if not ours:
             return
         async with self._pool.acquire() as conn, conn.transaction():

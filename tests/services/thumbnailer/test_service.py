@@ -11,9 +11,11 @@ from cli.footage import Footage
 from schemas.events import JobCancelled, JobCreated, JobStarted, JobSucceeded
 from schemas.files import File
 from schemas.jobs import Job
+from services.thumbnailer.app import Thumbnailer
+from services.thumbnailer.settings import Settings
 from tests.footage import Material
 from tests.servers import Postgres
-from tests.services.thumbnailer.running import Running, item_with_jobs, queued, running
+from tests.services.running import Running, item_with_jobs, queued, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,8 @@ async def service(
     postgres_server: Postgres, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("thumbnailer")
-    async with running(await postgres_server.database(), kafka_bootstrap, folder) as opened:
+    settings = Settings(**surroundings(await postgres_server.database(), kafka_bootstrap, folder))
+    async with Running(Thumbnailer(settings), settings, "image").working() as opened:
         yield opened
 
 
@@ -34,7 +37,7 @@ async def stored(service: Running, job: Job) -> pyvips.Image:
 
 
 async def test_a_frame_of_a_clip_that_is_fetched(service: Running, footage: Footage) -> None:
-    job_id = await service.ask(service.uploads.serve(footage.bunny), start=2, width=640, format="webp")
+    job_id = await service.ask(service.site.serve(footage.bunny), start=2, width=640, format="webp")
     job = await service.end(job_id)
     assert job.status == "succeeded", job.error
     assert job.output is not None
@@ -51,7 +54,7 @@ async def test_a_frame_of_a_clip_that_is_fetched(service: Running, footage: Foot
 
 
 async def test_a_photo_that_is_fetched(service: Running, footage: Footage) -> None:
-    job = await service.end(await service.ask(service.uploads.serve(footage.coffee), width=320, quality="high"))
+    job = await service.end(await service.ask(service.site.serve(footage.coffee), width=320, quality="high"))
     assert job.status == "succeeded", job.error
     image = await stored(service, job)
     assert (image.width, image.height, image.get("vips-loader")) == (320, 213, "pngload_buffer")
@@ -62,15 +65,15 @@ async def test_the_poster_of_a_media_item_carries_placeholder_and_background(
 ) -> None:
     media_id, project = new_id("med"), new_id("prj")
     key = f"{project}/media/{media_id}/original.mp4"
-    await service.store(footage.bikes, key, "video/mp4")
+    await service.storage.put(key, footage.bikes, "video/mp4")
     size = footage.bikes.stat().st_size
     original = File(
         id=new_id("file"), key=key, kind="video", format="mp4", content_type="video/mp4", filesize=size, duration=10
     )
     common = {"project": project, "media_id": media_id, "source": original}
-    poster = queued("media:original", {"format": "jpeg", "width": 640}, ref="poster", **common)
-    video = queued("media:original", {}, kind="video", ref="preview", **common)
-    await service.publish(item_with_jobs(original, [video, poster], media_id, project))
+    poster = queued("image", "media:original", {"format": "jpeg", "width": 640}, ref="poster", **common)
+    video = queued("video", "media:original", {}, ref="preview", **common)
+    await service.publish(item_with_jobs(original, [video, poster]))
     job = await service.end(poster.id)
     assert job.status == "succeeded", job.error
     assert job.output is not None
@@ -91,25 +94,25 @@ async def test_the_poster_of_a_media_item_carries_placeholder_and_background(
 )
 async def test_a_bad_input_fails_with_its_reason(service: Running, material: Material, name: str, kind: str) -> None:
     path: Path = getattr(material, name)()
-    job = await service.end(await service.ask(service.uploads.serve(path), width=100))
+    job = await service.end(await service.ask(service.site.serve(path), width=100))
     assert job.status == "failed"
     assert job.error is not None and job.error.kind == kind
     assert job.output is None
 
 
 async def test_an_input_that_is_not_there_fails(service: Running) -> None:
-    job = await service.end(await service.ask(f"{service.uploads.address}/nothing.mp4"))
+    job = await service.end(await service.ask(service.site.refuse(404, "nothing.mp4")))
     assert job.error is not None and job.error.kind == "input_not_found"
 
 
 async def test_a_start_past_the_end_fails(service: Running, footage: Footage) -> None:
-    job = await service.end(await service.ask(service.uploads.serve(footage.bikes), start=99))
+    job = await service.end(await service.ask(service.site.serve(footage.bikes), start=99))
     assert job.error is not None and job.error.kind == "start_out_of_range"
 
 
 async def test_the_same_event_twice_makes_one_picture(service: Running, footage: Footage) -> None:
-    address = service.uploads.serve(footage.rocket)
-    job, later = queued(address, {"width": 64}), queued(address, {"width": 32})
+    address = service.site.serve(footage.rocket)
+    job, later = service.job(address, width=64), service.job(address, width=32)
     partition = await service.publish(JobCreated(job=job))
     await service.publish(JobCreated(job=job))
     await service.end(job.id)
@@ -119,7 +122,7 @@ async def test_the_same_event_twice_makes_one_picture(service: Running, footage:
 
 
 async def test_a_job_that_runs_is_stopped_when_it_is_cancelled(service: Running) -> None:
-    address, answer = service.uploads.hold()
+    address, answer = service.site.hold()
     job_id = await service.ask(address)
     await service.started(job_id)
     await service.cancel(job_id)
@@ -130,7 +133,7 @@ async def test_a_job_that_runs_is_stopped_when_it_is_cancelled(service: Running)
 
 
 async def test_it_is_ready_and_leaves_no_files_behind(service: Running, footage: Footage) -> None:
-    await service.end(await service.ask(service.uploads.serve(footage.bikes), width=64))
+    await service.end(await service.ask(service.site.serve(footage.bikes), width=64))
     for check in service.app.checks().values():
         await check()
-    assert list(service.work.glob("**/job_*")) == []
+    assert list(service.settings.work_dir.glob("**/job_*")) == []

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from chassis.ids import new_id, now_ms
-from schemas.events import JobCancelled, JobCreated, JobProgressed, JobStarted, JobSucceeded, MediaCreated
+from chassis.ids import new_id
+from schemas.events import JobCancelled, JobCreated, JobProgressed, JobStarted, JobSucceeded
 from schemas.files import File
-from schemas.media import MediaItem
+from services.transcoder.app import Transcoder
+from services.transcoder.settings import Settings
 from tests.footage import Material
 from tests.servers import Postgres
-from tests.services.transcoder.running import Running, queued, running
+from tests.services.running import Running, item_with_jobs, queued, surroundings
+
+SLOTS = 1
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,9 @@ async def service(
     postgres_server: Postgres, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("transcoder")
-    async with running(await postgres_server.database(), kafka_bootstrap, folder) as opened:
+    around = surroundings(await postgres_server.database(), kafka_bootstrap, folder)
+    settings = Settings(transcoder_slots=SLOTS, **around)
+    async with Running(Transcoder(settings), settings, "video").working() as opened:
         yield opened
 
 
@@ -54,15 +59,10 @@ async def test_a_stored_original_is_read_from_the_storage(service: Running, mate
     original = File(
         id=new_id("file"), key=key, kind="video", format="mp4", content_type="video/mp4", filesize=stat.size, duration=1
     )
-    video = queued("media:original", width=64).model_copy(
-        update={"project": project, "media_id": media_id, "ref": "preview", "source": original}
-    )
-    image = video.model_copy(update={"id": new_id("job"), "kind": "image"})
-    at = now_ms()
-    item = MediaItem(
-        id=media_id, project=project, version=2, status="active", original=original, created_at=at, updated_at=at
-    )
-    await service.publish(MediaCreated(media=item, jobs=[image, video]))
+    common = {"project": project, "media_id": media_id, "source": original}
+    video = queued("video", "media:original", {"width": 64}, ref="preview", **common)
+    image = queued("image", "media:original", {}, ref="poster", **common)
+    await service.publish(item_with_jobs(original, [image, video]))
     job = await service.end(video.id)
     assert job.output is not None and job.output.path == f"{media_id}/preview.mp4"
     assert image.id not in service.heard, "images are somebody else's"
@@ -87,7 +87,7 @@ async def test_a_bad_input_fails_with_its_reason(service: Running, material: Mat
 
 
 async def test_an_input_that_is_not_there_fails_at_once(service: Running) -> None:
-    job_id = await service.ask(f"{service.site.address}/404/gone.mp4")
+    job_id = await service.ask(service.site.refuse(404, "gone.mp4"))
     job = await service.end(job_id)
     assert job.error is not None and job.error.kind == "input_not_found"
     assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
@@ -95,7 +95,7 @@ async def test_an_input_that_is_not_there_fails_at_once(service: Running) -> Non
 
 
 async def test_a_server_in_trouble_is_asked_again_before_the_job_fails(service: Running) -> None:
-    job_id = await service.ask(f"{service.site.address}/503/later.mp4")
+    job_id = await service.ask(service.site.refuse(503, "later.mp4"))
     job = await service.end(job_id)
     assert job.error is not None and job.error.kind == "input_unreachable"
     assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
@@ -105,7 +105,7 @@ async def test_a_server_in_trouble_is_asked_again_before_the_job_fails(service: 
 
 async def test_the_same_event_twice_gives_one_result(service: Running, material: Material) -> None:
     address = service.site.serve(material.flat())
-    job, later = queued(address, width=64), queued(address, width=32)
+    job, later = service.job(address, width=64), service.job(address, width=32)
     partition = await service.publish(JobCreated(job=job))
     await service.publish(JobCreated(job=job))
     await service.end(job.id)
@@ -129,8 +129,7 @@ async def test_a_running_encode_is_stopped_when_it_is_cancelled(service: Running
 
 async def test_a_job_that_waits_is_cancelled_where_it_stands(service: Running, material: Material) -> None:
     busy = [
-        await service.ask(service.site.serve(material.long()), width=1920, quality="very_high")
-        for _ in range(service.settings.transcoder_slots)
+        await service.ask(service.site.serve(material.long()), width=1920, quality="very_high") for _ in range(SLOTS)
     ]
     for job_id in busy:
         await service.hears(job_id, lambda event: bool(event.job.progress))
