@@ -105,6 +105,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             "database_url": found.database,
             "storage_url": storage,
             "public_url": public,
+            "catalog_url": f"http://{reachable}:{port}",
             "work_dir": data / "work",
             "webhook_secret": secret,
             "http_host": host,

@@ -23,6 +23,7 @@ from services.ingest import claims, jobs, transitions
 from services.ingest.claims import Claim
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.items import MediaItems
+from services.ingest.readback import Readback
 from services.ingest.replays import Replays
 from services.ingest.requests import job_request, media_request, task_request
 from services.ingest.waiting import Waiting
@@ -40,6 +41,7 @@ class Parts:
     items: MediaItems
     replays: Replays
     waiting: Waiting
+    readback: Readback
     guard: Guard
     public_base: str
     delivery_base: str
@@ -84,7 +86,7 @@ class Api:
         return _json(answer, 201)
 
     async def create_media(self, request: web.Request, caller: Caller) -> web.Response:
-        """POST /media: answers once the file is stored (or refused), or with what is known after the wait.
+        """POST /media: answers once the item can be read back, or with what is known after the wait.
 
         An item whose file could not be had is an answer, too: 200 with `status: failed` and the reason in `error`.
         """
@@ -109,7 +111,9 @@ class Api:
             if claim is not None and not accepted:
                 return _json(await parts.replays.of_media(claim, caller.project, render, at), 200, REPLAYED)
             media_accepted.labels("ingest", "http").inc()
-            answer = render(await parts.waiting.settled(media_id, event, parts.media_wait_s) or item)
+            item = await parts.waiting.settled(media_id, event, parts.media_wait_s) or item
+            await parts.readback.visible(item, request.headers["Authorization"], parts.media_wait_s)
+            answer = render(item)
         if claim is not None:
             answer = await parts.replays.keep(claim, caller.project, media_id, answer)
         return _json(answer, 200)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
 from faststream.kafka import KafkaBroker
 
@@ -17,6 +18,7 @@ from chassis.kafka.broker import assigned, make_broker
 from chassis.kafka.producer import open_producer
 from chassis.kafka.topics import ensure_topics, wait_for_kafka
 from chassis.ledger import Ledger, Runner
+from chassis.ledger.gauges import measure
 from chassis.outbox import Outbox
 from chassis.postgres import Pool, check, migrate, open_pool
 from chassis.storage import Storage, open_storage
@@ -31,6 +33,7 @@ from services.ingest.imports import Imports
 from services.ingest.items import MediaItems
 from services.ingest.jobs import Jobs
 from services.ingest.migrations import SCHEMA, SOURCES
+from services.ingest.readback import Readback
 from services.ingest.replays import Replays
 from services.ingest.results import Results
 from services.ingest.settings import Settings
@@ -89,21 +92,24 @@ class Ingest:
             tasks.start(waiting.listen(), "finished imports")
             tasks.start(runner.run(), "imports")
             tasks.start(upkeep.sweep(store, now_ms), "sweep")
-            tasks.start(upkeep.measure(outbox, ledger), "measure")
+            tasks.start(measure(self.name, ledger, outbox), "measure")
             await broker.start()
             stack.push_async_callback(broker.stop)
             stack.callback(waiting.close)
             self._pool, self._storage, self._broker, self._store = pool, storage, broker, store
-            self._parts = self._made(jobs, items, waiting, store)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            readback = Readback(session, settings.catalog_url or settings.public_url)
+            self._parts = self._made(jobs, items, waiting, readback, store)
             yield
 
-    def _made(self, jobs: Jobs, items: MediaItems, waiting: Waiting, store: Store) -> Parts:
+    def _made(self, jobs: Jobs, items: MediaItems, waiting: Waiting, readback: Readback, store: Store) -> Parts:
         settings = self._settings
         return Parts(
             jobs=jobs,
             items=items,
             replays=Replays(store, settings.media_wait),
             waiting=waiting,
+            readback=readback,
             guard=self._guard,
             public_base=settings.public_url,
             delivery_base=settings.delivery_base,

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
-from chassis.setting_types import Duration, parsed
+from chassis.setting_types import Duration, parsed, service_url
 from chassis.settings import CommonSettings
 from services.ingest.derivatives import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
 
@@ -25,6 +25,11 @@ class Settings(CommonSettings):
         le=timedelta(minutes=5),
         title="Wait of POST /media",
         description="How long POST /media waits for the file before it answers with status processing.",
+    )
+    catalog_url: Annotated[str, parsed(service_url("http", "https"))] | None = Field(
+        None,
+        title="Catalog's address",
+        description="Where POST /media reads its item back before it answers; the public address if not set.",
     )
     media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
         DEFAULT_MEDIA_JOBS,
