@@ -22,6 +22,7 @@ from chassis.kafka.broker import assigned, make_broker
 from chassis.kafka.producer import open_producer
 from chassis.kafka.topics import ensure_topics, wait_for_kafka
 from chassis.ledger import Ledger, Runner
+from chassis.ledger.gauges import measure
 from chassis.outbox import Outbox
 from chassis.postgres import Pool, check, migrate, open_pool
 from chassis.sandbox.limits import Limits
@@ -114,6 +115,7 @@ class Station:
             tasks = await stack.enter_async_context(Tasks())
             tasks.start(outbox.relay(first, reopen=producer), "relay")
             tasks.start(self._runner(ledger, bench).run(), "runner")
+            tasks.start(measure(craft.name, ledger, outbox), "measure")
             broker = make_broker(settings.kafka_bootstrap_servers, craft.name)
             craft.register(broker, Intake(pool, ledger, craft.kind, bench.on_cancel))
             await broker.start()

@@ -13,6 +13,7 @@ from chassis.http.health import Check
 from chassis.kafka.broker import assigned, make_broker
 from chassis.kafka.topics import ensure_topics
 from chassis.ledger import Ledger, Runner
+from chassis.ledger.gauges import measure
 from chassis.lifecycle import Tasks
 from chassis.outbox import Outbox
 from chassis.postgres import Pool, check, migrate, open_pool
@@ -23,7 +24,7 @@ from services.notifier.measure import Measures
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import Store
-from services.notifier.upkeep import measure, sweep
+from services.notifier.upkeep import sweep
 
 SCHEMA = "notifier"
 MIGRATIONS = ("chassis.outbox.migrations", "chassis.ledger.migrations", "services.notifier.sql.migrations")
@@ -60,10 +61,11 @@ class Notifier:
             Tasks() as tasks,
         ):
             store = Store(pool)
-            ledger = Ledger(pool, Outbox(pool, self.name), max_attempts=MANY)
+            outbox = Outbox(pool, self.name)
+            ledger = Ledger(pool, outbox, max_attempts=MANY)
             sender = Sender(session, guard, deadline=settings.notifier_deadline.total_seconds())
             tasks.start(sweep(store, settings.notifier_keep), "sweep")
-            tasks.start(measure(ledger), "measure")
+            tasks.start(measure(self.name, ledger, outbox), "measure")
             tasks.start(self._runner(ledger, store, sender).run(), "runner")
             self._pool = pool
             self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)

@@ -7,6 +7,7 @@ import pytest
 import pyvips
 
 from chassis.ids import new_id
+from chassis.metrics import exposition
 from cli.footage import Footage
 from schemas.events import JobCancelled, JobCreated, JobStarted, JobSucceeded
 from schemas.files import File
@@ -132,8 +133,9 @@ async def test_a_job_that_runs_is_stopped_when_it_is_cancelled(service: Running)
     assert isinstance(service.heard[job_id][-1], JobCancelled)
 
 
-async def test_it_is_ready_and_leaves_no_files_behind(service: Running, footage: Footage) -> None:
+async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Running, footage: Footage) -> None:
     await service.end(await service.ask(service.site.serve(footage.bikes), width=64))
     for check in service.app.checks().values():
         await check()
+    assert b'bitmill_ledger_queued_seconds{service="thumbnailer"} 0.0' in exposition()[0]
     assert list(service.settings.work_dir.glob("**/job_*")) == []

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from chassis.ids import new_id
+from chassis.metrics import exposition
 from schemas.events import JobCancelled, JobCreated, JobProgressed, JobStarted, JobSucceeded
 from schemas.files import File
 from services.transcoder.app import Transcoder
@@ -141,10 +142,11 @@ async def test_a_job_that_waits_is_cancelled_where_it_stands(service: Running, m
         assert (await service.end(job_id)).status == "cancelled"
 
 
-async def test_it_is_ready_and_leaves_no_files_behind(service: Running, material: Material) -> None:
+async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Running, material: Material) -> None:
     await service.end(await service.ask(service.site.serve(material.flat()), width=64))
     for check in service.app.checks().values():
         await check()
+    assert b'bitmill_ledger_queued_seconds{service="transcoder"} 0.0' in exposition()[0]
     assert list(service.settings.work_dir.glob("**/job_*")) == []
 
 
