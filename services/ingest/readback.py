@@ -27,7 +27,7 @@ class Readback:
         """Waits until the catalog shows the item in its state; False where it does not within `seconds`."""
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(min(seconds, LONGEST_SECONDS)):
-                while True:
+                while not self._session.closed:  # by the service, which is about to stop
                     if await self._shows(item, authorization):
                         return True
                     await asyncio.sleep(_PAUSE_SECONDS)
