@@ -16,11 +16,14 @@ from chassis.http.outages import is_outage
 from chassis.ledger.item import Done, Heartbeat, Item, Later, LeaseLost, Outcome
 from chassis.ledger.ledger import Ledger
 from chassis.outage import Outage
+from chassis.patience import within
 
 BACKOFF = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
 """Between attempts that failed by our own fault."""
 LAST_RESORT = timedelta(seconds=60)
 """When even the closing of a hopeless item fails: it must neither spin nor be forgotten."""
+WRITE_SECONDS = 30.0
+"""For one try at writing an outcome, on a connection that may hang; then comes the next."""
 GOODBYE_SECONDS = 2.0
 """At shutdown: for writing what is already decided, or for giving the lease back."""
 POISONED = "poisoned"
@@ -120,8 +123,7 @@ async def _beat(ledger: Ledger, item: Item, proven_at: float) -> Heartbeat:
         began = time.monotonic()
         left = proven_at + lease - began
         try:
-            async with asyncio.timeout(max(0.0, left)):
-                verdict = await ledger.heartbeat(item)
+            verdict = await within(left, ledger.heartbeat(item))
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease was not renewed
             if proven_at + lease <= time.monotonic():
                 return "lost"
@@ -151,9 +153,9 @@ async def _write(ledger: Ledger, item: Item, outcome: Outcome) -> None:
         try:
             match outcome:
                 case Done(state, events, also):
-                    await ledger.finish(item, state, *events, also=also)
+                    await within(WRITE_SECONDS, ledger.finish(item, state, *events, also=also))
                 case Later(delay, reason):
-                    await ledger.retry(item, delay, reason)
+                    await within(WRITE_SECONDS, ledger.retry(item, delay, reason))
             return
         except LeaseLost:
             raise
@@ -166,8 +168,7 @@ async def _write(ledger: Ledger, item: Item, outcome: Outcome) -> None:
 
 async def _release(ledger: Ledger, item: Item) -> None:
     try:
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await ledger.release(item)
+        await within(GOODBYE_SECONDS, ledger.release(item))
     except Exception as error:  # noqa: BLE001 - the lease runs out by itself
         log.warning("lease not given back", reason=f"{type(error).__name__}: {error}")
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
 
 from chassis.bell import Bell
 from chassis.ledger.item import Counts, FinalState, Heartbeat, Item, LeaseLost
@@ -17,6 +18,8 @@ from schemas.events import Event
 LEASE = timedelta(seconds=15)
 """How long a killed worker's item lies still. Shorter means more heartbeats; a pause of Postgres must fit in."""
 PURGE_STEP = 1000
+CONNECTION_SECONDS = 5.0
+"""For getting a connection, and for giving it back: one that hangs is then thrown away instead of given back."""
 
 
 class Ledger:
@@ -59,24 +62,27 @@ class Ledger:
 
     async def claim(self, worker: str) -> Item | None:
         """Starts an attempt at the item whose turn it is, if any. `worker` must be unique among all processes."""
-        row = await self._pool.fetchrow(self._queries["claim"], worker, self.lease)
+        async with self._connection() as conn:
+            row = await conn.fetchrow(self._queries["claim"], worker, self.lease)
         return None if row is None else _item(row)
 
     async def next_due(self) -> timedelta | None:
         """How long until the next queued item is due; None where nothing is queued."""
-        seconds = await self._pool.fetchval(self._queries["next_due"])
+        async with self._connection() as conn:
+            seconds = await conn.fetchval(self._queries["next_due"])
         return None if seconds is None else timedelta(seconds=max(0.0, seconds))
 
     async def heartbeat(self, item: Item) -> Heartbeat:
         """Extends the lease, even one that ran out, as long as nobody else claimed the item."""
-        cancelled = await self._pool.fetchval(self._queries["heartbeat"], *_fence(item), self.lease)
+        async with self._connection() as conn:
+            cancelled = await conn.fetchval(self._queries["heartbeat"], *_fence(item), self.lease)
         if cancelled is None:
             return "lost"
         return "cancelled" if cancelled else "held"
 
     async def emit(self, item: Item, *events: Event) -> None:
         """Publishes events of an attempt that is under way. Raises `LeaseLost`."""
-        async with self._pool.acquire() as conn, conn.transaction():
+        async with self._connection() as conn, conn.transaction():
             if not await conn.fetchval(self._queries["hold"], *_fence(item)):
                 raise LeaseLost(item)
             await self._outbox.put(conn, *events)
@@ -90,7 +96,7 @@ class Ledger:
         also: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> None:
         """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`."""
-        async with self._pool.acquire() as conn, conn.transaction():
+        async with self._connection() as conn, conn.transaction():
             if not await conn.fetchval(self._queries["finish"], *_fence(item), state):
                 raise LeaseLost(item)
             if also is not None:
@@ -100,13 +106,15 @@ class Ledger:
 
     async def retry(self, item: Item, delay: timedelta, reason: str) -> None:
         """Puts the item back, due after `delay`. Raises `LeaseLost`."""
-        if not await self._pool.fetchval(self._queries["retry"], *_fence(item), delay, reason):
-            raise LeaseLost(item)
+        async with self._connection() as conn:
+            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, reason):
+                raise LeaseLost(item)
         self.wake()
 
     async def release(self, item: Item) -> None:
         """Puts the item back as if it had never been claimed. Nothing happens where the lease was lost."""
-        await self._pool.execute(self._queries["release"], *_fence(item))
+        async with self._connection() as conn:
+            await conn.execute(self._queries["release"], *_fence(item))
 
     async def request_cancel(self, conn: Connection, id: str) -> Item | None:
         """Marks the item as unwanted. One that was still queued is returned, claimed for the caller, to be finished:
@@ -127,7 +135,8 @@ class Ledger:
 
     async def counts(self) -> Counts:
         """For metrics and autoscaling."""
-        row = await self._pool.fetchrow(self._queries["counts"])
+        async with self._connection() as conn:
+            row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return Counts(row["queued"], row["running"], float(row["queued_seconds"]))
 
@@ -135,10 +144,14 @@ class Ledger:
         """Forgets items that were finished more than `age` ago; how many."""
         gone = 0
         while True:
-            step = cast(int, await self._pool.fetchval(self._queries["purge"], age, PURGE_STEP))
+            async with self._connection() as conn:
+                step = cast(int, await conn.fetchval(self._queries["purge"], age, PURGE_STEP))
             gone += step
             if step < PURGE_STEP:
                 return gone
+
+    def _connection(self) -> "PoolAcquireContext[asyncpg.Record]":
+        return self._pool.acquire(timeout=CONNECTION_SECONDS)
 
 
 def _item(row: asyncpg.Record) -> Item:

@@ -13,9 +13,12 @@ from chassis.ledger.attempt import GOODBYE_SECONDS, Handlers, carry_out
 from chassis.ledger.item import Done, Item, Outcome
 from chassis.ledger.ledger import Ledger
 from chassis.outage import Outage
+from chassis.patience import within
 
 POLL = timedelta(seconds=1)
 """For items that other processes queue, and for leases that run out."""
+CLAIM_SECONDS = 10.0
+"""A claim takes milliseconds; after this long its connection is dead."""
 KEEP_FINISHED = timedelta(days=30)
 """Longer than any topic keeps the message that would bring the item again."""
 PURGE_EVERY = timedelta(hours=1)
@@ -75,7 +78,7 @@ class Runner:
                 item = await self._claim()
                 if item is not None:
                     return claimed_at, item
-                due = await self._ledger.next_due()
+                due = await within(CLAIM_SECONDS, self._ledger.next_due())
             except Exception as error:  # noqa: BLE001 - Postgres is away, in any of its many words
                 await outage.pause(error)
                 continue
@@ -85,16 +88,18 @@ class Runner:
 
     async def _claim(self) -> Item | None:
         # A claim that is cut off by a shutdown may have happened in Postgres all the same.
-        claim = asyncio.create_task(self._ledger.claim(self.worker))
+        claim = asyncio.create_task(within(CLAIM_SECONDS, self._ledger.claim(self.worker)))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
             with suppress(Exception):
-                async with asyncio.timeout(GOODBYE_SECONDS):
-                    item = await claim
-                    if item is not None:
-                        await self._ledger.release(item)
+                await within(GOODBYE_SECONDS, self._give_back(claim))
             raise
+
+    async def _give_back(self, claim: "asyncio.Task[Item | None]") -> None:
+        item = await claim
+        if item is not None:
+            await self._ledger.release(item)
 
     async def _tidy(self) -> None:
         while True:

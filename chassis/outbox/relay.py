@@ -23,14 +23,17 @@ from chassis import logs
 from chassis.bell import Bell
 from chassis.outage import Outage
 from chassis.outbox.publisher import Outcome, Producer, Publisher, Row
+from chassis.patience import within
 from chassis.postgres import sql
 from chassis.postgres.pool import Pool
 
 BATCH_ROWS = 200
 IDLE_POLL = timedelta(milliseconds=200)
 """For rows that other processes commit: the `keys` command, a replica that died."""
-TURN_TIMEOUT = "20s"
-"""After this long without a word inside its turn, Postgres ends the transaction of a relay that hangs."""
+TURN_SECONDS = 20.0
+"""A turn takes milliseconds; after this long its connection is dead, and Postgres ends the transaction by itself."""
+CONNECTION_SECONDS = 5.0
+"""For getting a connection, and for giving it back: one that hangs is then thrown away instead of given back."""
 GOODBYE_SECONDS = 1.0
 """For the last events of a shutdown; what is left is published at the next start."""
 FAILURES_UNTIL_HOPELESS = 3
@@ -68,7 +71,7 @@ class Relay:
             last = stop is not None and stop.is_set()
             try:
                 # A turn is not cut off by a cancellation: what it had sent would be sent again at the next start.
-                self._current = asyncio.create_task(self._turn())
+                self._current = asyncio.create_task(within(TURN_SECONDS, self._turn()))
                 more = await asyncio.shield(self._current)
             except Exception as error:  # noqa: BLE001 - Kafka or Postgres is away, in any of their many words
                 if last:
@@ -85,19 +88,21 @@ class Relay:
 
     async def _farewell(self) -> None:
         with suppress(Exception):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                if self._current is not None:
-                    await self._current
-                while await self._turn():
-                    pass
+            await within(GOODBYE_SECONDS, self._last_turns())
+
+    async def _last_turns(self) -> None:
+        if self._current is not None:
+            await self._current
+        while await self._turn():
+            pass
 
     async def _turn(self) -> bool:
         """Publishes a batch; whether there may be more. Raises what kept some of it from being published."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
             if not await conn.fetchval(self._queries["pending"]):
                 return False
             async with conn.transaction():
-                await conn.execute(self._queries["take_turn"], TURN_TIMEOUT)
+                await conn.execute(self._queries["take_turn"], f"{TURN_SECONDS:g}s")
                 rows = [_row(record) for record in await conn.fetch(self._queries["claim"], BATCH_ROWS)]
                 outcome = await self._publisher.publish(rows)
                 await conn.execute(self._queries["remove"], outcome.sent)

@@ -40,9 +40,14 @@ class Proxy:
         if not hang:
             await self._break()
 
-    async def mend(self) -> None:
+    async def mend(self, *, silent_ones: bool = True) -> None:
+        """New connections work again, and silent ones too unless they are to stay silent for ever."""
         self._refusing = False
-        self._open.set()
+        if silent_ones:
+            self._open.set()
+        else:
+            self._open = asyncio.Event()
+            self._open.set()
 
     async def _break(self) -> None:
         for task in self._connections:
@@ -59,13 +64,14 @@ class Proxy:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there: asyncio.StreamWriter | None = None
+        pipes: list[asyncio.Task[None]] = []
         try:
             back, there = await self._dial()
-            await asyncio.wait(
-                [asyncio.create_task(self._pipe(reader, there)), asyncio.create_task(self._pipe(back, writer))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            pipes = [asyncio.create_task(self._pipe(reader, there)), asyncio.create_task(self._pipe(back, writer))]
+            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for pipe in pipes:
+                pipe.cancel()
             writer.transport.abort()
             if there is not None:
                 there.transport.abort()
@@ -78,8 +84,9 @@ class Proxy:
         return await asyncio.open_connection(self._parts.hostname, self._parts.port or 5432)
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        gate = self._open
         with suppress(ConnectionError):
             while data := await reader.read(65536):
-                await self._open.wait()
+                await gate.wait()
                 writer.write(data)
                 await writer.drain()

@@ -15,6 +15,8 @@ import pytest
 
 from chassis.ledger import Done, Item, Later, LeaseLost, Ledger, Outcome, Runner
 from chassis.ledger import attempt as attempts
+from chassis.ledger import ledger as ledgers
+from chassis.ledger import runner as runners
 from chassis.outbox import Outbox
 from chassis.postgres import Connection, open_pool
 from tests.chassis.ledger.conftest import LEASE, Bench, Worker, event
@@ -298,7 +300,8 @@ async def test_an_emit_without_lease_ends_the_attempt_without_a_trace(bench: Ben
     assert (await bench.state("job_1"), await bench.published(), worker.exhausted_with) == ("done", [], [])
 
 
-async def test_a_worker_that_cannot_prove_its_lease_stops_when_the_lease_is_over(bench: Bench) -> None:
+@pytest.mark.parametrize("hang", [False, True])
+async def test_a_worker_that_cannot_prove_its_lease_stops_when_the_lease_is_over(bench: Bench, hang: bool) -> None:
     begun, stopped = [], []
 
     async def work(item: Item) -> Outcome:
@@ -313,7 +316,7 @@ async def test_a_worker_that_cannot_prove_its_lease_stops_when_the_lease_is_over
         ledger = Ledger(pool, Outbox(pool, "test"), lease=LEASE)
         async with running(Worker(work).runner(ledger)):
             await until(lambda: begun)
-            await proxy.cut()
+            await proxy.cut(hang=hang)
             await until(lambda: stopped, within=LEASE.total_seconds() + 2)
             assert stopped[0] - begun[0] < LEASE.total_seconds() + 0.3
             await proxy.mend()
@@ -345,6 +348,26 @@ async def test_a_runner_survives_postgres_being_away(
             await until(lambda: bench.is_in("done", "job_1", "job_2"), within=15)
     assert await bench.attempt("job_1") == 1
     assert capsys.readouterr().out.count("claiming work: trouble") <= 1
+
+
+async def test_connections_that_stay_silent_for_ever_are_thrown_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "CLAIM_SECONDS", 0.2)
+    monkeypatch.setattr(ledgers, "CONNECTION_SECONDS", 0.3)
+    async with Proxy(bench.dsn) as proxy:
+        pool = await open_pool(proxy.dsn, bench.schema, size=2)
+        try:
+            async with running(Worker(finishes).runner(Ledger(pool, Outbox(pool, "test")))):
+                await bench.add("job_1")
+                await until(lambda: bench.is_in("done", "job_1"))
+                await proxy.cut(hang=True)
+                await bench.add("job_2")
+                await asyncio.sleep(0.5)  # the outage itself
+                await proxy.mend(silent_ones=False)
+                await until(lambda: bench.is_in("done", "job_2"))
+        finally:
+            pool.terminate()
 
 
 KILLED = """

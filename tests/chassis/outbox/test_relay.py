@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
 
 from chassis.outbox import Outbox, publisher
+from chassis.outbox import relay as relays
 from chassis.postgres import open_pool
 from tests.chassis.outbox.conftest import Bench, Twin, event
 from tests.chassis.proxy import Proxy
@@ -202,4 +203,26 @@ async def test_postgres_may_be_away_and_everything_arrives_when_it_is_back(bench
         assert twin.keys == ["a"]
         await proxy.mend()
         await until(bench.empty)
+    assert twin.keys == ["a", "b"]
+
+
+async def test_a_connection_that_stays_silent_for_ever_is_thrown_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "TURN_SECONDS", 0.4)
+    monkeypatch.setattr(relays, "CONNECTION_SECONDS", 0.3)
+    twin = Twin()
+    async with Proxy(bench.dsn) as proxy:
+        pool = await open_pool(proxy.dsn, bench.schema, size=2)
+        try:
+            async with bench.relaying(twin, Outbox(pool, "ingest")):
+                await bench.put(event("a"))
+                await until(bench.empty)
+                await proxy.cut(hang=True)
+                await bench.put(event("b"))
+                await asyncio.sleep(0.5)  # the outage itself
+                await proxy.mend(silent_ones=False)
+                await until(bench.empty)
+        finally:
+            pool.terminate()
     assert twin.keys == ["a", "b"]
