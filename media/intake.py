@@ -6,17 +6,25 @@ from chassis.ledger import Done, Item, Ledger
 from chassis.postgres import Pool
 from schemas.jobs import Job, JobKind
 
-# Where the input's length is not known yet: the usual upload. Only the order of waiting items depends on it.
-_USUAL_SECONDS = 20.0
+Estimate = Callable[[Job], float]
+"""How many seconds of work a job will probably be. What waits is added up by it, and workers are added by the sum."""
 
 
 class Intake:
     """Takes in the jobs of the kind that this worker does; the rest is somebody else's."""
 
-    def __init__(self, pool: Pool, ledger: Ledger, kind: JobKind, on_cancel: Callable[[Item], Awaitable[Done]]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        ledger: Ledger,
+        kind: JobKind,
+        estimate: Estimate,
+        on_cancel: Callable[[Item], Awaitable[Done]],
+    ) -> None:
         self._pool = pool
         self._ledger = ledger
         self._kind = kind
+        self._estimate = estimate
         self._on_cancel = on_cancel
 
     async def accept(self, *jobs: Job) -> None:
@@ -32,7 +40,7 @@ class Intake:
                     project=job.project,
                     kind=job.kind,
                     payload=job.model_dump(mode="json"),
-                    estimate_s=(job.source.duration if job.source else None) or _USUAL_SECONDS,
+                    estimate_s=self._estimate(job),
                 )
         self._ledger.wake()
 

@@ -29,7 +29,7 @@ from chassis.sandbox.limits import Limits
 from chassis.storage import Storage, open_storage
 from chassis.tasks import Tasks
 from media.bench import Bench, Make
-from media.intake import Intake
+from media.intake import Estimate, Intake
 from media.settings import FileSettings
 from media.tools import ENCODE_LIMITS, Tools, open_tools
 from media.workdir import private_folder
@@ -56,6 +56,7 @@ class Craft:
     slots: int
     register: Callable[[KafkaBroker, Intake], None]
     maker: Callable[[Tools], Make]
+    estimate: Estimate
     preload: tuple[str, ...] = ()
     limits: Limits = ENCODE_LIMITS
 
@@ -117,7 +118,7 @@ class Station:
             tasks.start(self._runner(ledger, bench).run(), "runner")
             tasks.start(measure(craft.name, ledger, outbox), "measure")
             broker = make_broker(settings.kafka_bootstrap_servers, craft.name)
-            craft.register(broker, Intake(pool, ledger, craft.kind, bench.on_cancel))
+            craft.register(broker, Intake(pool, ledger, craft.kind, craft.estimate, bench.on_cancel))
             await broker.start()
             stack.push_async_callback(broker.stop)
             self._parts = _Parts(pool, storage, broker)

@@ -2,7 +2,7 @@
 
 from media.station import Craft, Station
 from services.thumbnailer.handlers import register
-from services.thumbnailer.jobs import maker
+from services.thumbnailer.jobs import estimate, maker
 from services.thumbnailer.settings import Settings
 
 
@@ -16,6 +16,7 @@ class Thumbnailer(Station):
             slots=settings.thumbnailer_slots,
             register=register,
             maker=maker,
+            estimate=estimate,
             # Loaded once by the sandbox's warm server, so that no picture waits for it.
             preload=("services.thumbnailer.vips",),
         )

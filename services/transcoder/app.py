@@ -6,7 +6,7 @@ from media.station import Craft, Station
 from media.tools import ENCODE_LIMITS
 from services.transcoder.handlers import register
 from services.transcoder.settings import Settings
-from services.transcoder.video import maker
+from services.transcoder.video import estimate, maker
 
 
 class Transcoder(Station):
@@ -19,6 +19,7 @@ class Transcoder(Station):
             slots=settings.transcoder_slots,
             register=register,
             maker=maker,
+            estimate=estimate,
             limits=replace(ENCODE_LIMITS, wall=settings.encode_timeout),
         )
         super().__init__(craft, settings)
