@@ -10,12 +10,14 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chassis import lifecycle, logs
 from chassis.auth.keys import hash_key
 from chassis.embedded.errors import EmbeddedServerError
 from chassis.embedded.kafka import KafkaServer
+from chassis.embedded.keeping import keep_running
 from chassis.embedded.lock import hold_folder
 from chassis.embedded.orphans import CHILD_MARK, data_id, reap_orphans
 from chassis.embedded.postgres import PostgresServer
@@ -134,7 +136,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             host=host,
             port=port,
             ready=lambda: _say(banner(values, data)),
-            watch=[server.watch for server in found.embedded.values()],
+            watch=[partial(keep_running, server) for server in found.embedded.values()],
         )
 
 

@@ -6,6 +6,7 @@ of it is imported by a service: only the command that runs everything on one mac
 
 from chassis.embedded.errors import EmbeddedServerError, FolderInUse
 from chassis.embedded.kafka import KafkaServer
+from chassis.embedded.keeping import keep_running
 from chassis.embedded.lock import hold_folder
 from chassis.embedded.orphans import CHILD_MARK, data_id, reap_orphans
 from chassis.embedded.postgres import PostgresServer
@@ -18,5 +19,6 @@ __all__ = [
     "PostgresServer",
     "data_id",
     "hold_folder",
+    "keep_running",
     "reap_orphans",
 ]

