@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 import uvloop
@@ -15,6 +16,9 @@ from chassis import logs
 
 DEADLINE_SECONDS = 9.7
 """From the first signal to the end, whatever hangs. Who runs us is promised ten seconds."""
+
+_timers: ContextVar[list[threading.Timer]] = ContextVar("timers")
+"""The deadlines of the `run_loop` that we are in; they end with it."""
 
 log = logs.get(__name__)
 
@@ -38,10 +42,14 @@ def on_signal(first: Callable[[], None]) -> None:
 
 
 def end_in_time() -> None:
-    """From now on the process has `DEADLINE_SECONDS`; then it is ended, whatever it is doing."""
-    deadline = threading.Timer(DEADLINE_SECONDS, _too_late)
-    deadline.daemon = True
-    deadline.start()
+    """From now on `run_loop` has `DEADLINE_SECONDS`; then the process is ended, whatever it is doing."""
+    timers = _timers.get(None)
+    if timers is None:
+        return  # somebody else's loop, and somebody else's process
+    timer = threading.Timer(DEADLINE_SECONDS, _too_late)
+    timer.daemon = True
+    timer.start()
+    timers.append(timer)
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:
@@ -55,8 +63,15 @@ def run_loop(main: Coroutine[Any, Any, int]) -> int:
         except asyncio.CancelledError:
             return 0
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(under_signals())
+    timers: list[threading.Timer] = []
+    token = _timers.set(timers)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(under_signals())
+    finally:
+        _timers.reset(token)
+        for timer in timers:
+            timer.cancel()
 
 
 def _cancel(task: "asyncio.Future[int]") -> None:

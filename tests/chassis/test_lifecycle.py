@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -272,9 +273,9 @@ def test_a_wrong_setting_ends_the_start_with_its_sentence(capsys: pytest.Capture
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, sys, time
 from contextlib import asynccontextmanager
-from chassis import logs
+from chassis import logs, signals
 from chassis.lifecycle import Tasks, run_main
 
 class App:
@@ -294,11 +295,16 @@ class App:
             if MODE == "stuck":
                 print("stuck", flush=True)
                 await asyncio.sleep(60)
+            if MODE == "blocked":
+                print("blocked", flush=True)
+                time.sleep(60)
         print("down", flush=True)
     async def crash(self):
         raise RuntimeError("something broke")
 
 MODE = sys.argv[1]
+if MODE == "blocked":
+    signals.DEADLINE_SECONDS = 0.5
 logs.configure("json", "info")
 run_main([App()], host="127.0.0.1", port=0)
 """
@@ -335,6 +341,16 @@ def test_the_second_signal_ends_at_once() -> None:
     assert time.monotonic() - began < 2
 
 
+def test_a_stop_that_hangs_is_ended_at_the_deadline() -> None:
+    with _start("blocked") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "not stopped in time" in err
+
+
 def test_a_crash_ends_with_status_1_and_says_what_broke() -> None:
     with _start("crash") as process:
         _, err = process.communicate(timeout=10)
@@ -346,9 +362,15 @@ def test_a_crash_ends_with_status_1_and_says_what_broke() -> None:
 
 
 def test_a_port_that_is_taken_is_said() -> None:
+    threads = threading.active_count()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(SystemExit) as ended:
             run_main([], host="127.0.0.1", port=taken.getsockname()[1])
     assert ended.value.code == 1
+    # No deadline may be left running: it would end whoever called us.
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= threads
