@@ -5,6 +5,7 @@ A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its versio
 
 from collections.abc import Sequence
 
+from chassis import logs
 from schemas.events import (
     JobCancelled,
     JobCreated,
@@ -31,6 +32,8 @@ from services.catalog.store import Store, Transaction
 JobEvents = JobCreated | JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled
 MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
+log = logs.get(__name__)
+
 
 class Projection:
     """Writes what events tell, then wakes those who wait for it."""
@@ -40,11 +43,12 @@ class Projection:
         self._arrivals = arrivals
 
     async def job(self, event: JobEvents) -> None:
-        await self._jobs([event.job])
+        await self._job(event.job, quietly=isinstance(event, JobProgressed))
 
     async def media_created(self, event: MediaCreated) -> None:
         await self._media(event.media, hidden=False)
-        await self._jobs(event.jobs)
+        for job in event.jobs:
+            await self._job(job)
 
     async def media_changed(self, event: MediaChanges) -> None:
         await self._media(event.media, hidden=isinstance(event, MediaDeleted | MediaPurged))
@@ -53,23 +57,28 @@ class Projection:
         await self._store.put_key(event.key)
         self._arrivals.announce(event.key.hash)
 
-    async def _jobs(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            files = files_of_job(job)
-            if files:
-                async with self._store.transaction() as transaction:
-                    if await transaction.put_job(job):
-                        await transaction.put_files(job.id, files)
-            else:
-                await self._store.put_job(job)
-            self._announce(job.id, files)
+    async def _job(self, job: Job, *, quietly: bool = False) -> None:
+        files = files_of_job(job)
+        if files:
+            async with self._store.transaction() as transaction:
+                news = await transaction.put_job(job)
+                if news:
+                    await transaction.put_files(job.id, files)
+        else:
+            news = await self._store.put_job(job)
+        self._announce(job.id, files)
+        if news:
+            told = log.debug if quietly else log.info
+            told("projected", job_id=job.id, status=job.status, project=job.project)
 
     async def _media(self, item: MediaItem, *, hidden: bool) -> None:
         hidden = hidden or item.status == "deleted"
         files = [] if hidden else files_of_media(item)
         async with self._store.transaction() as transaction:
-            await _put_media(transaction, item, files, hidden)
+            news = await _put_media(transaction, item, files, hidden)
         self._announce(item.id, files)
+        if news:
+            log.info("projected", media_id=item.id, status=item.status, version=item.version, project=item.project)
 
     def _announce(self, id: str, files: Sequence[FileRow]) -> None:
         self._arrivals.announce(id)
@@ -77,10 +86,11 @@ class Projection:
             self._arrivals.announce(file_name(file.project, file.path))
 
 
-async def _put_media(transaction: Transaction, item: MediaItem, files: Sequence[FileRow], hidden: bool) -> None:
+async def _put_media(transaction: Transaction, item: MediaItem, files: Sequence[FileRow], hidden: bool) -> bool:
+    """Whether the snapshot was news."""
     before = await transaction.lock_media(item.id)
     if before is not None and item.version <= before.version:
-        return
+        return False
     pairs = [] if hidden else pair_hashes(item.project, list(item.metadata.items()))
     kind = item.original.kind if item.original else None
     if before is None or (set(before.pairs), before.kind, before.created_at) != (set(pairs), kind, item.created_at):
@@ -89,3 +99,4 @@ async def _put_media(transaction: Transaction, item: MediaItem, files: Sequence[
         await transaction.add_pairs(item.id, pairs, kind, item.created_at)
     await transaction.replace_files(item.id, files)
     await transaction.put_media(item, hidden, pairs)
+    return True
