@@ -5,5 +5,10 @@ from chassis.settings import load
 from services.notifier.app import Notifier
 from services.notifier.settings import Settings
 
-if __name__ == "__main__":
+
+def main() -> None:
     run_main(lambda: [Notifier(load(Settings))])
+
+
+if __name__ == "__main__":
+    main()

@@ -7,8 +7,7 @@ from services.thumbnailer.settings import Settings
 
 
 def main() -> None:
-    settings = load(Settings)
-    run_main(lambda: [Thumbnailer(settings)], settings)
+    run_main(lambda: [Thumbnailer(load(Settings))])
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from services.transcoder.settings import Settings
 
 
 def main() -> None:
-    settings = load(Settings)
-    run_main(lambda: [Transcoder(settings)], settings)
+    run_main(lambda: [Transcoder(load(Settings))])
 
 
 if __name__ == "__main__":
