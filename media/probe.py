@@ -1,18 +1,21 @@
 """Asks the sandbox what a file is, and gives the verdict: facts, or the customer's fault."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from chassis.sandbox.errors import ChildDied, ChildTimedOut
-from chassis.sandbox.limits import Limits
+from chassis.sandbox.limits import GIB, Limits
 from chassis.sandbox.warm import Warm
 from media import geometry
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.lists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
+
+PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
 
 # Signals by which a decoder dies of its input: bad instruction, abort, bus error, arithmetic, bad memory, CPU time.
 _CRASHES = frozenset({4, 6, 7, 8, 11, 24})

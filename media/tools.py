@@ -1,22 +1,19 @@
 """The tools that work on files, opened together: what both workers need, and the shell without any service."""
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.sandbox import child
 from chassis.sandbox.confine import Report
 from chassis.sandbox.limits import GIB, Limits
 from chassis.sandbox.warm import Warm
 from media import ffmpeg
-from media.faults import from_child
 from media.ffmpeg import Ffmpeg
-from media.probe import Prober
+from media.probe import PROBE_LIMITS, Prober
+from media.warmed import environment, open_warm
 
-PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
 ENCODE_LIMITS = Limits(
     # Address space, not resident memory: x264 at 8192 pixels with a thread per core maps several GiB.
     memory_bytes=16 * GIB,
@@ -25,11 +22,6 @@ ENCODE_LIMITS = Limits(
     wall=timedelta(hours=6),
     stall=timedelta(minutes=2),
 )
-_WARM_ENV = {
-    # The loaders that libvips itself calls unfit for untrusted input (SVG, PDF, ImageMagick …) stay off.
-    "VIPS_BLOCK_UNTRUSTED": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 @dataclass(frozen=True)
@@ -59,9 +51,8 @@ async def open_tools(
     `preload` names further modules that calls will need (`services.thumbnailer.vips`). `mark` is how children of a
     killed process are recognised (environment variable BITMILL_CHILD): by default our own mark, or the folder.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    env = {child.MARK: mark or os.environ.get(child.MARK) or str(workdir)}
-    async with Warm("media.inside", ("pyvips", *preload), fault=from_child, env={**_WARM_ENV, **env}) as warm:
+    env = environment(workdir, mark)
+    async with open_warm(workdir, preload=preload, mark=mark) as warm:
         yield Tools(
             prober=Prober(warm, PROBE_LIMITS),
             warm=warm,

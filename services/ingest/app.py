@@ -24,7 +24,7 @@ from chassis.postgres import Pool, check, migrate, open_pool
 from chassis.storage import Storage, open_storage
 from chassis.tasks import Tasks
 from media.probe import Prober
-from media.tools import open_tools
+from media.warmed import open_prober
 from media.workdir import private_folder
 from schemas.keys import ApiKey
 from services.ingest import handlers, upkeep
@@ -75,7 +75,7 @@ class Ingest:
         await ensure_topics(settings.kafka_bootstrap_servers)
         async with AsyncExitStack() as stack:
             workdir = stack.enter_context(private_folder(settings.work_dir))
-            tools = await stack.enter_async_context(open_tools(workdir))
+            prober = await stack.enter_async_context(open_prober(workdir))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
             pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=_CONNECTIONS))
             producer = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
@@ -86,7 +86,7 @@ class Ingest:
             jobs, items = Jobs(store, outbox), MediaItems(store, ledger, outbox)
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
             handlers.register(broker, Submissions(store, jobs, items, self._guard), Results(store, outbox))
-            runner = self._runner(ledger, self._imports(store, storage, tools.prober, workdir, ledger))
+            runner = self._runner(ledger, self._imports(store, storage, prober, workdir, ledger))
             tasks = await stack.enter_async_context(Tasks())
             tasks.start(outbox.relay(producer), "relay")
             tasks.start(waiting.listen(), "finished imports")
