@@ -66,13 +66,14 @@ def _is_image(head: bytes) -> bool:
 def _image(path: str) -> dict[str, Any]:
     import pyvips
 
-    image = pyvips.Image.new_from_file(path, access="sequential")
+    # Not by its name alone: libvips takes brackets at the end of a file's name for options.
+    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")
     fields = set(image.get_fields())
 
     def field(name: str, default: Any) -> Any:
         return image.get(name) if name in fields else default
 
-    loader = str(image.get("vips-loader")).removesuffix("load").removesuffix("load_source")
+    loader = str(image.get("vips-loader")).removesuffix("load_source")
     if loader == "heif":
         name = "avif" if field("heif-compression", "") == "av1" else "heic"
     else:

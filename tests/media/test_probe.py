@@ -1,6 +1,7 @@
 """What the probe says of real and awkward files, read in the sandbox."""
 
 import asyncio
+import shutil
 import struct
 import time
 import zlib
@@ -34,6 +35,14 @@ async def test_display_sizes_have_rotation_and_sample_aspect_applied(tools: Tool
     assert (await tools.prober.probe(material.rotated())).display == (720, 1280)
     assert (await tools.prober.probe(material.anamorphic())).display == (1024, 576)
     assert (await tools.prober.probe(material.odd_size())).display == (319, 179)
+
+
+@pytest.mark.parametrize("name", ["photo[page=3]", "x]", "it's [0]", "with % and : and\nmore"])
+async def test_a_file_s_name_is_no_option(tools: Tools, material: Material, tmp_path: Path, name: str) -> None:
+    for build in (material.alpha, material.flat):
+        path = tmp_path / name
+        shutil.copy(build(), path)
+        assert await tools.prober.probe(path) == await tools.prober.probe(build())
 
 
 async def test_hdr_is_seen(tools: Tools, material: Material) -> None:
