@@ -8,24 +8,9 @@ from faststream.kafka import KafkaBroker
 
 from chassis.kafka.broker import subscribe
 from chassis.kafka.errors import Rejected
-from schemas.events import (
-    JobCancelled,
-    JobCreated,
-    JobFailed,
-    JobProgressed,
-    JobStarted,
-    JobSucceeded,
-    KeyChanged,
-    MediaAccepted,
-    MediaCreated,
-    MediaDeleted,
-    MediaFailed,
-    MediaPurged,
-    MediaRestored,
-    MediaUpdated,
-)
+from schemas.events import JobCreated, KeyChanged, MediaCreated
 from schemas.topics import JOB_CREATED, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
-from services.catalog.projection import Projection
+from services.catalog.projection import JobResults, MediaChanges, Projection
 
 
 def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
@@ -38,9 +23,7 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
                 await projection.media_created(event)
 
     @subscribe(broker, MEDIA_CHANGED, "catalog")
-    async def on_media_changed(
-        event: MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged,
-    ) -> None:
+    async def on_media_changed(event: MediaChanges) -> None:
         if projection is not None:
             with _unstorable_rejected():
                 await projection.media_changed(event)
@@ -52,7 +35,7 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
                 await projection.job(event)
 
     @subscribe(broker, JOB_RESULTS, "catalog")
-    async def on_job_result(event: JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled) -> None:
+    async def on_job_result(event: JobResults) -> None:
         if projection is not None:
             with _unstorable_rejected():
                 await projection.job(event)

@@ -29,7 +29,8 @@ from services.catalog.filters import pair_hashes
 from services.catalog.rows import FileRow, files_of_job, files_of_media
 from services.catalog.store import Store, Transaction
 
-JobEvents = JobCreated | JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled
+JobResults = JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled
+JobEvents = JobCreated | JobResults
 MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
 log = logs.get(__name__)

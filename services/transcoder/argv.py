@@ -6,6 +6,7 @@ from typing import Any
 import ffmpeg as graph
 
 from media import ffmpeg
+from media.colour import Colour
 from services.transcoder.plan import ColourPlan, Plan, Sound
 from services.transcoder.quality import Encoding, encoding
 
@@ -49,16 +50,8 @@ def _picture(stream: Any, plan: Plan) -> Any:
     if plan.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     stream = _coloured(stream, plan.colour, plan.size)
-    target = plan.colour.target
     # Said at the end as well: tags that the filters before lose or the source never had.
-    stream = stream.filter(
-        "setparams",
-        range=target.range,
-        colorspace=target.matrix,
-        color_primaries=target.primaries,
-        color_trc=target.transfer,
-    )
-    return stream.filter("setsar", "1")
+    return _tagged(stream, plan.colour.target).filter("setsar", "1")
 
 
 def _coloured(stream: Any, plan: ColourPlan, size: tuple[int, int]) -> Any:
@@ -70,13 +63,7 @@ def _coloured(stream: Any, plan: ColourPlan, size: tuple[int, int]) -> Any:
         case "from_rgb":
             scaled = stream.filter("scale", *size, out_color_matrix=target.matrix, out_range=target.range)
             return scaled.filter("format", "yuv420p")
-    stream = stream.filter(
-        "setparams",
-        range=source.range,
-        colorspace=source.matrix,
-        color_primaries=source.primaries,
-        color_trc=source.transfer,
-    ).filter("scale", *size)
+    stream = _tagged(stream, source).filter("scale", *size)
     if plan.way == "tone_map":
         stream = stream.filter("zscale", transfer="linear", npl=_REFERENCE_WHITE).filter("format", "gbrpf32le")
         stream = stream.filter("zscale", primaries=target.primaries)
@@ -85,6 +72,16 @@ def _coloured(stream: Any, plan: ColourPlan, size: tuple[int, int]) -> Any:
         "zscale", matrix=target.matrix, primaries=target.primaries, transfer=target.transfer, range=target.range
     )
     return stream.filter("format", "yuv420p")
+
+
+def _tagged(stream: Any, colour: Colour) -> Any:
+    return stream.filter(
+        "setparams",
+        range=colour.range,
+        colorspace=colour.matrix,
+        color_primaries=colour.primaries,
+        color_trc=colour.transfer,
+    )
 
 
 def _sound(sound: Sound | None, settings: Encoding) -> dict[str, str | int]:
