@@ -4,13 +4,11 @@ The transcoder and the thumbnailer are each a station with a craft of their own.
 of Kafka's broker and of Postgres' pool.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
 from chassis import logs
@@ -19,7 +17,7 @@ from chassis.http.errors import unavailable
 from chassis.http.health import Check
 from chassis.ids import now_ms
 from chassis.kafka.broker import assigned, make_broker
-from chassis.kafka.producer import open_producer
+from chassis.kafka.producers import producers
 from chassis.kafka.topics import ensure_topics, wait_for_kafka
 from chassis.ledger import Ledger, Runner
 from chassis.ledger.gauges import measure
@@ -36,9 +34,6 @@ from media.workdir import private_folder
 from schemas.jobs import JobKind
 
 MIGRATIONS = ("chassis.outbox.migrations", "chassis.ledger.migrations")
-
-_STOP_SECONDS = 1.0
-"""For a producer's last acknowledgements: where Kafka is away it would wait for them much longer than we may."""
 
 log = logs.get(__name__)
 
@@ -100,15 +95,9 @@ class Station:
             pool = await stack.enter_async_context(await open_pool(settings.database_url, craft.name))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
 
-            # A stack of its own: a producer that is opened again later must still outlive the relay.
-            producers = await stack.enter_async_context(AsyncExitStack())
-
-            async def producer() -> AIOKafkaProducer:
-                await producers.aclose()
-                opened = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{craft.name}")
-                producers.push_async_callback(_stop, opened)
-                return opened
-
+            producer = await stack.enter_async_context(
+                producers(settings.kafka_bootstrap_servers, f"bitmill.{craft.name}")
+            )
             outbox = Outbox(pool, craft.name)
             ledger = Ledger(pool, outbox)
             bench = self._bench(ledger, storage, tools)
@@ -155,10 +144,3 @@ class Station:
 
     async def _check_storage(self) -> None:
         await self._open().storage.check()
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    # What is cut off here is still in the outbox.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()

@@ -9,13 +9,12 @@ from aiohttp import web
 from faststream.kafka import KafkaBroker
 
 from chassis.auth.store import CachedKeys
-from chassis.egress.fetch import FetchLimits
 from chassis.egress.guard import Guard
 from chassis.http.errors import ErrorStyle, unavailable
 from chassis.http.health import Check
 from chassis.ids import now_ms
 from chassis.kafka.broker import assigned, make_broker
-from chassis.kafka.producer import open_producer
+from chassis.kafka.producers import producers
 from chassis.kafka.topics import ensure_topics, wait_for_kafka
 from chassis.ledger import Ledger, Runner
 from chassis.ledger.gauges import measure
@@ -78,8 +77,10 @@ class Ingest:
             prober = await stack.enter_async_context(open_prober(workdir))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
             pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=_CONNECTIONS))
-            producer = await open_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
-            stack.push_async_callback(producer.stop)
+            producer = await stack.enter_async_context(
+                producers(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
+            )
+            first = await producer()
             store, outbox = Store(pool), Outbox(pool, self.name)
             ledger = Ledger(pool, outbox)
             waiting = Waiting(pool, store.media_item)
@@ -88,7 +89,7 @@ class Ingest:
             handlers.register(broker, Submissions(store, jobs, items, self._guard), Results(store, outbox))
             runner = self._runner(ledger, self._imports(store, storage, prober, workdir, ledger))
             tasks = await stack.enter_async_context(Tasks())
-            tasks.start(outbox.relay(producer), "relay")
+            tasks.start(outbox.relay(first, reopen=producer), "relay")
             tasks.start(waiting.listen(), "finished imports")
             tasks.start(runner.run(), "imports")
             tasks.start(upkeep.sweep(store, now_ms), "sweep")
@@ -123,7 +124,7 @@ class Ingest:
             storage=storage,
             guard=self._guard,
             prober=prober,
-            limits=FetchLimits(max_bytes=settings.fetch_max_bytes, total=settings.fetch_timeout),
+            limits=settings.fetching,
             workdir=workdir,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
