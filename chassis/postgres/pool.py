@@ -65,6 +65,7 @@ async def open_pool(
         dsn,
         min_size=1,
         max_size=size,
+        connect=_connect,
         init=_teach_json,
         server_settings={"search_path": schema, "application_name": f"bitmill.{schema}", **(settings or {})},
     )
@@ -74,6 +75,14 @@ async def check(pool: Pool) -> None:
     """Raise unless Postgres answers a query within two seconds."""
     async with asyncio.timeout(_CHECK_SECONDS):
         await pool.fetchval(sql.load("chassis.postgres")["check"])
+
+
+async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except FileNotFoundError as error:
+        # The server's socket is gone with the server: away, like one whose port refuses, and not a file of ours.
+        raise ConnectionRefusedError(error.errno, "Postgres is not there") from error
 
 
 def _dump(value: Any) -> str:
