@@ -17,6 +17,7 @@ from media.endings import Endings
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
+from media.room import with_room
 from media.source import acquire
 from media.tools import Tools
 from media.worker import JobRun
@@ -115,7 +116,7 @@ class Bench:
     async def _output(self, run: JobRun, folder: Path) -> Output:
         job = run.job
         run.step("import")
-        source = await acquire(job, folder, self._storage, self._guard, self._fetching)
+        source = await with_room(lambda: acquire(job, folder, self._storage, self._guard, self._fetching))
         run.step("probe")
         info = await self._tools.prober.probe(source)
         run.step(job.kind, 0.0)
@@ -124,7 +125,7 @@ class Bench:
         order = Order(job, source, info, made_in, lambda progress: run.step(job.kind, progress))
         made = await self._make(order)
         output = describe(job, made)
-        await self._storage.put(output.key, made.path, output.content_type)
+        await with_room(lambda: self._storage.put(output.key, made.path, output.content_type))
         return output
 
 

@@ -20,6 +20,7 @@ from chassis.postgres import Connection
 from chassis.storage import Storage
 from media.faults import MediaFault
 from media.info import MediaInfo
+from media.room import with_room
 from schemas.events import MediaCreated, MediaFailed
 from schemas.faults import FAULTS, Fault, FaultKind
 from schemas.files import File
@@ -28,7 +29,6 @@ from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.derivatives import MediaJob, jobs_for
-from services.ingest.patience import with_room
 from services.ingest.store import Store
 
 RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from chassis.storage import StorageFull
-from services.ingest import patience
-from services.ingest.patience import with_room
+from media import room
+from media.room import with_room
 
 
 class Step:
@@ -27,7 +27,7 @@ class Step:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(room, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.mark.parametrize("error", [StorageFull("full"), OSError(errno.ENOSPC, "no space")])
