@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 from faststream.kafka import KafkaBroker
@@ -15,10 +16,12 @@ from chassis.kafka.broker import assigned, make_broker
 from chassis.kafka.topics import ensure_topics, wait_for_kafka
 from chassis.postgres import Pool, check, migrate
 from chassis.storage import open_storage
+from chassis.tasks import Tasks
 from schemas.keys import ApiKey
 from services.catalog.api import Api
 from services.catalog.arrivals import Arrivals
 from services.catalog.delivery import Delivery
+from services.catalog.feed import Feed
 from services.catalog.handlers import register
 from services.catalog.projection import Projection
 from services.catalog.queries import Queries
@@ -60,13 +63,16 @@ class Catalog:
             ) as reading_pool,
             await open_projecting_pool(settings.database_url) as projecting_pool,
             open_storage(settings.storage_url) as storage,
+            Tasks() as tasks,
         ):
             wait = settings.read_wait.total_seconds()
-            reading = Reading(Queries(reading_pool), storage, self._arrivals, wait=wait, now_ms=now_ms)
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            feed = Feed(partial(assigned, broker), now_ms)
+            reading = Reading(Queries(reading_pool), storage, self._arrivals, feed, wait=wait, now_ms=now_ms)
             register(broker, Projection(Store(projecting_pool), self._arrivals))
             try:
                 await broker.start()
+                tasks.start(feed.watch(), "feed")
                 self._parts = _Parts(reading, reading_pool, broker)
                 yield
             finally:

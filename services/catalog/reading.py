@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 
+from chassis.http.errors import unavailable
 from chassis.storage import Storage
 from schemas.ids import is_id
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from services.catalog.arrivals import Arrivals, file_name, is_young
+from services.catalog.feed import Feed
 from services.catalog.filters import JobsQuery, MediaFilter
 from services.catalog.paging import JobsPage
 from services.catalog.queries import Hidden, MediaList, Queries
@@ -18,25 +20,38 @@ KEY_WAIT_SECONDS = 1.0
 """How long an unknown key with a good checksum is waited for: it may have been made a moment ago."""
 NAME_WAIT_SECONDS = 1.0
 """How long a file is waited for whose name holds no id: its media item may have been stored a moment ago."""
+RETRY_AFTER_SECONDS = 5
 _ID = re.compile(r"(?:job|task|med)_[0-9a-z]{26}")
 
 
 class Reading:
-    """What requests ask for. `wait` is how many seconds a young id is waited for; `now_ms` is the clock."""
+    """What requests ask for. `wait` is how many seconds a young id is waited for; `now_ms` is the clock.
+
+    An id that is not here while no events reach us is refused as unavailable: it may be good.
+    """
 
     def __init__(
-        self, queries: Queries, storage: Storage, arrivals: Arrivals, *, wait: float, now_ms: Callable[[], int]
+        self,
+        queries: Queries,
+        storage: Storage,
+        arrivals: Arrivals,
+        feed: Feed,
+        *,
+        wait: float,
+        now_ms: Callable[[], int],
     ) -> None:
         self.storage = storage
         self._queries = queries
         self._arrivals = arrivals
+        self._feed = feed
         self._wait = wait
         self._now_ms = now_ms
 
     async def job(self, id: str, project: str) -> Job | None:
         if not is_id(id, "job", "task"):
             return None
-        return await self._arrivals.until(id, lambda: self._queries.job(id, project), self._patience(id))
+        found = await self._arrivals.until(id, lambda: self._queries.job(id, project), self._patience(id))
+        return found if found is not None else await self._missing(id)
 
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
         return await self._queries.jobs(project, query)
@@ -49,6 +64,8 @@ class Reading:
             return await self._queries.media_item(id, project)
 
         found: MediaItem | Hidden | None = await self._arrivals.until(id, look, self._patience(id))
+        if found is None:
+            return await self._missing(id)
         return None if isinstance(found, Hidden) else found
 
     async def media(self, project: str, filter: MediaFilter) -> MediaList:
@@ -83,6 +100,10 @@ class Reading:
         if job is None:
             return self._patience(id)
         return 0.0 if job.finished else self._wait
+
+    async def _missing(self, id: str) -> None:
+        if await self._feed.late(id):
+            raise unavailable(RETRY_AFTER_SECONDS, "This cannot be looked up just now; try again soon.")
 
     def _patience(self, id: str) -> float:
         return self._wait if is_young(id, self._now_ms()) else 0.0
