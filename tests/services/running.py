@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -192,3 +193,15 @@ def surroundings(database_url: str, bootstrap: str, folder: Path) -> dict[str, A
         "work_dir": folder / "work",
         "allow_net": "127.0.0.0/8",
     }
+
+
+def encoders() -> list[psutil.Process]:
+    """The ffmpegs that this process has started and that still run."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "ffmpeg" in process.name() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found

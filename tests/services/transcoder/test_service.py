@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import psutil
 import pytest
 
 from chassis.ids import new_id
@@ -13,7 +12,7 @@ from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
 from tests.footage import Material
 from tests.servers import Postgres
-from tests.services.running import Running, item_with_jobs, queued, surroundings
+from tests.services.running import Running, encoders, item_with_jobs, queued, surroundings
 
 SLOTS = 1
 
@@ -148,14 +147,3 @@ async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Runn
         await check()
     assert b'bitmill_ledger_queued_seconds{service="transcoder"}' in exposition()[0]
     assert list(service.settings.work_dir.glob("**/job_*")) == []
-
-
-def encoders() -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if "ffmpeg" in process.name() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
