@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from chassis.ledger import Done, Item, Ledger
-from chassis.postgres import Pool
+from chassis.postgres import Connection, Pool
 from schemas.jobs import Job, JobKind
 
 Estimate = Callable[[Job], float]
@@ -32,17 +32,25 @@ class Intake:
         ours = [job for job in jobs if job.kind == self._kind]
         if not ours:
             return
-        async with self._pool.acquire() as conn, conn.transaction():
-            for job in ours:
-                await self._ledger.add(
-                    conn,
-                    id=job.id,
-                    project=job.project,
-                    kind=job.kind,
-                    payload=job.model_dump(mode="json"),
-                    estimate_s=self._estimate(job),
-                )
+        async with self._pool.acquire() as conn:
+            async with conn.transaction():
+                for job in ours:
+                    await self._add(conn, job)
+            unwanted = await self._ledger.unwanted(conn, [job.id for job in ours])
         self._ledger.wake()
+        # Topics keep no order between each other: a wish may overtake its job. It must not wait for a free worker.
+        for id in unwanted:
+            await self.cancel(id)
+
+    async def _add(self, conn: Connection, job: Job) -> None:
+        await self._ledger.add(
+            conn,
+            id=job.id,
+            project=job.project,
+            kind=job.kind,
+            payload=job.model_dump(mode="json"),
+            estimate_s=self._estimate(job),
+        )
 
     async def cancel(self, job_id: str) -> None:
         """A queued job ends here and now; a running one is stopped by the worker that has it."""

@@ -1,7 +1,7 @@
 """The ledger: the one module that speaks its SQL. What the queries promise is said beside them, in `ledger.sql`."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -132,6 +132,10 @@ class Ledger:
             await conn.execute(self._queries["mark_cancel"], id)
             return None
         return _item(row) if row["worker"] == caller else None
+
+    async def unwanted(self, conn: Connection, ids: Sequence[str]) -> list[str]:
+        """Those ids whose cancellation was asked for before they were added: to be asked once more."""
+        return [row["id"] for row in await conn.fetch(self._queries["unwanted"], list(ids))]
 
     async def counts(self) -> Counts:
         """For metrics and autoscaling."""

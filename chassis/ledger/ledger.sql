@@ -111,6 +111,9 @@ RETURNING id, project, kind, payload, attempt, worker, true AS cancelled;
 INSERT INTO ledger_cancel (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM ledger WHERE id = $1)
 ON CONFLICT (id) DO NOTHING;
 
+-- name: unwanted
+SELECT id FROM ledger_cancel WHERE id = ANY ($1::text[]);
+
 -- name: counts
 SELECT
     (SELECT count(*) FROM ledger WHERE state = 'queued') AS queued,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from chassis.ids import new_id
@@ -10,6 +11,7 @@ from schemas.events import JobCancelled, JobCreated, JobProgressed, JobStarted, 
 from schemas.files import File
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
+from tests.chassis.waiting import until
 from tests.footage import Material
 from tests.servers import Postgres
 from tests.services.running import Running, encoders, item_with_jobs, queued, surroundings
@@ -136,6 +138,29 @@ async def test_a_job_that_waits_is_cancelled_where_it_stands(service: Running, m
     waiting = await service.ask(service.site.serve(material.flat()))
     await service.cancel(waiting)
     assert (await service.end(waiting)).status == "cancelled"
+    for job_id in busy:
+        await service.cancel(job_id)
+        assert (await service.end(job_id)).status == "cancelled"
+
+
+async def test_a_wish_that_overtakes_its_job_does_not_wait_for_a_free_worker(
+    service: Running, material: Material
+) -> None:
+    long = service.site.serve(material.long())
+    busy = [await service.ask(long, width=1920, quality="very_high") for _ in range(SLOTS)]
+    for job_id in busy:
+        await service.hears(job_id, lambda event: bool(event.job.progress))
+    job = service.job(long)
+    await service.cancel(job.id)
+    connection = await asyncpg.connect(service.settings.database_url)
+    try:
+        known = "SELECT true FROM transcoder.ledger_cancel WHERE id = $1"
+        await until(lambda: connection.fetchval(known, job.id))
+    finally:
+        await connection.close()
+    await service.publish(JobCreated(job=job))
+    assert (await service.end(job.id)).status == "cancelled"
+    assert not any(event.job.finished for job_id in busy for event in service.heard[job_id])
     for job_id in busy:
         await service.cancel(job_id)
         assert (await service.end(job_id)).status == "cancelled"
