@@ -51,7 +51,9 @@ class Reading:
         if not is_id(id, "job", "task"):
             return None
         found = await self._arrivals.until(id, lambda: self._queries.job(id, project), self._patience(id))
-        return found if found is not None else await self._missing(id)
+        if found is None:
+            await self._refuse_if_late(id)
+        return found
 
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
         return await self._queries.jobs(project, query)
@@ -65,7 +67,7 @@ class Reading:
 
         found: MediaItem | Hidden | None = await self._arrivals.until(id, look, self._patience(id))
         if found is None:
-            return await self._missing(id)
+            await self._refuse_if_late(id)
         return None if isinstance(found, Hidden) else found
 
     async def media(self, project: str, filter: MediaFilter) -> MediaList:
@@ -101,7 +103,7 @@ class Reading:
             return self._patience(id)
         return 0.0 if job.finished else self._wait
 
-    async def _missing(self, id: str) -> None:
+    async def _refuse_if_late(self, id: str) -> None:
         if await self._feed.late(id):
             raise unavailable(RETRY_AFTER_SECONDS, "This cannot be looked up just now; try again soon.")
 
