@@ -119,7 +119,9 @@ class Relay:
         if self._reopen is None:
             raise error
         log.warning("outbox relay: new producer", reason=f"{type(error).__name__}: {error}")
-        self._publisher = Publisher(await self._reopen())
+        # Where Kafka is away a new producer cannot be had either: the old one stays, fails again, and we come back here.
+        with suppress(KafkaError, OSError):
+            self._publisher = Publisher(await self._reopen())
 
 
 def _row(record: asyncpg.Record) -> Row:
