@@ -67,7 +67,7 @@ class Catalog:
         ):
             wait = settings.read_wait.total_seconds()
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
-            feed = Feed(partial(assigned, broker), now_ms)
+            feed = Feed(partial(_hears, broker, projecting_pool), now_ms)
             reading = Reading(Queries(reading_pool), storage, self._arrivals, feed, wait=wait, now_ms=now_ms)
             register(broker, Projection(Store(projecting_pool), self._arrivals))
             try:
@@ -98,6 +98,12 @@ class Catalog:
 
     async def _check_storage(self) -> None:
         await self._reading().storage.check()
+
+
+async def _hears(broker: KafkaBroker, pool: Pool) -> None:
+    """Raises unless what is said on Kafka can be written down here."""
+    await assigned(broker)
+    await check(pool)
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,22 @@ from services.catalog.arrivals import YOUNG_MS
 
 ASK_SECONDS = 1.0
 CATCH_UP_MS = 15_000
-"""How long after an outage events may still be on their way: relays pause for up to 5 s, then there is much to read."""
+"""How long after an outage events may still be on their way: a relay pauses for up to 5 s, a handler for up to 10 s."""
 
 log = logs.get(__name__)
 
 
 class Feed:
-    """Remembers outages of Kafka. `check` raises while it is away; `now_ms` is the clock."""
+    """Remembers outages. `check` raises while events cannot be read or written down; `now_ms` is the clock."""
 
     def __init__(self, check: Callable[[], Awaitable[None]], now_ms: Callable[[], int]) -> None:
         self._check = check
         self._now_ms = now_ms
         self._asking = asyncio.Lock()
         self._asked_at = 0
-        self._silent_since: int | None = None
-        self._failed_at = 0
+        # Until it has answered once, nobody knows what was missed while this service was not there.
+        self._silent_since: int | None = 0
+        self._failed_at = -CATCH_UP_MS
 
     async def watch(self) -> None:
         """Asks once a second until cancelled, so that no outage passes unseen."""

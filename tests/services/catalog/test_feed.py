@@ -51,3 +51,11 @@ async def test_ids_of_an_outage_are_late_during_it_and_a_little_longer() -> None
     kafka.away = False
     assert await kafka.after(10)
     assert not await kafka.after(10)
+
+
+async def test_before_kafka_has_answered_for_the_first_time_every_id_may_be_late() -> None:
+    kafka = Kafka()
+    kafka.away = True
+    assert await kafka.feed.late(typeid("job", uuid7(kafka.now - 3_600_000, os.urandom(10))))
+    kafka.away = False
+    assert not await kafka.after(60)
