@@ -28,6 +28,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         # asyncpg has one class for "the connection is closed" and for misuse; only the first passes.
         return "clos" in str(error)
+    if isinstance(error, asyncpg.InternalClientError):
+        # It has said goodbye on an idle connection, and asyncpg still waits for the rest of the sentence (state 2).
+        return "another operation (2) is in progress" in str(error)
     return isinstance(error, OSError) and (error.errno in _EXHAUSTED or _is_network(error))
 
 
