@@ -99,7 +99,9 @@ class Gateway:
         async def check() -> None:
             async with self._client.get(f"{url.rstrip('/')}/readyz") as response:
                 if response.status != 200:
-                    raise RuntimeError("is not ready")
+                    checks = (await response.json())["checks"]
+                    failing = ", ".join(check["name"] for check in checks if check["state"] != "ok")
+                    raise RuntimeError(f"is not ready: {failing or 'it is stopping'}")
 
         return check
 
