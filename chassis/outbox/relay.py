@@ -119,7 +119,7 @@ class Relay:
         if self._reopen is None:
             raise error
         log.warning("outbox relay: new producer", reason=f"{type(error).__name__}: {error}")
-        # Where Kafka is away a new producer cannot be had either: the old one stays, fails again, and we come back here.
+        # Where Kafka is away a new one cannot be had either: the old one stays, fails again, and we come back here.
         with suppress(KafkaError, OSError):
             self._publisher = Publisher(await self._reopen())
 
