@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.chassis.waiting import until
 
-EVERY_SECONDS = 0.25
+EVERY_SECONDS = 0.4
 ANSWER_SECONDS = 30.0
 """No request may hang for longer, whatever is away."""
 SETTLE_SECONDS = 90.0
