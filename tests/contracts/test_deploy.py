@@ -126,7 +126,7 @@ def test_the_kustomization_names_every_manifest_but_the_example_secret() -> None
     assert resources == {path for path in MANIFESTS if path.name != "secret.example.yaml"}
     assert {image["name"] for image in kustomization["images"]} == {f"bitmill-{service}" for service in SERVICES}
     for generator in kustomization["configMapGenerator"]:
-        assert all((DEPLOY / name).is_file() for name in generator["files"])
+        assert all((DEPLOY / name.rpartition("=")[2]).is_file() for name in generator["files"])
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -149,6 +149,16 @@ def test_the_gateway_rule_is_that_of_the_python_gateway() -> None:
     size = re.search(r"client_max_body_size (\d+)m;", text)
     assert size
     assert int(size[1]) > 1
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_the_gateway_finds_each_service_that_its_rule_names(where: str) -> None:
+    rule = (DEPLOY / "gateway" / "nginx.conf").read_text()
+    upstreams = (DEPLOY / "gateway" / f"upstreams.{where}.conf").read_text()
+    found = dict(re.findall(r"upstream (\w+) \{.*?server (\w+):8080", upstreams, re.DOTALL))
+    assert found == {name: name for name in ("ingest", "catalog", "notifier")}
+    assert "include /etc/nginx/upstreams.conf;" in rule
+    assert ("resolver 127.0.0.11" in upstreams) is (upstreams.count(":8080 resolve;") == 3) is (where == "compose")
 
 
 def test_the_image_knows_every_service_and_holds_no_secret() -> None:
