@@ -1,6 +1,7 @@
 """Where the tests' Kafka and Postgres come from: the environment, else Docker, else the embedded servers.
 
-The same fixtures whichever it is, and the run's last lines say which. Nothing is skipped for want of a server.
+The same fixtures whichever it is, and the run's last lines say which. Nothing is skipped for want of a server: an
+engine that neither has an image nor can pull it counts as none.
 """
 
 import gc
@@ -19,20 +20,25 @@ import asyncpg
 
 KAFKA_IMAGE = "confluentinc/cp-kafka:8.0.0"
 POSTGRES_IMAGE = "postgres:18-alpine"
+_PULL_SECONDS = 600
+_not_to_be_had: set[str] = set()
+"""Images that the engine lacks and could not pull; only what a test asked for is tried."""
 
 
 def kafka_source() -> str:
     """The words for the run's last lines."""
-    return _source("TEST_KAFKA")
+    return _source("TEST_KAFKA", KAFKA_IMAGE)
 
 
 def postgres_source() -> str:
-    return _source("TEST_POSTGRES")
+    return _source("TEST_POSTGRES", POSTGRES_IMAGE)
 
 
-def _source(variable: str) -> str:
+def _source(variable: str, image: str) -> str:
     if os.environ.get(variable):
         return f"{variable} of the environment"
+    if image in _not_to_be_had:
+        return f"embedded (Docker cannot get {image})"
     return "testcontainers" if docker_answers() else "embedded"
 
 
@@ -53,6 +59,32 @@ def docker_answers() -> bool:
         finally:
             gc.collect()
     client.close()
+    return True
+
+
+@cache
+def docker_runs(image: str) -> bool:
+    """Whether containers of `image` can be started: it and the reaper of testcontainers are here, or can be pulled."""
+    if not docker_answers():
+        return False
+    import docker
+    from docker.errors import DockerException, ImageNotFound
+    from requests import RequestException
+    from testcontainers.core.config import testcontainers_config
+
+    reaper = () if testcontainers_config.ryuk_disabled else (testcontainers_config.ryuk_image,)
+    client = docker.from_env(timeout=_PULL_SECONDS)
+    try:
+        for needed in (image, *reaper):
+            try:
+                client.images.get(needed)
+            except ImageNotFound:
+                client.images.pull(needed)
+    except (DockerException, RequestException):
+        _not_to_be_had.add(image)
+        return False
+    finally:
+        client.close()
     return True
 
 
@@ -91,7 +123,7 @@ async def postgres() -> AsyncIterator[Postgres]:
         if given:
             server = Postgres(given)
             stack.push_async_callback(server.drop_databases)
-        elif docker_answers():
+        elif docker_runs(POSTGRES_IMAGE):
             from testcontainers.community.postgres import PostgresContainer
 
             # As the embedded one: room for every test's pools, and no waiting for a disk that is thrown away.
@@ -114,7 +146,7 @@ async def kafka() -> AsyncIterator[str]:
         given = os.environ.get("TEST_KAFKA")
         if given:
             yield given
-        elif docker_answers():
+        elif docker_runs(KAFKA_IMAGE):
             from testcontainers.community.kafka import KafkaContainer
 
             container = stack.enter_context(KafkaContainer(KAFKA_IMAGE).with_kraft())
