@@ -17,6 +17,8 @@ async def test_a_new_producer_takes_the_place_of_the_one_before(kafka_bootstrap:
     await ensure_topics(kafka_bootstrap)
     async with producers(kafka_bootstrap, "tests.producers") as renewed:
         first = await renewed()
+        # A closed one that has not heard of the topic yet would ask for it for ever instead of refusing.
+        assert await first.partitions_for(JOB_CONTROL.name)
         second = await renewed()
         with pytest.raises(ProducerClosed):
             await first.send(JOB_CONTROL.name, b"{}")
