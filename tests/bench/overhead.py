@@ -7,9 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.demo.bare import seconds_of_bare_ffmpeg
-
 from cli.demo import darkroom, system
+from cli.demo.bare import seconds_of_bare_ffmpeg
 from cli.demo.story import Made, Upload
 from cli.footage import fetch_footage
 
