@@ -215,9 +215,10 @@ async def test_an_item_cancelled_before_it_came_is_closed_without_being_run(benc
 
 
 async def test_shutdown_stops_the_work_and_gives_the_attempt_back(bench: Bench) -> None:
-    stopped = []
+    begun, stopped = [], []
 
     async def work(item: Item) -> Outcome:
+        begun.append(item.id)
         try:
             return await never(item)
         finally:
@@ -225,7 +226,7 @@ async def test_shutdown_stops_the_work_and_gives_the_attempt_back(bench: Bench) 
 
     await bench.add("job_1", "job_2", "job_3")
     async with running(Worker(work).runner(bench.ledger, slots=2)):
-        await until(lambda: bench.is_in("running", "job_1", "job_2"))
+        await until(lambda: len(begun) == 2)
     assert sorted(stopped) == ["job_1", "job_2"]
     assert await bench.is_in("queued", "job_1", "job_2", "job_3")
     assert [await bench.attempt(each) for each in ("job_1", "job_2")] == [0, 0]
