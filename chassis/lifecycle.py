@@ -70,7 +70,8 @@ async def serve(
         log.info("listening", address=address, services=[app.name for app in apps])
         if started is not None:
             started(address)
-        running = {asyncio.create_task(_run_app(app, state, stop), name=app.name): app.name for app in apps}
+        up: set[str] = set()
+        running = {asyncio.create_task(_run_app(app, state, up, stop), name=app.name): app.name for app in apps}
         others = [asyncio.create_task(_announce(apps, state, stop, ready), name="ready")]
         others += [asyncio.create_task(_watched(each), name="watch") for each in watch]
         try:
@@ -78,7 +79,7 @@ async def serve(
         finally:
             state.stopping = True
             stop.set()
-            await _stopped(running, state, timeout)
+            await _stopped(running, up, timeout)
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
@@ -150,11 +151,12 @@ async def _listening(application: web.Application, host: str, port: int) -> Asyn
         await runner.cleanup()
 
 
-async def _run_app(app: App, state: State, stop: asyncio.Event) -> None:
+async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) -> None:
     with logs.bound(service=app.name):
         log.info("starting")
         try:
             async with app.run():
+                up.add(app.name)
                 state.running.add(app.name)
                 log.info("running")
                 try:
@@ -190,9 +192,10 @@ async def _announce(apps: Sequence[App], state: State, stop: asyncio.Event, read
             await asyncio.wait_for(stop.wait(), _READY_POLL_SECONDS)
 
 
-async def _stopped(running: Mapping["asyncio.Task[None]", str], state: State, timeout: timedelta) -> None:
+async def _stopped(running: Mapping["asyncio.Task[None]", str], up: set[str], timeout: timedelta) -> None:
     for task, name in running.items():
-        if name not in state.running:
+        # Not by `state.running`: an app that is on its way down is no longer in it, and must not be cut short.
+        if name not in up:
             # Still coming up, perhaps waiting for a database: there is nothing yet to put down in order.
             task.cancel()
     _, late = await asyncio.wait(running, timeout=timeout.total_seconds())
