@@ -68,7 +68,8 @@ def list_(arguments: argparse.Namespace) -> int:
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Id", "Project", "Name", "Ends in", "Created", "Revoked"):
-        table.add_column(column, overflow="fold")
+        # An id that is broken into two lines cannot be copied into `keys revoke`.
+        table.add_column(column, overflow="fold", no_wrap=column == "Id")
     for listed in found:
         key = listed.key
         table.add_row(key.id, listed.project_name, key.name, key.hint, _day(key.created_at), _day(key.revoked_at))
