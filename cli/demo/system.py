@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +44,16 @@ class System:
 
 
 @asynccontextmanager
-async def running(data: Path, say: Callable[[str], None]) -> AsyncIterator[System]:
-    """Start it on a free port, wait until it is ready, stop it at the end."""
+async def running(
+    data: Path, say: Callable[[str], None], env: Mapping[str, str] | None = None
+) -> AsyncIterator[System]:
+    """Start it on a free port (with `env` instead of our environment), wait until it is ready, stop it at the end."""
     log = data / "log"
     data.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "cli", "up", "--port", "0", "--data", str(data), "--allow-net", "127.0.0.0/8"]
     with log.open("wb") as err:
         process = await asyncio.create_subprocess_exec(
-            *command, "--log-format", "json", stdin=asyncio.subprocess.DEVNULL, stdout=err, stderr=err
+            *command, "--log-format", "json", stdin=asyncio.subprocess.DEVNULL, stdout=err, stderr=err, env=env
         )
     try:
         async with asyncio.timeout(START_SECONDS):

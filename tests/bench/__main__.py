@@ -39,7 +39,16 @@ async def measure() -> list[Row]:
                 f"{starts.warm_median:.1f} s",
                 "≤ 10 s",
                 starts.warm_median <= 10,
-                f"median of {len(starts.warm)}; the first start on an empty folder took {starts.first:.1f} s",
+                f"median of {len(starts.warm)}",
+            )
+        )
+        rows.append(
+            Row(
+                "First start of `bitmill up`, nothing cached, to /readyz 200",
+                f"{starts.first:.1f} s",
+                "≤ 90 s",
+                starts.first <= 90,
+                "Kafka downloaded, Postgres and Kafka formatted, migrations applied; packages were installed before",
             )
         )
         rows.append(
