@@ -61,6 +61,8 @@ class Proxy:
         task = asyncio.create_task(self._connect(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # Not in the task itself: one that is cancelled before its first step never gets to its `finally`.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there: asyncio.StreamWriter | None = None
@@ -72,7 +74,6 @@ class Proxy:
         finally:
             for pipe in pipes:
                 pipe.cancel()
-            writer.transport.abort()
             if there is not None:
                 there.transport.abort()
 
