@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -22,6 +23,7 @@ from services.ingest import keys
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 3.0
+PIPE_WIDTH = 400
 
 
 def database(arguments: argparse.Namespace) -> str:
@@ -73,7 +75,9 @@ def list_(arguments: argparse.Namespace) -> int:
     for listed in found:
         key = listed.key
         table.add_row(key.id, listed.project_name, key.name, key.hint, _day(key.created_at), _day(key.revoked_at))
-    Console().print(table)
+    # A pipe has no width: there every row stays on one line, so that grep finds it whole.
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console.print(table)
     return 0
 
 
