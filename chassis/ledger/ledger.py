@@ -130,7 +130,10 @@ class Ledger:
         self._cancelling = True
         if row is None:
             await conn.execute(self._queries["mark_cancel"], id)
-            return None
+            # Who adds it at this moment may have looked for the mark just before it was there; then the item is here.
+            row = await conn.fetchrow(self._queries["request_cancel"], id, caller, self.lease)
+            if row is None:
+                return None
         return _item(row) if row["worker"] == caller else None
 
     async def unwanted(self, conn: Connection, ids: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -215,6 +215,28 @@ async def test_a_cancel_that_comes_before_its_item_is_kept(bench: Bench) -> None
     item = await bench.claim()
     assert item.cancelled
     assert await bench.ledger.heartbeat(item) == "cancelled"
+
+
+@pytest.mark.parametrize("moment", ["before the mark", "after the mark"])
+async def test_a_cancel_that_comes_in_the_very_moment_of_its_item_is_not_lost(bench: Bench, moment: str) -> None:
+    async with bench.pool.acquire() as conn:
+
+        class Slow:
+            """The canceller's connection, on which the item arrives in the middle."""
+
+            fetchrow = staticmethod(conn.fetchrow)
+
+            async def execute(self, query: str, *arguments: object) -> None:
+                if moment == "before the mark":
+                    await bench.add("job_1")
+                await conn.execute(query, *arguments)
+                if moment == "after the mark":
+                    await bench.add("job_1")
+
+        item = await bench.ledger.request_cancel(cast(Connection, Slow()), "job_1")
+    assert item is not None and item.cancelled
+    await bench.ledger.finish(item, "cancelled")
+    assert await bench.state("job_1") == "cancelled"
 
 
 async def test_cancelling_a_finished_item_changes_nothing(bench: Bench) -> None:
