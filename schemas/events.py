@@ -5,7 +5,6 @@ On Kafka they travel as CloudEvents 1.0 in binary mode: attributes in `ce_*` hea
 
 from typing import ClassVar
 
-from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.base import Record
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -155,11 +154,10 @@ class KeyChanged(Event):
         return self.key.project
 
 
-VideoJobSubmitted = VideoJobRequest
-ImageJobSubmitted = ImageJobRequest
-MediaSubmitted = MediaRequest
 JOB_SUBMITTED = "bitmill.job.submitted.v1"
+"""The type of a submitted body of POST /jobs: `schemas.api.JOB_REQUEST`."""
 MEDIA_SUBMITTED = "bitmill.media.submitted.v1"
+"""The type of a submitted body of POST /media: `schemas.api.MediaRequest`."""
 
 EVENTS: dict[str, type[Event]] = {
     event.TYPE: event
