@@ -19,7 +19,7 @@ up: install          ## run everything on this machine
 	@$(BIN)/bitmill up
 
 demo: install        ## see it work on real footage, from nothing to verified webhooks
-	@$(BIN)/python -m cli.demo
+	@$(BIN)/python -m devtools.demo
 
 test: check test-only ## lint, types, floors, contracts, then every test
 
@@ -34,14 +34,14 @@ check: install       ## what CI runs first
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m cli.contracts --check
+	@$(BIN)/python -m devtools.contracts --check
 
 format: install
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files again
-	@$(BIN)/python -m cli.contracts
+	@$(BIN)/python -m devtools.contracts
 
 bench: install       ## overheads and rates, as ratios measured in one run
 	@$(BIN)/python -m tests.bench

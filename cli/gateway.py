@@ -13,8 +13,9 @@ import aiohttp
 from aiohttp import web
 from pydantic import Field
 
-from chassis import lifecycle, logs
-from chassis.settings import Base, SettingsError, load
+from chassis.core import logs
+from chassis.core.settings import Base, SettingsError, load
+from chassis.runtime import lifecycle
 from cli.errors import UsageError
 
 _HOP_BY_HOP = frozenset(

@@ -13,8 +13,8 @@ from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
-from chassis.postgres.errors import PostgresUnavailable
-from chassis.postgres.pool import Pool
+from chassis.adapters.postgres.errors import PostgresUnavailable
+from chassis.adapters.postgres.pool import Pool
 from cli import envfile
 from cli.args import default_data
 from cli.errors import CliError, UsageError

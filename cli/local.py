@@ -6,10 +6,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from chassis import logs
-from chassis.egress.faults import FetchFault
-from chassis.egress.fetch import FetchLimits, fetch
-from chassis.egress.guard import Guard
+from chassis.adapters.egress.errors import FetchError
+from chassis.adapters.egress.fetch import FetchLimits, fetch
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.core import logs
 from cli.cloud import summary
 from cli.errors import CliError, UsageError
 from cli.jobs import is_url, local_output
@@ -34,7 +34,7 @@ async def run_here(arguments: argparse.Namespace, options: VideoOptions | ImageO
                 info = await tools.prober.probe(source)
                 target = local_output(arguments, options.format or _image_format(info))
                 made = await _make(source, info, options, target, tools, show)
-        except (MediaFault, FetchFault) as fault:
+        except (MediaFault, FetchError) as fault:
             error = {"kind": fault.kind, "message": fault.message}
             show.result(_resource(arguments, "failed", None, error), f"failed: {fault.message} [{fault.kind}]")
             return 1
@@ -49,7 +49,7 @@ async def _source(name: str, work: Path, show: Show) -> Path:
             raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
         show.progress("fetch", None)
         target = work / "input"
-        await fetch(name, target, Guard(_EVERYWHERE), FetchLimits())
+        await fetch(name, target, EgressPolicy(_EVERYWHERE), FetchLimits())
         return target
     path = Path(name)
     if not path.is_file():

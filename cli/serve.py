@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from chassis import lifecycle
-from chassis.lifecycle import App
-from chassis.settings import CommonSettings, SettingsError, load
+from chassis.core.settings import CommonSettings, SettingsError, load
+from chassis.runtime import lifecycle
+from chassis.runtime.lifecycle import App
 from cli.errors import UsageError
 from schemas.topics import Service
 

@@ -3,7 +3,7 @@
 import argparse
 import textwrap
 
-from chassis.settings import SettingInfo, describe
+from chassis.core.settings import SettingInfo, describe
 from cli.serve import settings_class
 from schemas.topics import SERVICES, Service
 

@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from chassis import lifecycle, logs
-from chassis.auth.keys import hash_key
-from chassis.embedded.errors import EmbeddedServerError
-from chassis.embedded.kafka import KafkaServer
-from chassis.embedded.keeping import keep_running
-from chassis.embedded.lock import hold_folder
-from chassis.embedded.orphans import CHILD_MARK, data_id, reap_orphans
-from chassis.embedded.postgres import PostgresServer
-from chassis.settings import CommonSettings, SettingsError
+from chassis.core import logs
+from chassis.core.settings import CommonSettings, SettingsError
+from chassis.runtime import lifecycle
 from cli import envfile
 from cli.banner import banner
 from cli.errors import CliError, UsageError
 from cli.serve import build
+from embedded.errors import EmbeddedServerError
+from embedded.folder_lock import hold_folder
+from embedded.kafka import KafkaServer
+from embedded.orphan_reaper import CHILD_ENV_VAR, data_id, reap_orphans
+from embedded.postgres import PostgresServer
+from embedded.restart_policy import keep_running
+from schemas.keys import hash_key
 from schemas.topics import SERVICES
 from services.ingest import keys
 
@@ -130,7 +131,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
         }
         envfile.write(data, values)
         # Children that outlive a SIGKILL of ours are known by this mark at the next start.
-        os.environ[CHILD_MARK] = data_id(data)
+        os.environ[CHILD_ENV_VAR] = data_id(data)
         return await lifecycle.serve_until_signal(
             [app for app, _ in built],
             host=host,

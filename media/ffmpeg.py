@@ -10,11 +10,11 @@ from typing import Any
 
 import ffmpeg as graph
 
-from chassis.sandbox import child
-from chassis.sandbox.child import Finished
-from chassis.sandbox.limits import Limits
+from chassis.adapters.sandbox import child
+from chassis.adapters.sandbox.child import Finished
+from chassis.adapters.sandbox.limits import Limits
+from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.faults import MediaFault
-from media.lists import DECODERS, DEMUXERS, MAX_PIXELS
 
 OnProgress = Callable[[float], None]
 """Called with how much of the work is done, from 0 to 1, never less than before."""
@@ -114,7 +114,7 @@ async def run(
 ) -> Finished:
     """Runs a whole command line to success. `duration` is the output's, in seconds: what progress is measured by.
 
-    Raises MediaFault where the input is to blame, FfmpegFailed where we are, and what `chassis.sandbox.child` raises.
+    Raises MediaFault where the input is to blame, FfmpegFailed where we are, and SandboxError.
     """
     progress = _Progress(duration, on_progress)
     finished = await child.run(argv, limits, on_stdout_line=progress.line, env=env)

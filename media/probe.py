@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chassis.sandbox.errors import ChildDied, ChildTimedOut
-from chassis.sandbox.limits import GIB, Limits
-from chassis.sandbox.warm import Warm
+from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
+from chassis.adapters.sandbox.fork_server import ForkServer
+from chassis.adapters.sandbox.limits import GIB, Limits
 from media import geometry
+from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
-from media.lists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 
 PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
 
@@ -24,7 +24,7 @@ _CRASHES = frozenset({4, 6, 7, 8, 11, 24})
 class Prober:
     """Probes files through a warm server."""
 
-    def __init__(self, warm: Warm, limits: Limits) -> None:
+    def __init__(self, warm: ForkServer, limits: Limits) -> None:
         self._warm = warm
         self._limits = limits
 
@@ -32,7 +32,7 @@ class Prober:
         """The facts of a file. Raises MediaFault, or SandboxError where the failure is ours."""
         limits = self._limits.may(read=(path,))
         try:
-            facts = await self._warm.call("media.inside:look", {"path": str(path)}, limits)
+            facts = await self._warm.call("media.sandbox_probe:look", {"path": str(path)}, limits)
         except ChildTimedOut as error:
             raise MediaFault("input_limits_exceeded", "The input takes too long to read.", detail=str(error)) from error
         except ChildDied as error:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.sandbox.confine import Report
-from chassis.sandbox.limits import GIB, Limits
-from chassis.sandbox.warm import Warm
+from chassis.adapters.sandbox.confine import SandboxReport
+from chassis.adapters.sandbox.fork_server import ForkServer
+from chassis.adapters.sandbox.limits import GIB, Limits
 from media import ffmpeg
 from media.ffmpeg import Ffmpeg
+from media.fork_server import environment, open_fork_server
 from media.probe import PROBE_LIMITS, Prober
-from media.warmed import environment, open_warm
 
 ENCODE_LIMITS = Limits(
     # Address space, not resident memory: x264 at 8192 pixels with a thread per core maps several GiB.
@@ -30,12 +30,12 @@ class Tools:
     encode, `image_limits` a call that works on one picture. Temporary files belong below `workdir`."""
 
     prober: Prober
-    warm: Warm
+    warm: ForkServer
     ffmpeg: Ffmpeg
     limits: Limits
     image_limits: Limits
     workdir: Path
-    protections: Report
+    protections: SandboxReport
 
 
 @asynccontextmanager
@@ -52,7 +52,7 @@ async def open_tools(
     killed process are recognised (environment variable BITMILL_CHILD): by default our own mark, or the folder.
     """
     env = environment(workdir, mark)
-    async with open_warm(workdir, preload=preload, mark=mark) as warm:
+    async with open_fork_server(workdir, preload=preload, mark=mark) as warm:
         yield Tools(
             prober=Prober(warm, PROBE_LIMITS),
             warm=warm,

@@ -13,7 +13,7 @@ Links = dict[str, str | None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestInfo:
     """The request as `meta` tells it.
 
     `id` is the request id (`req_…`), `host` the public address of the API with its scheme, `path` starts with a
@@ -54,7 +54,7 @@ class Page:
         return -(-self.total // self.limit)
 
 
-def envelope(asked: Asked, data: Mapping[str, Any] | None, *, status: int = 200) -> dict[str, Any]:
+def envelope(asked: RequestInfo, data: Mapping[str, Any] | None, *, status: int = 200) -> dict[str, Any]:
     """One media item (`data` has its `id`), or nothing (`DELETE`: no `data`, no type, no link to itself)."""
     if data is None:
         return {"meta": _meta(asked, status, None), "data": None, "links": {"parent": asked.collection}}
@@ -62,7 +62,9 @@ def envelope(asked: Asked, data: Mapping[str, Any] | None, *, status: int = 200)
     return {"meta": _meta(asked, status, "object"), "data": data, "links": links}
 
 
-def list_envelope(asked: Asked, data: Sequence[Mapping[str, Any]], page: Page, *, status: int = 200) -> dict[str, Any]:
+def list_envelope(
+    asked: RequestInfo, data: Sequence[Mapping[str, Any]], page: Page, *, status: int = 200
+) -> dict[str, Any]:
     """One page of media items."""
     meta = _meta(asked, status, "list") | {
         "query": dict(page.query),
@@ -75,7 +77,7 @@ def list_envelope(asked: Asked, data: Sequence[Mapping[str, Any]], page: Page, *
 
 
 def error_envelope(
-    asked: Asked, *, status: int, kind: str, message: str, errors: Sequence[FieldFault] = ()
+    asked: RequestInfo, *, status: int, kind: str, message: str, errors: Sequence[FieldFault] = ()
 ) -> dict[str, Any]:
     """A refusal: `data` is null, `error` says why, field by field where `errors` are given."""
     error: dict[str, Any] = {"kind": kind, "message": message}
@@ -93,7 +95,7 @@ def org_id(project: str) -> str | None:
         return None
 
 
-def _meta(asked: Asked, status: int, type_: Literal["object", "list"] | None) -> dict[str, Any]:
+def _meta(asked: RequestInfo, status: int, type_: Literal["object", "list"] | None) -> dict[str, Any]:
     return {
         "id": asked.id,
         "org_id": org_id(asked.project) if asked.project else None,
@@ -107,7 +109,7 @@ def _meta(asked: Asked, status: int, type_: Literal["object", "list"] | None) ->
     }
 
 
-def _page_links(asked: Asked, page: Page) -> Links:
+def _page_links(asked: RequestInfo, page: Page) -> Links:
     def address(number: int) -> str:
         parameters = [*page.parameters, *([("page", str(number))] if number > 1 else [])]
         return asked.base + asked.path + (f"?{urlencode(parameters)}" if parameters else "")

@@ -1,7 +1,7 @@
 """Ids as TypeID 0.3: a prefix, `_`, and a UUIDv7 in 26 characters of lower-case Crockford base32.
 
 Time-ordered, so that the catalog can tell a young id from an unknown one. The clock and the randomness come in as
-arguments; `chassis.ids.new_id` supplies them. Format: the TypeID specification 0.3.0 and RFC 9562, section 5.7.
+arguments; `chassis.core.ids.new_id` supplies them. Format: the TypeID specification 0.3.0 and RFC 9562, section 5.7.
 """
 
 from hashlib import sha256

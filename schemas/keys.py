@@ -1,6 +1,25 @@
-"""API keys as services tell each other of them: never the key, only its hash."""
+"""API keys: the text of a key (pure), and the record that services exchange, which holds only its hash.
+
+Format: `ittybit_live_`, 32 characters of base62, a checksum of 6. 32 characters of base62 are 190 random bits, so that
+a plain SHA-256 is safe to store. The checksum is the CRC-32 of everything before it, in base62: a mistyped key is
+refused without a look-up, and secret scanners find real keys only.
+"""
+
+import re
+import zlib
+from hashlib import sha256
 
 from schemas.base import Record
+
+KEY_PREFIX = "ittybit_live_"
+BODY_CHARS = 32
+CHECKSUM_CHARS = 6
+RANDOM_BYTES = 24
+"""192 bits: the least whole number of bytes that covers 32 characters of base62 (190.5 bits)."""
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SHAPE = re.compile(rf"{KEY_PREFIX}[0-9A-Za-z]{{{BODY_CHARS + CHECKSUM_CHARS}}}", re.ASCII)
+_HINT_CHARS = 4
 
 
 class ApiKey(Record):
@@ -14,3 +33,39 @@ class ApiKey(Record):
     """The last characters before the checksum, so that people can tell keys apart."""
     created_at: int
     revoked_at: int | None = None
+
+
+def generate(random: bytes) -> str:
+    """A new key's text from 24 random bytes. It is shown once; only `hash_key` of it is kept."""
+    if len(random) != RANDOM_BYTES:
+        raise ValueError(f"a key needs {RANDOM_BYTES} random bytes, not {len(random)}")
+    body = KEY_PREFIX + _base62(int.from_bytes(random, "big") % 62**BODY_CHARS, BODY_CHARS)
+    return body + _checksum(body)
+
+
+def well_formed(text: str) -> bool:
+    """Whether the text has the shape of a key and its checksum holds. Says nothing about whether it exists."""
+    return _SHAPE.fullmatch(text) is not None and _checksum(text[:-CHECKSUM_CHARS]) == text[-CHECKSUM_CHARS:]
+
+
+def hash_key(text: str) -> str:
+    """The hex SHA-256 under which a key is stored and looked up."""
+    return sha256(text.encode()).hexdigest()
+
+
+def hint(text: str) -> str:
+    """The last characters before the checksum: enough to tell keys apart, of no use to anybody else."""
+    return text[-CHECKSUM_CHARS - _HINT_CHARS : -CHECKSUM_CHARS]
+
+
+def _checksum(body: str) -> str:
+    # 62**6 > 2**32: six characters hold every CRC-32.
+    return _base62(zlib.crc32(body.encode()), CHECKSUM_CHARS)
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

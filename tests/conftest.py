@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests import servers
+from tests.support import servers
 
-pytest_plugins = ["tests.footage", "tests.system"]
+pytest_plugins = ["tests.support.footage", "tests.system"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

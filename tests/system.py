@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from cli import envfile
-from cli.demo import darkroom, system
-from cli.demo.darkroom import Darkroom
-from cli.demo.system import System
-from cli.footage import Footage
+from devtools.demo import darkroom, system
+from devtools.demo.darkroom import Darkroom
+from devtools.demo.system import System
+from devtools.footage import Footage
 
 JOB_SECONDS = 60
 

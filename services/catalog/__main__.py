@@ -1,7 +1,7 @@
 """`python -m services.catalog`: this service alone, configured by its environment."""
 
-from chassis.lifecycle import run_main
-from chassis.settings import load
+from chassis.core.settings import load
+from chassis.runtime.lifecycle import run_main
 from services.catalog.app import Catalog
 from services.catalog.settings import Settings
 

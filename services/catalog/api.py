@@ -6,12 +6,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from chassis.auth.store import KeyStore
-from chassis.http.auth import Caller, authenticated
-from chassis.http.errors import Refusal, invalid_input
-from chassis.http.middleware import REQUEST_ID
-from chassis.http.respond import json_response
-from schemas.envelope import Asked, Page, envelope, error_envelope, list_envelope
+from chassis.adapters.http.auth import Caller, KeyStore, authenticated
+from chassis.adapters.http.errors import ApiError, invalid_input
+from chassis.adapters.http.json_body import json_response
+from chassis.adapters.http.middleware import REQUEST_ID
+from schemas.envelope import Page, RequestInfo, envelope, error_envelope, list_envelope
 from schemas.resources import job_resource, media_resource
 from services.catalog import paging
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
@@ -75,16 +74,16 @@ class Api:
             raise media_not_found()
         return json_response(envelope(self._about(request, caller.project), media_resource(item, self._delivery_base)))
 
-    def refused_media(self, request: web.Request, refusal: Refusal, request_id: str) -> dict[str, Any]:
+    def refused_media(self, request: web.Request, refusal: ApiError, request_id: str) -> dict[str, Any]:
         """How refusals below `/media` look: the envelope, whoever refused (an `ErrorStyle`)."""
         # Whoever identified the caller bound the project for the log; the refusal may come from before that.
         project = get_contextvars().get("project")
-        about = Asked(request_id, request.method, self._public_url, request.path, project)
+        about = RequestInfo(request_id, request.method, self._public_url, request.path, project)
         return error_envelope(
             about, status=refusal.status, kind=refusal.kind, message=refusal.message, errors=refusal.faults
         )
 
-    async def _job(self, request: web.Request, caller: Caller, missing: Callable[[], Refusal]) -> web.Response:
+    async def _job(self, request: web.Request, caller: Caller, missing: Callable[[], ApiError]) -> web.Response:
         id = request.match_info["id"]
         bind_contextvars(job_id=id)
         _no_parameters(request)
@@ -98,14 +97,14 @@ class Api:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         return authenticated(self._keys, handler)
 
-    def _about(self, request: web.Request, project: str) -> Asked:
-        return Asked(request[REQUEST_ID], request.method, self._public_url, request.path, project)
+    def _about(self, request: web.Request, project: str) -> RequestInfo:
+        return RequestInfo(request[REQUEST_ID], request.method, self._public_url, request.path, project)
 
 
 def _asked(
     request: web.Request, parse: Callable[[list[tuple[str, str]]], Question]
 ) -> tuple[list[tuple[str, str]], Question]:
-    """The parameters as they were sent, and the question that they ask; a Refusal 400 where they break a rule."""
+    """The parameters as they were sent, and the question that they ask; a ApiError 400 where they break a rule."""
     try:
         parameters = read(request.rel_url.raw_query_string)
         return parameters, parse(parameters)

@@ -8,15 +8,15 @@ from functools import partial
 from aiohttp import web
 from faststream.kafka import KafkaBroker
 
-from chassis.auth.store import CachedKeys
-from chassis.http.errors import ErrorStyle, unavailable
-from chassis.http.health import Check
-from chassis.ids import now_ms
-from chassis.kafka.broker import assigned, make_broker
-from chassis.kafka.topics import ensure_topics, wait_for_kafka
-from chassis.postgres import Pool, check, migrate
-from chassis.storage import open_storage
-from chassis.tasks import Tasks
+from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.errors import ErrorStyle, unavailable
+from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
+from chassis.adapters.kafka.consumer import assigned, make_broker
+from chassis.adapters.postgres import Pool, check, migrate
+from chassis.adapters.storage import open_storage
+from chassis.core.concurrency import TaskSupervisor
+from chassis.core.ids import now_ms
 from schemas.keys import ApiKey
 from services.catalog.api import Api
 from services.catalog.arrivals import Arrivals
@@ -63,7 +63,7 @@ class Catalog:
             ) as reading_pool,
             await open_projecting_pool(settings.database_url) as projecting_pool,
             open_storage(settings.storage_url) as storage,
-            Tasks() as tasks,
+            TaskSupervisor() as supervisor,
         ):
             wait = settings.read_wait.total_seconds()
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
@@ -72,7 +72,7 @@ class Catalog:
             register(broker, Projection(Store(projecting_pool), self._arrivals))
             try:
                 await broker.start()
-                tasks.start(feed.watch(), "feed")
+                supervisor.start(feed.watch(), "feed")
                 self._parts = _Parts(reading, reading_pool, broker)
                 yield
             finally:

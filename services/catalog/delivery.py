@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from chassis.http.errors import range_not_satisfiable
-from chassis.storage import ObjectMissing, Stat, Storage
+from chassis.adapters.http.errors import range_not_satisfiable
+from chassis.adapters.storage import ObjectMissing, Stat, Storage
 from services.catalog.errors import file_not_found
 from services.catalog.ranges import NotModified, Part, Unsatisfiable, decide, http_date
 from services.catalog.reading import Reading

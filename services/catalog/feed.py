@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from chassis import logs
+from chassis.core import logs
 from schemas.ids import minted_at_ms
 from services.catalog.arrivals import YOUNG_MS
 
@@ -11,7 +11,7 @@ ASK_SECONDS = 1.0
 CATCH_UP_MS = 15_000
 """How long after an outage events may still be on their way: a relay pauses for up to 5 s, a handler for up to 10 s."""
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class Feed:

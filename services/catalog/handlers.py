@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import asyncpg
 from faststream.kafka import KafkaBroker
 
-from chassis.kafka.broker import subscribe
-from chassis.kafka.errors import Rejected
+from chassis.adapters.kafka.consumer import subscribe
+from chassis.adapters.kafka.errors import Rejected
 from schemas.events import JobCreated, KeyChanged, MediaCreated
 from schemas.topics import JOB_CREATED, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
 from services.catalog.projection import JobResults, MediaChanges, Projection

@@ -5,7 +5,7 @@ A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its versio
 
 from collections.abc import Sequence
 
-from chassis import logs
+from chassis.core import logs
 from schemas.events import (
     JobCancelled,
     JobCreated,
@@ -33,7 +33,7 @@ JobResults = JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelle
 JobEvents = JobCreated | JobResults
 MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class Projection:

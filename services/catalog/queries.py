@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.postgres import Connection, Pool, sql
+from chassis.adapters.postgres import Connection, Pool, sql
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem

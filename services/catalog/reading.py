@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
-from chassis.http.errors import unavailable
-from chassis.storage import Storage
+from chassis.adapters.http.errors import unavailable
+from chassis.adapters.storage import Storage
 from schemas.ids import is_id
 from schemas.jobs import Job
 from schemas.keys import ApiKey

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from chassis.setting_types import Duration
-from chassis.settings import CommonSettings
+from chassis.core.setting_types import Duration
+from chassis.core.settings import CommonSettings
 
 
 class Settings(CommonSettings):

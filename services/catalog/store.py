@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from chassis.postgres import Connection, Pool, sql
+from chassis.adapters.postgres import Connection, Pool, sql
 from schemas.files import MediaKind
 from schemas.jobs import Job
 from schemas.keys import ApiKey

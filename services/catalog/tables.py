@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chassis.postgres import Pool, open_pool
+from chassis.adapters.postgres import Pool, open_pool
 
 SCHEMA = "catalog"
 MIGRATIONS = ("services.catalog.sql.migrations",)

@@ -1,7 +1,7 @@
 """`python -m services.ingest`: this service alone, configured by its environment."""
 
-from chassis.lifecycle import run_main
-from chassis.settings import load
+from chassis.core.settings import load
+from chassis.runtime.lifecycle import run_main
 from services.ingest.app import Ingest
 from services.ingest.settings import Settings
 

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from aiohttp import web
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from chassis.auth.store import KeyStore
-from chassis.egress.guard import Guard
-from chassis.http.auth import Caller, authenticated
-from chassis.http.body import read_json
-from chassis.http.errors import Refusal, invalid_input
-from chassis.http.middleware import REQUEST_ID
-from chassis.http.respond import json_bytes
-from chassis.ids import new_id, now_ms
-from chassis.metrics import counter
-from schemas.envelope import Asked, envelope, error_envelope
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.auth import Caller, KeyStore, authenticated
+from chassis.adapters.http.errors import ApiError, invalid_input
+from chassis.adapters.http.json_body import json_bytes, read_json
+from chassis.adapters.http.middleware import REQUEST_ID
+from chassis.core.ids import new_id, now_ms
+from chassis.core.metrics import counter
+from schemas.envelope import RequestInfo, envelope, error_envelope
 from schemas.ids import Prefix
 from schemas.media import MediaItem
 from schemas.resources import job_resource, media_resource
@@ -42,7 +40,7 @@ class Parts:
     replays: Replays
     waiting: Waiting
     readback: Readback
-    guard: Guard
+    guard: EgressPolicy
     public_base: str
     delivery_base: str
     media_wait_s: float
@@ -120,7 +118,7 @@ class Api:
 
 
 def claim_of(request: web.Request, data: object, at: int) -> Claim | None:
-    """The claim that the header Idempotency-Key makes, if it is there; Refusal 400 where it is unusable."""
+    """The claim that the header Idempotency-Key makes, if it is there; ApiError 400 where it is unusable."""
     try:
         key = claims.key_of(request.headers.getall("Idempotency-Key", []))
     except claims.BadKey as bad:
@@ -128,12 +126,12 @@ def claim_of(request: web.Request, data: object, at: int) -> Claim | None:
     return None if key is None else claims.by_key(request.path, key, data, at)
 
 
-def media_errors(public_base: str) -> Callable[[web.Request, Refusal, str], dict[str, object]]:
+def media_errors(public_base: str) -> Callable[[web.Request, ApiError, str], dict[str, object]]:
     """How refusals below /media look: in the envelope."""
 
-    def style(request: web.Request, refusal: Refusal, request_id: str) -> dict[str, object]:
+    def style(request: web.Request, refusal: ApiError, request_id: str) -> dict[str, object]:
         project = get_contextvars().get("project")
-        asked = Asked(id=request_id, method=request.method, host=public_base, path=request.path, project=project)
+        asked = RequestInfo(id=request_id, method=request.method, host=public_base, path=request.path, project=project)
         return error_envelope(
             asked, status=refusal.status, kind=refusal.kind, message=refusal.message, errors=refusal.faults
         )
@@ -141,8 +139,10 @@ def media_errors(public_base: str) -> Callable[[web.Request, Refusal, str], dict
     return style
 
 
-def _asked(request: web.Request, project: str, public_base: str) -> Asked:
-    return Asked(id=request[REQUEST_ID], method=request.method, host=public_base, path=request.path, project=project)
+def _asked(request: web.Request, project: str, public_base: str) -> RequestInfo:
+    return RequestInfo(
+        id=request[REQUEST_ID], method=request.method, host=public_base, path=request.path, project=project
+    )
 
 
 def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> web.Response:

@@ -8,23 +8,22 @@ import aiohttp
 from aiohttp import web
 from faststream.kafka import KafkaBroker
 
-from chassis.auth.store import CachedKeys
-from chassis.egress.guard import Guard
-from chassis.http.errors import ErrorStyle, unavailable
-from chassis.http.health import Check
-from chassis.ids import now_ms
-from chassis.kafka.broker import assigned, make_broker
-from chassis.kafka.producers import producers
-from chassis.kafka.topics import ensure_topics, wait_for_kafka
-from chassis.ledger import Ledger, Runner
-from chassis.ledger.gauges import measure
-from chassis.outbox import Outbox
-from chassis.postgres import Pool, check, migrate, open_pool
-from chassis.storage import Storage, open_storage
-from chassis.tasks import Tasks
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.errors import ErrorStyle, unavailable
+from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
+from chassis.adapters.kafka.consumer import assigned, make_broker
+from chassis.adapters.kafka.producer import producers
+from chassis.adapters.postgres import Pool, check, migrate, open_pool
+from chassis.adapters.storage import Storage, open_storage
+from chassis.core.concurrency import TaskSupervisor
+from chassis.core.ids import now_ms
+from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.job_queue.gauges import measure
+from chassis.runtime.outbox import Outbox
+from media.fork_server import open_prober
 from media.probe import Prober
-from media.warmed import open_prober
-from media.workdir import private_folder
 from schemas.keys import ApiKey
 from services.ingest import handlers, upkeep
 from services.ingest.api import Api, Parts, media_errors
@@ -39,6 +38,7 @@ from services.ingest.settings import Settings
 from services.ingest.store import Store
 from services.ingest.submissions import Submissions
 from services.ingest.waiting import Waiting
+from worker.scratch_dir import private_folder
 
 _CONNECTIONS = 12
 """Two of them are busy for good: the relay's turn and the listener of finished imports."""
@@ -51,7 +51,7 @@ class Ingest:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._guard = Guard(settings.allow_net)
+        self._guard = EgressPolicy(settings.allow_net)
         self._pool: Pool | None = None
         self._storage: Storage | None = None
         self._broker: KafkaBroker | None = None
@@ -82,18 +82,18 @@ class Ingest:
             )
             first = await producer()
             store, outbox = Store(pool), Outbox(pool, self.name)
-            ledger = Ledger(pool, outbox)
+            queue = JobQueue(pool, outbox)
             waiting = Waiting(pool, store.media_item)
-            jobs, items = Jobs(store, outbox), MediaItems(store, ledger, outbox)
+            jobs, items = Jobs(store, outbox), MediaItems(store, queue, outbox)
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
             handlers.register(broker, Submissions(store, jobs, items, self._guard), Results(store, outbox))
-            runner = self._runner(ledger, self._imports(store, storage, prober, workdir, ledger))
-            tasks = await stack.enter_async_context(Tasks())
-            tasks.start(outbox.relay(first, reopen=producer), "relay")
-            tasks.start(waiting.listen(), "finished imports")
-            tasks.start(runner.run(), "imports")
-            tasks.start(upkeep.sweep(store, now_ms), "sweep")
-            tasks.start(measure(self.name, ledger, outbox), "measure")
+            runner = self._runner(queue, self._imports(store, storage, prober, workdir, queue))
+            supervisor = await stack.enter_async_context(TaskSupervisor())
+            supervisor.start(outbox.relay(first, reopen=producer), "relay")
+            supervisor.start(waiting.listen(), "finished imports")
+            supervisor.start(runner.run(), "imports")
+            supervisor.start(upkeep.sweep(store, now_ms), "sweep")
+            supervisor.start(measure(self.name, queue, outbox), "measure")
             await broker.start()
             stack.push_async_callback(broker.stop)
             stack.callback(waiting.close)
@@ -117,7 +117,7 @@ class Ingest:
             media_wait_s=settings.media_wait.total_seconds(),
         )
 
-    def _imports(self, store: Store, storage: Storage, prober: Prober, workdir: Path, ledger: Ledger) -> Imports:
+    def _imports(self, store: Store, storage: Storage, prober: Prober, workdir: Path, queue: JobQueue) -> Imports:
         settings = self._settings
         return Imports(
             store=store,
@@ -128,12 +128,12 @@ class Ingest:
             workdir=workdir,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
-            max_attempts=ledger.max_attempts,
+            max_attempts=queue.max_attempts,
         )
 
-    def _runner(self, ledger: Ledger, imports: Imports) -> Runner:
+    def _runner(self, queue: JobQueue, imports: Imports) -> Runner:
         slots = self._settings.import_slots
-        return Runner(ledger, imports.work, slots=slots, exhausted=imports.exhausted, on_cancel=imports.on_cancel)
+        return Runner(queue, imports.work, slots=slots, exhausted=imports.exhausted, on_cancel=imports.on_cancel)
 
     def _opened(self) -> Parts:
         if self._parts is None:

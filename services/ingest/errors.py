@@ -1,13 +1,13 @@
 """The refusals that only this service knows, each a sentence for the customer.
 
-Refusal (chassis.http.errors)
+ApiError (chassis.adapters.http.errors)
   name_taken            409  another item has that folder and filename
   key_in_flight         409  the first request with this Idempotency-Key is still being answered
   idempotency_mismatch  422  this Idempotency-Key came with another body
 NameTaken                    the store's word for a reserved name, before it becomes a refusal
 """
 
-from chassis.http.errors import Refusal, conflict
+from chassis.adapters.http.errors import ApiError, conflict
 from schemas.explain import shown
 from schemas.faults import FieldFault
 
@@ -16,7 +16,7 @@ class NameTaken(Exception):
     """Another media item of the project has this name."""
 
 
-def name_taken(folder: str | None, filename: str) -> Refusal:
+def name_taken(folder: str | None, filename: str) -> ApiError:
     """409: within a project each path belongs to one item."""
     refusal = conflict("The filename is taken in this folder: choose another filename or folder.")
     refusal.faults = [
@@ -26,16 +26,16 @@ def name_taken(folder: str | None, filename: str) -> Refusal:
     return refusal
 
 
-def key_in_flight() -> Refusal:
+def key_in_flight() -> ApiError:
     """409: asking again in a second brings the answer."""
     refusal = conflict("The first request with this Idempotency-Key is still being answered; ask again in a second.")
     refusal.headers["Retry-After"] = "1"
     return refusal
 
 
-def idempotency_mismatch() -> Refusal:
+def idempotency_mismatch() -> ApiError:
     """422: a key stands for one body."""
-    return Refusal(
+    return ApiError(
         422,
         "idempotency_mismatch",
         "This Idempotency-Key was used with another body within the last 24 hours: use a new key for a new request.",

@@ -4,19 +4,19 @@ from typing import Protocol
 
 from faststream.kafka import KafkaBroker
 
-from chassis import logs
-from chassis.ids import now_ms
-from chassis.kafka.broker import subscribe
-from chassis.kafka.codec import Submission
-from chassis.kafka.errors import Rejected
-from chassis.metrics import counter
+from chassis.adapters.kafka.codec import Submission
+from chassis.adapters.kafka.consumer import subscribe
+from chassis.adapters.kafka.errors import Rejected
+from chassis.core import logs
+from chassis.core.ids import now_ms
+from chassis.core.metrics import counter
 from schemas.api import MediaRequest
 from schemas.events import JobCancelled, JobFailed, JobProgressed, JobStarted, JobSucceeded
 from schemas.jobs import Job
 from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
 from services.ingest.requests import JobBody
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class TakesSubmissions(Protocol):

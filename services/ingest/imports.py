@@ -1,6 +1,6 @@
 """One import: the file of an accepted media item is fetched, probed, stored, and announced with the jobs it gets.
 
-The customer's fault ends the item as failed, with a sentence. Ours is tried again by the ledger.
+The customer's fault ends the item as failed, with a sentence. Ours is tried again by the queue.
 """
 
 from dataclasses import dataclass
@@ -9,18 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from chassis import logs
-from chassis.egress.faults import FetchFault
-from chassis.egress.fetch import FetchLimits, fetch
-from chassis.egress.guard import Guard
-from chassis.ids import now_ms
-from chassis.ledger import Done, Item, Later, Outcome
-from chassis.metrics import counter
-from chassis.postgres import Connection
-from chassis.storage import Storage
+from chassis.adapters.egress.errors import FetchError
+from chassis.adapters.egress.fetch import FetchLimits, fetch
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.postgres import Connection
+from chassis.adapters.storage import Storage
+from chassis.core import logs
+from chassis.core.ids import now_ms
+from chassis.core.metrics import counter
+from chassis.runtime.job_queue import Complete, Outcome, QueueItem, Retry
 from media.faults import MediaFault
 from media.info import MediaInfo
-from media.room import with_room
 from schemas.events import MediaCreated, MediaFailed
 from schemas.faults import FAULTS, Fault, FaultKind
 from schemas.files import File
@@ -30,10 +29,11 @@ from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.derivatives import MediaJob, jobs_for
 from services.ingest.store import Store
+from worker.room import with_room
 
 RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
 """Before the next attempt at a server that did not answer properly."""
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
 
 
@@ -49,7 +49,7 @@ class Imports:
 
     store: Store
     storage: Storage
-    guard: Guard
+    guard: EgressPolicy
     prober: Prober
     limits: FetchLimits
     workdir: Path
@@ -57,35 +57,35 @@ class Imports:
     delivery_base: str
     max_attempts: int
 
-    async def work(self, item: Item) -> Outcome:
+    async def work(self, item: QueueItem) -> Outcome:
         """One attempt. Anything raised from here is our fault."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
-            return Done("done", ())
-        with logs.bound(media_id=item.id, project=item.project):
+            return Complete("done", ())
+        with logs.bind_context(media_id=item.id, project=item.project):
             try:
                 original = await self._fetched(media, item.payload["url"])
-            except FetchFault as fault:
+            except FetchError as fault:
                 if fault.retriable and item.attempt < self.max_attempts:
-                    return Later(RETRY_DELAYS[min(item.attempt, len(RETRY_DELAYS)) - 1], str(fault))
+                    return Retry(RETRY_DELAYS[min(item.attempt, len(RETRY_DELAYS)) - 1], str(fault))
                 return self._failed(media, Fault(kind=fault.kind, message=fault.message))
             except MediaFault as fault:
                 log.info("file refused", fault=fault.kind, detail=fault.detail)
                 return self._failed(media, fault.fault())
             return self._stored(media, original)
 
-    async def exhausted(self, item: Item, reason: str) -> Done:
+    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
         """No attempt is left: our fault shows, or the input's, which killed whoever touched it."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
-            return Done("failed", ())
+            return Complete("failed", ())
         kind: FaultKind = "poisoned" if reason == "poisoned" else "internal_error"
         log.error("import given up", media_id=item.id, project=item.project, reason=reason)
         return self._failed(media, Fault(kind=kind, message=FAULTS[kind]))
 
-    async def on_cancel(self, _: Item) -> Done:
+    async def on_cancel(self, _: QueueItem) -> Complete:
         """Nobody wants the file any more; whoever said so has already changed the item."""
-        return Done("cancelled")
+        return Complete("cancelled")
 
     async def _fetched(self, media: MediaItem, url: str) -> File:
         """The original, in storage."""
@@ -99,7 +99,7 @@ class Imports:
             await with_room(lambda: self.storage.put(key, path, file.content_type))
             return file
 
-    def _stored(self, media: MediaItem, original: File) -> Done:
+    def _stored(self, media: MediaItem, original: File) -> Complete:
         at = now_ms()
         active = transitions.stored(media, original, at)
         jobs = jobs_for(active, self.media_jobs, base=self.delivery_base, at=at)
@@ -108,9 +108,9 @@ class Imports:
             await self._write_stored(conn, active, jobs)
 
         imports_total.labels("ingest", "stored").inc()
-        return Done("done", (MediaCreated(media=active, jobs=jobs),), also)
+        return Complete("done", (MediaCreated(media=active, jobs=jobs),), also)
 
-    def _failed(self, media: MediaItem, error: Fault) -> Done:
+    def _failed(self, media: MediaItem, error: Fault) -> Complete:
         failed = transitions.failed(media, error, now_ms())
 
         async def also(conn: Connection) -> None:
@@ -119,7 +119,7 @@ class Imports:
             await self._write(conn, failed)
 
         imports_total.labels("ingest", error.kind).inc()
-        return Done("failed", (MediaFailed(media=failed),), also)
+        return Complete("failed", (MediaFailed(media=failed),), also)
 
     async def _write_stored(self, conn: Connection, active: MediaItem, jobs: list[Job]) -> None:
         if active.original_path is not None:

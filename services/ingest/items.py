@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chassis.ledger import Ledger
-from chassis.outbox import Outbox
+from chassis.runtime.job_queue import JobQueue
+from chassis.runtime.outbox import Outbox
 from schemas.events import MediaAccepted
 from schemas.media import MediaItem
 from services.ingest import names
@@ -11,7 +11,7 @@ from services.ingest.claims import Claim
 from services.ingest.store import Store
 
 IMPORT = "import"
-"""The kind of ledger item that fetches the file of a media item; its id is the media item's."""
+"""The kind of queue item that fetches the file of a media item; its id is the media item's."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class MediaItems:
     """Accepts media items."""
 
     store: Store
-    ledger: Ledger
+    queue: JobQueue
     outbox: Outbox
 
     async def accept(self, item: MediaItem, url: str, claim: Claim | None = None) -> bool:
         """Writes down the item, its import from `url` and its event; False where the claim was made before.
 
-        Raises NameTaken. From here on the item survives any crash, because its import is in the ledger.
+        Raises NameTaken. From here on the item survives any crash, because its import is in the queue.
         """
         async with self.store.transaction() as conn:
             if claim is not None and not await self.store.claim(
@@ -36,8 +36,8 @@ class MediaItems:
                 path = names.original_path(item.folder, item.filename)
                 await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            await self.ledger.add(conn, id=item.id, project=item.project, kind=IMPORT, payload={"url": url})
+            await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload={"url": url})
             await self.outbox.put(conn, MediaAccepted(media=item))
-        self.ledger.wake()
+        self.queue.wake()
         self.outbox.wake()
         return True

@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from chassis.outbox import Outbox
-from chassis.postgres import Connection
+from chassis.adapters.postgres import Connection
+from chassis.runtime.outbox import Outbox
 from schemas.events import JobCreated
 from schemas.jobs import Job
 from services.ingest.batch import Batch

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chassis.auth import keys as texts
-from chassis.ids import new_id, now_ms
-from chassis.outbox import Outbox
-from chassis.postgres import Pool, migrate, open_pool
+from chassis.adapters.postgres import Pool, migrate, open_pool
+from chassis.core.ids import new_id, now_ms
+from chassis.runtime.outbox import Outbox
+from schemas import keys as texts
 from schemas.events import KeyChanged
 from schemas.keys import ApiKey
 from services.ingest.migrations import SCHEMA, SOURCES

@@ -1,4 +1,8 @@
 """Which schema is ours, and what it is made of."""
 
 SCHEMA = "ingest"
-SOURCES = ("chassis.outbox.migrations", "chassis.ledger.migrations", "services.ingest.sql.migrations")
+SOURCES = (
+    "chassis.runtime.outbox.migrations",
+    "chassis.runtime.job_queue.migrations",
+    "services.ingest.sql.migrations",
+)

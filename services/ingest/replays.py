@@ -21,14 +21,14 @@ class Replays:
     media_wait: timedelta
 
     async def of_job(self, claim: Claim, project: str) -> bytes:
-        """The answer that the first request got. Raises Refusal 409 or 422."""
+        """The answer that the first request got. Raises ApiError 409 or 422."""
         found = await self._found(claim, project)
         if found.response is None:
             raise key_in_flight()
         return found.response
 
     async def of_media(self, claim: Claim, project: str, render: Callable[[MediaItem], bytes], now_ms: int) -> bytes:
-        """The answer that the first request got, or will get. Raises Refusal 409 or 422.
+        """The answer that the first request got, or will get. Raises ApiError 409 or 422.
 
         Where the first request's process died before it answered, the item as it stands now becomes the answer.
         """

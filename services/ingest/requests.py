@@ -6,9 +6,9 @@ seen to be forbidden without asking anybody.
 
 from typing import Any
 
-from chassis.egress.guard import Forbidden, Guard
-from chassis.http.body import parse
-from chassis.http.errors import Refusal, invalid_input
+from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
+from chassis.adapters.http.errors import ApiError, invalid_input
+from chassis.adapters.http.json_body import parse
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.explain import shown
 from schemas.faults import FieldFault
@@ -24,18 +24,18 @@ _NO_S3 = "must start with http:// or https://; s3:// is not available here"
 _NO_OUTPUT = "is not available here: outputs are stored by this server and get a delivery address"
 
 
-def job_request(data: Any, guard: Guard) -> JobBody:
+def job_request(data: Any, guard: EgressPolicy) -> JobBody:
     """The body of `POST /jobs`, validated."""
     unavailable = _unavailable_in_job(data)
     try:
         request = parse(JOB_REQUEST, data, tagged=True)
-    except Refusal as refusal:
+    except ApiError as refusal:
         raise _with(refusal, unavailable) from None
     _refuse([*unavailable, *job_addresses(request, guard)])
     return request
 
 
-def task_request(data: Any, guard: Guard) -> JobBody:
+def task_request(data: Any, guard: EgressPolicy) -> JobBody:
     """The body of `POST /tasks`: a job's body; atomic tasks, which the route also knows elsewhere, are refused."""
     if isinstance(data, dict):
         faults = []
@@ -47,20 +47,20 @@ def task_request(data: Any, guard: Guard) -> JobBody:
     return job_request(data, guard)
 
 
-def media_request(data: Any, guard: Guard) -> MediaRequest:
+def media_request(data: Any, guard: EgressPolicy) -> MediaRequest:
     """The body of `POST /media`, validated."""
     request = parse(MediaRequest, data)
     _refuse(media_faults(request, guard))
     return request
 
 
-def job_addresses(request: JobBody, guard: Guard) -> list[FieldFault]:
+def job_addresses(request: JobBody, guard: EgressPolicy) -> list[FieldFault]:
     """The addresses of a job that may not be dialled, as far as can be seen without asking anybody."""
     named = {"input": request.input, "webhook_url": request.webhook_url}
     return [fault for field, url in named.items() if url is not None for fault in _address(field, url, guard)]
 
 
-def media_faults(request: MediaRequest, guard: Guard) -> list[FieldFault]:
+def media_faults(request: MediaRequest, guard: EgressPolicy) -> list[FieldFault]:
     """What is wrong with a media request that its schema cannot see."""
     faults = _address("url", request.url, guard)
     taken = names.reserved_part(request.folder) if request.folder else None
@@ -69,10 +69,10 @@ def media_faults(request: MediaRequest, guard: Guard) -> list[FieldFault]:
     return faults
 
 
-def _address(field: str, url: str, guard: Guard) -> list[FieldFault]:
+def _address(field: str, url: str, guard: EgressPolicy) -> list[FieldFault]:
     try:
         guard.check_url(url)
-    except Forbidden as forbidden:
+    except AddressForbidden as forbidden:
         reason = forbidden.reason.rstrip(".")
         return [_fault(field, f"is refused: {reason[:1].lower()}{reason[1:]}", url)]
     return []
@@ -90,7 +90,7 @@ def _unavailable_in_job(data: Any) -> list[FieldFault]:
     return faults
 
 
-def _with(refusal: Refusal, better: list[FieldFault]) -> Refusal:
+def _with(refusal: ApiError, better: list[FieldFault]) -> ApiError:
     replaced = {fault.field for fault in better}
     return invalid_input(better + [fault for fault in refusal.faults if fault.field not in replaced])
 

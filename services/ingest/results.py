@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from chassis import logs
-from chassis.outbox import Outbox
-from chassis.postgres import Connection
+from chassis.adapters.postgres import Connection
+from chassis.core import logs
+from chassis.runtime.outbox import Outbox
 from schemas.events import MediaUpdated
 from schemas.jobs import Job
 from services.ingest import transitions
 from services.ingest.store import Store
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)

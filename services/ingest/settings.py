@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
-from chassis.setting_types import Duration, parsed, service_url
-from media.settings import FileSettings
+from chassis.core.setting_types import Duration, parsed, service_url
 from services.ingest.derivatives import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
+from worker.settings import FileSettings
 
 
 class Settings(FileSettings):

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from chassis.postgres import Connection, Pool, sql
+from chassis.adapters.postgres import Connection, Pool, sql
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem

@@ -3,9 +3,9 @@
 A submission's id makes it happen once, whatever Kafka or its producer repeats.
 """
 
-from chassis.egress.guard import Guard
-from chassis.ids import new_id, now_ms
-from chassis.kafka.errors import Rejected
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.kafka.errors import Rejected
+from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
 from schemas.explain import sentence, shown
 from schemas.faults import FieldFault
@@ -21,7 +21,7 @@ from services.ingest.store import Store
 class Submissions:
     """Takes submissions; raises Rejected with the fields at fault where it does not."""
 
-    def __init__(self, store: Store, jobs: jobs.Jobs, items: MediaItems, guard: Guard) -> None:
+    def __init__(self, store: Store, jobs: jobs.Jobs, items: MediaItems, guard: EgressPolicy) -> None:
         self._store = store
         self._jobs = jobs
         self._items = items

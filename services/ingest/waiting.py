@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from chassis.postgres import Pool
+from chassis.adapters.postgres import Pool
 from schemas.media import MediaItem
 from services.ingest.store import ACQUIRE_SECONDS
 

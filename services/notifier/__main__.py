@@ -1,7 +1,7 @@
 """`python -m services.notifier`: this service alone, configured by its environment."""
 
-from chassis.lifecycle import run_main
-from chassis.settings import load
+from chassis.core.settings import load
+from chassis.runtime.lifecycle import run_main
 from services.notifier.app import Notifier
 from services.notifier.settings import Settings
 

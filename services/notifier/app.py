@@ -8,16 +8,16 @@ from random import uniform
 from aiohttp import web
 from faststream.kafka import KafkaBroker
 
-from chassis.egress.guard import Guard
-from chassis.http.health import Check
-from chassis.kafka.broker import assigned, make_broker
-from chassis.kafka.topics import ensure_topics
-from chassis.ledger import Ledger, Runner
-from chassis.ledger.gauges import measure
-from chassis.lifecycle import Tasks
-from chassis.outbox import Outbox
-from chassis.postgres import Pool, check, migrate, open_pool
-from services.notifier.delivery import Attempts, Intake
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.consumer import assigned, make_broker
+from chassis.adapters.postgres import Pool, check, migrate, open_pool
+from chassis.core.concurrency import TaskSupervisor
+from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.job_queue.gauges import measure
+from chassis.runtime.outbox import Outbox
+from services.notifier.delivery import Attempts, JobIntake
 from services.notifier.handlers import register
 from services.notifier.lanes import Lanes
 from services.notifier.measure import Measures
@@ -27,9 +27,13 @@ from services.notifier.store import Store
 from services.notifier.upkeep import sweep
 
 SCHEMA = "notifier"
-MIGRATIONS = ("chassis.outbox.migrations", "chassis.ledger.migrations", "services.notifier.sql.migrations")
+MIGRATIONS = (
+    "chassis.runtime.outbox.migrations",
+    "chassis.runtime.job_queue.migrations",
+    "services.notifier.sql.migrations",
+)
 MANY = 2**31 - 1
-"""Claims that the ledger allows: how often a webhook is tried is decided by the schedule, which counts by itself."""
+"""Claims that the queue allows: how often a webhook is tried is decided by the schedule, which counts by itself."""
 POOL_SIZE = 10
 
 
@@ -54,29 +58,29 @@ class Notifier:
         settings = self._settings
         await migrate(settings.database_url, SCHEMA, MIGRATIONS)
         await ensure_topics(settings.kafka_bootstrap_servers)
-        guard = Guard(settings.allow_net)
+        guard = EgressPolicy(settings.allow_net)
         async with (
             await open_pool(settings.database_url, SCHEMA, size=POOL_SIZE) as pool,
             guard.session(limit=settings.notifier_slots) as session,
-            Tasks() as tasks,
+            TaskSupervisor() as supervisor,
         ):
             store = Store(pool)
             outbox = Outbox(pool, self.name)
-            ledger = Ledger(pool, outbox, max_attempts=MANY)
+            queue = JobQueue(pool, outbox, max_attempts=MANY)
             sender = Sender(session, guard, deadline=settings.notifier_deadline.total_seconds())
-            tasks.start(sweep(store, settings.notifier_keep), "sweep")
-            tasks.start(measure(self.name, ledger, outbox), "measure")
-            tasks.start(self._runner(ledger, store, sender).run(), "runner")
+            supervisor.start(sweep(store, settings.notifier_keep), "sweep")
+            supervisor.start(measure(self.name, queue, outbox), "measure")
+            supervisor.start(self._runner(queue, store, sender).run(), "runner")
             self._pool = pool
             self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)
-            register(self._broker, Intake(pool, ledger, store, settings.delivery_base))
+            register(self._broker, JobIntake(pool, queue, store, settings.delivery_base))
             try:
                 await self._broker.start()
                 yield
             finally:
                 await self._broker.stop()
 
-    def _runner(self, ledger: Ledger, store: Store, sender: Sender) -> Runner:
+    def _runner(self, queue: JobQueue, store: Store, sender: Sender) -> Runner:
         attempts = Attempts(
             store=store,
             sender=sender,
@@ -87,7 +91,7 @@ class Notifier:
             jitter=lambda: uniform(-1, 1),  # noqa: S311  spreads load, guards nothing
         )
         return Runner(
-            ledger,
+            queue,
             attempts.work,
             slots=self._settings.notifier_slots,
             exhausted=attempts.exhausted,

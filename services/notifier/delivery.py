@@ -7,24 +7,24 @@ from functools import partial
 from time import monotonic
 from urllib.parse import urlsplit
 
-from chassis.http.respond import json_bytes
-from chassis.ledger import Done, Item, Later, Ledger, Outcome
-from chassis.logs import bound, get
-from chassis.postgres.pool import Pool
+from chassis.adapters.http.json_body import json_bytes
+from chassis.adapters.postgres.pool import Pool
+from chassis.core.logs import bind_context, get_logger
+from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Retry
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.resources import job_resource
 from services.notifier.lanes import Lanes
 from services.notifier.measure import Measures
-from services.notifier.schedule import Answer, Dead, Delivered, Retry, verdict
+from services.notifier.schedule import Answer, Delivered, GaveUp, RetryLater, verdict
 from services.notifier.sender import Sender
 from services.notifier.signing import signed_headers
 from services.notifier.store import Attempt, Closed, Delivery, NotDue, SpentByCrashes, Store
 
 KIND = "webhook"
-"""The kind of this service's rows in its ledger."""
+"""The kind of this service's rows in its queue."""
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 def delivery_of(job: Job, delivery_base: str) -> Delivery | None:
@@ -41,11 +41,11 @@ def delivery_of(job: Job, delivery_base: str) -> Delivery | None:
 
 
 @dataclass(frozen=True)
-class Intake:
+class JobIntake:
     """Turns finished jobs into rows; the same job read twice is one row."""
 
     pool: Pool
-    ledger: Ledger
+    queue: JobQueue
     store: Store
     delivery_base: str
 
@@ -57,8 +57,8 @@ class Intake:
             if not await self.store.add(connection, delivery):
                 return
             payload = {"job_id": job.id, "host": _host(delivery.url)}
-            await self.ledger.add(connection, id=delivery.id, project=job.project, kind=KIND, payload=payload)
-        self.ledger.wake()
+            await self.queue.add(connection, id=delivery.id, project=job.project, kind=KIND, payload=payload)
+        self.queue.wake()
         _log.info("webhook accepted", item_id=delivery.id, status=job.status)
 
 
@@ -75,36 +75,36 @@ class Attempts:
     jitter: Callable[[], float]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    async def work(self, item: Item) -> Outcome:
+    async def work(self, item: QueueItem) -> Outcome:
         """The runner's work: what becomes of the row now."""
         host = item.payload["host"]
         pause = self.lanes.enter(host, monotonic())
         if pause is not None:
-            return Later(timedelta(seconds=pause), "busy host")
+            return Retry(timedelta(seconds=pause), "busy host")
         started = monotonic()
         try:
-            with bound(job_id=item.payload["job_id"]):
+            with bind_context(job_id=item.payload["job_id"]):
                 return await self._attempt(item)
         finally:
             now = monotonic()
             self.lanes.leave(host, now, now - started)
 
-    async def exhausted(self, item: Item, reason: str) -> Done:
-        """The ledger gave the row up: an error of ours, each time it was tried."""
+    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
+        """The queue gave the row up: an error of ours, each time it was tried."""
         _log.error("webhook given up", reason=reason)
         self.measures.ended("dead")
-        return Done("failed", (), also=partial(self.store.dead, delivery_id=item.id, reason=reason))
+        return Complete("failed", (), also=partial(self.store.dead, delivery_id=item.id, reason=reason))
 
-    async def cancelled(self, item: Item) -> Done:
+    async def cancelled(self, item: QueueItem) -> Complete:
         """Deliveries are never cancelled today; a marked row is closed all the same."""
-        return Done("cancelled", (), also=partial(self.store.dead, delivery_id=item.id, reason="cancelled"))
+        return Complete("cancelled", (), also=partial(self.store.dead, delivery_id=item.id, reason="cancelled"))
 
-    async def _attempt(self, item: Item) -> Outcome:
+    async def _attempt(self, item: QueueItem) -> Outcome:
         match await self.store.begin(item.id):
             case NotDue(seconds):
-                return Later(timedelta(seconds=seconds), "not due yet")
+                return Retry(timedelta(seconds=seconds), "not due yet")
             case Closed():
-                return Done("done", ())
+                return Complete("done", ())
             case SpentByCrashes():
                 return await self.exhausted(item, "exhausted")
             case Attempt() as attempt:
@@ -137,15 +137,15 @@ class Attempts:
         match verdict(answer, attempt.number, jitter=self.jitter(), now=self.now()):
             case Delivered():
                 self.measures.ended("delivered")
-                return Done("done", (), also=partial(self.store.delivered, attempt=attempt, answer=answer))
-            case Retry(delay):
+                return Complete("done", (), also=partial(self.store.delivered, attempt=attempt, answer=answer))
+            case RetryLater(delay):
                 await self.store.postpone(attempt, answer, delay)
                 self.measures.ended("retry")
-                return Later(timedelta(seconds=delay), answer.error or f"answer {answer.status}")
-            case Dead(reason):
+                return Retry(timedelta(seconds=delay), answer.error or f"answer {answer.status}")
+            case GaveUp(reason):
                 _log.warning("webhook given up", reason=reason, attempts=attempt.number)
                 self.measures.ended("dead")
-                return Done(
+                return Complete(
                     "failed", (), also=partial(self.store.gave_up, attempt=attempt, answer=answer, reason=reason)
                 )
 

@@ -2,13 +2,13 @@
 
 from faststream.kafka import KafkaBroker
 
-from chassis.kafka.broker import subscribe
+from chassis.adapters.kafka.consumer import subscribe
 from schemas.events import JobCancelled, JobFailed, JobSucceeded
 from schemas.topics import JOB_RESULTS
-from services.notifier.delivery import Intake
+from services.notifier.delivery import JobIntake
 
 
-def register(broker: KafkaBroker, intake: Intake) -> None:
+def register(broker: KafkaBroker, intake: JobIntake) -> None:
     """Subscribes to what this service reads; `intake` is not touched before a record arrives."""
 
     @subscribe(broker, JOB_RESULTS, "notifier")

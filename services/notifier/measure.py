@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from chassis import metrics
+from chassis.core import metrics
 
 SERVICE = "notifier"
 

@@ -36,20 +36,20 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Retry:
+class RetryLater:
     """To be tried again after `delay` seconds."""
 
     delay: float
 
 
 @dataclass(frozen=True)
-class Dead:
+class GaveUp:
     """Given up; the row is kept. `reason` is `gone` (410) or `exhausted` (the last attempt failed)."""
 
     reason: str
 
 
-Verdict = Delivered | Retry | Dead
+Verdict = Delivered | RetryLater | GaveUp
 
 
 def verdict(answer: Answer, attempt: int, *, jitter: float, now: datetime) -> Verdict:
@@ -60,11 +60,11 @@ def verdict(answer: Answer, attempt: int, *, jitter: float, now: datetime) -> Ve
     if answer.status is not None and 200 <= answer.status <= 299:
         return Delivered()
     if answer.status == GONE:
-        return Dead("gone")
+        return GaveUp("gone")
     if attempt >= ATTEMPTS:
-        return Dead("exhausted")
+        return GaveUp("exhausted")
     asked = retry_after_seconds(answer.retry_after, now)
-    return Retry(delay_before(attempt + 1, jitter=jitter, asked=asked))
+    return RetryLater(delay_before(attempt + 1, jitter=jitter, asked=asked))
 
 
 def delay_before(attempt: int, *, jitter: float, asked: float | None = None) -> float:

@@ -7,20 +7,20 @@ from time import monotonic
 import aiohttp
 from yarl import URL
 
-from chassis.egress.guard import Forbidden, Guard
-from chassis.logs import get
+from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
+from chassis.core.logs import get_logger
 from services.notifier.schedule import Answer
 
 MAX_EXCERPT_BYTES = 16 * 1024
 """Of the answer's body, kept for the log of attempts; no more than this is ever read."""
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 class Sender:
     """Sends over one guarded session. Failures of the receiver are answers, never exceptions."""
 
-    def __init__(self, session: aiohttp.ClientSession, guard: Guard, *, deadline: float) -> None:
+    def __init__(self, session: aiohttp.ClientSession, guard: EgressPolicy, *, deadline: float) -> None:
         self._session = session
         self._guard = guard
         self._deadline = deadline
@@ -36,7 +36,7 @@ class Sender:
             async with asyncio.timeout(self._deadline):
                 self._guard.check_url(url)
                 await self._exchange(url, headers, body, told)
-        except (TimeoutError, aiohttp.ClientError, OSError, Forbidden, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, AddressForbidden, ValueError) as error:
             if told.status is None:
                 _log.info("webhook not answered", reason=type(error).__name__, detail=str(error))
                 told.error = _word(error)

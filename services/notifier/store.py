@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chassis.postgres import sql
-from chassis.postgres.pool import Connection, Pool
+from chassis.adapters.postgres import sql
+from chassis.adapters.postgres.pool import Connection, Pool
 from services.notifier.schedule import ATTEMPTS, Answer
 
 

@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 
-from chassis import logs
-from chassis.regularly import regularly
+from chassis.core import logs
+from chassis.core.retry import run_periodically
 from services.notifier.store import Store
 
 SWEEP_EVERY = timedelta(hours=1)
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 async def sweep(store: Store, keep: timedelta) -> None:
     """Forgets deliveries that ended more than `keep` ago, with their attempts, until cancelled."""
-    await regularly(lambda: store.forget(keep), SWEEP_EVERY, log, "sweeping deliveries")
+    await run_periodically(lambda: store.forget(keep), SWEEP_EVERY, log, "sweeping deliveries")

@@ -1,16 +1,16 @@
-"""Builds the thumbnailer: the only module of this room that constructs. `media.station` knows how workers are wired."""
+"""Builds the thumbnailer: the only module of this room that constructs. `worker.app` knows how workers are wired."""
 
-from media.station import Craft, Station
 from services.thumbnailer.handlers import register
 from services.thumbnailer.jobs import estimate, maker
 from services.thumbnailer.settings import Settings
+from worker.app import WorkerApp, WorkerSpec
 
 
-class Thumbnailer(Station):
+class Thumbnailer(WorkerApp):
     """The thumbnailer as an App."""
 
     def __init__(self, settings: Settings) -> None:
-        craft = Craft(
+        craft = WorkerSpec(
             name="thumbnailer",
             kind="image",
             slots=settings.thumbnailer_slots,

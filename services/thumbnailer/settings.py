@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from media.settings import FileSettings
+from worker.settings import FileSettings
 
 
 class Settings(FileSettings):

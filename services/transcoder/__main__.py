@@ -1,7 +1,7 @@
 """`python -m services.transcoder`: this service alone, configured by its environment."""
 
-from chassis.lifecycle import run_main
-from chassis.settings import load
+from chassis.core.settings import load
+from chassis.runtime.lifecycle import run_main
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
 

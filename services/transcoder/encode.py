@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chassis.sandbox.errors import ChildTimedOut
+from chassis.adapters.sandbox.errors import ChildTimedOut
 from media.faults import MediaFault
 from media.ffmpeg import OnProgress, with_paths
 from media.info import MediaInfo

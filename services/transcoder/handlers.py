@@ -2,13 +2,13 @@
 
 from faststream.kafka import KafkaBroker
 
-from chassis.kafka.broker import subscribe
-from media.intake import Intake
+from chassis.adapters.kafka.consumer import subscribe
 from schemas.events import CancelRequested, JobCreated, MediaCreated
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
+from worker.enqueue import JobIntake
 
 
-def register(broker: KafkaBroker, intake: Intake | None = None) -> None:
+def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:
     """Subscribes to what this service reads. Without `intake` only to describe it: documents are made so."""
 
     @subscribe(broker, JOB_CREATED, "transcoder")

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from chassis.setting_types import Duration
-from media.settings import FileSettings
+from chassis.core.setting_types import Duration
+from worker.settings import FileSettings
 
 
 def _half_the_machine() -> int:

@@ -1,10 +1,10 @@
 """The use case: a `video` job, in the queue and at the bench."""
 
-from media.bench import Made, Make, Order
 from media.tools import Tools
 from schemas.jobs import Job
 from schemas.options import VideoOptions
 from services.transcoder.encode import encode
+from worker.runner import Encoder, JobContext, JobOutput
 
 # Where the input's length is not known before it is fetched: the usual upload.
 _USUAL_SECONDS = 20.0
@@ -20,12 +20,12 @@ def estimate(job: Job) -> float:
     return float(max(end - start, 1.0))
 
 
-def maker(tools: Tools) -> Make:
+def maker(tools: Tools) -> Encoder:
     """Makes videos with these tools."""
 
-    async def make(order: Order) -> Made:
+    async def make(order: JobContext) -> JobOutput:
         options = VideoOptions.model_validate(order.job.options)
         dest = order.folder / f"video.{options.format}"
-        return Made(dest, await encode(order.source, order.info, options, dest, tools, order.on_progress))
+        return JobOutput(dest, await encode(order.source, order.info, options, dest, tools, order.on_progress))
 
     return make

@@ -35,7 +35,7 @@ async def measure() -> list[Row]:
         starts = await startup.measure(folder / "startup")
         rows.append(
             Row(
-                "Warm start of `bitmill up` to /readyz 200",
+                "ForkServer start of `bitmill up` to /readyz 200",
                 f"{starts.warm_median:.1f} s",
                 "≤ 10 s",
                 starts.warm_median <= 10,

@@ -13,15 +13,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chassis.ids import new_id
-from chassis.postgres import Pool, migrate
-from chassis.postgres.pool import Connection
+from chassis.adapters.postgres import Pool, migrate
+from chassis.adapters.postgres.pool import Connection
+from chassis.core.ids import new_id
 from schemas.ids import typeid, uuid7
 from services.catalog.filters import Parameters, media_filter, pair_hash, pair_hashes
 from services.catalog.queries import SQL, Queries
 from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
-from tests import servers
 from tests.services.catalog.made import OLD_MS, item, queued
+from tests.support import servers
 
 ROUNDS = 60
 BATCH = 5_000

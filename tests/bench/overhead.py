@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.demo import darkroom, system
-from cli.demo.bare import seconds_of_bare_ffmpeg
-from cli.demo.story import Made, Upload
-from cli.footage import fetch_footage
+from devtools.demo import darkroom, system
+from devtools.demo.bare import seconds_of_bare_ffmpeg
+from devtools.demo.story import Made, Upload
+from devtools.footage import fetch_footage
 
 RUNS = 9
 TEMPLATE = {"kind": "video", "options": {"width": 320, "format": "mp4"}}

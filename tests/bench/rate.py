@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from chassis.embedded.kafka import KafkaServer
-from chassis.embedded.postgres import PostgresServer
+from embedded.kafka import KafkaServer
+from embedded.postgres import PostgresServer
 from services.ingest import keys
 from tests.system import clean_environment
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.demo import system
+from devtools.demo import system
 
 STARTS = 3
 IDLE_SECONDS = 10

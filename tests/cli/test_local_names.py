@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chassis import logs
+from chassis.core import logs
 from cli.args import parser
 from cli.jobs import checked, local_output, options
 from cli.local import run_here
 from cli.show import open_show
-from tests.footage import Material
+from tests.support.footage import Material
 
 NAMES = [
     "with space",

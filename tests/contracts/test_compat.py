@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cli.contracts.compat import breaks
+from devtools.contracts.compat import breaks
 
 
 class Inner(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chassis.settings import describe
+from chassis.core.settings import describe
 from cli.gateway import Settings as GatewaySettings
 from cli.gateway import upstream
 from cli.serve import settings_class

@@ -14,7 +14,7 @@ from schemas.topics import SERVICES
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 READERS = ("ingest", "transcoder", "thumbnailer")
-"""They look into customers' files, in a child that loads `media.inside` and pyvips."""
+"""They look into customers' files, in a child that loads `media.sandbox_probe` and pyvips."""
 
 IMPORT = """
 import sys
@@ -56,7 +56,7 @@ def test_a_service_starts_with_its_own_extra_alone(service: Any) -> None:
     assert missing
     modules = [f"services.{service}.__main__", "cli.__main__", "cli.serve", "cli.keys"]
     if service in READERS:
-        modules += ["media.inside", "pyvips"]
+        modules += ["media.sandbox_probe", "pyvips"]
     code = IMPORT.format(missing=missing, modules=", ".join(modules))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=PYPROJECT.parent

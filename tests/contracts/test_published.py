@@ -9,11 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate as validate_openapi
 
-from chassis.http.app import make_web_app
-from chassis.http.health import State
-from cli.contracts import asyncapi, events, files
-from cli.contracts.__main__ import main
+from chassis.adapters.http.health import State
+from chassis.adapters.http.server import make_web_app
 from cli.serve import build
+from devtools.contracts import asyncapi, events, files
+from devtools.contracts.__main__ import main
 from schemas.events import EVENTS
 from schemas.topics import SERVICES, TOPIC_OF, TOPICS
 

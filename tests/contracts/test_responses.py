@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cli.contracts import files
+from devtools.contracts import files
 from schemas import responses
-from schemas.envelope import Asked, Page, envelope, error_envelope, list_envelope
+from schemas.envelope import Page, RequestInfo, envelope, error_envelope, list_envelope
 from schemas.events import EVENTS, JobEvent, MediaEvent
 from schemas.faults import FieldFault
 from schemas.resources import job_resource, media_resource
 
 BASE = "https://media.example.com"
-ASKED = Asked(id="req_1", method="GET", host=BASE, path="/media", project="prj_01kg75gs80ebfsgf8txjabsyef")
+ASKED = RequestInfo(id="req_1", method="GET", host=BASE, path="/media", project="prj_01kg75gs80ebfsgf8txjabsyef")
 EXAMPLES = [(path.stem, json.loads(path.read_bytes())["data"]) for path in sorted(files.EXAMPLES.glob("*.json"))]
 
 

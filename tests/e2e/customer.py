@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from tests.chassis.waiting import until
+from tests.support.waiting import until
 
 EVERY_SECONDS = 0.4
 ANSWER_SECONDS = 30.0

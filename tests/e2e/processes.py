@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 import psutil
 
-from cli.demo.system import System
 from cli.up import free_port
+from devtools.demo.system import System
 from schemas.topics import SERVICES
-from tests.chassis.waiting import until
+from tests.support.waiting import until
 from tests.system import clean_environment, shell
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from cli.demo.darkroom import Darkroom
-from tests.footage import Material
+from devtools.demo.darkroom import Darkroom
+from tests.support.footage import Material
 from tests.system import Up
 
 

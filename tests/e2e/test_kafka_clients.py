@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from cli.demo.darkroom import Darkroom
+from devtools.demo.darkroom import Darkroom
 from tests.system import Up
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "published" / "events"

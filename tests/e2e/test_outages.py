@@ -18,16 +18,16 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from chassis.embedded import KafkaServer, PostgresServer, processes
-from cli.demo import system
-from cli.footage import Footage
+from devtools.demo import system
+from devtools.footage import Footage
+from embedded import KafkaServer, PostgresServer, processes
 from schemas.events import JobCancelled, JobFailed, JobSucceeded
 from schemas.topics import JOB_RESULTS, SERVICES
-from tests.chassis.waiting import until
 from tests.e2e.customer import Customer, customer
 from tests.e2e.processes import Deployment, deployment
 from tests.e2e.switches import Disk, Switch, small_disk
-from tests.footage import Material
+from tests.support.footage import Material
+from tests.support.waiting import until
 
 NOTICED_SECONDS = 10
 BACK_SECONDS = 45

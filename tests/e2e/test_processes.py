@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo import darkroom
-from cli.demo.system import System
-from cli.footage import Footage
+from devtools.demo import darkroom
+from devtools.demo.system import System
+from devtools.footage import Footage
 from tests.e2e.processes import SECRET, deployment
-from tests.servers import Postgres
+from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cli import envfile
-from cli.demo.darkroom import Darkroom
+from devtools.demo.darkroom import Darkroom
 from tests.system import JOB_SECONDS, Up, clean_environment, shell
 
 READY_SECONDS = 60

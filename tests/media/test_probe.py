@@ -12,7 +12,7 @@ import pytest
 from media.faults import MediaFault
 from media.probe import judge
 from media.tools import Tools
-from tests.footage import Material
+from tests.support.footage import Material
 
 
 async def refusal(tools: Tools, path: Path) -> str:

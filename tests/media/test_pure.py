@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.sandbox.child import Finished
+from chassis.adapters.sandbox.child import Finished
 from media import colour, geometry
 from media.faults import MediaFault, from_child
 from media.ffmpeg import FfmpegFailed, blame

@@ -1,6 +1,6 @@
 """The envelope says what the published examples say, key by key."""
 
-from schemas.envelope import Asked, Page, envelope, error_envelope, list_envelope, org_id
+from schemas.envelope import Page, RequestInfo, envelope, error_envelope, list_envelope, org_id
 from schemas.faults import FieldFault
 from schemas.ids import is_id
 
@@ -8,8 +8,8 @@ PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
 HOST = "https://api.example.com"
 
 
-def asked(method: str = "GET", path: str = "/media", project: str | None = PROJECT) -> Asked:
-    return Asked(id="req_1", method=method, host=HOST, path=path, project=project)
+def asked(method: str = "GET", path: str = "/media", project: str | None = PROJECT) -> RequestInfo:
+    return RequestInfo(id="req_1", method=method, host=HOST, path=path, project=project)
 
 
 def test_an_item_has_meta_data_and_links_to_itself_and_its_parent() -> None:

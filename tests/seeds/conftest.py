@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.demo.darkroom import Darkroom
+from devtools.demo.darkroom import Darkroom
 from tests.system import Up
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo.darkroom import Darkroom
+from devtools.demo.darkroom import Darkroom
 from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
 from tests.system import Up, shell
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo.darkroom import Darkroom
+from devtools.demo.darkroom import Darkroom
 from tests.system import Up, shell
 
 METADATA = {"user_id": "usr_7", "submission_id": "sub_12", "campaign": "winter"}

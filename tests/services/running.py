@@ -11,17 +11,17 @@ import psutil
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from chassis.ids import new_id, now_ms
-from chassis.kafka import codec
-from chassis.kafka.producer import open_producer
-from chassis.storage import Storage, open_storage
-from media.settings import FileSettings
-from media.station import Station
+from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.producer import open_producer
+from chassis.adapters.storage import Storage, open_storage
+from chassis.core.ids import new_id, now_ms
 from schemas.events import CancelRequested, Event, JobCreated, JobEvent, MediaCreated
 from schemas.files import File
 from schemas.jobs import Job, JobKind
 from schemas.media import MediaItem
 from schemas.topics import JOB_RESULTS
+from worker.app import WorkerApp
+from worker.settings import FileSettings
 
 DEADLINE_SECONDS = 40.0
 
@@ -74,7 +74,7 @@ class Site:
 class Running:
     """`site` serves inputs, `storage` is the worker's; `heard` are the events about each job, as they came."""
 
-    def __init__(self, app: Station, settings: FileSettings, kind: JobKind) -> None:
+    def __init__(self, app: WorkerApp, settings: FileSettings, kind: JobKind) -> None:
         self.app = app
         self.settings = settings
         self.kind = kind

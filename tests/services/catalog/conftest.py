@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.ids import new_id
-from chassis.postgres import Pool, migrate
+from chassis.adapters.postgres import Pool, migrate
+from chassis.core.ids import new_id
 from services.catalog.arrivals import Arrivals
 from services.catalog.projection import Projection
 from services.catalog.queries import Queries

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from chassis.ids import new_id, now_ms
+from chassis.core.ids import new_id, now_ms
 from schemas.faults import Fault
 from schemas.files import File, MediaKind, Output
 from schemas.ids import Prefix, derived, typeid, uuid7

@@ -11,13 +11,13 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from chassis.auth import keys as key_text
-from chassis.http.app import make_web_app
-from chassis.http.health import State
-from chassis.ids import new_id, now_ms
-from chassis.kafka.codec import encode
-from chassis.kafka.producer import open_producer
-from chassis.storage import Storage, open_storage
+from chassis.adapters.http.health import State
+from chassis.adapters.http.server import make_web_app
+from chassis.adapters.kafka.codec import encode
+from chassis.adapters.kafka.producer import open_producer
+from chassis.adapters.storage import Storage, open_storage
+from chassis.core.ids import new_id, now_ms
+from schemas import keys as key_text
 from schemas.events import Event, KeyChanged
 from schemas.keys import ApiKey
 from services.catalog.app import Catalog

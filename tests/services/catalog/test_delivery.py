@@ -5,7 +5,7 @@ import os
 
 from multidict import CIMultiDict
 
-from chassis.ids import new_id
+from chassis.core.ids import new_id
 from schemas.events import JobCreated, JobSucceeded, MediaCreated, MediaDeleted
 from schemas.jobs import Job
 from tests.services.catalog import made

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from chassis.ids import new_id
-from chassis.postgres import Connection, sql
+from chassis.adapters.postgres import Connection, sql
+from chassis.core.ids import new_id
 from schemas.ids import typeid, uuid7
 from services.catalog.filters import Parameters, jobs_query, media_filter, pair_hash, pair_hashes
 from services.catalog.paging import reading

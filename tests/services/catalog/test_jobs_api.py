@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from chassis.http.respond import json_bytes
-from chassis.ids import new_id, now_ms
+from chassis.adapters.http.json_body import json_bytes
+from chassis.core.ids import new_id, now_ms
 from schemas.events import JobCreated, JobFailed, JobSucceeded, KeyChanged
 from schemas.ids import typeid, uuid7
 from schemas.jobs import Job

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chassis.ids import new_id, now_ms
+from chassis.core.ids import new_id, now_ms
 from schemas.envelope import org_id
 from schemas.events import MediaAccepted, MediaCreated, MediaDeleted
 from schemas.media import MediaItem

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.ids import new_id, now_ms
+from chassis.core.ids import new_id, now_ms
 from schemas.events import (
     JobCreated,
     JobProgressed,

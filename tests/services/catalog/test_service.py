@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from chassis.ids import new_id
+from chassis.core.ids import new_id
 from schemas.events import JobCreated, MediaCreated
 from schemas.topics import MEDIA_CREATED
 from services.catalog.app import Catalog

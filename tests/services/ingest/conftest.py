@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.footage import Material
-from tests.servers import Postgres
 from tests.services.ingest.system import FileServer, Heard, System, file_server, listening, running
+from tests.support.footage import Material
+from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,18 @@ import orjson
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from chassis.kafka import codec
-from chassis.kafka.topics import ensure_topics
-from chassis.lifecycle import serve
-from chassis.postgres import Pool
-from chassis.settings import load
+from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.postgres import Pool
+from chassis.core.settings import load
+from chassis.runtime.lifecycle import serve
 from schemas.events import Event
 from schemas.topics import TOPICS
 from services.ingest import keys
 from services.ingest.app import Ingest
 from services.ingest.settings import Settings
-from tests.chassis.waiting import until
-from tests.footage import Material
+from tests.support.footage import Material
+from tests.support.waiting import until
 
 READ = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
 LETTERS = ("job.submitted.dlq", "media.submitted.dlq")

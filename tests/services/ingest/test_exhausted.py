@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from chassis.egress.fetch import FetchLimits
-from chassis.egress.guard import Guard
-from chassis.ledger import Ledger
-from chassis.outbox import Outbox
-from chassis.postgres import Pool
-from chassis.storage import open_storage
+from chassis.adapters.egress.fetch import FetchLimits
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.postgres import Pool
+from chassis.adapters.storage import open_storage
+from chassis.runtime.job_queue import JobQueue
+from chassis.runtime.outbox import Outbox
 from media.info import MediaInfo
 from schemas.api import MediaRequest
 from schemas.ids import typeid, uuid7
@@ -39,16 +39,16 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
 @pytest.mark.parametrize(("reason", "kind"), [("poisoned", "poisoned"), ("disk on fire", "internal_error")])
 async def test_the_item_fails_and_gives_its_name_back(pool: Pool, tmp_path: Path, reason: str, kind: str) -> None:
     store, outbox = Store(pool), Outbox(pool, "ingest")
-    ledger = Ledger(pool, outbox)
+    queue = JobQueue(pool, outbox)
     request = MediaRequest(url="https://example.com/a.mp4", filename="a.mp4")
     item = transitions.accepted(request, id=MEDIA, project=PROJECT, at=1)
-    assert await MediaItems(store, ledger, outbox).accept(item, request.url)
+    assert await MediaItems(store, queue, outbox).accept(item, request.url)
     async with open_storage(tmp_path.as_uri()) as storage:
-        imports = Imports(store, storage, Guard(), NeverAsked(), FetchLimits(), tmp_path, (), "http://cdn", 3)
-        claimed = await ledger.claim("worker")
+        imports = Imports(store, storage, EgressPolicy(), NeverAsked(), FetchLimits(), tmp_path, (), "http://cdn", 3)
+        claimed = await queue.claim("worker")
         assert claimed is not None
         done = await imports.exhausted(claimed, reason)
-        await ledger.finish(claimed, done.state, *done.events, also=done.also)
+        await queue.finish(claimed, done.state, *done.events, also=done.also)
         failed = await store.media_item(MEDIA)
         assert failed is not None
         assert failed.error is not None

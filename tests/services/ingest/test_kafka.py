@@ -10,8 +10,8 @@ from schemas.faults import Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
-from tests.chassis.waiting import until
 from tests.services.ingest.system import FileServer, Heard, System
+from tests.support.waiting import until
 
 GOOD = {"input": "https://example.com/k.mov", "kind": "video", "options": {"width": 640}, "metadata": {"via": "kafka"}}
 

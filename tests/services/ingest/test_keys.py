@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.auth.keys import hash_key, well_formed
-from chassis.kafka import codec
-from chassis.postgres import Pool
+from chassis.adapters.kafka import codec
+from chassis.adapters.postgres import Pool
 from schemas.events import KeyChanged
 from schemas.ids import is_id
+from schemas.keys import hash_key, well_formed
 from schemas.topics import KEY_CHANGED
 from services.ingest import keys
 from services.ingest.store import Store

@@ -121,8 +121,8 @@ async def test_a_failed_item_gives_its_name_back(system: System, files: FileServ
 async def test_a_refusal_comes_in_the_envelope_and_leaves_nothing_behind(
     system: System, change: dict[str, Any], field: str
 ) -> None:
-    before = [await system.count(table) for table in ("media", "ledger", "names")]
+    before = [await system.count(table) for table in ("media", "queue", "names")]
     answer = await system.post("/media", {"url": "https://example.com/a.mp4", **change})
     assert (answer.status, answer.body["error"]["kind"], answer.body["data"]) == (400, "invalid_input", None)
     assert field in answer.fields
-    assert [await system.count(table) for table in ("media", "ledger", "names")] == before
+    assert [await system.count(table) for table in ("media", "queue", "names")] == before

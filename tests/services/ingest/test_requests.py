@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from chassis.egress.guard import Guard
-from chassis.http.errors import Refusal
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.errors import ApiError
 from schemas.faults import FieldFault
 from services.ingest.requests import job_request, media_request, task_request
 
-GUARD = Guard()
+GUARD = EgressPolicy()
 GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 
 
 def refused(body: Any, parse: Any = job_request) -> dict[str, FieldFault]:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         parse(body, GUARD)
     assert (caught.value.status, caught.value.kind) == (400, "invalid_input")
     return {fault.field: fault for fault in caught.value.faults}
@@ -65,14 +65,14 @@ def test_forbidden_addresses_are_refused_in_one_answer() -> None:
 
 
 def test_a_network_that_was_allowed_may_be_named() -> None:
-    guard = Guard([ip_network("127.0.0.0/8")])
+    guard = EgressPolicy([ip_network("127.0.0.0/8")])
     assert job_request({**GOOD, "input": "http://127.0.0.1:9000/a.mov"}, guard).kind == "video"
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7])
 def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
     for parse in (job_request, task_request, media_request):
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             parse(body, GUARD)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.events import JobCreated, MediaCreated
-from tests.chassis.proxy import Proxy
-from tests.chassis.waiting import until
 from tests.services.ingest.system import FileServer, Heard, running
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
 
 GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 

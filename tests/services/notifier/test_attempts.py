@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.egress.guard import Guard
-from chassis.ledger import Done, Later, Ledger
-from chassis.outbox import Outbox
-from chassis.postgres import migrate, open_pool
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.postgres import migrate, open_pool
+from chassis.runtime.job_queue import Complete, JobQueue, Retry
+from chassis.runtime.outbox import Outbox
 from schemas.jobs import Job
 from services.notifier.app import MANY, MIGRATIONS, SCHEMA
-from services.notifier.delivery import Attempts, Intake
+from services.notifier.delivery import Attempts, JobIntake
 from services.notifier.lanes import Lanes
 from services.notifier.measure import Measures
 from services.notifier.schedule import ATTEMPTS, DELAYS
@@ -27,9 +27,9 @@ from tests.services.notifier.world import BASE, LOOPBACK, SECRET, Tables, job, s
 class Desk:
     """A notifier without Kafka and without a runner: the test claims, works and finishes itself."""
 
-    intake: Intake
+    intake: JobIntake
     attempts: Attempts
-    ledger: Ledger
+    queue: JobQueue
     tables: Tables
 
     async def accept(self, url: str) -> Job:
@@ -39,25 +39,25 @@ class Desk:
 
     async def turn(self) -> str:
         """One claim and what follows from it, in a word."""
-        item = await self.ledger.claim("worker")
+        item = await self.queue.claim("worker")
         if item is None:
             return "nothing"
         match await self.attempts.work(item):
-            case Done(state, events, also):
-                await self.ledger.finish(item, state, *events, also=also)
+            case Complete(state, events, also):
+                await self.queue.finish(item, state, *events, also=also)
                 return state
-            case Later(delay, reason):
-                await self.ledger.retry(item, delay, reason)
+            case Retry(delay, reason):
+                await self.queue.retry(item, delay, reason)
                 return f"{delay.total_seconds():g}"
 
 
 @asynccontextmanager
 async def open_desk(dsn: str) -> AsyncIterator[Desk]:
     await migrate(dsn, SCHEMA, MIGRATIONS)
-    guard = Guard(LOOPBACK)
+    guard = EgressPolicy(LOOPBACK)
     async with await open_pool(dsn, SCHEMA) as pool, guard.session() as session, tables(dsn) as found:
         store = Store(pool)
-        ledger = Ledger(pool, Outbox(pool, "notifier"), max_attempts=MANY)
+        queue = JobQueue(pool, Outbox(pool, "notifier"), max_attempts=MANY)
         attempts = Attempts(
             store=store,
             sender=Sender(session, guard, deadline=2),
@@ -67,7 +67,7 @@ async def open_desk(dsn: str) -> AsyncIterator[Desk]:
             measures=Measures(),
             jitter=lambda: 0,
         )
-        yield Desk(Intake(pool, ledger, store, BASE), attempts, ledger, found)
+        yield Desk(JobIntake(pool, queue, store, BASE), attempts, queue, found)
 
 
 @pytest.fixture
@@ -109,13 +109,13 @@ async def test_nothing_is_sent_before_it_is_due(desk: Desk) -> None:
 
 
 async def test_a_claim_before_its_time_is_sent_back(desk: Desk) -> None:
-    """The worker died between its log of attempts and the ledger: the lease runs out long before the retry is due."""
+    """The worker died between its log of attempts and the queue: the lease runs out long before the retry is due."""
     async with receiver(*statuses([500, 200])) as target:
         await desk.accept(target.url())
-        item = await desk.ledger.claim("killed")
+        item = await desk.queue.claim("killed")
         assert item is not None
         await desk.attempts.work(item)
-        await desk.tables._connection.execute("UPDATE ledger SET lease_until = now()")
+        await desk.tables._connection.execute("UPDATE queue SET lease_until = now()")
         turn = await desk.turn()
         assert 4 < float(turn) <= 5
         assert len(target.received) == 1
@@ -125,7 +125,7 @@ async def test_an_answer_that_nobody_wrote_down_is_asked_for_again_under_the_sam
     """The worker was killed after it had sent and before it could say so."""
     async with receiver() as target:
         accepted = await desk.accept(target.url())
-        item = await desk.ledger.claim("killed")
+        item = await desk.queue.claim("killed")
         assert item is not None
         await desk.attempts.work(item)
         await desk.tables.let_time_pass(15)
@@ -141,7 +141,7 @@ async def test_attempts_whose_workers_were_killed_count_as_well(desk: Desk) -> N
     async with receiver() as target:
         accepted = await desk.accept(target.url())
         for _ in range(ATTEMPTS):
-            item = await desk.ledger.claim("killed")
+            item = await desk.queue.claim("killed")
             assert item is not None
             await desk.attempts.work(item)
             await desk.tables.let_time_pass(15)

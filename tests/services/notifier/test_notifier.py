@@ -13,17 +13,17 @@ import pytest
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook
 
-from chassis.http.respond import json_bytes
-from chassis.kafka.topics import ensure_topics
-from chassis.settings import SettingsError, load
+from chassis.adapters.http.json_body import json_bytes
+from chassis.adapters.kafka.admin import ensure_topics
+from chassis.core.settings import SettingsError, load
 from schemas.events import JobEvent, JobProgressed
 from schemas.ids import is_id
 from schemas.resources import job_resource
 from services.notifier.app import Notifier
 from services.notifier.settings import Settings
-from tests.chassis.waiting import until
 from tests.services.notifier.receiver import receiver, stall, status, statuses
 from tests.services.notifier.world import BASE, SECRET, cancelled, failed, job, publish, settings, succeeded, tables
+from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[3]
 

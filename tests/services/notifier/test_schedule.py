@@ -12,9 +12,9 @@ from services.notifier.schedule import (
     DELAYS,
     MAX_RETRY_AFTER,
     Answer,
-    Dead,
     Delivered,
-    Retry,
+    GaveUp,
+    RetryLater,
     delay_before,
     retry_after_seconds,
     verdict,
@@ -39,7 +39,7 @@ def test_every_delay_is_within_a_fifth_of_the_published_one(attempt: int, jitter
 
 def test_the_whole_life_of_a_delivery_that_always_fails() -> None:
     verdicts = [verdict(FAILED, attempt, jitter=0, now=NOW) for attempt in range(1, ATTEMPTS + 1)]
-    assert verdicts == [*(Retry(delay) for delay in DELAYS[1:]), Dead("exhausted")]
+    assert verdicts == [*(RetryLater(delay) for delay in DELAYS[1:]), GaveUp("exhausted")]
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
@@ -52,29 +52,29 @@ def test_2xx_is_delivered_even_at_the_last_attempt(status: int) -> None:
     "status", [None, 100, 199, 300, 301, 302, 304, 307, 308, 400, 401, 404, 429, 500, 502, 503, 504]
 )
 def test_everything_else_is_a_failure_that_is_tried_again(status: int | None) -> None:
-    assert verdict(Answer(status, error="x"), 1, jitter=0, now=NOW) == Retry(5)
+    assert verdict(Answer(status, error="x"), 1, jitter=0, now=NOW) == RetryLater(5)
 
 
 def test_410_gives_up_at_once() -> None:
-    assert verdict(Answer(410), 1, jitter=0, now=NOW) == Dead("gone")
+    assert verdict(Answer(410), 1, jitter=0, now=NOW) == GaveUp("gone")
 
 
 def test_retry_after_in_seconds_postpones() -> None:
-    assert verdict(Answer(429, retry_after="120"), 1, jitter=0, now=NOW) == Retry(120)
+    assert verdict(Answer(429, retry_after="120"), 1, jitter=0, now=NOW) == RetryLater(120)
 
 
 def test_retry_after_as_a_date_postpones() -> None:
     date = format_datetime(NOW + timedelta(minutes=10), usegmt=True)
-    assert verdict(Answer(503, retry_after=date), 1, jitter=0, now=NOW) == Retry(600)
+    assert verdict(Answer(503, retry_after=date), 1, jitter=0, now=NOW) == RetryLater(600)
 
 
 def test_retry_after_is_never_earlier_than_the_schedule() -> None:
-    assert verdict(Answer(503, retry_after="1"), 4, jitter=0, now=NOW) == Retry(DELAYS[4])
+    assert verdict(Answer(503, retry_after="1"), 4, jitter=0, now=NOW) == RetryLater(DELAYS[4])
 
 
 @pytest.mark.parametrize("header", ["1000000000", "9" * 5000, format_datetime(NOW + timedelta(days=3650), usegmt=True)])
 def test_retry_after_is_capped(header: str) -> None:
-    assert verdict(Answer(429, retry_after=header), 1, jitter=0, now=NOW) == Retry(MAX_RETRY_AFTER)
+    assert verdict(Answer(429, retry_after=header), 1, jitter=0, now=NOW) == RetryLater(MAX_RETRY_AFTER)
 
 
 @pytest.mark.parametrize(
@@ -101,5 +101,5 @@ def test_a_retry_is_always_in_the_future_and_within_the_longest_pause(
     status: int | None, header: str | None, attempt: int
 ) -> None:
     outcome = verdict(Answer(status, retry_after=header), attempt, jitter=1, now=NOW)
-    if isinstance(outcome, Retry):
+    if isinstance(outcome, RetryLater):
         assert 0 < outcome.delay <= DELAYS[-1] * 1.2

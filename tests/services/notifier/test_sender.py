@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from chassis.egress.guard import Guard
+from chassis.adapters.egress.policy import EgressPolicy
 from services.notifier.schedule import Answer
 from services.notifier.sender import MAX_EXCERPT_BYTES, Sender
 from tests.services.notifier.receiver import Behave, endless, raw, receiver, reset, stall, status
@@ -20,8 +20,8 @@ DEADLINE = 0.5
 
 
 @asynccontextmanager
-async def sending(guard: Guard | None = None, deadline: float = DEADLINE) -> AsyncIterator[Sender]:
-    guard = guard or Guard(LOOPBACK)
+async def sending(guard: EgressPolicy | None = None, deadline: float = DEADLINE) -> AsyncIterator[Sender]:
+    guard = guard or EgressPolicy(LOOPBACK)
     async with guard.session() as session:
         yield Sender(session, guard, deadline=deadline)
 
@@ -146,7 +146,7 @@ async def test_a_connection_that_breaks_after_the_request_is_a_failed_attempt() 
 
 async def test_a_forbidden_address_is_not_contacted_and_reads_like_a_dead_one() -> None:
     async with receiver() as target:
-        async with sending(Guard()) as sender:
+        async with sending(EgressPolicy()) as sender:
             forbidden = await sender.send(target.url(), {}, BODY)
         url = target.url()
         assert target.connections == 0
@@ -160,7 +160,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> N
     async def resolve(host: str, port: int) -> list[str]:
         return ["93.184.216.34", "127.0.0.1"]
 
-    async with receiver() as target, sending(Guard(resolve=resolve)) as sender:
+    async with receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
         answer = await sender.send(f"http://hooks.example.com:{target.port}/", {}, BODY)
         assert target.connections == 0
     assert (answer.status, answer.error) == (None, "unreachable")
@@ -171,7 +171,7 @@ async def test_a_slow_name_server_counts_against_the_deadline() -> None:
         await asyncio.Event().wait()
         return []
 
-    async with sending(Guard(resolve=resolve)) as sender:
+    async with sending(EgressPolicy(resolve=resolve)) as sender:
         answer = await sender.send("http://hooks.example.com/", {}, BODY)
     assert (answer.status, answer.error) == (None, "timeout")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import asyncpg
 
-from chassis.ids import new_id, now_ms
-from chassis.kafka import codec
-from chassis.kafka.producer import open_producer
-from chassis.settings import load
+from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.producer import open_producer
+from chassis.core.ids import new_id, now_ms
+from chassis.core.settings import load
 from schemas.events import JobCancelled, JobEvent, JobFailed, JobSucceeded
 from schemas.faults import Fault
 from schemas.files import Output
@@ -118,16 +118,16 @@ class Tables:
         return found[0] if found else None
 
     async def queued(self, job_id: str) -> dict[str, Any] | None:
-        """The ledger's row, once nobody works on it."""
+        """The queue's row, once nobody works on it."""
         row = await self._connection.fetchrow(
-            "SELECT * FROM ledger WHERE payload->>'job_id' = $1 AND state = 'queued'", job_id
+            "SELECT * FROM queue WHERE payload->>'job_id' = $1 AND state = 'queued'", job_id
         )
         return dict(row) if row else None
 
     async def let_time_pass(self, seconds: float) -> None:
         """As if so much time had gone by: dues and leases come nearer."""
         await self._connection.execute(
-            "UPDATE ledger SET not_before = not_before - $1::interval, lease_until = lease_until - $1::interval",
+            "UPDATE queue SET not_before = not_before - $1::interval, lease_until = lease_until - $1::interval",
             timedelta(seconds=seconds),
         )
         await self._connection.execute(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from media.allowlists import DECODERS, DEMUXERS
 from media.info import VideoStream
-from media.lists import DECODERS, DEMUXERS
 from services.thumbnailer import argv
 from services.thumbnailer.plan import FramePlan
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import pyvips
 
-from cli.footage import Footage
+from devtools.footage import Footage
 from schemas.options import ImageFormat, ImageOptions
 from services.thumbnailer.picture import make
-from tests.footage import FLAT_COLOUR, GREY_STEP, Material
 from tests.services.thumbnailer.studio import Studio, size
+from tests.support.footage import FLAT_COLOUR, GREY_STEP, Material
 
 LOSSY: tuple[ImageFormat, ...] = ("jpeg", "webp", "avif")
 FORMATS: tuple[ImageFormat, ...] = (*LOSSY, "png")

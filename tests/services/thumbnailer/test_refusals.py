@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from cli.footage import Footage
-from tests.footage import Material
+from devtools.footage import Footage
 from tests.services.thumbnailer.studio import Studio
+from tests.support.footage import Material
 
 
 @pytest.mark.parametrize(

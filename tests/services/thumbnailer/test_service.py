@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from chassis.ids import new_id
-from chassis.metrics import exposition
-from cli.footage import Footage
+from chassis.core.ids import new_id
+from chassis.core.metrics import exposition
+from devtools.footage import Footage
 from schemas.events import JobCancelled, JobCreated, JobStarted, JobSucceeded
 from schemas.files import File
 from schemas.jobs import Job
 from services.thumbnailer.app import Thumbnailer
 from services.thumbnailer.settings import Settings
-from tests.footage import Material
-from tests.servers import Postgres
 from tests.services.running import Running, item_with_jobs, queued, surroundings
+from tests.support.footage import Material
+from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="module")
@@ -137,5 +137,5 @@ async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Runn
     await service.end(await service.ask(service.site.serve(footage.bikes), width=64))
     for check in service.app.checks().values():
         await check()
-    assert b'bitmill_ledger_queued_seconds{service="thumbnailer"}' in exposition()[0]
+    assert b'bitmill_job_queue_queued_seconds{service="thumbnailer"}' in exposition()[0]
     assert list(service.settings.work_dir.glob("**/job_*")) == []

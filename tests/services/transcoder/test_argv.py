@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from media.allowlists import DECODERS, DEMUXERS
 from media.info import MediaInfo
-from media.lists import DECODERS, DEMUXERS
 from schemas.options import VideoOptions
 from services.transcoder.argv import argv
 from services.transcoder.plan import plan
-from tests import golden
 from tests.services.transcoder.infos import track, video
+from tests.support import golden
 
 PQ: dict[str, Any] = {
     "pix_fmt": "yuv420p10le",

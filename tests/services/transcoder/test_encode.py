@@ -15,8 +15,8 @@ from media.info import MediaInfo
 from media.tools import Tools
 from schemas.options import VideoOptions
 from services.transcoder.encode import encode
-from tests.footage import FLAT_COLOUR, Material
 from tests.services.transcoder.boxes import top_boxes
+from tests.support.footage import FLAT_COLOUR, Material
 
 
 async def made(tools: Tools, source: Path, folder: Path, **options: Any) -> tuple[MediaInfo, Path]:

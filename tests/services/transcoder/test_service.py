@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from chassis.ids import new_id
-from chassis.metrics import exposition
+from chassis.core.ids import new_id
+from chassis.core.metrics import exposition
 from schemas.events import JobCancelled, JobCreated, JobProgressed, JobStarted, JobSucceeded
 from schemas.files import File
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
-from tests.chassis.waiting import until
-from tests.footage import Material
-from tests.servers import Postgres
 from tests.services.running import Running, encoders, item_with_jobs, queued, surroundings
+from tests.support.footage import Material
+from tests.support.servers import Postgres
+from tests.support.waiting import until
 
 SLOTS = 1
 
@@ -154,7 +154,7 @@ async def test_a_wish_that_overtakes_its_job_does_not_wait_for_a_free_worker(
     await service.cancel(job.id)
     connection = await asyncpg.connect(service.settings.database_url)
     try:
-        known = "SELECT true FROM transcoder.ledger_cancel WHERE id = $1"
+        known = "SELECT true FROM transcoder.job_queue_cancellations WHERE id = $1"
         await until(lambda: connection.fetchval(known, job.id))
     finally:
         await connection.close()
@@ -170,5 +170,5 @@ async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Runn
     await service.end(await service.ask(service.site.serve(material.flat()), width=64))
     for check in service.app.checks().values():
         await check()
-    assert b'bitmill_ledger_queued_seconds{service="transcoder"}' in exposition()[0]
+    assert b'bitmill_job_queue_queued_seconds{service="transcoder"}' in exposition()[0]
     assert list(service.settings.work_dir.glob("**/job_*")) == []

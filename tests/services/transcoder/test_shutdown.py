@@ -7,9 +7,9 @@ import asyncpg
 
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
-from tests.footage import Material
-from tests.servers import Postgres
 from tests.services.running import Running, encoders, surroundings
+from tests.support.footage import Material
+from tests.support.servers import Postgres
 
 ALLOWED_SECONDS = 8.0
 
@@ -29,7 +29,7 @@ async def test_a_worker_that_stops_gives_its_job_back(
     assert list((tmp_path / "work").glob("run-*")) == []
     connection = await asyncpg.connect(url)
     try:
-        row = await connection.fetchrow("SELECT state, attempt FROM transcoder.ledger WHERE id = $1", job_id)
+        row = await connection.fetchrow("SELECT state, attempt FROM transcoder.queue WHERE id = $1", job_id)
         assert row is not None and (row["state"], row["attempt"]) == ("queued", 0)
         assert await connection.fetchval("SELECT count(*) FROM transcoder.outbox") == 0, "the relay said its farewell"
     finally:

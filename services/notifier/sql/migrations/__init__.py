@@ -1,1 +1,1 @@
-"""Forward-only migrations of the schema `notifier`; the ledger's and the outbox's tables come from their own."""
+"""Forward-only migrations of the schema `notifier`; the queue's and the outbox's tables come from their own."""

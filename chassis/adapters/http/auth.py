@@ -1,0 +1,95 @@
+"""Authentication: from the `Authorization` header to a project, and the short cache in front of the key table."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+from structlog.contextvars import bind_contextvars
+
+from chassis.adapters.http.errors import token_invalid, token_missing
+from schemas.keys import ApiKey, hash_key, well_formed
+
+TTL_SECONDS = 0.5
+"""How long a cached answer is used. A revoked key has to be refused within a second."""
+MAX_CACHED_KEYS = 10_000
+"""Bound of the cache: many different unknown keys must not fill the memory."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class KeyStore(Protocol):
+    """Finds a key by the hash of its text; None where there is none. Revoked keys may be returned as such."""
+
+    async def find(self, hash: str) -> ApiKey | None: ...
+
+
+class CachedKeys:
+    """A KeyStore that calls `find` at most once per `ttl` seconds and key.
+
+    The age of an answer counts from before the call, so that no answer is older than `ttl`.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[ApiKey | None]],
+        *,
+        ttl: float = TTL_SECONDS,
+        size: int = MAX_CACHED_KEYS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._find = find
+        self._ttl = ttl
+        self._size = size
+        self._clock = clock
+        self._answers: dict[str, tuple[float, ApiKey | None]] = {}
+
+    async def find(self, hash: str) -> ApiKey | None:
+        asked_at = self._clock()
+        cached = self._answers.get(hash)
+        if cached is not None and asked_at < cached[0]:
+            return cached[1]
+        key = await self._find(hash)
+        # Removed first, so that the dictionary's order is the order of the answers' age.
+        self._answers.pop(hash, None)
+        self._answers[hash] = (asked_at + self._ttl, key)
+        if len(self._answers) > self._size:
+            del self._answers[next(iter(self._answers))]
+        return key
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The project that a request acts for, and the key it came with."""
+
+    project: str
+    key_id: str
+
+
+def authenticated(keys: KeyStore, handler: Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]) -> Handler:
+    """`handler`, called with the caller of each request; ApiError 401 `token_missing` or `token_invalid` otherwise."""
+
+    async def authenticate(request: web.Request) -> web.StreamResponse:
+        caller = await identify(keys, request.headers.get("Authorization"))
+        bind_contextvars(project=caller.project)
+        return await handler(request, caller)
+
+    return authenticate
+
+
+async def identify(keys: KeyStore, header: str | None) -> Caller:
+    """The caller named by an `Authorization` header, or ApiError 401.
+
+    The checksum is compared before the store is asked, so that a mistyped key costs no query.
+    """
+    scheme, _, token = (header or "").strip().partition(" ")
+    token = token.strip()
+    if not scheme or (scheme.lower() == "bearer" and not token):
+        raise token_missing()
+    if scheme.lower() != "bearer" or not well_formed(token):
+        raise token_invalid()
+    key = await keys.find(hash_key(token))
+    if key is None or key.revoked_at is not None:
+        raise token_invalid()
+    return Caller(project=key.project, key_id=key.id)

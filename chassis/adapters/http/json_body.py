@@ -1,0 +1,138 @@
+"""From the bytes of a request to a validated model, or a refusal that says what is wrong.
+
+Strict JSON (RFC 8259): UTF-8, no duplicate keys, no NaN or Infinity, bounded in size, depth and numbers. The content
+type is not looked at: a body that is JSON is JSON, whatever a client forgot to say.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, overload
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from chassis.adapters.http.errors import ApiError, invalid_input
+from schemas.api import MAX_BODY_BYTES
+from schemas.explain import explain, shown
+
+MAX_DEPTH = 64
+"""Nesting of a body. Ours needs 3; the parser recurses, so that it has to be bounded before it starts."""
+
+_TOO_LARGE = f"body must be at most {MAX_BODY_BYTES} bytes"
+_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _NotAccepted(ValueError):
+    """A rule of ours that JSON itself does not have."""
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body as plain data, or a ApiError 400 `invalid_input`."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise invalid_input(_TOO_LARGE)
+    try:
+        # Bounded while it streams, too: the application's client_max_size is the same number.
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise invalid_input(_TOO_LARGE) from None
+    except web.RequestPayloadError:
+        raise invalid_input("body cannot be read: it is not what its Content-Encoding or framing says") from None
+    return decode_json(raw)
+
+
+def decode_json(raw: bytes) -> Any:
+    """Strict JSON bytes as plain data, or a ApiError 400 `invalid_input`."""
+    if len(raw) > MAX_BODY_BYTES:
+        raise invalid_input(_TOO_LARGE)
+    if not raw.strip():
+        raise invalid_input("body must be a JSON object; it is empty")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise invalid_input(f"body must be JSON in UTF-8; byte {error.start} is not") from None
+    if _deeper_than(text, MAX_DEPTH):
+        raise invalid_input(f"body must not be nested deeper than {MAX_DEPTH} levels")
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
+    except _NotAccepted as error:
+        raise invalid_input(f"body {error}") from None
+    except json.JSONDecodeError as error:
+        raise invalid_input(f"body must be JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except ValueError:
+        # Python's own bound on the digits of an integer, against quadratic conversion.
+        raise invalid_input("body must not hold numbers of thousands of digits") from None
+
+
+@overload
+def parse(model: type[Model], data: Any, tagged: bool = False) -> Model: ...
+
+
+@overload
+def parse(model: TypeAdapter[T], data: Any, tagged: bool = False) -> T: ...
+
+
+def parse(model: type[BaseModel] | TypeAdapter[Any], data: Any, tagged: bool = False) -> Any:
+    """`data` as `model`, or a ApiError 400 that names every refused field.
+
+    `tagged` says that the model is a union told apart by a field; see `schemas.explain`.
+    """
+    try:
+        return model.validate_python(data) if isinstance(model, TypeAdapter) else model.model_validate(data)
+    except ValidationError as error:
+        raise refused(error, tagged=tagged) from None
+
+
+def refused(error: ValidationError, *, tagged: bool = False) -> ApiError:
+    """The refusal for what pydantic found."""
+    return invalid_input(explain(error, tagged=tagged))
+
+
+def _deeper_than(text: str, limit: int) -> bool:
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    depth = 0
+    for match in _STRUCTURE.finditer(text):
+        char = match.group()[0]
+        if char in "[{":
+            depth += 1
+            if depth > limit:
+                return True
+        elif char in "]}":
+            depth -= 1
+    return False
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _NotAccepted(f"must not name a field twice: {shown(twice)}")
+    return built
+
+
+def _constant(name: str) -> Any:
+    raise _NotAccepted(f"must hold finite numbers only, not {name}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotAccepted(f"must hold finite numbers only, not {shown(text)}")
+    return number
+
+
+def json_bytes(data: Any) -> bytes:
+    """The bytes of a resource. Webhooks are signed over the same bytes that the API answers with."""
+    return orjson.dumps(data)
+
+
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`data` as an `application/json` answer."""
+    return web.Response(body=json_bytes(data), status=status, headers=headers, content_type="application/json")

@@ -1,0 +1,151 @@
+"""Topics in Kafka, from the table in `schemas.topics`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from chassis.adapters.kafka.errors import KafkaUnavailable, TopicRefused
+from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
+
+_DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
+"""A dead letter is the record and the reason: it must fit even where the record alone just did."""
+_POLL_SECONDS = 0.05
+
+
+async def ensure_topics(
+    bootstrap: str, topics: Iterable[Topic] = TOPICS, *, replication_factor: int = 1, timeout: float = 60.0
+) -> None:
+    """Create what is missing of `topics` and their dead-letter topics, and wait until each has its leaders.
+
+    What is there stays as it is, so that operators can change partitions and retention; several services may do this at
+    once. Raises `KafkaUnavailable` after `timeout` seconds, `TopicRefused` where Kafka will not have a topic.
+    """
+    wanted = [new for topic in topics for new in (_topic(topic, replication_factor), _dead(topic, replication_factor))]
+    await wait_for_kafka(bootstrap, timeout)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="bitmill.topics")
+    await admin.start()
+    try:
+        async with asyncio.timeout(timeout):
+            missing = await _missing(admin, wanted)
+            if missing:
+                await _create(admin, missing)
+            while await _missing(admin, wanted):  # noqa: ASYNC110  # Kafka tells nobody when leaders are there
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise KafkaUnavailable(f"Kafka at {bootstrap} did not have its topics ready within {timeout:g} s") from None
+    finally:
+        await admin.close()
+
+
+async def _missing(admin: Any, wanted: list[Any]) -> list[Any]:
+    # Of all topics: asking for one by name may create it, where a cluster allows that.
+    known = {found["topic"]: found for found in await admin.describe_topics()}
+    return [new for new in wanted if not _ready(known.get(new.name))]
+
+
+def _ready(found: Any) -> bool:
+    return found is not None and bool(found["partitions"]) and all(part["leader"] >= 0 for part in found["partitions"])
+
+
+async def _create(admin: Any, missing: list[Any]) -> None:
+    try:
+        response = await admin.create_topics(missing)
+    except KafkaError as error:
+        raise TopicRefused(f"Kafka would not create topics: {error}") from error
+    for name, code, *message in response.topic_errors:
+        kind = for_code(code)
+        if code != 0 and kind is not TopicAlreadyExistsError:  # another service was faster
+            said = " ".join(str(part) for part in message)
+            raise TopicRefused(f"Kafka would not create the topic {name}: {kind.__name__} {said}")
+
+
+def _topic(topic: Topic, replication_factor: int) -> Any:
+    configs = {
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "retention.ms": _milliseconds(topic.retention),
+    }
+    return NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=configs)
+
+
+def _dead(topic: Topic, replication_factor: int) -> Any:
+    configs = {
+        "retention.ms": _milliseconds(DEAD_LETTER_RETENTION),
+        "max.message.bytes": str(_DEAD_LETTER_MAX_BYTES),
+    }
+    return NewTopic(topic.dead_letter, DEAD_LETTER_PARTITIONS, replication_factor, topic_configs=configs)
+
+
+def _milliseconds(retention: timedelta | None) -> str:
+    return "-1" if retention is None else str(retention // timedelta(milliseconds=1))
+
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+async def wait_for_kafka(bootstrap: str, timeout: float = 60.0) -> None:
+    """Return once a broker answers a request; `KafkaUnavailable` after `timeout` seconds."""
+    await _until(bootstrap, timeout, _ask)
+
+
+async def wait_for_groups(bootstrap: str, timeout: float = 60.0) -> None:
+    """Return once consumer groups can be joined: a new Kafka first makes the topic in which it keeps them."""
+    await _until(bootstrap, timeout, _ask_for_groups)
+
+
+async def _until(bootstrap: str, timeout: float, ask: Callable[[str], Awaitable[None]]) -> None:
+    pause = _FIRST_PAUSE_SECONDS
+    why = "no connection"
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                try:
+                    await ask(bootstrap)
+                    return
+                except (OSError, KafkaError) as error:
+                    why = str(error) or type(error).__name__
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+    except TimeoutError:
+        raise KafkaUnavailable(f"Kafka at {bootstrap} did not answer within {timeout:g} s: {why}") from None
+
+
+async def _ask(bootstrap: str) -> None:
+    # A plain connection first: aiokafka writes an error to the log for each one that is refused.
+    await _connect_to_any(bootstrap)
+    async with _admin(bootstrap):
+        pass
+
+
+async def _ask_for_groups(bootstrap: str) -> None:
+    async with _admin(bootstrap) as admin:
+        await admin.find_coordinator("bitmill.wait")
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="bitmill.wait")
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _connect_to_any(bootstrap: str) -> None:
+    last: OSError = OSError("no address given")
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except OSError as error:
+            last = error
+            continue
+        writer.close()
+        return
+    raise last

@@ -1,0 +1,60 @@
+"""Where records go that cannot be read or are refused: `<topic>.dlq`, with the reason and the place they came from."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from chassis.adapters.kafka.producer import open_producer
+from schemas.topics import Topic
+
+REASON = "reason"
+SOURCE_TOPIC = "source_topic"
+SOURCE_PARTITION = "source_partition"
+SOURCE_OFFSET = "source_offset"
+SOURCE_SERVICE = "source_service"
+_OURS = frozenset({REASON, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
+_REASON_CHARS = 2000
+_MAX_REQUEST_BYTES = 2 * 1024 * 1024
+
+
+class DeadLetters:
+    """The dead-letter writer of one service. Its producer is opened with the first letter: most never write one."""
+
+    def __init__(self, bootstrap: str, service: str) -> None:
+        self._bootstrap = bootstrap
+        self._service = service
+        self._producer: AIOKafkaProducer | None = None
+        self._opening = asyncio.Lock()
+
+    async def send(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
+        """Write the letter and wait until Kafka has it: only then may the record be committed."""
+        producer = await self._open()
+        headers = letter_headers(record, self._service, reason)
+        await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def _open(self) -> AIOKafkaProducer:
+        async with self._opening:
+            if self._producer is None:
+                self._producer = await open_producer(
+                    self._bootstrap, f"bitmill.{self._service}.dead-letters", max_request_size=_MAX_REQUEST_BYTES
+                )
+            return self._producer
+
+
+def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
+    """Our headers, then the record's own as they were; those of an earlier burial give way (pure)."""
+    ours = {
+        REASON: reason[:_REASON_CHARS],
+        SOURCE_TOPIC: record.topic,
+        SOURCE_PARTITION: str(record.partition),
+        SOURCE_OFFSET: str(record.offset),
+        SOURCE_SERVICE: service,
+    }
+    kept = [(name, value) for name, value in record.headers if name not in _OURS]
+    return [*((name, value.encode()) for name, value in ours.items()), *kept]

@@ -1,0 +1,73 @@
+"""Exponential backoff with jitter, for loops that go on until the dependency is back, and periodic work."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import NoReturn
+
+import structlog
+
+
+def backoff_seconds(failures: int, *, first_s: float, longest_s: float) -> float:
+    """The pause after failure number `failures` (from 1), without jitter: doubles from `first_s` up to `longest_s`."""
+    return min(longest_s, first_s * 2.0 ** min(failures - 1, 20))
+
+
+class Backoff:
+    """The pauses of one loop: `sleep` after each failure, `reset` after each success.
+
+    Logs `retry_started` with `operation` at the first failure of a row, and `retry_succeeded` when it is over.
+    """
+
+    def __init__(
+        self, log: structlog.stdlib.BoundLogger, operation: str, *, first_s: float = 0.1, longest_s: float = 5.0
+    ) -> None:
+        self._log = log
+        self._operation = operation
+        self._first = first_s
+        self._longest = longest_s
+        self._failures = 0
+        self._since = 0.0
+
+    @property
+    def failures(self) -> int:
+        """How many failures in a row."""
+        return self._failures
+
+    async def sleep(self, error: BaseException, *, at_most_s: float | None = None) -> None:
+        """Counts a failure and sleeps: twice as long each time, up to the longest pause."""
+        if self._failures == 0:
+            self._since = time.monotonic()
+            self._log.warning("retry_started", operation=self._operation, error=f"{type(error).__name__}: {error}")
+        self._failures += 1
+        pause = backoff_seconds(self._failures, first_s=self._first, longest_s=self._longest)
+        # Jitter, so that replicas do not all retry in the same instant; not a secret.
+        pause *= random.uniform(0.7, 1.0)  # noqa: S311
+        await asyncio.sleep(pause if at_most_s is None else max(0.0, min(pause, at_most_s)))
+
+    def reset(self) -> None:
+        """The operation succeeded (or never failed)."""
+        if self._failures:
+            seconds = round(time.monotonic() - self._since, 1)
+            self._log.info("retry_succeeded", operation=self._operation, failures=self._failures, seconds=seconds)
+            self._failures = 0
+
+
+async def run_periodically(
+    action: Callable[[], Awaitable[object]], every: timedelta, log: structlog.stdlib.BoundLogger, operation: str
+) -> NoReturn:
+    """Runs `action` at once and then every `every`, until cancelled. A failure is logged once and retried.
+
+    `operation` names the action in the log.
+    """
+    backoff = Backoff(log, operation)
+    while True:
+        try:
+            await action()
+        except Exception as error:  # noqa: BLE001 - any dependency may be away, with any exception
+            await backoff.sleep(error)
+            continue
+        backoff.reset()
+        await asyncio.sleep(every.total_seconds())

@@ -1,0 +1,196 @@
+"""Settings come from the environment, each titled and described; a wrong one stops the start with a sentence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from chassis.core import redact
+from chassis.core.setting_types import Duration, networks, parsed, service_url, storage_address
+
+Network = IPv4Network | IPv6Network
+
+
+class Base(BaseSettings):
+    """Settings read from the environment, where a variable has the field's name in capitals; an empty one is unset."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="", case_sensitive=False, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+
+class CommonSettings(Base):
+    """What every service needs to know."""
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", title="Kafka", description="Kafka's bootstrap servers: host:port, separated by commas."
+    )
+    database_url: Annotated[str, parsed(service_url("postgresql", "postgres"))] = Field(
+        title="Postgres", description="The database: postgresql://user:password@host/name. Each service has a schema."
+    )
+    storage_url: Annotated[str, parsed(storage_address)] = Field(
+        title="Storage", description="Where files are kept: file:///folder or s3://bucket/prefix?endpoint=…&region=…"
+    )
+    public_url: Annotated[str, parsed(service_url("http", "https"))] = Field(
+        "http://127.0.0.1:8080", title="Public address", description="Where customers reach the API."
+    )
+    delivery_url: Annotated[str, parsed(service_url("http", "https"))] | None = Field(
+        None, title="Delivery address", description="Where files are delivered from; the public address if not set."
+    )
+    allow_net: Annotated[tuple[Network, ...], NoDecode, parsed(networks)] = Field(
+        (),
+        title="Allowed networks",
+        description="Private networks that inputs and webhooks may reach: CIDR, separated by commas.",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", title="Log format", description="text, json, or auto: text on a terminal, JSON otherwise."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", title="Log level", description="The least severe level that is logged."
+    )
+    http_host: str = Field("127.0.0.1", title="HTTP host", description="The address to listen on.")
+    http_port: int = Field(8080, ge=0, le=65535, title="HTTP port", description="The port to listen on; 0: any.")
+    shutdown_timeout: Duration = Field(
+        timedelta(seconds=8),
+        title="Shutdown timeout",
+        description="How long a stopping service may take to put its work down: seconds, or 500ms, 8s, 2m.",
+    )
+
+    @property
+    def delivery_base(self) -> str:
+        """The address below which files are delivered, without a slash at its end."""
+        return (self.delivery_url or self.public_url).rstrip("/")
+
+
+class SettingsError(Exception):
+    """The environment holds wrong settings; `problems` has one sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class SettingInfo:
+    """A setting as documentation shows it; `default` is None where it must be set."""
+
+    env: str
+    title: str
+    description: str
+    type: str
+    default: str | None
+    secret: bool
+
+
+S = TypeVar("S", bound=Base)
+
+
+def load(settings: type[S], **overrides: Any) -> S:
+    """The settings from the environment; `overrides` (by field name) win. Raises `SettingsError`."""
+    try:
+        return settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(list(_problems(settings, error))) from None
+
+
+def describe(settings: type[Base]) -> list[SettingInfo]:
+    """All settings of a class, in the order in which they are declared."""
+    return [
+        SettingInfo(
+            env=_env(name, field),
+            title=field.title or name,
+            description=field.description or "",
+            type=_type_name(field),
+            default=None if field.is_required() else _default(field),
+            secret=_secret(name, field),
+        )
+        for name, field in settings.model_fields.items()
+    ]
+
+
+def _problems(settings: type[Base], error: ValidationError) -> Iterator[str]:
+    by_env = {_env(name, field).lower(): (name, field) for name, field in settings.model_fields.items()}
+    for item in error.errors(include_url=False):
+        place = str(item["loc"][0]) if item["loc"] else ""
+        name, field = by_env.get(place.lower(), (place, settings.model_fields.get(place)))
+        env = _env(name, field) if field else name.upper()
+        described = f" {field.title}: {field.description}" if field and field.title else ""
+        if item["type"] == "missing":
+            yield f"{env} is required.{described}"
+        else:
+            yield f"{env} {_expected(item)} (it is {_seen(name, field, item['input'])}).{described}"
+
+
+def _expected(item: Mapping[str, Any]) -> str:
+    context = item.get("ctx") or {}
+    match item["type"]:
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "must be a whole number"
+        case "float_parsing" | "float_type":
+            return "must be a number"
+        case "bool_parsing" | "bool_type":
+            return "must be true or false"
+        case "literal_error" | "enum":
+            return f"must be one of {context['expected'].replace(' or ', ', ')}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "greater_than":
+            return f"must be more than {context['gt']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "string_too_short" | "too_short":
+            return f"must have at least {context['min_length']} characters"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            message = str(item["msg"])
+            return f"is wrong: {message[:1].lower()}{message[1:]}"
+
+
+def _seen(name: str, field: FieldInfo | None, value: Any) -> str:
+    if _secret(name, field):
+        return "hidden, because it is a secret"
+    return repr(redact.text(str(value)))
+
+
+def _secret(name: str, field: FieldInfo | None) -> bool:
+    typed = field is not None and "SecretStr" in str(field.annotation)
+    return typed or redact.secret_name(name)
+
+
+def _env(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias or field.alias
+    return (alias if isinstance(alias, str) else name).upper()
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, SecretStr):
+        return redact.MASK
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, tuple | list):
+        return ",".join(str(item) for item in value)
+    return "" if value is None else redact.text(str(value))
+
+
+def _type_name(field: FieldInfo) -> str:
+    text = str(field.annotation)
+    for mark, name in (
+        ("Literal[", ", ".join(getattr(field.annotation, "__args__", ()) or ()) if "Literal[" in text else ""),
+        ("Network", "networks"),
+        ("timedelta", "duration"),
+        ("SecretStr", "secret"),
+        ("Path", "path"),
+        ("bool", "true or false"),
+        ("int", "whole number"),
+        ("float", "number"),
+    ):
+        if mark in text:
+            return name
+    return "text"

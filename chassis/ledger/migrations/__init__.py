@@ -1,1 +1,0 @@
-"""Migrations of the ledger, applied in the schema of each service that works."""

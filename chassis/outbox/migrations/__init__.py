@@ -1,1 +1,0 @@
-"""Migrations of the outbox, applied in the schema of each service that publishes."""

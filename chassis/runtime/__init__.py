@@ -1,0 +1,1 @@
+"""What runs a service: outbox and relay, job queue and runner, process life cycle, service app. Top layer."""

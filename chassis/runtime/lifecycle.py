@@ -1,0 +1,211 @@
+"""From start to stop: HTTP first, then every app at once, and everything down again in order.
+
+An app that crashes takes the process with it: half a process that looks alive is worse than one that is restarted.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, Protocol
+
+from aiohttp import web
+
+import chassis.adapters.http.server as http
+from chassis.adapters.http.health import Check, Readiness, State
+from chassis.core import logs
+from chassis.core.settings import CommonSettings, SettingsError, load
+from chassis.runtime.signals import end_in_time, on_signal, run_loop
+
+__all__ = ["App", "Check", "State", "run_loop", "run_main", "serve", "serve_until_signal"]
+
+STOP_TIMEOUT = timedelta(seconds=8)
+_CANCEL_SECONDS = 0.5
+_OPEN_REQUESTS_SECONDS = 0.8
+"""For answers under way once the apps are down: event streams and slow downloads are cut after it."""
+_READY_POLL_SECONDS = 0.05
+EXIT_CRASHED = 1
+EXIT_SETTINGS = 2
+
+log = logs.get_logger(__name__)
+
+
+class App(Protocol):
+    """One service. It may also have `error_styles`, a mapping of path prefixes to how refusals look below them."""
+
+    @property
+    def name(self) -> str: ...
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]: ...
+
+    def checks(self) -> Mapping[str, Check]:
+        """What requests depend on, by name; a check that raises says that requests would not work."""
+        ...
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Entered: it works. Left: everything it opened is closed again, in order and within its timeout."""
+        ...
+
+
+async def serve(
+    apps: Sequence[App],
+    *,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    started: Callable[[str], None] | None = None,
+    ready: Callable[[], None] | None = None,
+    watch: Sequence[Callable[[], Awaitable[None]]] = (),
+    timeout: timedelta = STOP_TIMEOUT,
+) -> None:
+    """Serves until `stop` is set; raises the error of an app, or of a `watch`, that ended before.
+
+    `started` gets the address as soon as HTTP listens, `ready` is called once, when every app runs and every check
+    passes. On the way out the apps have `timeout`, then HTTP closes: in the meantime requests get 503.
+    """
+    state = State()
+    async with _listening(http.make_web_app(apps, state), host, port) as address:
+        log.info("listening", address=address, services=[app.name for app in apps])
+        if started is not None:
+            started(address)
+        up: set[str] = set()
+        running = {asyncio.create_task(_run_app(app, state, up, stop), name=app.name): app.name for app in apps}
+        others = [asyncio.create_task(_announce(apps, state, stop, ready), name="ready")]
+        others += [asyncio.create_task(_watched(each), name="watch") for each in watch]
+        try:
+            await asyncio.wait([*running, *others], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            state.stopping = True
+            stop.set()
+            await _stopped(running, up, timeout)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        _raise_first([*running, *others])
+    log.info("stopped")
+
+
+async def serve_until_signal(
+    apps: Sequence[App],
+    *,
+    host: str,
+    port: int,
+    started: Callable[[str], None] | None = None,
+    ready: Callable[[], None] | None = None,
+    watch: Sequence[Callable[[], Awaitable[None]]] = (),
+    timeout: timedelta = STOP_TIMEOUT,
+) -> int:
+    """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after a crash, which is logged."""
+    stop = asyncio.Event()
+    on_signal(stop.set)
+    try:
+        await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it was logged where it happened, and we end
+        end_in_time()
+        log.critical("crashed, the whole process ends", reason=f"{type(error).__name__}: {error}")
+        return EXIT_CRASHED
+    return 0
+
+
+def run_main(
+    apps: Sequence[App] | Callable[[], Sequence[App]],
+    settings: CommonSettings | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+) -> int:
+    """What a service's `__main__` does: serves the apps until a signal, on uvloop.
+
+    Address, timeout and logs follow `settings` (of the environment, if neither they nor an address are given); a wrong
+    setting ends with its sentence. Returns 0; after anything else the process ends with another status (`SystemExit`).
+    """
+    timeout = STOP_TIMEOUT
+    try:
+        if settings is None and host is None:
+            settings = load(CommonSettings)
+        if settings is not None:
+            logs.configure(settings.log_format, settings.log_level)
+            host, port, timeout = settings.http_host, settings.http_port, settings.shutdown_timeout
+        made = apps() if callable(apps) else apps
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for whoever typed the command
+        raise SystemExit(EXIT_SETTINGS) from None
+    status = run_loop(serve_until_signal(made, host=host or "127.0.0.1", port=port or 0, timeout=timeout))
+    if status:
+        raise SystemExit(status)
+    return status
+
+
+@asynccontextmanager
+async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_OPEN_REQUESTS_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        listening = runner.addresses[0]
+        shown = f"[{listening[0]}]" if ":" in listening[0] else listening[0]
+        yield f"http://{shown}:{listening[1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) -> None:
+    with logs.bind_context(service=app.name):
+        log.info("starting")
+        try:
+            async with app.run():
+                up.add(app.name)
+                state.running.add(app.name)
+                log.info("running")
+                try:
+                    await stop.wait()
+                finally:
+                    # Before its pools close: requests get 503 from here on, and not an error.
+                    state.running.discard(app.name)
+        except Exception:
+            log.exception("crashed")
+            raise
+        log.info("down")
+
+
+async def _watched(watch: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await watch()
+    except Exception:
+        log.exception("what everything stands on is gone")
+        raise
+
+
+async def _announce(apps: Sequence[App], state: State, stop: asyncio.Event, ready: Callable[[], None] | None) -> None:
+    """Says once that everything works; ends when it is time to stop."""
+    while not stop.is_set():
+        # A new Readiness each time: an old one remembers its last answer for a second.
+        if len(state.running) == len(apps) and (await Readiness(apps, state).report())[0]:
+            log.info("ready")
+            if ready is not None:
+                ready()
+            await stop.wait()
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _READY_POLL_SECONDS)
+
+
+async def _stopped(running: Mapping["asyncio.Task[None]", str], up: set[str], timeout: timedelta) -> None:
+    for task, name in running.items():
+        # Not by `state.running`: an app that is on its way down is no longer in it, and must not be cut short.
+        if name not in up:
+            # Still coming up, perhaps waiting for a database: there is nothing yet to put down in order.
+            task.cancel()
+    _, late = await asyncio.wait(running, timeout=timeout.total_seconds())
+    for task in late:
+        log.error("not stopped in time, cut off", service=running[task], seconds=timeout.total_seconds())
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=_CANCEL_SECONDS)
+
+
+def _raise_first(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error

@@ -1,0 +1,50 @@
+"""`python -m devtools.contracts [--check] [--break-readers]`: write the published contracts, or compare them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from devtools.contracts import files
+from devtools.contracts.compat import breaks
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all fits, 1 files differ or a change would break readers."""
+    parser = argparse.ArgumentParser(prog="python -m devtools.contracts", description="Make the published contracts.")
+    parser.add_argument("--check", action="store_true", help="write nothing; name the files that differ")
+    parser.add_argument("--break-readers", action="store_true", help="write events that old readers cannot read")
+    arguments = parser.parse_args(argv)
+    wanted, found = files.wanted(), files.found()
+    if arguments.check:
+        return _check(wanted, found)
+    broken = [] if arguments.break_readers else _broken(wanted, found)
+    for line in broken:
+        print(line, file=sys.stderr)
+    if broken:
+        print("Nothing was written. A new version of the event (…v2) is the way.", file=sys.stderr)
+        return 1
+    for name in files.write(wanted, found):
+        print(name)
+    return 0
+
+
+def _check(wanted: dict[str, bytes], found: dict[str, bytes]) -> int:
+    differing = files.differing(wanted, found)
+    for name in differing:
+        print(f"{name} differs from the code", file=sys.stderr)
+    if differing:
+        print("Run `make contracts`, read the difference, and commit it.", file=sys.stderr)
+    return 1 if differing else 0
+
+
+def _broken(wanted: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
+    return [
+        f"{name}: {change}"
+        for name, content in sorted(found.items())
+        if name.startswith("events/")
+        for change in breaks(files.parsed(content), files.parsed(wanted.get(name, b"{}")))
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The demonstration's tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from devtools.demo.story import Made
+
+
+def outputs_table(made: list[Made], bare: Mapping[str, float]) -> Table:
+    """What came out: size, dimensions, and time beside what bare ffmpeg took alone on the machine."""
+    table = Table(title="Outputs", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("Upload", "Job", "Format", "Size", "Pixels", "bitmill", "ffmpeg"):
+        table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right", no_wrap=True)
+    for done in made:
+        output = done.job["output"]
+        if output is None:
+            table.add_row(done.upload.name, done.role, done.job["status"], *[""] * 4)
+            continue
+        table.add_row(
+            done.upload.name,
+            done.role,
+            output["format"],
+            f"{output['filesize'] / 1000:,.0f} kB",
+            f"{output['width']}x{output['height']}",
+            f"{done.seconds:.2f} s",
+            f"{bare[done.job['id']]:.2f} s",
+        )
+    table.caption = "bitmill: all at once, with fetching, checking, storing. ffmpeg: bare, one after another."
+    return table
+
+
+def catalog_table(wanted: Mapping[str, str], found: Mapping[str, Any]) -> Table:
+    """One query of the catalog and what it found."""
+    query = "&".join(f"metadata.{key}={value}" for key, value in wanted.items())
+    table = Table(
+        title=f"GET /media?{query}: {found['meta']['total']} found", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for column in ("Title", "Kind", "Pixels", "Length", "Background", "Poster"):
+        table.add_column(column, overflow="fold")
+    for item in found["data"]:
+        length = f"{item['duration']:.1f} s" if item["duration"] else ""
+        pixels = f"{item['width']}x{item['height']}"
+        poster = item.get("poster") or ""
+        table.add_row(item["title"], item["kind"], pixels, length, item["background"], poster.rpartition("/")[2])
+    return table

@@ -1,0 +1,219 @@
+"""Runs in the sandbox only: opens one untrusted file and tells what it is as plain JSON. No verdicts about limits.
+
+`look` raises MediaFault for what cannot be read at all; it travels to the caller as kind and sentence.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.stream import Disposition
+
+from media import truncation as whole
+from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
+from media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS
+from media.faults import MediaFault
+from media.formats import of_container
+
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(DEMUXERS),
+    "codec_whitelist": ",".join(DECODERS),
+    "probesize": "5000000",
+    "analyzeduration": "5000000",
+    "max_streams": "1000",
+}
+_FIRST_FRAME_PACKETS = 400
+_IMAGE_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis"})
+_VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "tiff": "tiff"}
+
+
+def look(path: str) -> dict[str, Any]:
+    """The facts of the file at `path`: the fields of `MediaInfo`, but for those that follow from the others."""
+    file = Path(path)
+    size = file.stat().st_size
+    if not size:
+        raise MediaFault("input_empty")
+    with file.open("rb") as opened:
+        head = opened.read(64)
+        cut = whole.cut_short(opened, size)
+    try:
+        facts = _image(path) if _is_image(head) else _film(path, head)
+    except (av.error.FFmpegError, _vips_error()) as error:
+        raise MediaFault("input_truncated" if cut else "input_unreadable") from error
+    if cut:
+        raise MediaFault("input_truncated")
+    return {"filesize": size, **facts}
+
+
+def _vips_error() -> type[Exception]:
+    import pyvips.error
+
+    error: type[Exception] = pyvips.error.Error
+    return error
+
+
+def _is_image(head: bytes) -> bool:
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _IMAGE_BRANDS
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")) or (
+        head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    )
+
+
+def _image(path: str) -> dict[str, Any]:
+    import pyvips
+
+    # Not by its name alone: libvips takes brackets at the end of a file's name for options.
+    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")
+    fields = set(image.get_fields())
+
+    def field(name: str, default: Any) -> Any:
+        return image.get(name) if name in fields else default
+
+    loader = str(image.get("vips-loader")).removesuffix("load_source")
+    if loader == "heif":
+        name = "avif" if field("heif-compression", "") == "av1" else "heic"
+    else:
+        name = _VIPS_FORMATS.get(loader, "")
+    if not name:
+        raise MediaFault("input_unreadable")
+    pages = int(field("n-pages", 1)) if name in ("gif", "webp", "avif", "tiff") else 1
+    return {
+        "kind": "image",
+        "format": name,
+        "coded": [image.width, image.height],
+        "image": {
+            "pages": pages,
+            "orientation": int(field("orientation", 1)),
+            "alpha": bool(image.hasalpha()),
+            "bands": image.bands,
+            "interpretation": str(image.interpretation),
+            "icc": "icc-profile-data" in fields,
+        },
+    }
+
+
+def _film(path: str, head: bytes) -> dict[str, Any]:
+    with av.open(f"file:{path}", options=_OPTIONS) as container:
+        videos = [stream for stream in container.streams.video if _allowed(stream) and not _is_cover(stream)]
+        tracks = [stream for stream in container.streams.audio if _allowed(stream)]
+        if not videos and not tracks:
+            raise MediaFault("input_unreadable")
+        brand = "webm" if b"webm" in head else str(container.metadata.get("major_brand", ""))
+        facts: dict[str, Any] = {
+            "kind": "video" if videos else "audio",
+            "format": of_container(container.format.name, brand, bool(videos)),
+            "streams": len(container.streams),
+            "duration": container.duration / av.time_base if container.duration else None,
+            "audio": [_audio(stream) for stream in tracks],
+        }
+        if videos:
+            chosen = _best(videos)
+            facts |= _video(container, chosen)
+            facts["duration"] = facts["duration"] or _walked(container, chosen)
+        elif facts["duration"] is None:
+            facts["duration"] = _walked(container, tracks[0])
+    return facts
+
+
+def _allowed(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name in DECODERS
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _best(videos: list[Any]) -> Any:
+    """The one marked as default, otherwise the first, as for sound."""
+    marked = [stream for stream in videos if stream.disposition & Disposition.default]
+    return (marked or videos)[0]
+
+
+def _named(names: Mapping[int, str], *codes: Any) -> str | None:
+    for code in codes:
+        if code is not None and int(code) in names:
+            return names[int(code)]
+    return None
+
+
+def _video(container: Any, stream: Any) -> dict[str, Any]:
+    """Facts of the picture; what only decoded frames know (rotation, for one) from the first of them."""
+    codec = stream.codec_context
+    if codec.width * codec.height > MAX_PIXELS:
+        # Told before anything is decoded: a bomb is a few bytes that say they are huge.
+        return _sizes(stream, codec.width, codec.height, None)
+    frame = _first_frame(container, stream)
+    shape = codec.format
+    rate = stream.average_rate or stream.guessed_rate
+    video = {
+        "index": stream.index,
+        "codec": _SAME.get(codec.name, codec.name),
+        "coded_width": frame.width,
+        "coded_height": frame.height,
+        "pix_fmt": shape.name,
+        "matrix": _named(MATRICES, frame.colorspace, codec.colorspace),
+        "range": _named(RANGES, frame.color_range, codec.color_range),
+        "primaries": _named(PRIMARIES, codec.color_primaries, frame.color_primaries),
+        "transfer": _named(TRANSFERS, codec.color_trc, frame.color_trc),
+        "bits": max(part.bits for part in shape.components),
+        "rgb": bool(shape.is_rgb or shape.has_palette),
+        "alpha": any(part.is_alpha for part in shape.components) or stream.metadata.get("alpha_mode") == "1",
+        "interlaced": bool(frame.interlaced_frame),
+        "frames": stream.frames or None,
+    }
+    return {
+        **_sizes(stream, frame.width, frame.height, frame),
+        "fps": float(rate) if rate else None,
+        "video": video,
+    }
+
+
+_SAME = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
+
+
+def _sizes(stream: Any, width: int, height: int, frame: Any) -> dict[str, Any]:
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return {
+        "coded": [width, height],
+        "sar": float(aspect) if aspect else 1.0,
+        "rotation": int(frame.rotation) if frame is not None else 0,
+    }
+
+
+def _first_frame(container: Any, stream: Any) -> Any:
+    """The first picture that can be decoded. A file without one is not a video, whatever its header says."""
+    stream.codec_context.thread_count = 1  # threads would want more packets before the first frame comes out
+    for number, packet in enumerate(container.demux(stream)):
+        for frame in packet.decode():
+            return frame
+        if number > _FIRST_FRAME_PACKETS:
+            break
+    raise MediaFault("input_unreadable")
+
+
+def _audio(stream: Any) -> dict[str, Any]:
+    codec = stream.codec_context
+    return {
+        "index": stream.index,
+        "codec": {"mp3float": "mp3", "mp2float": "mp2"}.get(codec.name, codec.name),
+        "channels": codec.layout.nb_channels,
+        "sample_rate": codec.sample_rate,
+        "default": bool(stream.disposition & Disposition.default),
+        "language": stream.metadata.get("language"),
+    }
+
+
+def _walked(container: Any, stream: Any) -> float | None:
+    """The duration by the last packet, for files that do not say it (recorded live). Reads, does not decode."""
+    last = None
+    for packet in container.demux(stream):
+        if packet.pts is not None:
+            end = packet.pts + (packet.duration or 0)
+            last = end if last is None else max(last, end)
+    if last is None:
+        return None
+    return float((last - (stream.start_time or 0)) * stream.time_base)

@@ -1,0 +1,271 @@
+"""Fetching from strangers: what arrives whole, and what every kind of mischief becomes."""
+
+import asyncio
+import gzip
+import tracemalloc
+from collections.abc import Sequence
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from chassis.adapters.egress.errors import FetchError
+from chassis.adapters.egress.fetch import MAX_REDIRECTS, Fetched, FetchLimits, fetch
+from chassis.adapters.egress.policy import EgressPolicy, Resolve
+from schemas.faults import FAULTS
+from tests.chassis.adapters.egress.strangers import Serve, endless, file, redirect, says, silent, stranger
+
+INSIDE = "127.0.0.2"
+LIMITS = FetchLimits(
+    max_bytes=1_000_000,
+    total=timedelta(seconds=20),
+    connect=timedelta(seconds=5),
+    idle=timedelta(seconds=5),
+)
+SECRET = "X-Amz-Signature=deadbeef"
+
+
+def guard(resolve: Resolve | None = None) -> EgressPolicy:
+    allowed = [ip_network("127.0.0.1/32")]
+    return EgressPolicy(allowed, resolve=resolve) if resolve else EgressPolicy(allowed)
+
+
+async def fetched(serve: Serve, dest: Path, path: str = "/clip.mov", limits: FetchLimits = LIMITS) -> Fetched:
+    async with stranger(serve) as server:
+        return await fetch(f"{server.url}{path}", dest, guard(), limits)
+
+
+async def fault(serve: Serve, folder: Path, limits: FetchLimits = LIMITS) -> FetchError:
+    """The fault of a fetch; nothing is left of it, and nothing secret is in it."""
+    with pytest.raises(FetchError) as raised:
+        await fetched(serve, folder / "dest", f"/clip.mov?{SECRET}", limits)
+    assert list(folder.iterdir()) == []
+    assert "Signature" not in raised.value.message and "127.0.0" not in raised.value.message
+    assert raised.value.message.endswith(".") and raised.value.kind in FAULTS
+    return raised.value
+
+
+async def test_a_file_arrives_whole_with_what_the_server_calls_it(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 2000
+    serve = file(
+        body, "Content-Type: Video/MP4; codecs=x", 'Content-Disposition: attachment; filename="../a/holiday.mov"'
+    )
+    assert await fetched(serve, tmp_path / "dest") == Fetched(len(body), "video/mp4", "holiday.mov")
+    assert (tmp_path / "dest").read_bytes() == body
+    assert [path.name for path in tmp_path.iterdir()] == ["dest"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *(("/a/clip.mov?x=y.png", "clip.mov"), ("/", None), ("/a/", None), ("/..%2f..%2fetc%2fpasswd", "passwd")),
+        *(("/%e2%80%aegpj.exe", "gpj.exe"), ("/a%00b%0d%0a.mp4", "ab.mp4"), ("/..", None), ("/a%5cb.mp4", "b.mp4")),
+        *(("/%FF.mp4", "�.mp4"), ("/" + "x" * 300, "x" * 255)),
+    ],
+)
+async def test_the_name_comes_from_the_address_otherwise(tmp_path: Path, path: str, name: str | None) -> None:
+    assert await fetched(file(b"x"), tmp_path / "dest", path) == Fetched(1, None, name)
+
+
+async def test_chunked_and_unframed_bodies_arrive(tmp_path: Path) -> None:
+    chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert (await fetched(says(chunked), tmp_path / "a")).filesize == 5
+    assert (await fetched(says("HTTP/1.0 200 OK\r\n\r\nabcdef"), tmp_path / "b")).filesize == 6
+
+
+async def test_the_address_is_sent_as_it_was_written(tmp_path: Path) -> None:
+    """Signatures are over the very characters."""
+    path = "/a%2Fb%7Ec+d/(e)'f!?X-Amz-Credential=A%2F2024&x=%7e&y=[z]"
+    async with stranger(file(b"x")) as server:
+        await fetch(f"{server.url}{path}", tmp_path / "dest", guard(), LIMITS)
+        assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
+        assert "Accept-Encoding: identity" in server.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retriable"),
+    [
+        *((404, "input_not_found", False), (410, "input_not_found", False), (401, "input_denied", False)),
+        *((403, "input_denied", False), (400, "input_unreachable", False), (418, "input_unreachable", False)),
+        *((429, "input_unreachable", True), (408, "input_unreachable", True), (500, "input_unreachable", True)),
+        *((503, "input_unreachable", True), (304, "input_unreachable", False), (206, "input_unreachable", False)),
+        *((204, "input_empty", False), (302, "input_unreachable", False)),
+    ],
+)
+async def test_each_status_has_its_fault(tmp_path: Path, status: int, kind: str, retriable: bool) -> None:
+    found = await fault(says(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n\r\n"), tmp_path)
+    assert (found.kind, found.retriable) == (kind, retriable)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "retriable"),
+    [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "input_empty", False),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "input_empty", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "input_unreachable", True),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "input_unreachable", True),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000000\r\n\r\nx", "input_too_large", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1000001\r\n\r\nx", "input_too_large", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nx", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", "input_unreachable", False),
+        ("SSH-2.0-OpenSSH_9.6\r\n", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\n" + "X-A: b\r\n" * 20_000 + "\r\n", "input_unreachable", False),
+        ("HTTP/1.1 200 OK\r\nX-A: " + "b" * 1_000_000 + "\r\n\r\n", "input_unreachable", False),
+        ("", "input_unreachable", True),
+    ],
+)
+async def test_answers_that_lie_or_break_off_have_their_fault(
+    tmp_path: Path, answer: str, kind: str, retriable: bool
+) -> None:
+    found = await fault(says(answer), tmp_path)
+    assert (found.kind, found.retriable) == (kind, retriable)
+
+
+async def test_an_endless_stream_ends_at_the_limit(tmp_path: Path) -> None:
+    assert (await fault(endless(), tmp_path)).kind == "input_too_large"
+
+
+async def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    found = await fault(silent, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
+    assert (found.kind, found.retriable) == ("input_timeout", True)
+
+
+async def test_a_server_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> None:
+    async def stops(reader: object, writer: object, head: str) -> None:
+        await says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")(reader, writer, head)  # type: ignore[arg-type]
+        await silent(reader, writer, head)  # type: ignore[arg-type]
+
+    found = await fault(stops, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
+    assert (found.kind, found.retriable) == ("input_timeout", True)
+    assert "after 3 bytes" in found.message
+
+
+async def test_a_slow_drip_ends_at_the_total_time(tmp_path: Path) -> None:
+    found = await fault(endless(chunk=b"x", pause_s=0.02), tmp_path, FetchLimits(total=timedelta(seconds=0.3)))
+    assert (found.kind, found.retriable) == ("input_timeout", False)
+
+
+async def test_compressed_bodies_stay_as_they_came(tmp_path: Path) -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    assert (await fetched(file(bomb, "Content-Encoding: gzip"), tmp_path / "dest")).filesize == len(bomb)
+    assert (tmp_path / "dest").read_bytes() == bomb
+
+
+async def test_a_host_that_is_not_there_can_be_tried_again(tmp_path: Path, unused_tcp_port: int) -> None:
+    async def nowhere(host: str, port: int) -> Sequence[str]:
+        raise OSError("no such name")
+
+    for url, resolve in ((f"http://127.0.0.1:{unused_tcp_port}/", None), ("http://nowhere.example/", nowhere)):
+        with pytest.raises(FetchError) as raised:
+            await fetch(url, tmp_path / "dest", guard(resolve), LIMITS)
+        assert (raised.value.kind, raised.value.retriable) == ("input_unreachable", True)
+
+
+async def test_a_server_without_tls_is_not_spoken_to_in_tls(tmp_path: Path) -> None:
+    async def at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Plain\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(at_once, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(FetchError) as raised:
+            await fetch(f"https://127.0.0.1:{port}/", tmp_path / "dest", guard(), LIMITS)
+    assert raised.value.kind == "input_unreachable"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed(tmp_path: Path, status: int) -> None:
+    async with stranger(file(b"found")) as target, stranger(redirect(f"{target.url}/a b/ü.mp4?x=%7e", status)) as first:
+        found = await fetch(first.url, tmp_path / "dest", guard(), LIMITS)
+        assert target.heads[0].startswith("GET /a%20b/%C3%BC.mp4?x=%7e ")
+    assert found == Fetched(5, None, "ü.mp4")
+
+
+async def test_relative_redirects_and_loops_end(tmp_path: Path) -> None:
+    async with stranger(redirect("/again")) as server:
+        with pytest.raises(FetchError, match="more than 5 times") as raised:
+            await fetch(server.url, tmp_path / "dest", guard(), LIMITS)
+        assert server.connections == MAX_REDIRECTS + 1
+    assert (raised.value.kind, raised.value.retriable) == ("input_unreachable", False)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *(
+            "http://{inside}/",
+            "http://2130706434:{port}/",
+            "http://[::ffff:127.0.0.2]:{port}/",
+            "//{inside}/",
+            "file:///etc/passwd",
+        ),
+        *(
+            "ftp://{inside}/",
+            "http://user:pass@{inside}/",
+            "http://inside.example:{port}/",
+            "http://127.0.0.1:22/",
+            "gopher://x/",
+        ),
+        *(
+            "http://0177.0.0.2:{port}/",
+            "http://127。0。0。2:{port}/",
+            "HTTP://{inside}/",
+            "http://{inside}\\@example.com/",
+        ),
+    ],
+)
+async def test_redirects_to_the_inside_reach_nothing(tmp_path: Path, location: str) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return [INSIDE]
+
+    async with stranger(file(b"secret"), INSIDE) as inside:
+        target = location.format(inside=f"{INSIDE}:{inside.port}", port=inside.port)
+        async with stranger(redirect(target)) as first, stranger(redirect(first.url)) as before:
+            with pytest.raises(FetchError) as raised:
+                await fetch(before.url, tmp_path / "dest", guard(resolve), LIMITS)
+        assert inside.connections == 0
+    assert raised.value.kind == "input_forbidden"
+    assert not raised.value.retriable
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://a:b:c/", "http://example.com:99999/"])
+async def test_redirects_to_nonsense_are_faults(tmp_path: Path, location: str) -> None:
+    assert (await fault(redirect(location), tmp_path)).kind in ("input_unreachable", "input_forbidden")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://example.com/x", "http://169.254.169.254/latest", "http://10.0.0.1/"]
+)
+async def test_forbidden_addresses_are_told_as_such(tmp_path: Path, url: str) -> None:
+    with pytest.raises(FetchError) as raised:
+        await fetch(url, tmp_path / "dest", EgressPolicy(), LIMITS)
+    assert (raised.value.kind, raised.value.retriable) == ("input_forbidden", False)
+
+
+async def test_an_existing_file_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    dest.write_bytes(b"before")
+    with pytest.raises(FetchError):
+        await fetched(says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), dest)
+    assert dest.read_bytes() == b"before"
+    await fetched(file(b"after"), dest)
+    assert dest.read_bytes() == b"after"
+
+
+async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    size = 64 * 1024 * 1024
+    serve = endless(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")
+    tracemalloc.start()
+    try:
+        await fetched(serve, tmp_path / "dest", limits=FetchLimits())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "dest").stat().st_size == size
+    assert peak < 16 * 1024 * 1024

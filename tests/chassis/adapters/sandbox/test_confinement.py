@@ -1,0 +1,95 @@
+"""What a child cannot do. Each test asks the machine first, so that it says what it proves."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from chassis.adapters.sandbox import child, seccomp
+from chassis.adapters.sandbox.confine import SandboxReport
+from chassis.adapters.sandbox.limits import Limits
+from tests.chassis.adapters.sandbox.conftest import PYTHON, run
+
+
+async def test_a_child_reads_only_what_is_on_its_list(protections: SandboxReport, tmp_path: Path) -> None:
+    if not protections["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    mine, other = tmp_path / "mine.mp4", tmp_path / "other.mp4"
+    mine.write_text("mine")
+    other.write_text("another tenant's")
+    limits = Limits(readable=(*PYTHON, mine))
+    assert (await run("import sys; print(open(sys.argv[1]).read())", str(mine), limits=limits)).stdout == b"mine\n"
+    for forbidden in (other, Path("/etc/passwd"), Path("/proc/1/environ"), tmp_path):
+        finished = await run("import os, sys; os.open(sys.argv[1], os.O_RDONLY)", str(forbidden), limits=limits)
+        assert "PermissionError" in finished.stderr_tail, forbidden
+
+
+async def test_a_child_writes_only_where_it_may(protections: SandboxReport, tmp_path: Path) -> None:
+    if not protections["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    limits = Limits(readable=PYTHON, writable=(inside,))
+    code = "import sys; open(sys.argv[1] + '/file', 'w').write('x')"
+    assert (await run(code, str(inside), limits=limits)).returncode == 0
+    assert "PermissionError" in (await run(code, str(outside), limits=limits)).stderr_tail
+    link = await run("import os, sys; os.symlink('/etc/passwd', sys.argv[1] + '/link')", str(inside), limits=limits)
+    assert "PermissionError" in link.stderr_tail
+
+
+async def test_a_child_starts_no_other_program(protections: SandboxReport) -> None:
+    if not protections["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    finished = await run("import os; os.execv('/bin/sh', ['sh', '-c', 'echo out'])")
+    assert "PermissionError" in finished.stderr_tail
+
+
+async def test_a_child_reaches_no_listener(protections: SandboxReport) -> None:
+    if not (protections["seccomp"] or protections["network_namespace"] or protections["landlock"] >= 4):
+        pytest.skip("nothing on this machine can keep a child from the network")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        finished = await run("import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))", port)
+        assert finished.returncode != 0
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+async def test_a_child_reaches_no_socket_file(protections: SandboxReport, tmp_path: Path) -> None:
+    if not protections["seccomp"]:
+        pytest.skip("this machine filters no system calls")
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+        finished = await run(code, path, limits=Limits(readable=PYTHON, writable=(tmp_path,)))
+    assert "PermissionError" in finished.stderr_tail
+
+
+@pytest.mark.parametrize("leave", ["os.setsid()", "os.setpgid(0, 0)"])
+async def test_a_child_s_child_cannot_leave_the_group_that_is_killed(protections: SandboxReport, leave: str) -> None:
+    if not protections["seccomp"]:
+        pytest.skip("this machine filters no system calls")
+    finished = await run(f"import os\nif os.fork() == 0: {leave}\nos.wait()")
+    assert "PermissionError" in finished.stderr_tail
+
+
+async def test_the_report_names_every_protection(protections: SandboxReport) -> None:
+    assert set(protections) == {"landlock", "seccomp", "network_namespace", "dies_with_parent"}
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_s_jumps_stay_inside_it(machine: str) -> None:
+    code = seccomp.program(machine)
+    steps = [code[at : at + 8] for at in range(0, len(code), 8)]
+    for position, step in enumerate(steps):
+        then, otherwise = step[2], step[3]
+        assert position + 1 + max(then, otherwise) < len(steps) or step[0] == 0x06
+
+
+async def test_starting_a_child_costs_little() -> None:
+    fastest = min([(await child.run(["/bin/sh", "-c", "exit"], Limits())).seconds for _ in range(5)])
+    assert fastest < 0.25, "the launcher's start was measured at 0.02 s"

@@ -1,0 +1,128 @@
+"""What every store does, tried on the local one and on S3."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chassis.adapters.storage import InvalidKey, ObjectMissing, Stat, Storage, StorageUnavailable
+
+KEY = "prj_1/jobs/job_1/file_1.mp4"
+BAD_KEYS = ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", ".incoming/x", "a/.b", "a\x00b", "a b", "ä", "x" * 1025]
+
+
+def a_file(folder: Path, data: bytes) -> Path:
+    path = folder / "made-by-a-child"
+    path.write_bytes(data)
+    return path
+
+
+async def collected(storage: Storage, key: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([chunk async for chunk in storage.read(key, start, end)])
+
+
+async def test_what_was_put_comes_back(storage: Storage, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096
+    stored = await storage.put(KEY, a_file(tmp_path, data), "video/mp4")
+    assert (stored.size, stored.content_type) == (len(data), "video/mp4")
+    assert '"' not in stored.etag and stored.etag
+    assert await storage.stat(KEY) == stored
+    assert await collected(storage, KEY) == data
+    await storage.download(KEY, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+
+
+async def test_the_content_type_is_the_one_given_not_the_extensions(storage: Storage, tmp_path: Path) -> None:
+    assert (await storage.put("a/b.bin", a_file(tmp_path, b"x"), "video/x-matroska")).content_type == "video/x-matroska"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, None, b"0123456789"),
+        (0, 4, b"0123"),
+        (3, 4, b"3"),
+        (7, None, b"789"),
+        (7, 99, b"789"),
+        (5, 5, b""),
+        (10, None, b""),
+    ],
+)
+async def test_ranges_are_cut_as_slices_are(
+    storage: Storage, tmp_path: Path, start: int, end: int | None, expected: bytes
+) -> None:
+    await storage.put(KEY, a_file(tmp_path, b"0123456789"), "video/mp4")
+    assert await collected(storage, KEY, start, end) == expected
+
+
+async def test_an_empty_object_is_an_object(storage: Storage, tmp_path: Path) -> None:
+    assert (await storage.put(KEY, a_file(tmp_path, b""), "text/plain")).size == 0
+    assert await collected(storage, KEY) == b""
+
+
+async def test_a_second_put_replaces_the_first_and_changes_the_etag(storage: Storage, tmp_path: Path) -> None:
+    first = await storage.put(KEY, a_file(tmp_path, b"first"), "video/mp4")
+    second = await storage.put(KEY, a_file(tmp_path, b"other"), "video/mp4")
+    assert await collected(storage, KEY) == b"other"
+    assert first.etag != second.etag
+
+
+async def test_what_is_not_there_is_said_to_be_missing(storage: Storage, tmp_path: Path) -> None:
+    assert await storage.stat("no/such") is None
+    with pytest.raises(ObjectMissing):
+        await collected(storage, "no/such")
+    with pytest.raises(ObjectMissing):
+        await storage.download("no/such", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    await storage.delete("no/such")
+
+
+async def test_a_deleted_object_is_gone_and_can_be_put_again(storage: Storage, tmp_path: Path) -> None:
+    source = a_file(tmp_path, b"data")
+    await storage.put(KEY, source, "video/mp4")
+    await storage.delete(KEY)
+    assert await storage.stat(KEY) is None
+    await storage.put(KEY, source, "video/mp4")
+    assert await collected(storage, KEY) == b"data"
+
+
+async def test_puts_and_deletes_at_once_leave_whole_objects_or_none(storage: Storage, tmp_path: Path) -> None:
+    source = a_file(tmp_path, b"data" * 1000)
+    keys = [f"prj/jobs/job/{number}.mp4" for number in range(8)]
+    puts = asyncio.gather(*(storage.put(key, source, "video/mp4") for key in keys), return_exceptions=True)
+    deletes = asyncio.gather(*(storage.delete(key) for key in keys[:4]))
+    stored, _ = await asyncio.gather(puts, deletes)
+    # A put whose object was deleted before it could be looked at says so; anything else is a fault.
+    assert all(isinstance(one, Stat | StorageUnavailable) for one in stored)
+    assert all(isinstance(one, Stat) for one in stored[4:])
+    for key in keys[4:]:
+        assert await collected(storage, key) == b"data" * 1000
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+async def test_keys_that_could_point_out_of_the_store_are_refused(storage: Storage, tmp_path: Path, key: str) -> None:
+    source = a_file(tmp_path, b"x")
+    with pytest.raises(InvalidKey):
+        await storage.put(key, source, "video/mp4")
+    with pytest.raises(InvalidKey):
+        await storage.stat(key)
+    with pytest.raises(InvalidKey):
+        await collected(storage, key)
+    with pytest.raises(InvalidKey):
+        await storage.delete(key)
+    with pytest.raises(InvalidKey):
+        storage.local_path(key)
+
+
+async def test_a_link_in_place_of_the_file_is_not_followed(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of another tenant")
+    (tmp_path / "out.mp4").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic links"):
+        await storage.put(KEY, tmp_path / "out.mp4", "video/mp4")
+    with pytest.raises(ValueError, match="plain files"):
+        await storage.put(KEY, tmp_path, "video/mp4")
+    assert await storage.stat(KEY) is None
+
+
+async def test_a_usable_store_passes_its_check(storage: Storage) -> None:
+    await storage.check()

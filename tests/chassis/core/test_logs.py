@@ -1,0 +1,139 @@
+"""Logs: one event a line, the same in text and JSON, and nothing secret in them."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from chassis.core import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def configured(fmt: logs.Format = "json", level: str = "info") -> io.StringIO:
+    stream = io.StringIO()
+    logs.configure(fmt, level, stream=stream)
+    return stream
+
+
+def only(stream: io.StringIO) -> dict[str, Any]:
+    [line] = stream.getvalue().splitlines()
+    parsed: dict[str, Any] = json.loads(line)
+    return parsed
+
+
+def test_json_is_one_line_an_event_with_the_bound_fields() -> None:
+    stream = configured()
+    with logs.bind_context(service="ingest", job_id="job_1", request_id=None):
+        logs.get_logger("services.ingest").info("accepted", size=3)
+    line = only(stream)
+    assert (line["level"], line["service"], line["event"]) == ("info", "ingest", "accepted")
+    assert (line["job_id"], line["size"], line["logger"]) == ("job_1", 3, "services.ingest")
+    assert "request_id" not in line
+    assert line["time"].endswith("Z")
+
+
+def test_text_is_for_terminals_and_json_for_the_rest() -> None:
+    terminal = Terminal()
+    logs.configure("auto", "info", stream=terminal)
+    logs.get_logger("x").info("hello", n=1)
+    assert "hello" in terminal.getvalue()
+    assert not terminal.getvalue().startswith("{")
+    stream = configured("auto")
+    logs.get_logger("x").info("hello", n=1)
+    assert only(stream)["n"] == 1
+
+
+def test_bound_fields_end_with_their_block() -> None:
+    stream = configured()
+    with logs.bind_context(job_id="job_1"):
+        pass
+    logs.get_logger("x").info("after")
+    assert "job_id" not in only(stream)
+
+
+def test_lower_levels_are_left_out() -> None:
+    stream = configured(level="warning")
+    logs.get_logger("x").info("quiet")
+    logs.get_logger("x").warning("loud")
+    assert only(stream)["event"] == "loud"
+
+
+@pytest.mark.parametrize(
+    ("fields", "gone", "kept"),
+    [
+        ({"url": "https://cdn.example.com/a.mov?X-Sig=abc#t"}, "X-Sig", "https://cdn.example.com/a.mov"),
+        ({"url": "https://user:pw@example.com/a"}, "pw@", "example.com/a"),
+        ({"dsn": "postgresql://bitmill:hunter2@db/x"}, "hunter2", "db/x"),
+        ({"webhook_secret": "whsec_abc"}, "whsec_abc", "***"),
+        ({"Authorization": "Bearer abc123"}, "abc123", "***"),
+        ({"access_token": "abc123"}, "abc123", "***"),
+        ({"said": "key ittybit_live_0123abcXYZ refused"}, "0123abcXYZ", "ittybit_live_***"),
+        ({"nested": {"headers": [{"api_key": "abc123"}]}}, "abc123", "***"),
+        ({"raw": b"https://example.com/?q=abc123"}, "abc123", "https://example.com/"),
+        ({"object": ValueError("https://example.com/?q=abc123")}, "abc123", "https://example.com/"),
+    ],
+)
+@pytest.mark.parametrize("fmt", ["json", "text"])
+def test_secrets_and_query_strings_are_taken_out(
+    fmt: logs.Format, fields: dict[str, Any], gone: str, kept: str
+) -> None:
+    stream = configured(fmt)
+    logs.get_logger("x").info("event", **fields)
+    assert gone not in stream.getvalue()
+    assert kept in stream.getvalue()
+
+
+def test_an_exception_is_one_field_without_secrets() -> None:
+    stream = configured()
+    try:
+        raise ValueError("no https://example.com/a?sig=" + "abc" * 3)
+    except ValueError:
+        logs.get_logger("x").exception("failed")
+    line = only(stream)
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].splitlines()[-1] == "ValueError: no https://example.com/a"
+    assert "abcabcabc" not in line["exception"]
+
+
+def test_a_line_break_in_a_message_makes_no_second_line() -> None:
+    stream = configured("text")
+    logs.get_logger("x").info("one\n2026-01-01 [info] forged")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["aiokafka.consumer", "faststream.access.kafka", "aiohttp.server", "yoyo.migrations"])
+def test_libraries_speak_through_us_when_it_matters(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name.startswith("faststream"):
+        # As FastStream makes its own: a handler on stdout, and no way up.
+        own = logging.getLogger(name)
+        own.addHandler(logging.StreamHandler(sys.stdout))
+        own.propagate = False
+    stream = configured()
+    library = logging.getLogger(name)
+    library.info("joined")
+    with logs.bind_context(service="catalog"):
+        library.warning("lost %s", "https://example.com/?token=abc")
+    line = only(stream)
+    assert (line["event"], line["logger"], line["service"]) == ("lost https://example.com/", name, "catalog")
+    assert capsys.readouterr().out == ""

@@ -1,1 +1,0 @@
-"""Tests of `chassis.embedded`: the servers themselves, started, stopped and killed."""

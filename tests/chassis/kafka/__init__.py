@@ -1,1 +1,0 @@
-"""Tests of `chassis.kafka`, on a real broker where one is spoken to."""

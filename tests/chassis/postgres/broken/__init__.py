@@ -1,1 +1,0 @@
-"""Migrations for the tests of `chassis.postgres.migrate`."""

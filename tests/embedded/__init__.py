@@ -1,0 +1,1 @@
+"""Tests of `embedded`: the servers themselves, started, stopped and killed."""

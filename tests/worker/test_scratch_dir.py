@@ -1,0 +1,42 @@
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from worker.scratch_dir import private_folder
+
+
+def test_a_folder_is_gone_when_it_is_left(tmp_path: Path) -> None:
+    with private_folder(tmp_path / "work") as folder:
+        (folder / "file").write_text("x")
+    assert not folder.exists()
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+    with private_folder(tmp_path) as one, private_folder(tmp_path) as other:
+        assert one != other
+        assert one.exists() and other.exists()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    code = textwrap.dedent(f"""
+        from pathlib import Path
+        from worker.scratch_dir import private_folder
+        with private_folder(Path({str(tmp_path)!r})) as folder:
+            (folder / "large").write_text("x")
+            print(folder, flush=True)
+            input()
+    """)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True
+    ) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        with private_folder(tmp_path):
+            assert (left / "large").exists(), "its owner lives"
+        process.kill()
+        process.wait()
+    assert left.exists()
+    with private_folder(tmp_path):
+        assert not left.exists()
