@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bind_contextvars
 
-from chassis.adapters.failure_policy import RETRY_AFTER_SECONDS, is_outage
+from chassis.adapters.failure_policy import is_outage
 from chassis.adapters.http.errors import (
     ApiError,
     ErrorStyle,
@@ -28,6 +28,8 @@ from schemas.faults import RequestFault
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Key under which a request carries its id."""
+OUTAGE_RETRY_AFTER_SECONDS = 2
+"""`Retry-After` of a 503: long enough for a pool to reconnect, short enough that a first retry often succeeds."""
 _STARTED = web.RequestKey("response_started", bool)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
@@ -98,7 +100,7 @@ async def _answered(
 def _from_fault(error: Exception) -> ApiError:
     if is_outage(error):
         log.warning("unavailable", reason=f"{type(error).__name__}: {error}")
-        return unavailable(RETRY_AFTER_SECONDS)
+        return unavailable(OUTAGE_RETRY_AFTER_SECONDS)
     log.error("unhandled error", exc_info=error)
     return internal_error()
 
