@@ -3,8 +3,13 @@
 On Kafka they travel as CloudEvents 1.0 in binary mode: attributes in `ce_*` headers, the JSON of the model as value.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from pydantic import TypeAdapter
+
+from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.base import Record
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -12,7 +17,10 @@ from schemas.media import MediaItem
 
 
 class Event(Record):
-    """`TYPE` is the `ce_type`; `subject()` is the record's key, `project_id()` the `ce_project` attribute."""
+    """`TYPE` is the `ce_type`; `subject()` is the record's key, `project_id()` the `ce_project` attribute.
+
+    `project_id()` is empty for events that belong to no project; the attribute is then left out.
+    """
 
     TYPE: ClassVar[str]
 
@@ -154,10 +162,45 @@ class KeyChanged(Event):
         return self.key.project
 
 
+class OutboxAdvanced(Event):
+    """Every event that `service` committed to its outbox before `published_through` has been published to Kafka.
+
+    `at` is when the database was asked. Both in Unix milliseconds by the database's clock. Sent every so often, and
+    may be lost: a reader that has read `service`'s topics up to their ends knows everything up to that moment.
+    """
+
+    TYPE = "bitmill.outbox.advanced.v1"
+    service: str
+    at: int
+    published_through: int
+
+    def subject(self) -> str:
+        return self.service
+
+    def project_id(self) -> str:
+        return ""
+
+
 JOB_SUBMITTED = "bitmill.job.submitted.v1"
 """The type of a submitted body of POST /jobs: `schemas.api.JOB_REQUEST`."""
 MEDIA_SUBMITTED = "bitmill.media.submitted.v1"
 """The type of a submitted body of POST /media: `schemas.api.MediaRequest`."""
+
+SUBMISSIONS: Mapping[str, TypeAdapter[Any]] = {
+    JOB_SUBMITTED: JOB_REQUEST,
+    MEDIA_SUBMITTED: TypeAdapter(MediaRequest),
+}
+"""Validates the body of each type that any Kafka producer may send."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request body that a producer sent to Kafka instead of HTTP. `id` is the same at each redelivery."""
+
+    project: str
+    id: str
+    body: VideoJobRequest | ImageJobRequest | MediaRequest
+
 
 EVENTS: dict[str, type[Event]] = {
     event.TYPE: event
@@ -177,6 +220,7 @@ EVENTS: dict[str, type[Event]] = {
         MediaRestored,
         MediaPurged,
         KeyChanged,
+        OutboxAdvanced,
     )
 }
 """Every event that services publish, by its `ce_type`."""

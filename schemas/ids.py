@@ -4,12 +4,21 @@ Time-ordered, so that the catalog can tell a young id from an unknown one. The c
 arguments; `chassis.core.ids.new_id` supplies them. Format: the TypeID specification 0.3.0 and RFC 9562, section 5.7.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Literal, get_args
 from uuid import UUID
 
 Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg"]
 PREFIXES: frozenset[str] = frozenset(get_args(Prefix))
+
+LOG_FIELDS: Mapping[str, str] = {
+    "job": "job_id",
+    "task": "job_id",
+    "med": "media_id",
+    "msg": "webhook_delivery_id",
+}
+"""The field under which log lines name an id, by its prefix: a job made by `POST /tasks` is a job as well."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # Every request makes several ids, so both ways go by table: two characters (10 bits) at a time to text, and back as a
@@ -55,6 +64,11 @@ def is_id(text: str, *prefixes: Prefix) -> bool:
     except InvalidId:
         return False
     return prefix in prefixes
+
+
+def log_field(id: str) -> str:
+    """The log field for an id: `job_id`, `media_id`, `webhook_delivery_id`, or `item_id` for any other text."""
+    return LOG_FIELDS.get(id.rpartition("_")[0], "item_id")
 
 
 def minted_at_ms(text: str) -> int:

@@ -13,7 +13,13 @@ SERVICES: tuple[Service, ...] = ("ingest", "transcoder", "thumbnailer", "catalog
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic. `writer` is None where any Kafka producer may write; `key` says what the records' key is."""
+    """One topic of Kafka.
+
+    `key` says what the key of its records is. `types` are the `ce_type` values that today's writers send; readers skip
+    a type that is not among them, because it may come from a newer or an older release. `writers` is empty where any
+    Kafka producer may write. `retention` None keeps records for ever. `lossy` says that a record may be lost without
+    harm: its writers need no outbox, and its readers need no dead letters.
+    """
 
     name: str
     key: str
@@ -24,11 +30,21 @@ class Topic:
     partitions: int = 12
     retention: timedelta | None = timedelta(days=7)
     compacted: bool = False
+    lossy: bool = False
 
     @property
     def dead_letter(self) -> str:
-        """Where records go that a reader of this topic cannot read."""
+        """The topic for records that a reader of this topic cannot read or refuses."""
         return f"{self.name}.dlq"
+
+
+def group_id(service: str, topic: Topic) -> str:
+    """The consumer group in which the replicas of a service read a topic: `bitmill.catalog.job.results`."""
+    return f"bitmill.{service}.{topic.name}"
+
+
+_SHORT_RETENTION = timedelta(hours=1)
+"""For records that say how things are now: an older one is worth nothing."""
 
 
 def _types(*of: type[Event]) -> tuple[str, ...]:
@@ -88,15 +104,25 @@ JOB_CONTROL = Topic(
     _types(events.CancelRequested),
     ("ingest",),
     ("transcoder", "thumbnailer"),
-    "Wishes about accepted jobs.",
+    "Requests to cancel accepted jobs.",
 )
 JOB_RESULTS = Topic(
     "job.results",
     "job id",
-    _types(events.JobStarted, events.JobProgressed, events.JobSucceeded, events.JobFailed, events.JobCancelled),
+    _types(events.JobStarted, events.JobSucceeded, events.JobFailed, events.JobCancelled),
     ("transcoder", "thumbnailer"),
     ("catalog", "notifier", "ingest"),
-    "What became of a job.",
+    "A job started, or ended.",
+)
+JOB_PROGRESS = Topic(
+    "job.progress",
+    "job id",
+    _types(events.JobProgressed),
+    ("transcoder", "thumbnailer"),
+    ("catalog",),
+    "How far a job has got; may be lost.",
+    retention=_SHORT_RETENTION,
+    lossy=True,
 )
 KEY_CHANGED = Topic(
     "key.changed",
@@ -109,6 +135,17 @@ KEY_CHANGED = Topic(
     retention=None,
     compacted=True,
 )
+OUTBOX_WATERMARK = Topic(
+    "outbox.watermark",
+    "service name",
+    _types(events.OutboxAdvanced),
+    ("ingest",),
+    ("catalog",),
+    "How far a service has published its outbox; may be lost.",
+    partitions=1,
+    retention=_SHORT_RETENTION,
+    lossy=True,
+)
 
 TOPICS: tuple[Topic, ...] = (
     MEDIA_SUBMITTED_TOPIC,
@@ -118,7 +155,9 @@ TOPICS: tuple[Topic, ...] = (
     JOB_CREATED,
     JOB_CONTROL,
     JOB_RESULTS,
+    JOB_PROGRESS,
     KEY_CHANGED,
+    OUTBOX_WATERMARK,
 )
 DEAD_LETTER_PARTITIONS = 1
 DEAD_LETTER_RETENTION = timedelta(days=30)

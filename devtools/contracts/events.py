@@ -1,20 +1,14 @@
 """Events as JSON Schema 2020-12, and the CloudEvents attributes that travel in their headers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from schemas.api import JobRequest, MediaRequest
-from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
+from schemas.events import EVENTS, SUBMISSIONS, Event, OutboxAdvanced
 from schemas.topics import TOPIC_OF
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SUBMITTED: Mapping[str, TypeAdapter[Any]] = {
-    JOB_SUBMITTED: TypeAdapter(JobRequest),
-    MEDIA_SUBMITTED: TypeAdapter(MediaRequest),
-}
-TYPES: tuple[str, ...] = (*EVENTS, *SUBMITTED)
+TYPES: tuple[str, ...] = (*EVENTS, *SUBMISSIONS)
 _ID = "^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
 
 
@@ -50,7 +44,7 @@ def title(type_: str) -> str:
 
 def data_schema(type_: str, ref_template: str) -> dict[str, Any]:
     """The schema of the data alone; its `$defs` are referred to as `ref_template` says."""
-    adapter = SUBMITTED.get(type_) or TypeAdapter(EVENTS[type_])
+    adapter = SUBMISSIONS.get(type_) or TypeAdapter(EVENTS[type_])
     schema = adapter.json_schema(ref_template=ref_template)
     # OpenAPI's word; JSON Schema does not know it, and AsyncAPI uses it for something else.
     schema.pop("discriminator", None)
@@ -59,7 +53,6 @@ def data_schema(type_: str, ref_template: str) -> dict[str, Any]:
 
 def headers_schema(type_: str) -> dict[str, Any]:
     """The record's headers: CloudEvents 1.0 in binary mode, Kafka protocol binding. All values are UTF-8 text."""
-    submitted = type_ in SUBMITTED
     properties: dict[str, Any] = {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_id": {"type": "string", "description": "Names the event: the same id is the same event, sent again."},
@@ -72,7 +65,9 @@ def headers_schema(type_: str) -> dict[str, Any]:
         "traceparent": {"type": "string", "description": "W3C Trace Context, where the work is traced."},
     }
     optional = {"traceparent"}
-    if submitted:
+    if type_ == OutboxAdvanced.TYPE:
+        del properties["ce_project"]  # it belongs to no project
+    if type_ in SUBMISSIONS:
         # One type a topic: a producer needs to name nothing but the project.
         optional = {*properties} - {"ce_project"}
         properties["ce_id"]["description"] = "Sent twice, accepted once. Without it, topic, partition and offset count."

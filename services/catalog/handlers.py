@@ -8,8 +8,8 @@ from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.kafka.errors import Rejected
-from schemas.events import JobCreated, KeyChanged, MediaCreated
-from schemas.topics import JOB_CREATED, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
+from schemas.events import JobCreated, JobProgressed, KeyChanged, MediaCreated
+from schemas.topics import JOB_CREATED, JOB_PROGRESS, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
 from services.catalog.projection import JobResults, MediaChanges, Projection
 
 
@@ -36,6 +36,12 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
 
     @subscribe(broker, JOB_RESULTS, "catalog")
     async def on_job_result(event: JobResults) -> None:
+        if projection is not None:
+            with _unstorable_rejected():
+                await projection.job(event)
+
+    @subscribe(broker, JOB_PROGRESS, "catalog")
+    async def on_job_progress(event: JobProgressed) -> None:
         if projection is not None:
             with _unstorable_rejected():
                 await projection.job(event)

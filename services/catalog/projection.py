@@ -29,8 +29,8 @@ from services.catalog.filters import pair_hashes
 from services.catalog.rows import FileRow, files_of_job, files_of_media
 from services.catalog.store import Store, Transaction
 
-JobResults = JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled
-JobEvents = JobCreated | JobResults
+JobResults = JobStarted | JobSucceeded | JobFailed | JobCancelled
+JobEvents = JobCreated | JobProgressed | JobResults
 MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
 log = logs.get_logger(__name__)

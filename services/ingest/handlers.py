@@ -11,7 +11,7 @@ from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
 from schemas.api import MediaRequest
-from schemas.events import JobCancelled, JobFailed, JobProgressed, JobStarted, JobSucceeded
+from schemas.events import JobCancelled, JobFailed, JobStarted, JobSucceeded
 from schemas.jobs import Job
 from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
 from services.ingest.requests import JobBody
@@ -54,6 +54,6 @@ def register(broker: KafkaBroker, submissions: TakesSubmissions, results: TakesR
         log.info("media submitted", project=event.project, submission=event.id, new=new)
 
     @subscribe(broker, JOB_RESULTS, "ingest")
-    async def job_result(event: JobStarted | JobProgressed | JobSucceeded | JobFailed | JobCancelled) -> None:
+    async def job_result(event: JobStarted | JobSucceeded | JobFailed | JobCancelled) -> None:
         if isinstance(event, JobSucceeded | JobFailed | JobCancelled):
             await results.ended(event.job, now_ms())

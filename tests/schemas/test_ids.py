@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import PREFIXES, InvalidId, derived, is_id, minted_at_ms, parse, typeid, uuid7
+from schemas.ids import PREFIXES, InvalidId, derived, is_id, log_field, minted_at_ms, parse, typeid, uuid7
 
 times = st.integers(0, 2**48 - 1)
 randoms = st.binary(min_size=10, max_size=10)
@@ -95,3 +95,19 @@ def test_a_derived_id_is_the_same_each_time_and_differs_by_name_and_parent() -> 
     assert len({output, derived("file", parent, "other"), derived("file", other, "output")}) == 3
     assert is_id(output, "file")
     assert minted_at_ms(output) == 5
+
+
+@pytest.mark.parametrize(
+    ("id", "field"),
+    [
+        ("job_01h455vb4pex5vsknk084sn02q", "job_id"),
+        ("task_01h455vb4pex5vsknk084sn02q", "job_id"),
+        ("med_01h455vb4pex5vsknk084sn02q", "media_id"),
+        ("msg_01h455vb4pex5vsknk084sn02q", "webhook_delivery_id"),
+        ("file_01h455vb4pex5vsknk084sn02q", "item_id"),
+        ("seven", "item_id"),
+        ("", "item_id"),
+    ],
+)
+def test_log_lines_name_an_id_by_its_kind(id: str, field: str) -> None:
+    assert log_field(id) == field

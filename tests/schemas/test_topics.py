@@ -1,12 +1,13 @@
 """The table of topics is whole: every event has its topic, every topic its writers and readers."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from schemas import events
 from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
-from schemas.topics import SERVICES, TOPIC_OF, TOPICS, Topic
+from schemas.topics import JOB_RESULTS, SERVICES, TOPIC_OF, TOPICS, Topic, group_id
 
 SUBMITTED = {JOB_SUBMITTED, MEDIA_SUBMITTED}
 topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -35,7 +36,7 @@ def test_every_event_has_exactly_one_topic() -> None:
 
 def test_event_types_carry_a_version() -> None:
     for type_ in TOPIC_OF:
-        assert re.fullmatch(r"bitmill\.(job|media|key)\.[a-z_]+\.v[1-9]", type_)
+        assert re.fullmatch(r"bitmill\.(job|media|key|outbox)\.[a-z_]+\.v[1-9]", type_)
 
 
 @topics
@@ -56,7 +57,7 @@ def test_a_topic_has_readers_and_none_twice(topic: Topic) -> None:
 @topics
 def test_a_topic_says_what_it_is_and_how_it_is_keyed(topic: Topic) -> None:
     assert topic.description.endswith(".")
-    assert topic.key in {"project id", "media id", "job id", "key id"}
+    assert topic.key in {"project id", "media id", "job id", "key id", "service name"}
     assert topic.types
     assert topic.partitions >= 1
 
@@ -77,3 +78,13 @@ def test_every_service_reads_something_and_only_notifier_and_catalog_write_nothi
     writers = {writer for topic in TOPICS for writer in topic.writers}
     assert readers == set(SERVICES)
     assert writers == {"ingest", "transcoder", "thumbnailer"}
+
+
+def test_what_may_be_lost_is_kept_for_an_hour_and_read_by_the_catalog_alone() -> None:
+    lossy = {topic.name: (topic.retention, topic.readers) for topic in TOPICS if topic.lossy}
+    assert lossy.keys() == {"job.progress", "outbox.watermark"}
+    assert set(lossy.values()) == {(timedelta(hours=1), ("catalog",))}
+
+
+def test_a_consumer_group_is_named_by_service_and_topic() -> None:
+    assert group_id("catalog", JOB_RESULTS) == "bitmill.catalog.job.results"

@@ -19,7 +19,7 @@ from schemas.events import CancelRequested, Event, JobCreated, JobEvent, MediaCr
 from schemas.files import File
 from schemas.jobs import Job, JobKind
 from schemas.media import MediaItem
-from schemas.topics import JOB_RESULTS
+from schemas.topics import JOB_PROGRESS, JOB_RESULTS
 from worker.app import WorkerApp
 from worker.settings import FileSettings
 
@@ -142,7 +142,8 @@ class Running:
     async def _listening(self, bootstrap: str) -> AsyncIterator[None]:
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
         await consumer.start()
-        consumer.assign([TopicPartition(JOB_RESULTS.name, number) for number in range(JOB_RESULTS.partitions)])
+        topics = (JOB_RESULTS, JOB_PROGRESS)
+        consumer.assign([TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)])
         await consumer.seek_to_end()
         listening = asyncio.create_task(self._listen(consumer))
         try:
@@ -154,7 +155,8 @@ class Running:
 
     async def _listen(self, consumer: AIOKafkaConsumer) -> None:
         async for record in consumer:
-            event = codec.decode(JOB_RESULTS, record.headers, record.value)
+            topic = JOB_PROGRESS if record.topic == JOB_PROGRESS.name else JOB_RESULTS
+            event = codec.decode(topic, record.headers, record.value)
             assert isinstance(event, JobEvent)
             async with self._news:
                 self.heard[event.job.id].append(event)

@@ -48,6 +48,8 @@ def example(type_: type[Event]) -> Event:
         return type_(media=MEDIA)
     if type_ is events.CancelRequested:
         return events.CancelRequested(job_id=JOB.id, project=PROJECT, at=5)
+    if type_ is events.OutboxAdvanced:
+        return events.OutboxAdvanced(service="ingest", at=6, published_through=5)
     return events.KeyChanged(key=KEY)
 
 
