@@ -111,7 +111,7 @@ RETURNING id, project, kind, payload, attempt, worker, true AS cancelled;
 INSERT INTO job_queue_cancellations (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = $1)
 ON CONFLICT (id) DO NOTHING;
 
--- name: unwanted
+-- name: pending_cancellations
 SELECT id FROM job_queue_cancellations WHERE id = ANY ($1::text[]);
 
 -- name: counts
