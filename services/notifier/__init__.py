@@ -1,5 +1,5 @@
-"""Webhooks: one delivery row for each finished job that asked for one, signed, retried on the published schedule.
+"""Webhooks: one delivery for each finished job with a `webhook_url`, signed, and retried on the published schedule.
 
-This room reads `job.results`, owns the Postgres schema `notifier`, and opens connections to customers' addresses only
-through the egress guard. It publishes no events and imports no other service.
+Reads `job.results`, owns the Postgres schema `notifier`, and connects to customers' addresses through the egress
+policy only. Publishes no events.
 """

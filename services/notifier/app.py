@@ -1,7 +1,8 @@
-"""Builds the notifier and wires it: the only module of this room that constructs."""
+"""Builds the notifier: the only module of this service that constructs its parts."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from random import uniform
 
@@ -13,18 +14,18 @@ from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import assigned, make_broker
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
+from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
+from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import JobQueue, Runner
 from chassis.runtime.job_queue.gauges import measure
 from chassis.runtime.outbox import Outbox
-from services.notifier.delivery import Attempts, JobIntake
+from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.handlers import register
-from services.notifier.lanes import Lanes
-from services.notifier.measure import Measures
+from services.notifier.host_limiter import HostLimiter
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import Store
-from services.notifier.upkeep import sweep
 
 SCHEMA = "notifier"
 MIGRATIONS = (
@@ -35,6 +36,9 @@ MIGRATIONS = (
 MANY = 2**31 - 1
 """Claims that the queue allows: how often a webhook is tried is decided by the schedule, which counts by itself."""
 POOL_SIZE = 10
+PURGE_EVERY = timedelta(hours=1)
+
+log = logs.get_logger(__name__)
 
 
 class Notifier:
@@ -58,22 +62,25 @@ class Notifier:
         settings = self._settings
         await migrate(settings.database_url, SCHEMA, MIGRATIONS)
         await ensure_topics(settings.kafka_bootstrap_servers)
-        guard = EgressPolicy(settings.allow_net)
+        egress = EgressPolicy(settings.allow_net)
         async with (
             await open_pool(settings.database_url, SCHEMA, size=POOL_SIZE) as pool,
-            guard.session(limit=settings.notifier_slots) as session,
+            egress.session(limit=settings.notifier_slots) as session,
             TaskSupervisor() as supervisor,
         ):
             store = Store(pool)
             outbox = Outbox(pool, self.name)
             queue = JobQueue(pool, outbox, max_attempts=MANY)
-            sender = Sender(session, guard, deadline=settings.notifier_deadline.total_seconds())
-            supervisor.start(sweep(store, settings.notifier_keep), "sweep")
+            sender = Sender(session, egress, deadline_s=settings.notifier_deadline.total_seconds())
+            supervisor.start(
+                run_periodically(lambda: store.delete_closed(settings.notifier_keep), PURGE_EVERY, log, "purge"),
+                "purge",
+            )
             supervisor.start(measure(self.name, queue, outbox), "measure")
             supervisor.start(self._runner(queue, store, sender).run(), "runner")
             self._pool = pool
             self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)
-            register(self._broker, JobIntake(pool, queue, store, settings.delivery_base))
+            register(self._broker, DeliveryQueue(pool, queue, store, settings.delivery_base))
             try:
                 await self._broker.start()
                 yield
@@ -81,21 +88,20 @@ class Notifier:
                 await self._broker.stop()
 
     def _runner(self, queue: JobQueue, store: Store, sender: Sender) -> Runner:
-        attempts = Attempts(
+        runner = DeliveryRunner(
             store=store,
             sender=sender,
-            lanes=Lanes(self._settings.notifier_slots_per_host),
+            limiter=HostLimiter(self._settings.notifier_slots_per_host),
             secret=self._settings.webhook_secret.get_secret_value(),
             user_agent=f"bitmill/{version('bitmill')}",
-            measures=Measures(),
-            jitter=lambda: uniform(-1, 1),  # noqa: S311  spreads load, guards nothing
+            jitter=lambda: uniform(-1, 1),  # noqa: S311  spreads load, protects nothing
         )
-        return Runner(
-            queue,
-            attempts.work,
-            slots=self._settings.notifier_slots,
-            exhausted=attempts.exhausted,
-            on_cancel=attempts.cancelled,
+        slots = self._settings.notifier_slots
+        return Runner(queue, runner.work, slots=slots, exhausted=runner.exhausted, on_cancel=runner.on_cancel)
+
+    async def _purge(self, store: Store) -> None:
+        await run_periodically(
+            lambda: store.delete_closed(self._settings.notifier_keep), PURGE_EVERY, log, "webhook_delivery_purge"
         )
 
     async def _check_postgres(self) -> None:

@@ -1,16 +1,16 @@
-"""Kafka in: finished jobs become delivery rows."""
+"""Kafka in: finished jobs become webhook deliveries."""
 
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
 from schemas.events import JobCancelled, JobFailed, JobSucceeded
 from schemas.topics import JOB_RESULTS
-from services.notifier.delivery import JobIntake
+from services.notifier.deliveries import DeliveryQueue
 
 
-def register(broker: KafkaBroker, intake: JobIntake) -> None:
-    """Subscribes to what this service reads; `intake` is not touched before a record arrives."""
+def register(broker: KafkaBroker, deliveries: DeliveryQueue) -> None:
+    """Subscribes to what this service reads; `deliveries` is used only once a record arrives."""
 
     @subscribe(broker, JOB_RESULTS, "notifier")
     async def on_job_finished(event: JobSucceeded | JobFailed | JobCancelled) -> None:
-        await intake.take(event.job)
+        await deliveries.add_for([event.job])

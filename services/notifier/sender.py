@@ -1,4 +1,4 @@
-"""One HTTP exchange with a receiver: guarded, bounded in time and bytes, never redirected."""
+"""One HTTP exchange with a receiver: checked by the egress policy, bounded in time and bytes, never redirected."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,57 +8,62 @@ import aiohttp
 from yarl import URL
 
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
-from chassis.core.logs import get_logger
-from services.notifier.schedule import Answer
+from chassis.core import logs
+from services.notifier.schedule import AttemptResult
 
 MAX_EXCERPT_BYTES = 16 * 1024
-"""Of the answer's body, kept for the log of attempts; no more than this is ever read."""
+"""How much of the response body is read; it is kept with the attempt."""
 
-_log = get_logger(__name__)
+log = logs.get_logger(__name__)
 
 
 class Sender:
-    """Sends over one guarded session. Failures of the receiver are answers, never exceptions."""
+    """Sends over one session of the egress policy. Failures of the receiver are results, never exceptions."""
 
-    def __init__(self, session: aiohttp.ClientSession, guard: EgressPolicy, *, deadline: float) -> None:
+    def __init__(self, session: aiohttp.ClientSession, egress: EgressPolicy, *, deadline_s: float) -> None:
         self._session = session
-        self._guard = guard
-        self._deadline = deadline
+        self._egress = egress
+        self._deadline_s = deadline_s
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """POSTs `body` as it is. The whole exchange, name look-up and answer's body included, ends by the deadline.
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptResult:
+        """POSTs `body` as it is. The exchange, from the DNS lookup to the response body, ends by the deadline.
 
-        Only what stands in the head of the answer decides: a receiver that says 204 and then stalls has said 204.
+        The status line decides: a receiver that sends 204 and then stalls has accepted the delivery.
         """
         started = monotonic()
-        told = _Told()
+        response = _PartialResponse()
         try:
-            async with asyncio.timeout(self._deadline):
-                self._guard.check_url(url)
-                await self._exchange(url, headers, body, told)
+            async with asyncio.timeout(self._deadline_s):
+                self._egress.check_url(url)
+                await self._exchange(url, headers, body, response)
         except (TimeoutError, aiohttp.ClientError, OSError, AddressForbidden, ValueError) as error:
-            if told.status is None:
-                _log.info("webhook not answered", reason=type(error).__name__, detail=str(error))
-                told.error = _word(error)
-        return Answer(
-            told.status, told.error, told.retry_after, bytes(told.excerpt), told.address, monotonic() - started
+            if response.status is None:
+                response.error = _error_code(error)
+                log.info("webhook_request_failed", error=response.error, detail=f"{type(error).__name__}: {error}")
+        return AttemptResult(
+            status=response.status,
+            error=response.error,
+            retry_after=response.retry_after,
+            excerpt=bytes(response.excerpt),
+            address=response.address,
+            seconds=monotonic() - started,
         )
 
-    async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, told: "_Told") -> None:
-        async with self._session.post(_as_written(url), data=body, headers=headers, allow_redirects=False) as response:
-            told.address = _peer(response)
-            told.retry_after = response.headers.get("Retry-After")
-            told.status = response.status
+    async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, received: "_PartialResponse") -> None:
+        async with self._session.post(_verbatim(url), data=body, headers=headers, allow_redirects=False) as response:
+            received.address = _peer_address(response)
+            received.retry_after = response.headers.get("Retry-After")
+            received.status = response.status
             async for chunk in response.content.iter_any():
-                told.excerpt += chunk[: MAX_EXCERPT_BYTES - len(told.excerpt)]
-                if len(told.excerpt) == MAX_EXCERPT_BYTES:
-                    # Closes the connection: what else the receiver has to say is not wanted.
+                received.excerpt += chunk[: MAX_EXCERPT_BYTES - len(received.excerpt)]
+                if len(received.excerpt) == MAX_EXCERPT_BYTES:
+                    # Closes the connection: the rest of the body is not needed.
                     response.close()
                     return
 
 
-class _Told:
-    """What is known so far of an exchange, also when it is broken off."""
+class _PartialResponse:
+    """What has been received so far, also when the exchange is cut short."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -68,23 +73,20 @@ class _Told:
         self.excerpt = bytearray()
 
 
-def _as_written(url: str) -> URL:
-    """The customer's own spelling goes over the wire: `%2F` in a token must not become a slash on the way."""
+def _verbatim(url: str) -> URL:
+    # The customer's own spelling goes over the wire: `%2F` in a token must not become a slash.
     return URL(url, encoded=url.isascii())
 
 
-def _peer(response: aiohttp.ClientResponse) -> str | None:
-    """The address that was dialled, where the connection is still there to ask."""
+def _peer_address(response: aiohttp.ClientResponse) -> str | None:
+    """The address that was dialled; None where the connection is closed already."""
     connection = response.connection
     peer = connection.transport.get_extra_info("peername") if connection and connection.transport else None
     return peer[0] if peer else None
 
 
-def _word(error: BaseException) -> str:
-    """One word for the log of attempts.
-
-    A forbidden address reads like a dead one: the word must not tell a customer what stands in our network.
-    """
+def _error_code(error: BaseException) -> str:
+    # A forbidden address has the code of a dead one: customers must not learn which addresses exist in our network.
     match error:
         case TimeoutError():
             return "timeout"

@@ -1,4 +1,4 @@
-"""What can be set for the notifier, by environment."""
+"""Settings of the notifier, read from the environment."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from chassis.core.setting_types import Duration
 from chassis.core.settings import CommonSettings
-from services.notifier.signing import key_of
+from services.notifier.signing import hmac_key
 
 
 class Settings(CommonSettings):
@@ -51,5 +51,5 @@ class Settings(CommonSettings):
     @field_validator("webhook_secret")
     @classmethod
     def _usable(cls, secret: SecretStr) -> SecretStr:
-        key_of(secret.get_secret_value())
+        hmac_key(secret.get_secret_value())
         return secret

@@ -5,38 +5,41 @@ from binascii import Error as Base64Error
 from hashlib import sha256
 from hmac import new as hmac
 
-from services.notifier.errors import BadSecret
-
-SECRET_PREFIX = "whsec_"  # noqa: S105  the published mark of such secrets, not one of them
+SECRET_PREFIX = "whsec_"  # noqa: S105  the published prefix of such secrets, not one of them
 MIN_KEY_BYTES = 24
 MAX_KEY_BYTES = 64
 """Bounds of the decoded key, from Standard Webhooks 1.0.0, "Signature scheme"."""
 
 
-def key_of(secret: str) -> bytes:
-    """The HMAC key of a secret: what `whsec_` stands before, decoded; any other text, its UTF-8 bytes.
+class InvalidSecret(ValueError):
+    """The webhook secret is empty, or starts with whsec_ and is not base64 of 24 to 64 bytes."""
 
-    Raises `BadSecret`.
+
+def hmac_key(secret: str) -> bytes:
+    """The HMAC key of a secret: the base64 after `whsec_`, decoded; of any other text, its UTF-8 bytes.
+
+    Raises `InvalidSecret`.
     """
     if not secret:
-        raise BadSecret("must not be empty")
+        raise InvalidSecret("must not be empty")
     if not secret.startswith(SECRET_PREFIX):
         return secret.encode()
     encoded = secret.removeprefix(SECRET_PREFIX)
     try:
-        # Verifiers take unpadded secrets, so they have to mean the same here.
+        # Verifiers accept secrets without padding, so those must give the same key here.
         key = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except Base64Error:
-        raise BadSecret("must be base64 behind whsec_") from None
+        raise InvalidSecret("must be base64 after whsec_") from None
     if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-        raise BadSecret(f"must be {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes as base64 behind whsec_, is {len(key)}")
+        raise InvalidSecret(f"must be {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes as base64 after whsec_, is {len(key)}")
     return key
 
 
 def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     """`v1,<base64>`: HMAC-SHA256 over `id.timestamp.body`.
 
-    The id must not contain a dot: the parts are joined by dots, and `a.1` + `2` would sign like `a` + `1.2`.
+    Raises ValueError where the id contains a dot: the parts are joined by dots, and `a.1` + `2` would have the
+    signature of `a` + `1.2`.
     """
     if "." in message_id:
         raise ValueError(f"a webhook id must not contain a dot: {message_id!r}")
@@ -50,10 +53,10 @@ def body_signature(secret: str, body: bytes) -> str:
 
 
 def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The four headers that let a receiver check a delivery; `timestamp` in whole Unix seconds."""
+    """The four headers by which a receiver verifies a delivery; `timestamp` in whole Unix seconds."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": standard_signature(key_of(secret), message_id, timestamp, body),
+        "webhook-signature": standard_signature(hmac_key(secret), message_id, timestamp, body),
         "Ittybit-Signature": body_signature(secret, body),
     }

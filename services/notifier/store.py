@@ -1,17 +1,21 @@
-"""The notifier's tables: deliveries, and each attempt at one."""
+"""The notifier's tables: webhook deliveries, and the attempts at each. The one module of the notifier with SQL."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
-from chassis.adapters.postgres import sql
-from chassis.adapters.postgres.pool import Connection, Pool
-from services.notifier.schedule import ATTEMPTS, Answer
+from chassis.adapters.postgres import Connection, Pool, sql
+from services.notifier.schedule import MAX_ATTEMPTS, AttemptResult
+
+QUERIES = sql.load("services.notifier.sql")
+DELETE_BATCH = 1000
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What is to be sent where. `body` are the exact bytes that are signed, on every attempt the same."""
+class WebhookDelivery:
+    """What to send, and to which URL. `body` holds the exact bytes that are signed, the same on every attempt."""
 
     id: str
     job_id: str
@@ -21,86 +25,87 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A begun attempt: its number (from 1), and what to send. `waited` is the seconds since the row was made."""
+class DeliveryAttempt:
+    """An attempt that has begun: its number (from 1) and what to send. `waited_s`: seconds since the row was made."""
 
     number: int
     delivery_id: str
     url: str
     body: bytes
-    waited: float
-
-
-@dataclass(frozen=True)
-class NotDue:
-    """Claimed too early: come back after `seconds`."""
-
-    seconds: float
+    waited_s: float
 
 
 @dataclass(frozen=True)
 class Closed:
-    """Nothing to do: the delivery is over already."""
+    """The delivery has ended already, or was deleted."""
 
 
 @dataclass(frozen=True)
-class SpentByCrashes:
-    """All attempts were begun and the last never ended: its worker was killed."""
+class AttemptInProgress:
+    """Another worker is beginning the same attempt."""
 
 
-Begun = Attempt | NotDue | Closed | SpentByCrashes
+@dataclass(frozen=True)
+class AttemptsExhausted:
+    """All attempts were begun, and the last has no result: its worker was killed."""
+
+
+BeginResult = DeliveryAttempt | Closed | AttemptInProgress | AttemptsExhausted
 
 
 class Store:
-    """All SQL of this service. Methods that take a connection run in the caller's transaction."""
+    """Methods with a `conn` belong to the caller's transaction. `delete_batch`: rows per statement of a purge."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, delete_batch: int = DELETE_BATCH) -> None:
         self._pool = pool
-        self._sql: Mapping[str, str] = sql.load("services.notifier.sql")
+        self._delete_batch = delete_batch
 
-    async def add(self, connection: Connection, delivery: Delivery) -> bool:
-        """Whether the delivery is new; a known (job, url) changes nothing."""
-        row = (delivery.id, delivery.job_id, delivery.project, delivery.url, delivery.body)
-        return await connection.fetchval(self._sql["add_delivery"], *row) is not None
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction, committed where the block does not raise."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            yield conn
 
-    async def begin(self, delivery_id: str) -> Begun:
-        """Begins the next attempt, durably, before anything is sent."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(self._sql["lock_delivery"], delivery_id)
-            if row is None or row["state"] != "pending":
-                return Closed()
-            if row["due_in"] > 0:
-                return NotDue(row["due_in"])
-            if await connection.fetchval(self._sql["count_attempts"], delivery_id) >= ATTEMPTS:
-                return SpentByCrashes()
-            number = await connection.fetchval(self._sql["begin_attempt"], delivery_id)
-        return Attempt(number, delivery_id, row["url"], row["body"], row["waited"])
+    async def add(self, conn: Connection, deliveries: Sequence[WebhookDelivery]) -> set[str]:
+        """Adds deliveries; the ids of those that are new. Known ones stay as they are."""
+        columns = (
+            [each.id for each in deliveries],
+            [each.job_id for each in deliveries],
+            [each.project for each in deliveries],
+            [each.url for each in deliveries],
+            [each.body for each in deliveries],
+        )
+        return {row["id"] for row in await conn.fetch(QUERIES["add_deliveries"], *columns)}
 
-    async def postpone(self, attempt: Attempt, answer: Answer, delay: float) -> None:
-        """Ends a failed attempt; the next is due `delay` seconds from now."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await self._end(connection, attempt, answer)
-            await connection.execute(self._sql["postpone_delivery"], attempt.delivery_id, delay)
+    async def begin_attempt(self, delivery_id: str) -> BeginResult:
+        """Begins the next attempt; it is committed before anything is sent."""
+        row = await self._pool.fetchrow(QUERIES["begin_attempt"], delivery_id, MAX_ATTEMPTS)
+        if row is None:
+            return Closed()
+        if row["number"] is None:
+            return AttemptInProgress() if row["made"] < MAX_ATTEMPTS else AttemptsExhausted()
+        return DeliveryAttempt(row["number"], delivery_id, row["url"], row["body"], row["waited"])
 
-    async def delivered(self, connection: Connection, attempt: Attempt, answer: Answer) -> None:
-        """Ends the attempt that reached the receiver, and with it the delivery."""
-        await self._end(connection, attempt, answer)
-        await connection.execute(self._sql["close_delivery"], attempt.delivery_id, "delivered", None)
+    async def discard_attempt(self, attempt: DeliveryAttempt) -> None:
+        """Takes back an attempt that has no result and is not to count."""
+        await self._pool.execute(QUERIES["discard_attempt"], attempt.delivery_id, attempt.number)
 
-    async def dead(self, connection: Connection, delivery_id: str, reason: str) -> None:
-        """Gives the delivery up; row, body and attempts are kept."""
-        await connection.execute(self._sql["close_delivery"], delivery_id, "dead", reason)
+    async def end_attempt(self, conn: Connection, attempt: DeliveryAttempt, result: AttemptResult) -> None:
+        """Records the result of an attempt."""
+        columns = (result.status, result.error, result.address, result.seconds, result.excerpt)
+        await conn.execute(QUERIES["end_attempt"], attempt.delivery_id, attempt.number, *columns)
 
-    async def gave_up(self, connection: Connection, attempt: Attempt, answer: Answer, reason: str) -> None:
-        """Ends the last attempt, and gives the delivery up."""
-        await self._end(connection, attempt, answer)
-        await self.dead(connection, attempt.delivery_id, reason)
+    async def close(
+        self, conn: Connection, delivery_id: str, state: Literal["delivered", "gave_up"], reason: str | None = None
+    ) -> None:
+        """Ends a delivery; row, body and attempts are kept."""
+        await conn.execute(QUERIES["close_delivery"], delivery_id, state, reason)
 
-    async def forget(self, age: timedelta) -> int:
+    async def delete_closed(self, age: timedelta) -> int:
         """Deletes deliveries that ended more than `age` ago, with their attempts; how many."""
-        gone: int = await self._pool.fetchval(self._sql["forget_deliveries"], age)
-        return gone
-
-    async def _end(self, connection: Connection, attempt: Attempt, answer: Answer) -> None:
-        told = (answer.status, answer.error, answer.address, answer.seconds, answer.excerpt)
-        await connection.execute(self._sql["end_attempt"], attempt.delivery_id, attempt.number, *told)
+        deleted = 0
+        while True:
+            batch: int = await self._pool.fetchval(QUERIES["delete_closed"], age, self._delete_batch)
+            deleted += batch
+            if batch < self._delete_batch:
+                return deleted

@@ -1,45 +1,53 @@
--- name: add_delivery
--- One row per (job, url), however often and in whatever order the job's result is read.
+-- name: add_deliveries
+-- One row per (job, URL), from which the id is derived, however often the job's result is read. Returns the new ids.
 INSERT INTO deliveries (id, job_id, project, url, body)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING
+SELECT id, job_id, project, url, body
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS row (id, job_id, project, url, body)
+ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
--- name: lock_delivery
--- The row, and the seconds until it is due, locked so that two workers cannot begin the same attempt.
-SELECT id, url, body, state, extract(epoch FROM due_at - now())::float8 AS due_in,
-    extract(epoch FROM now() - created_at)::float8 AS waited
-FROM deliveries
-WHERE id = $1
-FOR UPDATE;
-
 -- name: begin_attempt
--- Every start counts, so the row is written before anything is sent: a killed worker's attempt is seen here.
-INSERT INTO attempts (delivery_id, number)
-SELECT $1, coalesce(max(number), 0) + 1 FROM attempts WHERE delivery_id = $1
-RETURNING number;
+-- Every attempt counts from its beginning: the row is committed before anything is sent, so the attempt of a killed
+-- worker is seen here. `number` is null where there were $2 attempts already, or where another worker, whose lease has
+-- expired, is beginning the same one (`made` is then below $2).
+WITH delivery AS (
+    SELECT id, url, body, extract(epoch FROM now() - created_at)::float8 AS waited
+    FROM deliveries
+    WHERE id = $1 AND state = 'pending'
+),
+made AS (
+    SELECT count(*) AS attempts, coalesce(max(number), 0) AS last FROM delivery_attempts WHERE delivery_id = $1
+),
+begun AS (
+    INSERT INTO delivery_attempts (delivery_id, number)
+    SELECT delivery.id, made.last + 1 FROM delivery, made WHERE made.attempts < $2
+    ON CONFLICT (delivery_id, number) DO NOTHING
+    RETURNING number
+)
+SELECT delivery.url, delivery.body, delivery.waited, made.attempts AS made, begun.number
+FROM delivery CROSS JOIN made LEFT JOIN begun ON true;
 
--- name: count_attempts
-SELECT count(*) FROM attempts WHERE delivery_id = $1;
+-- name: discard_attempt
+-- An attempt that was interrupted by our own shutdown does not count.
+DELETE FROM delivery_attempts WHERE delivery_id = $1 AND number = $2 AND finished_at IS NULL;
 
 -- name: end_attempt
-UPDATE attempts
+UPDATE delivery_attempts
 SET finished_at = now(), status = $3, error = $4, address = $5, seconds = $6, excerpt = $7
 WHERE delivery_id = $1 AND number = $2 AND finished_at IS NULL;
-
--- name: postpone_delivery
--- The schedule lives here: an early claim (after a lost lease, say) is sent back until `due_at`.
-UPDATE deliveries
-SET due_at = now() + make_interval(secs => $2)
-WHERE id = $1 AND state = 'pending';
 
 -- name: close_delivery
 UPDATE deliveries
 SET state = $2, reason = $3, closed_at = now()
 WHERE id = $1 AND state = 'pending';
 
--- name: forget_deliveries
-WITH gone AS (
-    DELETE FROM deliveries WHERE closed_at < now() - $1::interval RETURNING 1
+-- name: delete_closed
+-- At most $2 rows, so that the statement never holds many locks; attempts go with their delivery.
+WITH old AS (
+    SELECT id FROM deliveries WHERE closed_at < now() - $1::interval ORDER BY closed_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM deliveries USING old WHERE deliveries.id = old.id RETURNING 1
 )
 SELECT count(*) FROM gone;

@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback that answers as it is told, in bytes of the test's own choosing."""
+"""A webhook receiver on loopback whose responses the test chooses, byte by byte."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Received:
-    """One request, as it came over the wire; header names in lower case."""
+    """One request as it came over the wire; header names in lower case."""
 
     target: str
     headers: dict[str, str]
@@ -19,16 +19,21 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`answers` are given one after another, the last one for ever. `connections` counts also what said nothing."""
+    """Gives `answers` one after another, the last one for ever. `connections` counts those without a request, too."""
 
     answers: list[Behave]
     port: int = 0
     connections: int = 0
     received: list[Received] = field(default_factory=list)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def url(self, path: str = "/hook") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+    async def receive(self, count: int) -> None:
+        """Returns once `count` requests have been received."""
+        async with asyncio.timeout(60), self._changed:
+            await self._changed.wait_for(lambda: len(self.received) >= count)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -39,7 +44,8 @@ class Receiver:
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.received.append(Received(first.split()[1], headers, body))
-                self.arrived.set()
+                async with self._changed:
+                    self._changed.notify_all()
                 answer = self.answers[min(len(self.received), len(self.answers)) - 1]
                 await answer(writer)
         finally:
@@ -60,7 +66,7 @@ def raw(data: bytes) -> Behave:
 
 
 def stall(data: bytes = b"") -> Behave:
-    """Says so much, then nothing until the other side hangs up."""
+    """Sends `data`, then nothing until the client closes the connection."""
 
     async def behave(writer: asyncio.StreamWriter) -> None:
         writer.write(data)
@@ -84,7 +90,7 @@ def endless(head: bytes, chunk: bytes, pause: float = 0.0) -> Behave:
 
 
 def reset() -> Behave:
-    """Hangs up after the whole request was read: the sender cannot know whether it was understood."""
+    """Resets the connection after the request was read: the sender cannot know whether it was processed."""
 
     async def behave(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()

@@ -1,43 +1,43 @@
-"""One exchange with receivers of every kind: it ends in time, reads little, and goes nowhere it should not."""
+"""One exchange with well-behaved and misbehaving receivers: bounded in time and bytes, never to a forbidden address."""
 
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
-from time import monotonic
 
 import pytest
 
 from chassis.adapters.egress.policy import EgressPolicy
-from services.notifier.schedule import Answer
+from services.notifier.schedule import AttemptResult
 from services.notifier.sender import MAX_EXCERPT_BYTES, Sender
 from tests.services.notifier.receiver import Behave, endless, raw, receiver, reset, stall, status
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 BODY = b'{"id":"job_1","name":"Zo\xc3\xab"}  '
-DEADLINE = 0.5
+DEADLINE_S = 0.5
 
 
 @asynccontextmanager
-async def sending(guard: EgressPolicy | None = None, deadline: float = DEADLINE) -> AsyncIterator[Sender]:
-    guard = guard or EgressPolicy(LOOPBACK)
-    async with guard.session() as session:
-        yield Sender(session, guard, deadline=deadline)
+async def sending(egress: EgressPolicy | None = None, deadline_s: float = DEADLINE_S) -> AsyncIterator[Sender]:
+    egress = egress or EgressPolicy(LOOPBACK)
+    async with egress.session() as session:
+        yield Sender(session, egress, deadline_s=deadline_s)
 
 
-async def answer_of(*answers: Behave, deadline: float = DEADLINE) -> Answer:
-    async with receiver(*answers) as target, sending(deadline=deadline) as sender:
+async def result_of(*answers: Behave, deadline_s: float = DEADLINE_S) -> AttemptResult:
+    """The result of one exchange, which ends by itself: the timeout only keeps a failing test from hanging."""
+    async with asyncio.timeout(60), receiver(*answers) as target, sending(deadline_s=deadline_s) as sender:
         return await sender.send(target.url(), {"Accept-Encoding": "identity"}, BODY)
 
 
 @pytest.mark.parametrize("code", [200, 202, 299, 301, 404, 410, 429, 500])
-async def test_the_status_is_what_the_receiver_said(code: int) -> None:
-    answer = await answer_of(status(code, body=b"hello"))
-    assert (answer.status, answer.error, answer.excerpt) == (code, None, b"hello")
+async def test_the_status_is_the_one_of_the_response(code: int) -> None:
+    result = await result_of(status(code, body=b"hello"))
+    assert (result.status, result.error, result.excerpt) == (code, None, b"hello")
 
 
-async def test_body_and_headers_arrive_as_they_were_given() -> None:
+async def test_body_and_headers_are_sent_unchanged() -> None:
     async with receiver() as target, sending() as sender:
         headers = {
             "webhook-id": "msg_1",
@@ -45,12 +45,12 @@ async def test_body_and_headers_arrive_as_they_were_given() -> None:
             "User-Agent": "bitmill/1",
             "Accept-Encoding": "identity",
         }
-        answer = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY)
+        result = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY)
     [request] = target.received
     assert request.body == BODY
     assert request.target == "/a%20b?x=1%2F2"
     assert request.headers.items() >= {name.lower(): value for name, value in headers.items()}.items()
-    assert answer.address in ("127.0.0.1", None)
+    assert result.address in ("127.0.0.1", None)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -60,13 +60,13 @@ async def test_a_redirect_is_not_followed(code: int) -> None:
         receiver(status(code, f"Location: {elsewhere.url()}")) as target,
         sending() as sender,
     ):
-        answer = await sender.send(target.url(), {}, BODY)
-    assert answer.status == code
+        result = await sender.send(target.url(), {}, BODY)
+    assert result.status == code
     assert elsewhere.connections == 0
 
 
-async def test_retry_after_is_handed_on_as_it_came() -> None:
-    assert (await answer_of(status(429, "Retry-After: 120"))).retry_after == "120"
+async def test_retry_after_is_returned_unchanged() -> None:
+    assert (await result_of(status(429, "Retry-After: 120"))).retry_after == "120"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -82,12 +82,10 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         pytest.param(endless(b"", b"HTTP", 0.05), id="byte by byte"),
     ],
 )
-async def test_a_receiver_that_does_not_answer_in_time_is_given_up(behave: Behave) -> None:
-    started = monotonic()
-    answer = await answer_of(behave)
-    assert answer.status is None
-    assert answer.error in ("timeout", "bad_answer")
-    assert monotonic() - started < DEADLINE + 1
+async def test_a_receiver_that_does_not_answer_in_time_is_a_failed_attempt(behave: Behave) -> None:
+    result = await result_of(behave)
+    assert result.status is None
+    assert result.error in ("timeout", "bad_answer")
 
 
 @pytest.mark.parametrize(
@@ -98,26 +96,22 @@ async def test_a_receiver_that_does_not_answer_in_time_is_given_up(behave: Behav
         pytest.param(stall(CHUNKED), id="no body after the head"),
     ],
 )
-async def test_a_body_that_does_not_end_is_broken_off_and_the_status_counts(behave: Behave) -> None:
-    started = monotonic()
-    answer = await answer_of(behave)
-    assert (answer.status, answer.error) == (200, None)
-    assert monotonic() - started < DEADLINE + 1
-    assert len(answer.excerpt) < 100
+async def test_a_body_that_does_not_end_is_cut_off_and_the_status_counts(behave: Behave) -> None:
+    result = await result_of(behave)
+    assert (result.status, result.error) == (200, None)
+    assert len(result.excerpt) < 100
 
 
 async def test_of_an_endless_body_no_more_is_read_than_is_kept() -> None:
-    started = monotonic()
-    answer = await answer_of(endless(CHUNKED, b"10000\r\n" + b"y" * 0x10000 + b"\r\n"), deadline=10)
-    assert answer.status == 200
-    assert answer.excerpt == b"y" * MAX_EXCERPT_BYTES
-    assert monotonic() - started < 5
+    result = await result_of(endless(CHUNKED, b"10000\r\n" + b"y" * 0x10000 + b"\r\n"), deadline_s=600)
+    assert result.status == 200
+    assert result.excerpt == b"y" * MAX_EXCERPT_BYTES
 
 
-async def test_a_compressed_bomb_is_kept_as_it_came() -> None:
+async def test_a_compressed_body_is_not_decompressed() -> None:
     bomb = gzip.compress(b"\0" * 10_000_000)
-    answer = await answer_of(status(200, "Content-Encoding: gzip", body=bomb))
-    assert answer.excerpt == bomb[:MAX_EXCERPT_BYTES]
+    result = await result_of(status(200, "Content-Encoding: gzip", body=bomb))
+    assert result.excerpt == bomb[:MAX_EXCERPT_BYTES]
 
 
 @pytest.mark.parametrize(
@@ -133,18 +127,18 @@ async def test_a_compressed_bomb_is_kept_as_it_came() -> None:
         pytest.param(HEAD + b"Content-Length: -5\r\n\r\n", id="a negative length"),
     ],
 )
-async def test_nonsense_is_a_failed_attempt(data: bytes) -> None:
-    answer = await answer_of(raw(data))
-    assert answer.status is None
-    assert answer.error in ("bad_answer", "unreachable")
+async def test_an_invalid_response_is_a_failed_attempt(data: bytes) -> None:
+    result = await result_of(raw(data))
+    assert result.status is None
+    assert result.error in ("bad_answer", "unreachable")
 
 
 async def test_a_connection_that_breaks_after_the_request_is_a_failed_attempt() -> None:
-    answer = await answer_of(reset())
-    assert (answer.status, answer.error) == (None, "unreachable")
+    result = await result_of(reset())
+    assert (result.status, result.error) == (None, "unreachable")
 
 
-async def test_a_forbidden_address_is_not_contacted_and_reads_like_a_dead_one() -> None:
+async def test_a_forbidden_address_is_not_contacted_and_looks_like_a_dead_one() -> None:
     async with receiver() as target:
         async with sending(EgressPolicy()) as sender:
             forbidden = await sender.send(target.url(), {}, BODY)
@@ -161,9 +155,9 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> N
         return ["93.184.216.34", "127.0.0.1"]
 
     async with receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
-        answer = await sender.send(f"http://hooks.example.com:{target.port}/", {}, BODY)
+        result = await sender.send(f"http://hooks.example.com:{target.port}/", {}, BODY)
         assert target.connections == 0
-    assert (answer.status, answer.error) == (None, "unreachable")
+    assert (result.status, result.error) == (None, "unreachable")
 
 
 async def test_a_slow_name_server_counts_against_the_deadline() -> None:
@@ -172,12 +166,12 @@ async def test_a_slow_name_server_counts_against_the_deadline() -> None:
         return []
 
     async with sending(EgressPolicy(resolve=resolve)) as sender:
-        answer = await sender.send("http://hooks.example.com/", {}, BODY)
-    assert (answer.status, answer.error) == (None, "timeout")
+        result = await sender.send("http://hooks.example.com/", {}, BODY)
+    assert (result.status, result.error) == (None, "timeout")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://a b/", "ftp://example.com/", "http://example.com:99999/", ""])
-async def test_an_address_that_is_none_is_a_failed_attempt(url: str) -> None:
+async def test_an_invalid_url_is_a_failed_attempt(url: str) -> None:
     async with sending() as sender:
-        answer = await sender.send(url, {}, BODY)
-    assert (answer.status, answer.error) == (None, "unreachable")
+        result = await sender.send(url, {}, BODY)
+    assert (result.status, result.error) == (None, "unreachable")

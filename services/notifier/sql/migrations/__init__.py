@@ -1,1 +1,1 @@
-"""Forward-only migrations of the schema `notifier`; the queue's and the outbox's tables come from their own."""
+"""Migrations of the schema `notifier`, forward only. The previous release must work with each of them."""

@@ -1,4 +1,4 @@
-"""Jobs, events and a look into the notifier's tables, for its tests."""
+"""Settings, jobs, events and a reader of the notifier's tables, for its tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -76,7 +76,7 @@ def cancelled(of: Job) -> JobCancelled:
 
 
 async def publish(kafka: str, *events: JobEvent) -> None:
-    """As a worker's relay does it."""
+    """Publishes as a worker's outbox relay does."""
     producer = await open_producer(kafka, "test")
     try:
         for event in events:
@@ -87,7 +87,7 @@ async def publish(kafka: str, *events: JobEvent) -> None:
 
 
 class Tables:
-    """What stands in the notifier's schema."""
+    """The rows of the notifier's schema."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
@@ -97,7 +97,7 @@ class Tables:
         return dict(row) if row else None
 
     async def closed(self, job_id: str) -> dict[str, Any] | None:
-        """The delivery once it is over."""
+        """The delivery once it has ended."""
         row = await self.delivery(job_id)
         return row if row and row["state"] != "pending" else None
 
@@ -105,34 +105,40 @@ class Tables:
         number: int = await self._connection.fetchval("SELECT count(*) FROM deliveries")
         return number
 
+    async def queue_size(self) -> int:
+        number: int = await self._connection.fetchval("SELECT count(*) FROM job_queue")
+        return number
+
     async def attempts(self, job_id: str) -> list[dict[str, Any]]:
-        rows = await self._connection.fetch(
-            "SELECT attempts.* FROM attempts JOIN deliveries ON id = delivery_id WHERE job_id = $1 ORDER BY number",
-            job_id,
-        )
+        query = "SELECT a.* FROM delivery_attempts a JOIN deliveries d ON d.id = delivery_id WHERE job_id = $1"
+        rows = await self._connection.fetch(f"{query} ORDER BY number", job_id)
         return [dict(row) for row in rows]
 
     async def ended(self, job_id: str, number: int = 1) -> dict[str, Any] | None:
-        """The attempt of this number once it is over."""
+        """The attempt of this number once it has a result."""
         found = [each for each in await self.attempts(job_id) if each["number"] == number and each["finished_at"]]
         return found[0] if found else None
 
     async def queued(self, job_id: str) -> dict[str, Any] | None:
-        """The queue's row, once nobody works on it."""
+        """The queue item while no worker has it."""
         row = await self._connection.fetchrow(
-            "SELECT * FROM queue WHERE payload->>'job_id' = $1 AND state = 'queued'", job_id
+            "SELECT * FROM job_queue WHERE payload->>'job_id' = $1 AND state = 'queued'", job_id
         )
         return dict(row) if row else None
 
-    async def let_time_pass(self, seconds: float) -> None:
-        """As if so much time had gone by: dues and leases come nearer."""
+    async def advance_time(self, seconds: float) -> None:
+        """Simulates the passing of time: due times and the ends of leases move closer."""
         await self._connection.execute(
-            "UPDATE queue SET not_before = not_before - $1::interval, lease_until = lease_until - $1::interval",
+            "UPDATE job_queue SET not_before = not_before - $1::interval, lease_until = lease_until - $1::interval",
             timedelta(seconds=seconds),
         )
-        await self._connection.execute(
-            "UPDATE deliveries SET due_at = due_at - $1::interval", timedelta(seconds=seconds)
-        )
+
+    async def expire_leases(self) -> None:
+        await self._connection.execute("UPDATE job_queue SET lease_until = now()")
+
+    async def age_closed(self, age: timedelta) -> None:
+        """Deliveries that have ended did so `age` earlier."""
+        await self._connection.execute("UPDATE deliveries SET closed_at = closed_at - $1::interval", age)
 
 
 @asynccontextmanager

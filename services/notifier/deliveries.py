@@ -1,0 +1,199 @@
+"""Webhook deliveries: from a finished job to a queued row, and from a claimed row to an attempt and its result."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
+from urllib.parse import urlsplit
+
+from chassis.adapters.http.json_body import json_bytes
+from chassis.adapters.postgres import Connection, Pool
+from chassis.core import logs, metrics
+from chassis.core.concurrency import abandon_after
+from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Retry
+from schemas.ids import derived
+from schemas.jobs import Job
+from schemas.resources import job_resource
+from services.notifier.host_limiter import HostLimiter
+from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
+from services.notifier.sender import Sender
+from services.notifier.signing import signed_headers
+from services.notifier.store import (
+    AttemptInProgress,
+    AttemptsExhausted,
+    Closed,
+    DeliveryAttempt,
+    Store,
+    WebhookDelivery,
+)
+
+KIND = "webhook"
+"""The kind of this service's queue items; the id of an item is the delivery's."""
+IN_PROGRESS_DELAY = timedelta(seconds=1)
+DISCARD_SECONDS = 2.0
+"""For taking an interrupted attempt back at shutdown."""
+
+log = logs.get_logger(__name__)
+attempts_total = metrics.counter(
+    "bitmill_webhook_attempts", "Webhook attempts by result: delivered, retry, gave_up.", ("service", "result")
+)
+first_attempt_seconds = metrics.histogram(
+    "bitmill_webhook_first_attempt_seconds", "From a finished job's row to the end of its webhook's first attempt."
+)
+
+
+def delivery_for(job: Job, delivery_base: str) -> WebhookDelivery | None:
+    """The delivery of a finished job with a `webhook_url`, otherwise None (pure). The body is rendered here, once."""
+    if job.webhook_url is None or not job.finished:
+        return None
+    return WebhookDelivery(
+        id=derived("msg", job.id, job.webhook_url),
+        job_id=job.id,
+        project=job.project,
+        url=job.webhook_url,
+        body=json_bytes(job_resource(job, delivery_base)),
+    )
+
+
+@dataclass(frozen=True)
+class DeliveryQueue:
+    """Queues the deliveries of finished jobs. A job that is read twice has one delivery."""
+
+    pool: Pool
+    queue: JobQueue
+    store: Store
+    delivery_base: str
+
+    async def add_for(self, jobs: Sequence[Job]) -> None:
+        """Adds the deliveries and their queue items in one transaction."""
+        deliveries = {each.id: each for job in jobs if (each := delivery_for(job, self.delivery_base)) is not None}
+        if not deliveries:
+            return
+        async with self.pool.acquire() as conn, conn.transaction():
+            new = [deliveries[id] for id in await self.store.add(conn, list(deliveries.values()))]
+            for each in new:
+                payload = {"job_id": each.job_id, "host": _host(each.url)}
+                await self.queue.add(conn, id=each.id, project=each.project, kind=KIND, payload=payload)
+        self.queue.wake()
+        for each in new:
+            log.info("webhook_delivery_queued", job_id=each.job_id, project=each.project, delivery_id=each.id)
+
+
+@dataclass(frozen=True)
+class DeliveryRunner:
+    """Makes one attempt at a claimed delivery; the functions of the queue's Runner.
+
+    `jitter` gives random numbers from -1 to 1, `now` the time as a timezone-aware datetime.
+    """
+
+    store: Store
+    sender: Sender
+    limiter: HostLimiter
+    secret: str = field(repr=False)
+    user_agent: str
+    jitter: Callable[[], float]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def work(self, item: QueueItem) -> Outcome:
+        host = item.payload["host"]
+        delay = self.limiter.acquire(host, monotonic())
+        if delay is not None:
+            return Retry(timedelta(seconds=delay), "host at its limit")
+        started = monotonic()
+        try:
+            with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
+                return await self._attempt(item)
+        finally:
+            ended = monotonic()
+            self.limiter.release(host, ended, ended - started)
+
+    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
+        """The end of a delivery without a further attempt. `reason` is kept with it."""
+        log.error("webhook_delivery_given_up", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
+        attempts_total.labels("notifier", "gave_up").inc()
+        return Complete("failed", (), also=partial(self._close, delivery_id=item.id, reason=reason))
+
+    async def on_cancel(self, item: QueueItem) -> Complete:
+        """Nothing cancels deliveries today; a queue item that is marked all the same ends its delivery."""
+        return Complete("cancelled", (), also=partial(self._close, delivery_id=item.id, reason="cancelled"))
+
+    async def _attempt(self, item: QueueItem) -> Outcome:
+        match await self.store.begin_attempt(item.id):
+            case Closed():
+                return Complete("done", ())
+            case AttemptInProgress():
+                return Retry(IN_PROGRESS_DELAY, "another worker is beginning this attempt")
+            case AttemptsExhausted():
+                return await self.exhausted(item, "exhausted")
+            case DeliveryAttempt() as attempt:
+                try:
+                    result = await self._send(attempt)
+                except asyncio.CancelledError:
+                    await self._discard(attempt)
+                    raise
+                return await self._outcome(attempt, result)
+
+    async def _send(self, attempt: DeliveryAttempt) -> AttemptResult:
+        timestamp = int(self.now().timestamp())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": self.user_agent,
+            "Accept-Encoding": "identity",
+            # On a kept connection that the receiver closes at the moment of the next POST, an attempt would fail.
+            "Connection": "close",
+            **signed_headers(self.secret, attempt.delivery_id, timestamp, attempt.body),
+        }
+        result = await self.sender.send(attempt.url, headers, attempt.body)
+        if attempt.number == 1:
+            first_attempt_seconds.labels("notifier").observe(attempt.waited_s + result.seconds)
+        return result
+
+    async def _discard(self, attempt: DeliveryAttempt) -> None:
+        # Cut short by our own shutdown (or by a lost lease). If the write fails, the attempt counts.
+        log.info("webhook_attempt_interrupted", attempt=attempt.number)
+        with suppress(Exception):
+            await abandon_after(DISCARD_SECONDS, self.store.discard_attempt(attempt))
+
+    async def _outcome(self, attempt: DeliveryAttempt, result: AttemptResult) -> Outcome:
+        fields = {
+            "attempt": attempt.number,
+            "status": result.status,
+            "error": result.error,
+            "seconds": round(result.seconds, 3),
+        }
+        match decide(result, attempt.number, jitter=self.jitter(), now=self.now()):
+            case Delivered():
+                log.info("webhook_delivered", **fields)
+                attempts_total.labels("notifier", "delivered").inc()
+
+                async def delivered(conn: Connection) -> None:
+                    await self.store.end_attempt(conn, attempt, result)
+                    await self.store.close(conn, attempt.delivery_id, "delivered")
+
+                return Complete("done", (), also=delivered)
+            case RetryLater(delay_s):
+                log.info("webhook_attempt_failed", retry_in_s=round(delay_s, 1), **fields)
+                attempts_total.labels("notifier", "retry").inc()
+                async with self.store.transaction() as conn:
+                    await self.store.end_attempt(conn, attempt, result)
+                return Retry(timedelta(seconds=delay_s), result.error or f"HTTP status {result.status}")
+            case GaveUp(reason):
+                log.warning("webhook_delivery_given_up", reason=reason, **fields)
+                attempts_total.labels("notifier", "gave_up").inc()
+
+                async def gave_up(conn: Connection) -> None:
+                    await self.store.end_attempt(conn, attempt, result)
+                    await self._close(conn, attempt.delivery_id, reason)
+
+                return Complete("failed", (), also=gave_up)
+
+    async def _close(self, conn: Connection, delivery_id: str, reason: str) -> None:
+        await self.store.close(conn, delivery_id, "gave_up", reason)
+
+
+def _host(url: str) -> str:
+    """What `HostLimiter` counts by: the host name, whatever the port or path."""
+    return (urlsplit(url).hostname or "").rstrip(".")
