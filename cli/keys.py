@@ -13,7 +13,7 @@ from asyncpg import PostgresError
 from rich.console import Console
 from rich.table import Table
 
-from chassis.adapters.postgres.errors import PostgresUnavailable
+from chassis.adapters.postgres import PostgresUnavailable
 from chassis.adapters.postgres.pool import Pool
 from cli import envfile
 from cli.args import default_data

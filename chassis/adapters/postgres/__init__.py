@@ -1,14 +1,13 @@
-"""Postgres as every service sees it: a pool bound to the service's own schema, migrations, named queries.
+"""Postgres for every service: a pool bound to the service's own schema, migrations, named queries from `.sql` files."""
 
-This room knows asyncpg, psycopg (for migrations only) and `.sql` files; it knows no table of any service.
-"""
-
-from chassis.adapters.postgres.errors import MigrationFailed, PostgresError, PostgresUnavailable
+from chassis.adapters.postgres.connection import ConnectionLost, MigrationFailed, PostgresError, PostgresUnavailable
 from chassis.adapters.postgres.migrate import migrate
-from chassis.adapters.postgres.pool import Connection, Pool, check, open_pool, wait_for_postgres
+from chassis.adapters.postgres.pool import Connection, Deadlines, Pool, check, open_pool, wait_for_postgres
 
 __all__ = [
     "Connection",
+    "ConnectionLost",
+    "Deadlines",
     "MigrationFailed",
     "Pool",
     "PostgresError",

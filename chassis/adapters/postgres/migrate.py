@@ -1,8 +1,9 @@
 """Forward-only migrations of one schema, safe when several replicas start at once.
 
-Files are read and remembered by yoyo; two of its habits are bettered here. It records a migration in a transaction of
-its own after running it, so that a kill between the two leaves a migration that can neither be run nor skipped: we do
-both in one transaction. And its lock is a row that outlives a killed process: we hold an advisory lock, which does not.
+yoyo reads the files and records what was applied; two of its behaviours are replaced. It records a migration in a
+transaction of its own after running it, so that a kill between the two leaves a migration that can neither be run nor
+skipped: here both are one transaction. And its lock is a row that outlives a killed process: here an advisory lock is
+held, which does not.
 """
 
 import asyncio
@@ -19,17 +20,20 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, MigrationList, default_migration_table
 
 from chassis.adapters.postgres import sql
-from chassis.adapters.postgres.errors import MigrationFailed
+from chassis.adapters.postgres.connection import MigrationFailed
 from chassis.adapters.postgres.pool import wait_for_postgres
 
+_KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""No statement timeout: a migration may take long; but a server that disappeared ends it."""
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 async def migrate(dsn: str, schema: str, sources: Sequence[str], *, wait: float = 60.0) -> None:
-    """Create `schema` and apply, in order, the numbered `.sql` files of each package in `sources`.
+    """Creates `schema` and applies, in order, the numbered `.sql` files of each package in `sources`.
 
-    A migration is known by package and file name, so that packages number theirs independently. Its SQL runs with
-    `schema` alone on the search path. Raises `MigrationFailed`, naming the file; what came before it stays applied.
+    A migration is identified by package and file name, so that packages number theirs independently. Its SQL runs with
+    `schema` alone on the search path. Waits up to `wait` seconds for Postgres. Raises `MigrationFailed`, naming the
+    file; the migrations before it stay applied.
     """
     if not _SCHEMA.fullmatch(schema):
         raise ValueError(f"{schema!r} is not a plain schema name")
@@ -42,9 +46,11 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
 
     def connect(self, dburi: DatabaseURI) -> "psycopg.Connection[Any]":
         self.schema = dburi.args["schema"]
-        return psycopg.connect(dburi.args["dsn"], autocommit=True, application_name="bitmill.migrate")
+        return psycopg.connect(
+            dburi.args["dsn"], autocommit=True, application_name="bitmill.migrate", connect_timeout=10, **_KEEPALIVES
+        )
 
-    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:  # noqa: ARG002  # its own
+    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:  # noqa: ARG002 - yoyo passes it
         self.ensure_internal_schema_updated()
         with self.transaction():
             migration.process_steps(self, "apply", force=force)
@@ -59,7 +65,7 @@ def _migrate(dsn: str, schema: str, sources: Sequence[str]) -> None:
         backend.execute(queries["create_schema"].format(schema=schema))
         if backend.lock_table not in backend.list_tables():
             backend.create_lock_table()
-        backend.break_lock()  # under our lock, a row of yoyo's own can only be left over from a killed process
+        backend.break_lock()  # we hold the advisory lock, so that a lock row of yoyo's belongs to a killed process
         migrations = MigrationList([item for source in sources for item in _read(source, files)])
         for migration in backend.to_apply(migrations):
             try:

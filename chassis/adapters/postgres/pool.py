@@ -1,23 +1,34 @@
-"""The connection pool of one service: its own schema on the search path, JSON as Python values."""
+"""The connection pool of one service: its own schema on the search path, JSON as Python values, a deadline on all.
+
+No acquire, query, release or close waits longer than the pool's `Deadlines`, whatever the server does. A pool in front
+of a server that became silent works again by itself: the first query without an answer makes the pool ping the other
+connections before it hands them out, and replace those that do not answer.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import orjson
-from asyncpg.pool import PoolConnectionProxy
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
 from chassis.adapters.postgres import sql
-from chassis.adapters.postgres.dsn import masked
-from chassis.adapters.postgres.errors import PostgresUnavailable
+from chassis.adapters.postgres.connection import (
+    SESSION_SETTINGS,
+    ConnectionLost,
+    GuardedConnection,
+    PostgresUnavailable,
+    is_lost,
+)
+from chassis.core import logs
+from chassis.core.retry import Backoff
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
-_CHECK_SECONDS = 2.0
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 2.0
 _NOT_YET = (
     OSError,  # refused, no socket file yet, no such host yet; TimeoutError is one of these
     asyncpg.CannotConnectNowError,  # starting up, shutting down
@@ -27,13 +38,174 @@ _NOT_YET = (
     asyncpg.CrashShutdownError,
 )
 
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds that each step may take at most."""
+
+    acquire_s: float = 5.0
+    """Waiting for a free connection, and connecting if there is none."""
+    query_s: float = 10.0
+    """One query. A call may give its own `timeout`, up to the server's `statement_timeout`."""
+    release_s: float = 2.0
+    """Resetting a connection that goes back to the pool; after it, the connection is terminated."""
+    ping_s: float = 1.0
+    """The answer of a connection that is suspected to be dead."""
+    close_s: float = 3.0
+    """Closing the pool; after it, the connections are terminated."""
+
+
+class Pool(asyncpg.Pool):
+    """An asyncpg pool with deadlines; opened by `open_pool`.
+
+    `async with pool.acquire() as connection` raises `TimeoutError` if no connection is free or can be made in time,
+    and `ConnectionLost` where asyncpg has a plain `InterfaceError` because a connection or the pool is closed.
+    """
+
+    def __init__(self, dsn: str, *, size: int, server_settings: dict[str, str], deadlines: Deadlines) -> None:
+        super().__init__(
+            dsn,
+            # No floor of open connections: asyncpg would restore it in the background, with a warning per attempt.
+            min_size=0,
+            init_size=1,
+            max_size=size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            connect=_connect,
+            init=self._prepare_connection,
+            loop=None,
+            connection_class=GuardedConnection,
+            record_class=asyncpg.Record,
+            timeout=deadlines.acquire_s,
+            command_timeout=deadlines.query_s,
+            server_settings=server_settings,
+        )
+        self._deadlines = deadlines
+        self._unanswered_at = float("-inf")
+
+    def acquire(self, *, timeout: float | None = None) -> "PoolAcquireContext[asyncpg.Record]":
+        """A connection for the block, within `timeout` seconds (the pool's `acquire_s` if not given)."""
+        return _Lease(self, self._deadlines.acquire_s if timeout is None else timeout)
+
+    async def lease(self, timeout: float) -> "PoolConnectionProxy[asyncpg.Record]":
+        """What `await pool.acquire()` does."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._lease()
+        except asyncpg.InterfaceError as error:
+            if self.is_closing():
+                raise ConnectionLost("the pool is closed") from error
+            raise
+
+    async def release(self, connection: "PoolConnectionProxy[asyncpg.Record]", *, timeout: float | None = None) -> None:
+        """Puts a connection back. One that cannot be reset in time is terminated; the caller's work is done anyway."""
+        try:
+            await super().release(connection, timeout=self._deadlines.release_s if timeout is None else timeout)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            if not is_lost(connection) and not self.is_closing():
+                raise
+            log.warning("postgres_connection_discarded", error=f"{type(error).__name__}: {error}")
+
+    async def close(self) -> None:
+        """Closes the connections once they are free, and terminates those that are not in time."""
+        try:
+            async with asyncio.timeout(self._deadlines.close_s):
+                await super().close()
+        except TimeoutError:
+            self.terminate()
+            log.warning("postgres_pool_terminated", seconds=self._deadlines.close_s)
+
+    async def _lease(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        silent = False
+        while True:
+            connection = await super().acquire(timeout=None)
+            if cast(Any, connection).answered_at >= self._unanswered_at:
+                return connection
+            if not silent and await self._answers(connection):
+                return connection
+            # One that is silent speaks for all that have not answered since: each ping costs a second.
+            silent = True
+            if not is_lost(connection):
+                connection.terminate()
+
+    async def _answers(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
+        try:
+            await connection.fetchval("SELECT 1", timeout=self._deadlines.ping_s)
+        except (OSError, asyncpg.PostgresError) as error:
+            log.warning("postgres_connection_discarded", error=f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+    def _query_unanswered(self) -> None:
+        self._unanswered_at = time.monotonic()
+
+    async def _prepare_connection(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        cast(GuardedConnection, connection).on_unanswered = self._query_unanswered
+        for kind in ("json", "jsonb"):
+            await connection.set_type_codec(kind, encoder=_dump, decoder=orjson.loads, schema="pg_catalog")
+
+
+class _Lease(PoolAcquireContext):
+    """`async with pool.acquire()` and `await pool.acquire()`."""
+
+    pool: Pool
+
+    async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        self.connection = await self.pool.lease(cast(float, self.timeout))
+        return self.connection
+
+    async def __aexit__(self, *exc: object) -> None:
+        error = exc[1]
+        lost = is_lost(self.connection)
+        await super().__aexit__(*exc)
+        if lost and isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+            raise ConnectionLost(f"the connection to Postgres was lost: {error}") from error
+
+    def __await__(self) -> Generator[Any, None, "PoolConnectionProxy[asyncpg.Record]"]:
+        return self.pool.lease(cast(float, self.timeout)).__await__()
+
+
+async def open_pool(
+    dsn: str,
+    schema: str,
+    *,
+    size: int = 10,
+    wait: float = 60.0,
+    settings: Mapping[str, str] | None = None,
+    deadlines: Deadlines | None = None,
+) -> Pool:
+    """A pool of at most `size` connections whose `search_path` is `schema` alone.
+
+    Waits up to `wait` seconds for Postgres. `json` and `jsonb` go in and come out as Python values. `settings` are
+    further server settings of each connection. Close it with `await pool.close()` or `async with pool`.
+    """
+    await wait_for_postgres(dsn, wait)
+    server_settings = {"search_path": schema, "application_name": f"bitmill.{schema}", **SESSION_SETTINGS}
+    return await Pool(
+        dsn, size=size, server_settings=server_settings | dict(settings or {}), deadlines=deadlines or Deadlines()
+    )
+
+
+async def check(pool: Pool, timeout: float = 2.0) -> None:
+    """Raises `PostgresUnavailable` unless Postgres answers a query within `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout), pool.acquire(timeout=timeout) as connection:
+            await connection.fetchval(sql.load("chassis.adapters.postgres")["check"])
+    except TimeoutError as error:
+        if pool.get_size() == pool.get_max_size() and not pool.get_idle_size():
+            message = f"all {pool.get_max_size()} connections to Postgres were busy for {timeout:g} s"
+            raise PostgresUnavailable(message) from error
+        raise PostgresUnavailable(f"Postgres does not answer within {timeout:g} s") from error
+
 
 async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
-    """Return once Postgres takes a connection; `PostgresUnavailable` after `timeout` seconds.
+    """Returns once Postgres accepts a connection; `PostgresUnavailable` after `timeout` seconds.
 
-    What will not get better by waiting (wrong password, no such database) is raised at once as asyncpg says it.
+    What waiting cannot cure (wrong password, no such database) is raised at once as asyncpg's own exception.
     """
-    pause = _FIRST_PAUSE_SECONDS
+    backoff = Backoff(log, "connect_to_postgres", first_s=0.05, longest_s=2.0)
     last: BaseException | None = None
     try:
         async with asyncio.timeout(timeout):
@@ -42,53 +214,33 @@ async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
                     connection = await asyncpg.connect(dsn, timeout=min(10.0, timeout))
                 except _NOT_YET as error:
                     last = error
+                    await backoff.sleep(error)
                 else:
                     await connection.close()
+                    backoff.reset()
                     return
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
     except TimeoutError:
         why = f": {last}" if last and str(last) else ""
         raise PostgresUnavailable(f"Postgres at {masked(dsn)} did not answer within {timeout:g} s{why}") from last
 
 
-async def open_pool(
-    dsn: str, schema: str, *, size: int = 10, wait: float = 60.0, settings: Mapping[str, str] | None = None
-) -> Pool:
-    """A pool of at most `size` connections whose `search_path` is `schema` alone.
-
-    Waits up to `wait` seconds for Postgres. `json` and `jsonb` go in and come out as Python values. `settings` are
-    further server settings for each connection. Close it with `await pool.close()` or `async with pool`.
-    """
-    await wait_for_postgres(dsn, wait)
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        connect=_connect,
-        init=_teach_json,
-        server_settings={"search_path": schema, "application_name": f"bitmill.{schema}", **(settings or {})},
-    )
-
-
-async def check(pool: Pool) -> None:
-    """Raise unless Postgres answers a query within two seconds."""
-    async with asyncio.timeout(_CHECK_SECONDS):
-        await pool.fetchval(sql.load("chassis.adapters.postgres")["check"])
+def masked(dsn: str) -> str:
+    """Host, port and database of a `postgresql://` address, without user, password or options (pure)."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return "(unreadable address)"
+    host = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ["localhost"]))
+    return f"{host}{parts.path}" if not host.startswith("/") else f"{host} ({parts.path.lstrip('/')})"
 
 
 async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         return await asyncpg.connect(*arguments, **options)
     except FileNotFoundError as error:
-        # The server's socket is gone with the server: away, like one whose port refuses, and not a file of ours.
-        raise ConnectionRefusedError(error.errno, "Postgres is not there") from error
+        # The socket file is gone together with the server: an outage like a refused port, not a missing file of ours.
+        raise ConnectionRefusedError(error.errno, "Postgres is not running") from error
 
 
 def _dump(value: Any) -> str:
     return orjson.dumps(value).decode()
-
-
-async def _teach_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    for kind in ("json", "jsonb"):
-        await connection.set_type_codec(kind, encoder=_dump, decoder=orjson.loads, schema="pg_catalog")

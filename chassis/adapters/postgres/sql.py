@@ -13,14 +13,14 @@ _NAME = re.compile(r"^--\s*name:\s*(\w+)\s*$")
 def load(package: str) -> Mapping[str, str]:
     """The queries of all `*.sql` files directly in `package`, by name.
 
-    Raises `ValueError` where a name is used twice, a query is empty, or SQL stands before the first name.
+    Raises `ValueError` if a name is used twice, a query is empty, or SQL comes before the first name.
     """
     queries: dict[str, str] = {}
     files = (entry for entry in resources.files(package).iterdir() if entry.name.endswith(".sql"))
     for file in sorted(files, key=lambda entry: entry.name):
         for name, query in parse(file.read_text(encoding="utf-8")):
             if name in queries:
-                raise ValueError(f"{package}: the query {name} is there twice")
+                raise ValueError(f"{package}: the query {name} is defined twice")
             queries[name] = query
     return MappingProxyType(queries)
 

@@ -1,0 +1,146 @@
+"""One connection to Postgres: every query has a deadline, and a lost connection is a typed error.
+
+PostgresError
+  PostgresUnavailable  (also a ConnectionError) Postgres does not answer, or has no free connection
+  ConnectionLost       (also a ConnectionError) a connection of the pool broke, or the pool is closed
+  MigrationFailed      Postgres refused a migration; nothing of it was applied
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+_KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT, _USER_TIMEOUT_S = 10, 5, 3, 15
+"""A peer that disappeared is noticed within 15 s while data is on its way, within 25 s on an idle connection."""
+
+SESSION_SETTINGS = {
+    "tcp_keepalives_idle": str(_KEEPALIVE_IDLE_S),
+    "tcp_keepalives_interval": str(_KEEPALIVE_INTERVAL_S),
+    "tcp_keepalives_count": str(_KEEPALIVE_COUNT),
+    "tcp_user_timeout": f"{_USER_TIMEOUT_S}s",
+    # The client's own deadline is shorter; this bounds what it cannot cancel.
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "30s",
+    # A client that terminated its connection must not leave a query (and its locks) running.
+    "client_connection_check_interval": "2s",
+}
+"""Server settings of every connection of a pool (Postgres 14 and later)."""
+
+_SOCKET_OPTIONS = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
+    (socket.IPPROTO_TCP, "TCP_KEEPALIVE", _KEEPALIVE_IDLE_S),  # the same on macOS
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", _KEEPALIVE_COUNT),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_S * 1000),
+)
+
+
+class PostgresError(Exception):
+    """Something about the database; the message is a sentence for whoever runs the service."""
+
+
+class PostgresUnavailable(PostgresError, ConnectionError):
+    """Postgres did not answer in the time allowed."""
+
+
+class ConnectionLost(PostgresError, ConnectionError):
+    """The connection broke before or during a query, or the pool is closed: try again on another connection."""
+
+
+class MigrationFailed(PostgresError):
+    """A migration was refused by Postgres; nothing of it was applied."""
+
+
+def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A query method of asyncpg that leaves no connection behind whose state is unknown.
+
+    After a timeout or a cancellation asyncpg waits for the server to confirm the cancellation, and a silent server
+    never does. So the connection is terminated; `client_connection_check_interval` ends the query on the server.
+    """
+
+    @wraps(query)
+    async def call(self: "GuardedConnection", *arguments: Any, **options: Any) -> Any:
+        try:
+            result = await query(self, *arguments, **options)
+        except (TimeoutError, asyncio.CancelledError):
+            self.terminate()
+            self.on_unanswered()
+            raise
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # asyncpg has one class for a closed connection and for misuse; the state of the connection tells which.
+            if not self.is_closed():
+                raise
+            raise ConnectionLost(f"the connection to Postgres was lost: {error}") from error
+        self.answered_at = time.monotonic()
+        return result
+
+    return call
+
+
+class GuardedConnection(asyncpg.Connection):
+    """A connection whose queries raise `ConnectionLost` on a closed connection and are never left half-cancelled."""
+
+    def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
+        super().__init__(protocol, transport, *arguments)
+        self.answered_at = time.monotonic()
+        """When the server last answered a query (`time.monotonic`)."""
+        self.on_unanswered: Callable[[], None] = lambda: None
+        """Called when a query ended without an answer: by its deadline, or because its task was cancelled."""
+        keep_alive(transport.get_extra_info("socket"))
+
+    def transaction(self, **options: Any) -> Transaction:
+        """As in asyncpg, but a lost connection does not hide the error that ended the block."""
+        return _GuardedTransaction(self, **options)
+
+    if not TYPE_CHECKING:
+        execute = _guarded(asyncpg.Connection.execute)
+        executemany = _guarded(asyncpg.Connection.executemany)
+        fetch = _guarded(asyncpg.Connection.fetch)
+        fetchrow = _guarded(asyncpg.Connection.fetchrow)
+        fetchval = _guarded(asyncpg.Connection.fetchval)
+        fetchmany = _guarded(asyncpg.Connection.fetchmany)
+        prepare = _guarded(asyncpg.Connection.prepare)
+        copy_records_to_table = _guarded(asyncpg.Connection.copy_records_to_table)
+
+
+class _GuardedTransaction(Transaction):
+    def __init__(
+        self,
+        connection: GuardedConnection,
+        *,
+        isolation: Any = None,
+        readonly: bool = False,
+        deferrable: bool = False,
+    ) -> None:
+        super().__init__(connection, isolation, readonly, deferrable)
+        self._session = connection
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        # The session ended, and its transaction with it. asyncpg would raise InterfaceError for the ROLLBACK that
+        # cannot be sent, in place of the error (or of the cancellation!) that ended the block.
+        if error is not None and self._session.is_closed():
+            return
+        await super().__aexit__(kind, error, trace)
+
+
+def is_lost(connection: Any) -> bool:
+    """Whether a connection of a pool is closed. A closed one left the pool by itself; asking it raises then."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def keep_alive(client: socket.socket | None) -> None:
+    if client is None or client.family == socket.AF_UNIX:
+        return
+    for level, name, value in _SOCKET_OPTIONS:
+        if (option := getattr(socket, name, None)) is not None:
+            client.setsockopt(level, option, value)
