@@ -7,6 +7,7 @@ from chassis.core import logs
 from chassis.core.metrics import gauge
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue.item import Counts
+from chassis.runtime.outbox import OutboxCounts
 
 MEASURE_EVERY = timedelta(seconds=5)
 
@@ -22,9 +23,7 @@ class Queue(Protocol):
 class Outgoing(Protocol):
     """The part of `chassis.runtime.outbox.Outbox` that is measured."""
 
-    async def backlog(self) -> int: ...
-
-    async def quarantined(self) -> int: ...
+    async def counts(self) -> OutboxCounts: ...
 
 
 async def measure(service: str, queue: Queue, outbox: Outgoing, every: timedelta = MEASURE_EVERY) -> None:
@@ -40,7 +39,8 @@ async def measure(service: str, queue: Queue, outbox: Outgoing, every: timedelta
         queued.set(counts.queued)
         running.set(counts.running)
         seconds.set(counts.queued_seconds)
-        backlog.set(await outbox.backlog())
-        quarantined.set(await outbox.quarantined())
+        outgoing = await outbox.counts()
+        backlog.set(outgoing.backlog)
+        quarantined.set(outgoing.quarantined)
 
     await run_periodically(look, every, log, "measuring")

@@ -1,9 +1,10 @@
-"""Events leave a service through this table: written in the transaction that makes them true, published afterwards.
+"""The transactional outbox: events are rows of the transaction that makes them true, and are published afterwards.
 
-The room knows the tables `outbox` and `outbox_quarantine` in the schema of whoever uses it, and a Kafka producer that
-is given to it. It knows no event by name.
+It owns the tables `outbox`, `outbox_quarantine` and `outbox_watermark` in the schema of the service that uses it, and
+publishes through a Kafka producer that the service opens.
 """
 
-from chassis.runtime.outbox.outbox import Outbox
+from chassis.runtime.outbox.outbox import Insert, Outbox, OutboxCounts
+from chassis.runtime.outbox.relay import RelayTimes
 
-__all__ = ["Outbox"]
+__all__ = ["Insert", "Outbox", "OutboxCounts", "RelayTimes"]

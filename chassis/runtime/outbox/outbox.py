@@ -1,7 +1,10 @@
-"""Putting events into the outbox, inside the caller's transaction."""
+"""Writing events into the outbox, and waiting until they are published."""
 
 import asyncio
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import orjson
 from structlog.contextvars import get_contextvars
@@ -12,55 +15,143 @@ from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
 from chassis.core.ids import new_id, now_ms
 from chassis.runtime.outbox.publisher import Producer
-from chassis.runtime.outbox.relay import Relay, Reopen
+from chassis.runtime.outbox.relay import Relay, RelayTimes, Reopen
 from schemas.events import Event
+
+PUBLISHED_POLL = timedelta(milliseconds=100)
+"""How often `wait_published` asks: for rows that the relay of another replica publishes."""
+CONNECTION_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Insert:
+    """An INSERT of many rows. `columns` are the arguments `$1`, `$2` …: one array per column, all of equal length.
+
+    The statement may be the end of a larger one (`WITH … AS (…) INSERT …`) whose own parameters follow these.
+    """
+
+    statement: str
+    columns: tuple[list[Any], ...]
+
+    @classmethod
+    def joined(cls, inserts: Sequence["Insert"]) -> "Insert":
+        """Inserts of the same statement as one, rows in the order of the inserts. Raises ValueError for none."""
+        statements = {insert.statement for insert in inserts}
+        if len(statements) != 1:
+            raise ValueError(f"{len(statements)} different statements cannot be joined to one")
+        columns = zip(*(insert.columns for insert in inserts), strict=True)
+        return cls(statements.pop(), tuple([value for part in parts for value in part] for parts in columns))
+
+
+@dataclass(frozen=True)
+class OutboxCounts:
+    """Rows that wait to be published, and rows that Kafka refuses (the second should be 0)."""
+
+    backlog: int
+    quarantined: int
 
 
 class Outbox:
-    """The outbox of one service. After the commit of a transaction that `put` something, call `wake()`."""
+    """The outbox of one service. After the commit of a transaction that wrote events, call `wake()`."""
 
     def __init__(self, pool: Pool, service: str) -> None:
         self._pool = pool
-        self._source = f"/bitmill/{service}"
-        self._bell = WakeSignal()
+        self._service = service
         self._queries = sql.load("chassis.runtime.outbox")
+        self._committed = WakeSignal()
+        self._published = WakeSignal()
 
-    async def put(self, conn: Connection, *events: Event) -> None:
-        """Writes the events as rows of the transaction that `conn` is in; they get their ids and their time here."""
-        if not events:
-            return
+    def rows(self, *events: Event) -> Insert:
+        """The insert that puts `events` into the outbox: each gets its id and time, and the trace of this context.
+
+        For callers that combine it with an insert of their own; `put` is the usual way.
+        """
         at = now_ms()
+        source = f"/bitmill/{self._service}"
         traceparent = get_contextvars().get("traceparent")
         records = [
-            codec.encode(event, id=new_id("evt"), source=self._source, time_ms=at, traceparent=traceparent)
+            codec.encode(event, id=new_id("evt"), source=source, time_ms=at, traceparent=traceparent)
             for event in events
         ]
-        await conn.execute(
+        return Insert(
             self._queries["put"],
-            [record.topic for record in records],
-            [record.key for record in records],
-            [record.value for record in records],
-            [_headers(record.headers) for record in records],
+            (
+                [record.topic for record in records],
+                [record.key for record in records],
+                [record.value for record in records],
+                [_headers_json(record.headers) for record in records],
+            ),
         )
 
+    async def put(self, conn: Connection, *events: Event) -> None:
+        """Writes the events in the transaction that `conn` is in."""
+        if events:
+            insert = self.rows(*events)
+            await conn.execute(insert.statement, *insert.columns)
+
     def wake(self) -> None:
-        """Tells the relay of this process that something was committed. Without it, it looks five times a second."""
-        self._bell.notify()
+        """Tells the relay of this process that events were committed; otherwise it looks once per `idle_poll`."""
+        self._committed.notify()
 
     async def relay(
-        self, producer: Producer, stop: asyncio.Event | None = None, *, reopen: Reopen | None = None
+        self,
+        producer: Producer,
+        stop: asyncio.Event | None = None,
+        *,
+        reopen: Reopen | None = None,
+        watermark: bool = False,
+        times: RelayTimes | None = None,
     ) -> None:
-        """Publishes until cancelled, or until `stop` is set and what is there then is published: see `Relay`."""
-        await Relay(self._pool, self._bell, producer, reopen).run(stop)
+        """Publishes until cancelled, or until `stop` is set and what is there then is published: see `Relay`.
 
-    async def backlog(self) -> int:
-        """How many events wait to be published: a metric."""
-        return cast(int, await self._pool.fetchval(self._queries["backlog"]))
+        With `watermark`, `OutboxAdvanced` is sent about once a second by one of all replicas.
+        """
+        relay = Relay(
+            self._pool,
+            producer,
+            committed=self._committed,
+            published=self._published,
+            reopen=reopen,
+            watermark_of=self._service if watermark else None,
+            times=times or RelayTimes(),
+        )
+        await relay.run(stop)
 
-    async def quarantined(self) -> int:
-        """How many events were set aside, because Kafka will not take them: a metric that should be 0."""
-        return cast(int, await self._pool.fetchval(self._queries["quarantined"]))
+    async def wait_published(self, until: datetime | int | None = None, *, timeout: timedelta) -> bool:
+        """Waits until Kafka has every event that was put by a transaction begun at or before `until`; True if so.
+
+        `until` is a time of the database's clock (an int is Unix milliseconds, up to the end of that millisecond);
+        None means everything that is committed now. Quarantined events count as published. False after `timeout`.
+        Raises what the database raises.
+        """
+        moment = _moment(until)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                while True:
+                    subscription = self._published.subscribe()
+                    async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
+                        row = await conn.fetchrow(self._queries["unpublished"], moment)
+                    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+                    if not row["unpublished"]:
+                        return True
+                    moment = row["until"]
+                    await subscription.wait(PUBLISHED_POLL)
+        except TimeoutError:
+            return False
+
+    async def counts(self) -> OutboxCounts:
+        """For metrics."""
+        async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
+            row = await conn.fetchrow(self._queries["counts"])
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return OutboxCounts(cast(int, row["backlog"]), cast(int, row["quarantined"]))
 
 
-def _headers(headers: list[tuple[str, bytes]]) -> str:
+def _moment(until: datetime | int | None) -> datetime | None:
+    if isinstance(until, int):
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=until + 1)
+    return until
+
+
+def _headers_json(headers: list[tuple[str, bytes]]) -> str:
     return orjson.dumps([[name, value.decode()] for name, value in headers]).decode()

@@ -6,17 +6,18 @@ FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::text[]) WITH ORDINALITY AS
 ORDER BY place;
 
 -- name: pending
--- Whether there is anything to publish: what an idle relay asks, outside a transaction.
+-- Whether there is anything to publish: the only query of an idle relay, outside a transaction.
 SELECT EXISTS (SELECT FROM outbox);
 
--- name: take_turn
--- One relay of a service publishes at a time, so that the order per key holds across replicas as well. The lock ends
--- with the transaction, and a relay that hangs loses both after the timeout.
-SELECT set_config('idle_in_transaction_session_timeout', $1, true),
-       pg_advisory_xact_lock(hashtextextended('bitmill.outbox.' || current_schema(), 0));
+-- name: try_lock
+-- One relay of a service publishes at a time, so that the order per key holds across replicas as well. The others do
+-- not wait for the lock, because each would hold a connection meanwhile. The lock ends with the transaction, and the
+-- transaction of a relay that hangs ends after the timeout.
+SELECT pg_try_advisory_xact_lock(hashtextextended('bitmill.outbox.' || current_schema(), 0))
+FROM set_config('idle_in_transaction_session_timeout', $1, true);
 
 -- name: claim
--- The oldest rows. A row is locked against whoever else might touch it (people, tests); those are passed over.
+-- The oldest rows. A row that anybody else has locked (a person, a test) is passed over.
 SELECT id, topic, key, value, headers::text AS headers
 FROM outbox
 ORDER BY id
@@ -31,8 +32,25 @@ WITH moved AS (DELETE FROM outbox WHERE id = $1 RETURNING id, topic, key, value,
 INSERT INTO outbox_quarantine (id, topic, key, value, headers, created_at, reason)
 SELECT id, topic, key, value, headers, created_at, $2 FROM moved;
 
--- name: backlog
-SELECT count(*) FROM outbox;
+-- name: counts
+SELECT (SELECT count(*) FROM outbox) AS backlog, (SELECT count(*) FROM outbox_quarantine) AS quarantined;
 
--- name: quarantined
-SELECT count(*) FROM outbox_quarantine;
+-- name: unpublished
+-- Whether rows are left of transactions that began at or before $1 (NULL: now). A row's `created_at` is the moment
+-- its transaction began, so every row that is committed by now is counted.
+SELECT EXISTS (SELECT FROM outbox WHERE created_at <= asked.until) AS unpublished, asked.until
+FROM (SELECT coalesce($1::timestamptz, now()) AS until) AS asked;
+
+-- name: watermark
+-- No row where another replica asked less than $1 ago. Rows are deleted after Kafka acknowledged them: a row that was
+-- committed before this statement and is not acknowledged is visible here, and bounds `published_through`. Both times
+-- are rounded down to milliseconds.
+WITH turn AS (
+    INSERT INTO outbox_watermark (asked_at) VALUES (now())
+    ON CONFLICT (single) DO UPDATE SET asked_at = excluded.asked_at
+    WHERE outbox_watermark.asked_at <= excluded.asked_at - $1::interval
+    RETURNING asked_at
+)
+SELECT floor(extract(epoch FROM asked_at) * 1000)::bigint AS at,
+    floor(extract(epoch FROM least(asked_at, (SELECT min(created_at) FROM outbox))) * 1000)::bigint AS published_through
+FROM turn;

@@ -1,19 +1,13 @@
-"""One batch to Kafka: every record is sent before the first acknowledgement is awaited, in the order of the rows."""
+"""One batch to Kafka: every record is sent, in the order of the rows, before the first acknowledgement is awaited."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-)
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-PUBLISH_SECONDS = 5.0
-"""A transaction stays open while Kafka acknowledges; when Kafka is away it must not, or Postgres cannot vacuum."""
-TOO_LARGE: tuple[type[BaseException], ...] = (MessageSizeTooLargeError, RecordListTooLargeError)
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Producer(Protocol):
@@ -37,88 +31,78 @@ class Row:
 
 @dataclass
 class PublishResult:
-    """What became of one batch: rows that are Kafka's now, rows it will never take, and why the others have to wait."""
+    """The ids of the rows that Kafka acknowledged and of those it will never accept, and an error of the others."""
 
-    sent: list[int] = field(default_factory=list)
+    published: list[int] = field(default_factory=list)
     too_large: dict[int, BaseException] = field(default_factory=dict)
-    trouble: BaseException | None = None
+    error: BaseException | None = None
 
 
-Ack: TypeAlias = asyncio.Future[Any] | BaseException
-"""The acknowledgement to come, or why the record could not even be sent."""
+async def publish(producer: Producer, rows: Sequence[Row], *, timeout_s: float) -> PublishResult:
+    """Sends the rows and waits for their acknowledgements, `timeout_s` for each of the two. Raises nothing.
+
+    A row behind a failed one with the same topic and key counts as failed even where Kafka acknowledged it: both are
+    sent again in the next batch, so that the last records of a key are always in order. A row that is not acknowledged
+    in time is sent again as well, and may then come twice: readers have to be idempotent in any case.
+    """
+    result = PublishResult()
+    acks: dict[int, asyncio.Future[Any]] = {}
+    try:
+        # While Kafka is away `send` itself waits: for metadata, or for space in the producer's buffer.
+        async with asyncio.timeout(timeout_s):
+            for row in rows:
+                acks[row.id] = await _send(producer, row)
+    except Exception as error:  # noqa: BLE001 - whatever the client raises: the remaining rows wait for the next batch
+        result.error = error
+    await _wait(acks.values(), timeout_s)
+    failed_keys: set[tuple[str, bytes]] = set()
+    for row in rows:
+        failure = _failure(acks.get(row.id), timeout_s)
+        if isinstance(failure, TOO_LARGE) and len(acks) > 1:
+            # The broker refuses the client's whole batch of records: only a record that it refuses alone is too large.
+            failure = await _send_alone(producer, row, timeout_s)
+        if isinstance(failure, TOO_LARGE):
+            result.too_large[row.id] = failure
+        elif failure is None and (row.topic, row.key) not in failed_keys:
+            result.published.append(row.id)
+        else:
+            failed_keys.add((row.topic, row.key))
+            result.error = result.error or failure
+    return result
 
 
-class Publisher:
-    """Sends rows, and remembers those not acknowledged in time: they are awaited again instead of sent again."""
-
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
-        self._in_flight: dict[int, asyncio.Future[Any]] = {}
-
-    async def publish(self, rows: Sequence[Row]) -> PublishResult:
-        outcome = PublishResult()
-        acks = await self._send_all(rows, outcome)
-        in_flight = [ack for ack in acks.values() if isinstance(ack, asyncio.Future)]
-        if in_flight:
-            await asyncio.wait(in_flight, timeout=PUBLISH_SECONDS)
-        await self._sort(rows, acks, outcome)
-        return outcome
-
-    async def _send_all(self, rows: Sequence[Row], outcome: PublishResult) -> dict[int, Ack]:
-        acks: dict[int, Ack] = {}
-        anew: set[tuple[str, bytes]] = set()
-        try:
-            # Where Kafka is away, `send` itself waits: for metadata, or for room in the producer's buffer.
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                for row in rows:
-                    in_flight = self._in_flight.get(row.id)
-                    if in_flight is not None and (row.topic, row.key) not in anew:
-                        acks[row.id] = in_flight
-                        continue
-                    anew.add((row.topic, row.key))
-                    acks[row.id] = await self._send(row)
-        except Exception as error:  # noqa: BLE001 - whatever the client calls it: these rows wait for the next turn
-            outcome.trouble = error
-        return acks
-
-    async def _send(self, row: Row) -> Ack:
-        try:
-            return await self._producer.send(row.topic, row.value, row.key, headers=row.headers)
-        except KafkaError as error:
-            if isinstance(error, TOO_LARGE):
-                return error
-            raise
-
-    async def _sort(self, rows: Sequence[Row], acks: Mapping[int, Ack], outcome: PublishResult) -> None:
-        # A row behind a failed one of the same key counts as failed: it is sent again after it, and the order holds.
-        held: set[tuple[str, bytes]] = set()
-        self._in_flight = {}
-        for row in rows:
-            ack = acks.get(row.id)
-            error = await self._error(row, ack)
-            if isinstance(error, TOO_LARGE):
-                outcome.too_large[row.id] = error
-            elif error is None and (row.topic, row.key) not in held:
-                outcome.sent.append(row.id)
-            else:
-                held.add((row.topic, row.key))
-                outcome.trouble = outcome.trouble or error
-                if isinstance(ack, asyncio.Future) and not ack.done():
-                    self._in_flight[row.id] = ack
-
-    async def _error(self, row: Row, ack: Ack | None) -> BaseException | None:
-        """None when Kafka has the record, otherwise why not (yet)."""
-        error = _settled(ack)
-        if not isinstance(error, TOO_LARGE) or isinstance(ack, BaseException):
-            return error
-        # The broker refuses a whole batch of records: only the one that it refuses by itself is to blame.
-        alone = await self._send(row)
-        if isinstance(alone, asyncio.Future):
-            await asyncio.wait([alone], timeout=PUBLISH_SECONDS)
-        return _settled(alone)
+async def _send(producer: Producer, row: Row) -> "asyncio.Future[Any]":
+    """The acknowledgement to come; one that has failed already where the client finds the record too large."""
+    try:
+        ack = await producer.send(row.topic, row.value, row.key, headers=row.headers)
+    except TOO_LARGE as error:
+        ack = asyncio.get_running_loop().create_future()
+        ack.set_exception(error)
+    # Reads the exception of an acknowledgement that fails after we stopped waiting, or asyncio would report it.
+    ack.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return ack
 
 
-def _settled(ack: Ack | None) -> BaseException | None:
-    if isinstance(ack, asyncio.Future):
-        return ack.exception() if ack.done() else TimeoutError(f"no acknowledgement within {PUBLISH_SECONDS:g} s")
-    return TimeoutError("not sent") if ack is None else ack
+async def _send_alone(producer: Producer, row: Row, timeout_s: float) -> BaseException | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            ack = await _send(producer, row)
+    except Exception as error:  # noqa: BLE001 - as above
+        return error
+    await _wait([ack], timeout_s)
+    return _failure(ack, timeout_s)
+
+
+async def _wait(acks: "Iterable[asyncio.Future[Any]]", timeout_s: float) -> None:
+    pending = list(acks)
+    if pending:
+        await asyncio.wait(pending, timeout=timeout_s)
+
+
+def _failure(ack: "asyncio.Future[Any] | None", timeout_s: float) -> BaseException | None:
+    """None where Kafka has the record, otherwise why not (yet)."""
+    if ack is None:
+        return TimeoutError("not sent")
+    if not ack.done():
+        return TimeoutError(f"no acknowledgement within {timeout_s:g} s")
+    return ConnectionError("the producer was closed") if ack.cancelled() else ack.exception()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from chassis.core.metrics import exposition
 from chassis.runtime.job_queue.gauges import Outgoing, Queue, measure
 from chassis.runtime.job_queue.item import Counts
+from chassis.runtime.outbox import OutboxCounts
 from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
 from tests.support.waiting import until
 
@@ -44,8 +45,8 @@ async def test_what_waits_is_measured(fixture: QueueFixture) -> None:
         await until(lambda: levels("measured") == expected)
 
 
-class Away:
-    """Postgres, away the first time that it is asked."""
+class FailsOnce:
+    """A queue whose first query fails."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -56,14 +57,12 @@ class Away:
             raise ConnectionRefusedError
         return Counts(queued=7, running=0, queued_seconds=7.0)
 
-    async def backlog(self) -> int:
-        return 0
 
-    async def quarantined(self) -> int:
-        return 0
+class EmptyOutbox:
+    async def counts(self) -> OutboxCounts:
+        return OutboxCounts(0, 0)
 
 
 async def test_measuring_outlives_an_outage() -> None:
-    away = Away()
-    async with measuring("outlived", away, away):
+    async with measuring("outlived", FailsOnce(), EmptyOutbox()):
         await until(lambda: levels("outlived").get("bitmill_job_queue_queued") == 7)

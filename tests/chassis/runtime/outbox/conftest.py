@@ -1,9 +1,10 @@
-"""An outbox in a schema of its own per test, a real producer, and producers that fail as told."""
+"""An outbox in a schema of its own per test, a real producer, and a fake producer that fails as a test demands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,19 +14,23 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.adapters.kafka.producer import open_producer
 from chassis.adapters.postgres import Pool, migrate, open_pool
-from chassis.runtime.outbox import Outbox
+from chassis.runtime.outbox import Outbox, RelayTimes
 from chassis.runtime.outbox.publisher import Producer
 from schemas.events import CancelRequested
 
+QUICK = RelayTimes(publish_s=0.1, watermark_every=timedelta(milliseconds=50))
+"""For fake producers."""
+REAL = RelayTimes(watermark_every=timedelta(milliseconds=50))
+
 
 def event(job_id: str, at: int = 0) -> CancelRequested:
-    """Any event will do; this one is the smallest."""
+    """The smallest event."""
     return CancelRequested(job_id=job_id, project="prj_a", at=at)
 
 
 @dataclass
-class Bench:
-    """An outbox to try things on."""
+class OutboxFixture:
+    """An outbox on a real Postgres."""
 
     dsn: str
     schema: str
@@ -42,12 +47,20 @@ class Bench:
             "INSERT INTO outbox (topic, key, value, headers) VALUES ($1, $2, $3, '[]')", topic, key.encode(), value
         )
 
+    async def backlog(self) -> int:
+        return (await self.outbox.counts()).backlog
+
+    async def quarantined(self) -> int:
+        return (await self.outbox.counts()).quarantined
+
     async def empty(self) -> bool:
-        return await self.outbox.backlog() == 0
+        return await self.backlog() == 0
 
     @asynccontextmanager
-    async def relaying(self, producer: Producer, outbox: Outbox | None = None) -> AsyncIterator["asyncio.Task[None]"]:
-        task = asyncio.create_task((outbox or self.outbox).relay(producer))
+    async def relaying(
+        self, producer: Producer, outbox: Outbox | None = None, *, times: RelayTimes = QUICK, watermark: bool = False
+    ) -> AsyncIterator["asyncio.Task[None]"]:
+        task = asyncio.create_task((outbox or self.outbox).relay(producer, times=times, watermark=watermark))
         try:
             yield task
         finally:
@@ -57,20 +70,20 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(database_url: str) -> AsyncIterator[Bench]:
+async def env(database_url: str) -> AsyncIterator[OutboxFixture]:
     schema = f"outbox_{uuid4().hex[:8]}"
     await migrate(database_url, schema, ["chassis.runtime.outbox.migrations"])
     async with await open_pool(database_url, schema) as pool:
-        yield Bench(database_url, schema, pool, Outbox(pool, "ingest"))
+        yield OutboxFixture(database_url, schema, pool, Outbox(pool, "ingest"))
 
 
 @dataclass
-class Twin:
-    """Takes the producer's place: `behave(key)` gives the error of a send, None for silence, or "ok"."""
+class FakeProducer:
+    """`behave(key)` gives the error of a send, None for no answer, or "ok"."""
 
     behave: Callable[[str], BaseException | str | None] = lambda key: "ok"
     sent: list[tuple[str, bytes]] = field(default_factory=list)
-    silent: list["asyncio.Future[Any]"] = field(default_factory=list)
+    unanswered: list["asyncio.Future[Any]"] = field(default_factory=list)
 
     async def send(
         self, topic: str, value: bytes | None = None, key: bytes | None = None, *, headers: Any = None
@@ -81,7 +94,7 @@ class Twin:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         match self.behave(key.decode()):
             case None:
-                self.silent.append(future)
+                self.unanswered.append(future)
             case BaseException() as error:
                 future.set_exception(error)
             case _:
@@ -95,15 +108,16 @@ class Twin:
 
 @pytest.fixture
 async def producer(kafka_bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    made = await open_producer(kafka_bootstrap, "test")
-    yield made
-    await made.stop()
+    opened = await open_producer(kafka_bootstrap, "test")
+    yield opened
+    await opened.stop()
 
 
 @dataclass
-class Topic:
-    """A topic of a test's own."""
+class TestTopic:
+    """A topic that a test created."""
 
+    __test__ = False
     name: str
     bootstrap: str
 
@@ -112,25 +126,28 @@ class Topic:
         consumer = AIOKafkaConsumer(self.name, bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 return [await consumer.getone() for _ in range(count)]
         finally:
             await consumer.stop()
 
 
-@pytest.fixture
-async def topics(kafka_bootstrap: str) -> Callable[..., Any]:
-    """Makes topics: `await topics(partitions=3, max_bytes=…)`."""
+CreateTopic = Callable[..., Awaitable[TestTopic]]
 
-    async def make(*, name: str | None = None, partitions: int = 1, max_bytes: int = 1_048_588) -> Topic:
-        made = name or f"t.{uuid4().hex[:8]}"
+
+@pytest.fixture
+async def create_topic(kafka_bootstrap: str) -> CreateTopic:
+    """Creates topics: `await create_topic(partitions=3, max_bytes=…)`."""
+
+    async def create(*, partitions: int = 1, max_bytes: int = 1_048_588) -> TestTopic:
+        name = f"t.{uuid4().hex[:8]}"
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
         await admin.start()
         try:
             config = {"max.message.bytes": str(max_bytes)}
-            await admin.create_topics([NewTopic(made, partitions, 1, topic_configs=config)])
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
         finally:
             await admin.close()
-        return Topic(made, kafka_bootstrap)
+        return TestTopic(name, kafka_bootstrap)
 
-    return make
+    return create
