@@ -1,5 +1,5 @@
-"""The HTTP manners that every service shares: reading bodies, refusing in one voice, health, metrics, access events.
+"""HTTP for every service: one aiohttp application, request bodies, errors, authentication, health, metrics, access log.
 
-It knows requests and answers, and no business word. It may use `schemas` for fault codes and `chassis.auth` for keys;
-routes come from the services' apps.
+It knows requests and responses and no business term; routes come from the services. It uses `schemas` for error codes
+and API keys.
 """

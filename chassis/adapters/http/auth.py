@@ -1,4 +1,4 @@
-"""Authentication: from the `Authorization` header to a project, and the short cache in front of the key table."""
+"""Authentication: the `Authorization` header names a project, and a short cache in front of the table of keys."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,9 +12,9 @@ from chassis.adapters.http.errors import token_invalid, token_missing
 from schemas.keys import ApiKey, hash_key, well_formed
 
 TTL_SECONDS = 0.5
-"""How long a cached answer is used. A revoked key has to be refused within a second."""
+"""How long a cached result is used. A revoked key has to be refused within a second."""
 MAX_CACHED_KEYS = 10_000
-"""Bound of the cache: many different unknown keys must not fill the memory."""
+"""Bound of the cache, so that requests with many different unknown keys cannot fill the memory."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,9 +26,9 @@ class KeyStore(Protocol):
 
 
 class CachedKeys:
-    """A KeyStore that calls `find` at most once per `ttl` seconds and key.
+    """A KeyStore that calls `find` at most once per key and `ttl` seconds; it keeps the last `size` results.
 
-    The age of an answer counts from before the call, so that no answer is older than `ttl`.
+    The age of a result counts from before the call, so that no result is older than `ttl`.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class CachedKeys:
         self._ttl = ttl
         self._size = size
         self._clock = clock
-        self._answers: dict[str, tuple[float, ApiKey | None]] = {}
+        self._cached: dict[str, tuple[float, ApiKey | None]] = {}
 
     async def find(self, hash: str) -> ApiKey | None:
-        asked_at = self._clock()
-        cached = self._answers.get(hash)
-        if cached is not None and asked_at < cached[0]:
-            return cached[1]
+        started_at = self._clock()
+        expires_at, key = self._cached.get(hash, (started_at, None))
+        if started_at < expires_at:
+            return key
         key = await self._find(hash)
-        # Removed first, so that the dictionary's order is the order of the answers' age.
-        self._answers.pop(hash, None)
-        self._answers[hash] = (asked_at + self._ttl, key)
-        if len(self._answers) > self._size:
-            del self._answers[next(iter(self._answers))]
+        # Removed first, so that the dictionary is ordered by the age of its results.
+        self._cached.pop(hash, None)
+        self._cached[hash] = (started_at + self._ttl, key)
+        if len(self._cached) > self._size:
+            del self._cached[next(iter(self._cached))]
         return key
 
 
@@ -67,11 +67,18 @@ class Caller:
     key_id: str
 
 
+CALLER = web.RequestKey("caller", Caller)
+"""Key under which an authenticated request carries its caller: `request.get(CALLER)` is None before authentication."""
+
+
 def authenticated(keys: KeyStore, handler: Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]) -> Handler:
-    """`handler`, called with the caller of each request; ApiError 401 `token_missing` or `token_invalid` otherwise."""
+    """`handler`, called with the caller of each request, which also carries it under `CALLER`.
+
+    Raises ApiError 401 `token_missing` or `token_invalid`.
+    """
 
     async def authenticate(request: web.Request) -> web.StreamResponse:
-        caller = await identify(keys, request.headers.get("Authorization"))
+        caller = request[CALLER] = await identify(keys, request.headers.get("Authorization"))
         bind_contextvars(project=caller.project)
         return await handler(request, caller)
 
@@ -81,7 +88,7 @@ def authenticated(keys: KeyStore, handler: Callable[[web.Request, Caller], Await
 async def identify(keys: KeyStore, header: str | None) -> Caller:
     """The caller named by an `Authorization` header, or ApiError 401.
 
-    The checksum is compared before the store is asked, so that a mistyped key costs no query.
+    The checksum of the key is verified first, so that a mistyped key costs no query.
     """
     scheme, _, token = (header or "").strip().partition(" ")
     token = token.strip()

@@ -1,15 +1,15 @@
-"""How a request is refused: one exception, rendered once at the border.
+"""Errors of the API: one exception with a published code, rendered once, by the middleware.
 
 ApiError
-  invalid_input      400  the body or the query breaks a rule; each field is named
+  invalid_input      400  the body or the query breaks a rule; each field is listed
   token_missing      401  no key
   token_invalid      401  a wrong or revoked key
-  not_found          404  no such thing, or another project's
+  not_found          404  it does not exist, or belongs to another project
   method_not_allowed 405
   conflict           409
   range_not_satisfiable 416
-  internal_error     500  our fault; nothing of it is told
-  unavailable        503  our fault and passing; says when to come again
+  internal_error     500  a fault of ours; the response tells nothing about it
+  unavailable        503  a temporary outage of ours; with Retry-After
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,14 @@ from aiohttp import web
 
 from schemas.explain import sentence
 from schemas.faults import FieldFault, RequestFault
+from schemas.keys import KEY_PREFIX
 
 
 class ApiError(Exception):
-    """An answer that is not the one asked for.
+    """The error response of a request.
 
-    `kind` is a published code, `message` a sentence for the customer, `faults` the fields that were refused,
-    `headers` go out with the answer. Anything raised inside a handler that is not a ApiError becomes a 500.
+    `kind` is a published code, `message` a sentence for the customer, `faults` the invalid fields, `headers` are sent
+    with the response. Any other exception of a handler becomes a 503 if it is an outage and a 500 otherwise.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class ApiError(Exception):
 
 
 ErrorStyle = Callable[[web.Request, ApiError, str], dict[str, Any]]
-"""Makes the JSON body of a refusal from the request, the refusal and the request id."""
+"""Makes the JSON body of an error response from the request, the error and the request id."""
 
 
 def invalid_input(faults: Sequence[FieldFault] | str) -> ApiError:
-    """400: the refused fields, or one sentence where the body as a whole is at fault."""
+    """400: the invalid fields, or one sentence if the fault is in the body as a whole."""
     if isinstance(faults, str):
         return ApiError(400, "invalid_input", faults)
     listed = list(faults)
@@ -57,36 +58,36 @@ def invalid_input(faults: Sequence[FieldFault] | str) -> ApiError:
 
 
 def token_missing() -> ApiError:
-    """401: no key came with the request."""
-    message = "This needs an API key, sent as 'Authorization: Bearer ittybit_live_...'."
+    """401: the request has no key."""
+    message = f"This needs an API key, sent as 'Authorization: Bearer {KEY_PREFIX}...'."
     return ApiError(401, "token_missing", message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def token_invalid() -> ApiError:
-    """401: a key came, and it is not (or no longer) one of ours. Which of the two is not told."""
+    """401: the key is mistyped, unknown or revoked; the response does not tell which."""
     message = "This API key is not valid: it is mistyped, unknown or revoked."
     return ApiError(401, "token_invalid", message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 def not_found(kind: RequestFault = "not_found", message: str = "There is nothing at this address.") -> ApiError:
-    """404: no such thing, or a thing of another project: both look the same."""
+    """404: it does not exist, or belongs to another project; both look the same."""
     return ApiError(404, kind, message)
 
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
-    """405: the address exists, the method does not; `Allow` lists those that do."""
+    """405: the path exists, but not with this method; `Allow` lists the methods."""
     listed = ", ".join(sorted(allowed))
     message = f"{method} is not possible at this address; {listed or 'nothing'} is."
     return ApiError(405, "method_not_allowed", message, headers={"Allow": listed})
 
 
 def conflict(message: str, kind: RequestFault = "conflict") -> ApiError:
-    """409: the request contradicts what is there already."""
+    """409: the request contradicts what is stored already."""
     return ApiError(409, kind, message)
 
 
 def range_not_satisfiable(size: int) -> ApiError:
-    """416: the asked range lies outside the file of `size` bytes."""
+    """416: the requested range is outside the file of `size` bytes."""
     message = f"The asked range lies outside the file, which has {size} bytes."
     return ApiError(416, "range_not_satisfiable", message, headers={"Content-Range": f"bytes */{size}"})
 
@@ -94,25 +95,25 @@ def range_not_satisfiable(size: int) -> ApiError:
 def unavailable(
     retry_after_s: int = 1, message: str = "The service cannot do this just now; try again soon."
 ) -> ApiError:
-    """503: nothing was stored; the same request may be sent again after `retry_after_s` seconds."""
+    """503: nothing was stored; the client may send the same request again after `retry_after_s` seconds."""
     return ApiError(503, "unavailable", message, headers={"Retry-After": str(retry_after_s)})
 
 
 def internal_error() -> ApiError:
-    """500: our fault; the request id leads to the log."""
+    """500: a fault of ours; the log has it under the request id."""
     return ApiError(500, "internal_error", "Something went wrong on our side; the request id leads us to it.")
 
 
-def bare(_request: web.Request, refusal: ApiError, request_id: str) -> dict[str, Any]:
-    """The usual error body: `kind`, `message`, `errors` where fields are at fault, `request_id`."""
-    body: dict[str, Any] = {"kind": refusal.kind, "message": refusal.message}
-    if refusal.faults:
-        body["errors"] = [fault.model_dump() for fault in refusal.faults]
+def default_style(_request: web.Request, error: ApiError, request_id: str) -> dict[str, Any]:
+    """The usual error body: `kind`, `message`, `errors` if fields are invalid, `request_id`."""
+    body: dict[str, Any] = {"kind": error.kind, "message": error.message}
+    if error.faults:
+        body["errors"] = [fault.model_dump() for fault in error.faults]
     body["request_id"] = request_id
     return body
 
 
 def style_for(path: str, styles: Mapping[str, ErrorStyle]) -> ErrorStyle:
-    """The style of the longest prefix in `styles` that holds `path`; the bare one where none does."""
-    fitting = [prefix for prefix in styles if path == prefix or path.startswith(prefix.rstrip("/") + "/")]
-    return styles[max(fitting, key=len)] if fitting else bare
+    """The style of the longest path prefix in `styles` that contains `path`, else the default one."""
+    matching = [prefix for prefix in styles if path == prefix or path.startswith(prefix.rstrip("/") + "/")]
+    return styles[max(matching, key=len)] if matching else default_style

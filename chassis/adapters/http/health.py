@@ -1,4 +1,4 @@
-"""Is the process alive, and would a request truly work: `/livez` and `/readyz`."""
+"""Health: `/livez` says that the process is alive, `/readyz` that its requests would succeed."""
 
 import asyncio
 import re
@@ -7,14 +7,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-CHECK_TIMEOUT_SECONDS = 2.0
-CACHE_SECONDS = 1.0
-"""Probes come from several places at once; the database is asked once a second."""
+from chassis.adapters.postgres import PostgresError
 
-Check = Callable[[], Awaitable[None]]
+CHECK_TIMEOUT_SECONDS = 3.0
+"""For one check. Checks have shorter deadlines of their own, with better messages."""
+CACHE_SECONDS = 1.0
+"""Several probes may ask at once; each dependency is checked once a second."""
+
+Check = Callable[[], Awaitable[Mapping[str, Any] | None]]
+"""Raises if the dependency does not work. It may return details for the body of `/readyz`."""
 CheckState = Literal["ok", "failed", "starting"]
 
-# What looks like an address, a path or a secret has no place in an answer that needs no key.
+# `/readyz` needs no key, so that nothing that looks like an address, a path or a secret may be in its body.
 _PRIVATE = re.compile(
     r"""[a-z][a-z0-9+.-]*://\S+            # URLs, DSNs
       | \(?['"]?[\w.-]+['"]?,?[ ]?:\d{2,5}\b   # host:port
@@ -40,9 +44,9 @@ class Checked(Protocol):
 
 @dataclass
 class State:
-    """What the process knows of itself: which apps run, and whether it is on its way out.
+    """The state of the process: which apps run, and whether it is stopping.
 
-    The lifecycle adds an app's name to `running` once its `run()` has come up, and takes it out when it ends.
+    The lifecycle adds an app's name to `running` once its `run()` has started, and removes it when it ends.
     """
 
     running: set[str] = field(default_factory=set)
@@ -51,47 +55,55 @@ class State:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line of `/readyz`."""
+    """One entry of `checks` in the body of `/readyz`."""
 
     name: str
     state: CheckState
     message: str | None = None
+    details: Mapping[str, Any] | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The entry as plain data; without what is None."""
+        optional = {"message": self.message, "details": self.details}
+        return {"name": self.name, "state": self.state} | {key: item for key, item in optional.items() if item}
 
 
 def public_message(error: BaseException) -> str:
     """Why a check failed, without hosts, paths or secrets."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CHECK_TIMEOUT_SECONDS:g} s"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, PostgresError):
         return "cannot be reached"
     first_line = (str(error) or type(error).__name__).splitlines()[0]
     return _PRIVATE.sub("…", first_line)[:_MESSAGE_CHARS]
 
 
 class Readiness:
-    """Runs every app's checks, all at once, each with a timeout, and remembers the outcome for a second."""
+    """Runs the checks of all apps concurrently, each with a timeout, and caches the results for a second."""
 
-    def __init__(self, apps: Sequence[Checked], state: State, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        apps: Sequence[Checked],
+        state: State,
+        *,
+        check_timeout_s: float = CHECK_TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._apps = apps
         self._state = state
+        self._check_timeout_s = check_timeout_s
         self._clock = clock
         self._lock = asyncio.Lock()
         self._results: list[CheckResult] = []
         self._expires = float("-inf")
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
-        """Whether requests would work, and the body that says which check holds."""
+        """Whether the process is ready, and the body of `/readyz`."""
         async with self._lock:
             if self._clock() >= self._expires:
                 self._results = await self._run()
                 self._expires = self._clock() + CACHE_SECONDS
         ready = not self._state.stopping and all(result.state == "ok" for result in self._results)
         status = "stopping" if self._state.stopping else "ready" if ready else "not ready"
-        checks = [
-            {"name": result.name, "state": result.state} | ({"message": result.message} if result.message else {})
-            for result in self._results
-        ]
-        return ready, {"status": status, "checks": checks}
+        return ready, {"status": status, "checks": [result.body() for result in self._results]}
 
     async def _run(self) -> list[CheckResult]:
         pending: list[Awaitable[CheckResult]] = []
@@ -99,18 +111,19 @@ class Readiness:
             if app.name not in self._state.running:
                 pending.append(_starting(app.name))
                 continue
-            pending.extend(_checked(f"{app.name}.{name}", check) for name, check in app.checks().items())
+            pending.extend(self._result(f"{app.name}.{name}", check) for name, check in app.checks().items())
         return list(await asyncio.gather(*pending))
+
+    async def _result(self, name: str, check: Check) -> CheckResult:
+        try:
+            async with asyncio.timeout(self._check_timeout_s):
+                details = await check()
+        except TimeoutError:
+            return CheckResult(name, "failed", f"no answer within {self._check_timeout_s:g} s")
+        except Exception as error:  # noqa: BLE001 - a check may raise whatever its dependency raises
+            return CheckResult(name, "failed", public_message(error))
+        return CheckResult(name, "ok", details=details)
 
 
 async def _starting(name: str) -> CheckResult:
-    return CheckResult(name, "starting", "has not come up yet")
-
-
-async def _checked(name: str, check: Check) -> CheckResult:
-    try:
-        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-            await check()
-    except Exception as error:  # noqa: BLE001 - a check says "not ready" by raising, whatever it raises
-        return CheckResult(name, "failed", public_message(error))
-    return CheckResult(name, "ok")
+    return CheckResult(name, "starting", "has not started yet")

@@ -1,7 +1,7 @@
-"""From the bytes of a request to a validated model, or a refusal that says what is wrong.
+"""JSON bodies: from the bytes of a request to a validated model, or an ApiError that says what is wrong; and responses.
 
-Strict JSON (RFC 8259): UTF-8, no duplicate keys, no NaN or Infinity, bounded in size, depth and numbers. The content
-type is not looked at: a body that is JSON is JSON, whatever a client forgot to say.
+Strict JSON (RFC 8259): UTF-8, no duplicate keys, no NaN or Infinity, bounded in size, depth and length of numbers. The
+content type is ignored, because clients often forget or mistype it.
 """
 
 import json
@@ -14,12 +14,12 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from chassis.adapters.http.errors import ApiError, invalid_input
+from chassis.adapters.http.errors import invalid_input
 from schemas.api import MAX_BODY_BYTES
 from schemas.explain import explain, shown
 
 MAX_DEPTH = 64
-"""Nesting of a body. Ours needs 3; the parser recurses, so that it has to be bounded before it starts."""
+"""Nesting of a body; the API needs 3. Checked before parsing, because the parser is recursive."""
 
 _TOO_LARGE = f"body must be at most {MAX_BODY_BYTES} bytes"
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
@@ -28,16 +28,16 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _NotAccepted(ValueError):
-    """A rule of ours that JSON itself does not have."""
+class _RuleBroken(ValueError):
+    """Valid JSON that breaks a rule of this module."""
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body as plain data, or a ApiError 400 `invalid_input`."""
+    """The body as plain data. Raises ApiError 400 `invalid_input`."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise invalid_input(_TOO_LARGE)
     try:
-        # Bounded while it streams, too: the application's client_max_size is the same number.
+        # While it streams, the application's client_max_size bounds it to the same number.
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise invalid_input(_TOO_LARGE) from None
@@ -47,7 +47,7 @@ async def read_json(request: web.Request) -> Any:
 
 
 def decode_json(raw: bytes) -> Any:
-    """Strict JSON bytes as plain data, or a ApiError 400 `invalid_input`."""
+    """Strict JSON bytes as plain data. Raises ApiError 400 `invalid_input`."""
     if len(raw) > MAX_BODY_BYTES:
         raise invalid_input(_TOO_LARGE)
     if not raw.strip():
@@ -60,12 +60,12 @@ def decode_json(raw: bytes) -> Any:
         raise invalid_input(f"body must not be nested deeper than {MAX_DEPTH} levels")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
-    except _NotAccepted as error:
+    except _RuleBroken as error:
         raise invalid_input(f"body {error}") from None
     except json.JSONDecodeError as error:
         raise invalid_input(f"body must be JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except ValueError:
-        # Python's own bound on the digits of an integer, against quadratic conversion.
+        # Python's own limit on the digits of an integer: their conversion takes quadratic time.
         raise invalid_input("body must not hold numbers of thousands of digits") from None
 
 
@@ -78,19 +78,14 @@ def parse(model: TypeAdapter[T], data: Any, tagged: bool = False) -> T: ...
 
 
 def parse(model: type[BaseModel] | TypeAdapter[Any], data: Any, tagged: bool = False) -> Any:
-    """`data` as `model`, or a ApiError 400 that names every refused field.
+    """`data` as `model`. Raises ApiError 400 that lists every invalid field.
 
-    `tagged` says that the model is a union told apart by a field; see `schemas.explain`.
+    `tagged` says that the model is a union with a discriminator field; see `schemas.explain`.
     """
     try:
         return model.validate_python(data) if isinstance(model, TypeAdapter) else model.model_validate(data)
     except ValidationError as error:
-        raise refused(error, tagged=tagged) from None
-
-
-def refused(error: ValidationError, *, tagged: bool = False) -> ApiError:
-    """The refusal for what pydantic found."""
-    return invalid_input(explain(error, tagged=tagged))
+        raise invalid_input(explain(error, tagged=tagged)) from None
 
 
 def _deeper_than(text: str, limit: int) -> bool:
@@ -109,30 +104,30 @@ def _deeper_than(text: str, limit: int) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _NotAccepted(f"must not name a field twice: {shown(twice)}")
-    return built
+        duplicate = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _RuleBroken(f"must not name a field twice: {shown(duplicate)}")
+    return fields
 
 
 def _constant(name: str) -> Any:
-    raise _NotAccepted(f"must hold finite numbers only, not {name}")
+    raise _RuleBroken(f"must hold finite numbers only, not {name}")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _NotAccepted(f"must hold finite numbers only, not {shown(text)}")
+        raise _RuleBroken(f"must hold finite numbers only, not {shown(text)}")
     return number
 
 
 def json_bytes(data: Any) -> bytes:
-    """The bytes of a resource. Webhooks are signed over the same bytes that the API answers with."""
+    """`data` as JSON bytes. Webhooks are signed over the same bytes that the API responds with."""
     return orjson.dumps(data)
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`data` as an `application/json` answer."""
+    """`data` as an `application/json` response."""
     return web.Response(body=json_bytes(data), status=status, headers=headers, content_type="application/json")

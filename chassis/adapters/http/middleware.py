@@ -1,17 +1,17 @@
-"""What happens around every request: an id, one voice for refusals, one access event, one measurement.
+"""Around every request: a request id, errors rendered as JSON, one access log event, one latency measurement.
 
-One middleware, because each further one costs every request a coroutine more.
+One middleware does all of it, because each further one costs every request another coroutine.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bind_contextvars
 
-from chassis.adapters.failure_policy import is_outage
+from chassis.adapters.failure_policy import describe, is_outage
 from chassis.adapters.http.errors import (
     ApiError,
     ErrorStyle,
@@ -21,87 +21,90 @@ from chassis.adapters.http.errors import (
     style_for,
     unavailable,
 )
-from chassis.adapters.http.json_body import json_bytes
+from chassis.adapters.http.json_body import json_response
+from chassis.core import logs
 from chassis.core.ids import new_id
 from chassis.core.metrics import histogram
 from schemas.faults import RequestFault
 
 REQUEST_ID = web.RequestKey("request_id", str)
-"""Key under which a request carries its id."""
+"""Key under which every request carries its id, such as `req_01h455vb4pex5vsknk084sn02q`."""
 OUTAGE_RETRY_AFTER_SECONDS = 2
 """`Retry-After` of a 503: long enough for a pool to reconnect, short enough that a first retry often succeeds."""
 _STARTED = web.RequestKey("response_started", bool)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
-"""RequestInfo every second by machines: their access events are for debugging only."""
+_POLLED = frozenset({"/livez", "/readyz", "/metrics"})
+"""Probes and scrapers request these every second: their access events are logged at level debug."""
+_CLIENT_DISCONNECTED = 499
+"""The status for the log and the metrics (nginx's number) if the client went away before the response."""
 
-log = structlog.get_logger(__name__)
+log = logs.get_logger(__name__)
 
 
-def around(styles: Mapping[str, ErrorStyle]) -> Middleware:
-    """The middleware; `styles` says below which path prefixes refusals look different."""
+def request_middleware(styles: Mapping[str, ErrorStyle]) -> Middleware:
+    """The middleware; `styles` maps path prefixes to the style of error bodies below them."""
     latency = histogram(
-        "bitmill_http_request_seconds", "Time from a request to its answer.", ("method", "route", "status")
+        "bitmill_http_request_seconds", "Time from a request to its response.", ("method", "route", "status")
     )
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began = time.perf_counter()
+        started = time.perf_counter()
         request_id = request[REQUEST_ID] = new_id("req")
         bind_contextvars(request_id=request_id)
-        status = 499  # the client went away; nothing else leaves this block without an answer
+        status = _CLIENT_DISCONNECTED
         try:
-            response = await _answered(request, handler, styles, request_id)
+            response = await _handle(request, handler, styles, request_id)
             status = response.status
             return response
         finally:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             latency.labels(_method(request), _route(request), status).observe(seconds)
-            event = log.debug if request.path in _QUIET else log.info
-            # The raw path: percent-encoded, so that nobody writes lines of their own into the log; no query string.
+            level = logging.DEBUG if request.path in _POLLED else logging.INFO
+            # The raw path is percent-encoded, so that no client can forge a log line; the query string is left out.
             path = request.rel_url.raw_path
-            event("request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1))
+            log.log(level, "http_request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1))
 
     return middleware
 
 
-async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Puts the headers of every answer on, streamed ones included (an `on_response_prepare` signal)."""
+async def set_response_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Sets the headers of every response, streamed ones included (an `on_response_prepare` signal)."""
     request[_STARTED] = True
     response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # Instead of aiohttp's own, which tells versions.
+    # aiohttp's own value would tell the versions of aiohttp and Python.
     response.headers["Server"] = "bitmill"
 
 
-async def _answered(
+async def _handle(
     request: web.Request, handler: Handler, styles: Mapping[str, ErrorStyle], request_id: str
 ) -> web.StreamResponse:
     try:
         return await handler(request)
     except ApiError as raised:
-        refusal = raised
+        error = raised
     except web.HTTPException as raised:
         if raised.status < 400:
             raise
-        refusal = _from_router(request, raised)
-    except Exception as error:
+        error = _from_router(request, raised)
+    except Exception as raised:
         if request.get(_STARTED):
-            # Half an answer is out: the connection has to break, so that nobody takes it for a whole one.
-            if not isinstance(error, ConnectionError):
-                log.exception("answer broken off")
+            # Part of the response has been sent: the connection must break, so that the client notices.
+            if not isinstance(raised, ConnectionError):
+                log.exception("http_response_aborted")
             raise
-        refusal = _from_fault(error)
+        error = _from_exception(raised)
     if request.get(_STARTED):
-        raise ConnectionAbortedError("refused after the answer had begun")
-    return _rendered(request, refusal, styles, request_id)
+        raise ConnectionAbortedError("an ApiError was raised after the response had started")
+    return _render(request, error, styles, request_id)
 
 
-def _from_fault(error: Exception) -> ApiError:
+def _from_exception(error: Exception) -> ApiError:
     if is_outage(error):
-        log.warning("unavailable", reason=f"{type(error).__name__}: {error}")
+        log.warning("http_request_unavailable", error=describe(error))
         return unavailable(OUTAGE_RETRY_AFTER_SECONDS)
-    log.error("unhandled error", exc_info=error)
+    log.error("http_request_failed", exc_info=error)
     return internal_error()
 
 
@@ -114,11 +117,9 @@ def _from_router(request: web.Request, raised: web.HTTPException) -> ApiError:
     return ApiError(raised.status, kind, f"{raised.reason}.")
 
 
-def _rendered(
-    request: web.Request, refusal: ApiError, styles: Mapping[str, ErrorStyle], request_id: str
-) -> web.Response:
-    body = json_bytes(style_for(request.path, styles)(request, refusal, request_id))
-    return web.Response(body=body, status=refusal.status, headers=refusal.headers, content_type="application/json")
+def _render(request: web.Request, error: ApiError, styles: Mapping[str, ErrorStyle], request_id: str) -> web.Response:
+    body = style_for(request.path, styles)(request, error, request_id)
+    return json_response(body, status=error.status, headers=error.headers)
 
 
 def _method(request: web.Request) -> str:
@@ -126,6 +127,6 @@ def _method(request: web.Request) -> str:
 
 
 def _route(request: web.Request) -> str:
-    # The pattern and not the path: a label with ids in it would grow without end.
+    # The route's pattern, not the path: ids in a label would make the number of time series unbounded.
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"

@@ -1,4 +1,4 @@
-"""One aiohttp application out of the routes of all services in the process."""
+"""One aiohttp application from the routes of all services of the process."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check, Readiness, State
 from chassis.adapters.http.json_body import json_response
-from chassis.adapters.http.middleware import around, mark_response
+from chassis.adapters.http.middleware import request_middleware, set_response_headers
 from chassis.core.metrics import exposition
 from schemas.api import MAX_BODY_BYTES
 
@@ -18,7 +18,7 @@ STARTING_RETRY_SECONDS = 2
 
 
 class HttpApp(Protocol):
-    """What a service shows of itself over HTTP. `error_styles` (path prefix to style) may be absent."""
+    """The HTTP side of a service. It may also have `error_styles`, a mapping of path prefixes to an `ErrorStyle`."""
 
     @property
     def name(self) -> str: ...
@@ -29,29 +29,30 @@ class HttpApp(Protocol):
 
 
 def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
-    """All routes of all apps behind one door, with `/livez`, `/readyz` and `/metrics`.
+    """An application with all routes of all apps, and `/livez`, `/readyz` and `/metrics`.
 
-    A route whose app is not in `state.running` answers 503. Two apps with the same method and path are an error.
+    Routes of an app that is not in `state.running` respond 503. Raises ValueError if two apps have a route with the
+    same method and path.
     """
     styles: dict[str, ErrorStyle] = {}
     for app in apps:
         styles |= getattr(app, "error_styles", {})
-    web_app = web.Application(middlewares=[around(styles)], client_max_size=MAX_BODY_BYTES)
-    web_app.on_response_prepare.append(mark_response)
-    web_app.add_routes(_own_routes(Readiness(apps, state)))
+    web_app = web.Application(middlewares=[request_middleware(styles)], client_max_size=MAX_BODY_BYTES)
+    web_app.on_response_prepare.append(set_response_headers)
+    web_app.add_routes(_operations_routes(Readiness(apps, state)))
     owners: dict[tuple[str, str], str] = {}
     for app in apps:
         for route in app.routes():
-            gated = _behind_gate(app.name, state, route)
-            # aiohttp would quietly let the first of two win.
-            other = owners.setdefault((gated.method, gated.path), app.name)
+            definition = _unavailable_unless_running(app.name, state, route)
+            # aiohttp would silently use the first of two.
+            other = owners.setdefault((definition.method, definition.path), app.name)
             if other != app.name:
-                raise ValueError(f"{gated.method} {gated.path} is a route of {other} and of {app.name}")
-            web_app.add_routes([gated])
+                raise ValueError(f"{definition.method} {definition.path} is a route of {other} and of {app.name}")
+            web_app.add_routes([definition])
     return web_app
 
 
-def _own_routes(readiness: Readiness) -> list[web.RouteDef]:
+def _operations_routes(readiness: Readiness) -> list[web.RouteDef]:
     async def livez(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
@@ -67,15 +68,17 @@ def _own_routes(readiness: Readiness) -> list[web.RouteDef]:
     return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
 
 
-def _behind_gate(service: str, state: State, route: web.AbstractRouteDef) -> web.RouteDef:
+def _unavailable_unless_running(service: str, state: State, route: web.AbstractRouteDef) -> web.RouteDef:
     if not isinstance(route, web.RouteDef):
-        raise TypeError(f"{service}: routes are made with aiohttp.web.get, post and so on, not {type(route).__name__}")
+        raise TypeError(
+            f"{service}: a route must be made with aiohttp.web.get, post and so on, not {type(route).__name__}"
+        )
     inner: Handler = route.handler
 
-    async def gated(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         bind_contextvars(service=service)
         if service not in state.running:
             raise unavailable(STARTING_RETRY_SECONDS, f"The {service} service is starting; try again soon.")
         return await inner(request)
 
-    return web.RouteDef(route.method, route.path, gated, route.kwargs)
+    return web.RouteDef(route.method, route.path, handle, route.kwargs)

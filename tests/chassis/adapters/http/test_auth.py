@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Authentication by API key."""
 
 import os
 
@@ -6,17 +6,17 @@ import pytest
 from aiohttp import web
 from structlog.contextvars import get_contextvars
 
-from chassis.adapters.http.auth import Caller, authenticated
+from chassis.adapters.http.auth import CALLER, Caller, authenticated
 from chassis.adapters.http.json_body import json_response
 from schemas.keys import RANDOM_BYTES, ApiKey, generate, hash_key, hint
-from tests.chassis.adapters.http.harness import Small, raises, serving
+from tests.chassis.adapters.http.small_service import Small, error_of, serving
 
 
 class Keys:
-    """Keys by their hash, and what was asked for."""
+    """A KeyStore in memory, and the hashes that were looked up."""
 
     def __init__(self, *texts: str, revoked: str | None = None) -> None:
-        self.asked: list[str] = []
+        self.looked_up: list[str] = []
         self._keys = {
             hash_key(text): ApiKey(
                 id=f"key_{number}",
@@ -31,7 +31,7 @@ class Keys:
         }
 
     async def find(self, hash: str) -> ApiKey | None:
-        self.asked.append(hash)
+        self.looked_up.append(hash)
         return self._keys.get(hash)
 
 
@@ -39,7 +39,8 @@ def new_key() -> str:
     return generate(os.urandom(RANDOM_BYTES))
 
 
-async def who(_: web.Request, caller: Caller) -> web.Response:
+async def who(request: web.Request, caller: Caller) -> web.Response:
+    assert request[CALLER] == caller
     return json_response({"project": caller.project, "key": caller.key_id, "logged": get_contextvars()["project"]})
 
 
@@ -48,7 +49,7 @@ def service(keys: Keys) -> Small:
 
 
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "BEARER   {} "])
-async def test_a_key_opens_its_own_project(form: str) -> None:
+async def test_a_key_authenticates_as_its_own_project(form: str) -> None:
     mine, other = new_key(), new_key()
     app, headers = service(Keys(other, mine)), {"Authorization": form.format(mine)}
     async with serving(app) as client, client.get("/who", headers=headers) as response:
@@ -58,9 +59,9 @@ async def test_a_key_opens_its_own_project(form: str) -> None:
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer "}]
 )
-async def test_without_a_key_nobody_comes_in(headers: dict[str, str]) -> None:
+async def test_a_request_without_a_key_is_401(headers: dict[str, str]) -> None:
     async with serving(service(Keys())) as client:
-        status, body, answered = await raises(client, "GET", "/who", headers=headers)
+        status, body, answered = await error_of(client, "GET", "/who", headers=headers)
     assert (status, body["kind"]) == (401, "token_missing")
     assert answered["WWW-Authenticate"] == "Bearer"
 
@@ -70,7 +71,7 @@ async def test_unknown_and_revoked_keys_look_the_same() -> None:
     async with serving(service(Keys(revoked, revoked=revoked))) as client:
         answers = []
         for key in (new_key(), revoked):
-            status, body, headers = await raises(client, "GET", "/who", headers={"Authorization": f"Bearer {key}"})
+            status, body, headers = await error_of(client, "GET", "/who", headers={"Authorization": f"Bearer {key}"})
             assert (status, body["kind"]) == (401, "token_invalid")
             assert headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
             answers.append(body["message"])
@@ -81,12 +82,12 @@ async def test_unknown_and_revoked_keys_look_the_same() -> None:
 @pytest.mark.parametrize(
     "header", ["Bearer x", "Bearer ittybit_live_x", "Basic dXNlcjpwYXNz", "ittybit_live_x", "Bearer a b", "Bearer é"]
 )
-async def test_what_is_no_key_costs_no_look_up(header: str) -> None:
+async def test_a_malformed_key_costs_no_look_up(header: str) -> None:
     keys = Keys()
     async with serving(service(keys)) as client:
-        status, body, _ = await raises(client, "GET", "/who", headers={"Authorization": header})
+        status, body, _ = await error_of(client, "GET", "/who", headers={"Authorization": header})
     assert (status, body["kind"]) == (401, "token_invalid")
-    assert keys.asked == []
+    assert keys.looked_up == []
 
 
 async def test_a_mistyped_key_costs_no_look_up() -> None:
@@ -94,5 +95,5 @@ async def test_a_mistyped_key_costs_no_look_up() -> None:
     keys = Keys(key)
     mistyped = key[:-7] + ("a" if key[-7] != "a" else "b") + key[-6:]
     async with serving(service(keys)) as client:
-        status, _, _ = await raises(client, "GET", "/who", headers={"Authorization": f"Bearer {mistyped}"})
-    assert (status, keys.asked) == (401, [])
+        status, _, _ = await error_of(client, "GET", "/who", headers={"Authorization": f"Bearer {mistyped}"})
+    assert (status, keys.looked_up) == (401, [])

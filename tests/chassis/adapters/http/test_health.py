@@ -1,23 +1,23 @@
-"""Alive, and ready: two questions."""
+"""`/livez` and `/readyz`."""
 
 import asyncio
 
 import pytest
 
-from chassis.adapters.http import health
 from chassis.adapters.http.health import CACHE_SECONDS, Readiness, State, public_message
-from tests.chassis.adapters.http.harness import Small, serving
+from chassis.adapters.postgres import PostgresUnavailable
+from tests.chassis.adapters.http.small_service import Small, serving
 
 
 class Dependency:
-    """Something that may be away."""
+    """A dependency that works unless `error` is set."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
-        self.asked = 0
+        self.checked = 0
 
     async def __call__(self) -> None:
-        self.asked += 1
+        self.checked += 1
         if self.error is not None:
             raise self.error
 
@@ -38,7 +38,7 @@ async def test_ready_when_every_check_of_every_service_passes() -> None:
         }
 
 
-async def test_the_body_says_which_check_fails_and_which_service_is_still_coming_up() -> None:
+async def test_the_body_says_which_check_fails_and_which_service_is_still_starting() -> None:
     apps = [Small(name="a", checks={"postgres": Dependency(ConnectionRefusedError("x"))}), Small(name="b")]
     async with serving(*apps, state=State(running={"a"})) as client, client.get("/readyz") as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
@@ -46,37 +46,36 @@ async def test_the_body_says_which_check_fails_and_which_service_is_still_coming
             "status": "not ready",
             "checks": [
                 {"name": "a.postgres", "state": "failed", "message": "cannot be reached"},
-                {"name": "b", "state": "starting", "message": "has not come up yet"},
+                {"name": "b", "state": "starting", "message": "has not started yet"},
             ],
         }
 
 
-async def test_a_check_that_hangs_fails_and_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "CHECK_TIMEOUT_SECONDS", 0.05)
+async def test_a_check_that_hangs_fails_and_delays_no_other() -> None:
 
     async def hangs() -> None:
         await asyncio.Event().wait()
 
     app = Small(name="a", checks={"kafka": hangs, "postgres": Dependency()})
-    ready, body = await Readiness([app], State(running={"a"})).report()
+    ready, body = await Readiness([app], State(running={"a"}), check_timeout_s=0.05).report()
     assert not ready
     assert [check["state"] for check in body["checks"]] == ["failed", "ok"]
     assert body["checks"][0]["message"] == "no answer within 0.05 s"
 
 
-async def test_answers_are_remembered_for_a_second_and_asked_for_once_at_a_time() -> None:
+async def test_results_are_cached_for_a_second_and_concurrent_requests_share_one_run() -> None:
     now = 0.0
     dependency = Dependency()
     readiness = Readiness([Small(name="a", checks={"x": dependency})], State(running={"a"}), clock=lambda: now)
     await asyncio.gather(*(readiness.report() for _ in range(20)))
-    assert dependency.asked == 1
+    assert dependency.checked == 1
     dependency.error = OSError()
     assert (await readiness.report())[0]
     now += CACHE_SECONDS
     assert not (await readiness.report())[0]
 
 
-async def test_a_process_on_its_way_out_is_not_ready() -> None:
+async def test_a_stopping_process_is_not_ready() -> None:
     state = State(running={"a"})
     readiness = Readiness([Small(name="a", checks={"x": Dependency()})], state)
     assert (await readiness.report())[0]
@@ -104,8 +103,17 @@ def test_messages_tell_no_hosts_paths_or_secrets(text: str) -> None:
         assert secret not in shown
 
 
+async def test_a_check_may_return_details() -> None:
+    async def lag() -> dict[str, int]:
+        return {"records": 3}
+
+    _, body = await Readiness([Small(name="a", checks={"kafka": lag})], State(running={"a"})).report()
+    assert body["checks"] == [{"name": "a.kafka", "state": "ok", "details": {"records": 3}}]
+
+
 def test_messages_stay_sentences() -> None:
     assert public_message(RuntimeError("no partitions assigned yet\nmore")) == "no partitions assigned yet"
     assert public_message(RuntimeError()) == "RuntimeError"
     assert public_message(ConnectionRefusedError("10.0.0.1")) == "cannot be reached"
+    assert public_message(PostgresUnavailable("Postgres does not answer")) == "Postgres does not answer"
     assert len(public_message(RuntimeError("x" * 1000))) == 200

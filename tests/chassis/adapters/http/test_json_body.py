@@ -1,4 +1,4 @@
-"""Bodies: strict JSON, bounded before anything is kept."""
+"""Request bodies: strict JSON of bounded size and depth."""
 
 import asyncio
 import gzip
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chassis.adapters.http.errors import ApiError
 from chassis.adapters.http.json_body import MAX_DEPTH, decode_json, json_bytes, json_response, parse, read_json
 from schemas.api import JOB_REQUEST, MAX_BODY_BYTES, MediaRequest
-from tests.chassis.adapters.http.harness import Small, raises, serving
+from tests.chassis.adapters.http.small_service import Small, error_of, serving
 from tests.schemas.json_values import values
 
 TOO_LARGE = f"body must be at most {MAX_BODY_BYTES} bytes"
@@ -57,9 +57,9 @@ ECHO = Small(web.post("/echo", echo), web.post("/jobs", job))
     ],
     ids=lambda part: str(part)[:40],
 )
-async def test_what_is_not_strict_json_is_refused(body: bytes, message: str) -> None:
+async def test_a_body_that_is_not_strict_json_is_a_400(body: bytes, message: str) -> None:
     async with serving(ECHO) as client:
-        status, answer, _ = await raises(client, "POST", "/echo", data=body)
+        status, answer, _ = await error_of(client, "POST", "/echo", data=body)
     assert (status, answer["kind"]) == (400, "invalid_input")
     assert answer["message"].startswith(message)
 
@@ -74,7 +74,7 @@ async def test_what_is_not_strict_json_is_refused(body: bytes, message: str) -> 
     ],
     ids=["deep", "brackets in strings", "wide", "wide and deep"],
 )
-def test_depth_is_depth_and_not_the_number_of_brackets(body: bytes) -> None:
+def test_depth_counts_nesting_and_not_brackets(body: bytes) -> None:
     assert decode_json(body) == json.loads(body)
 
 
@@ -94,7 +94,7 @@ async def test_a_body_at_the_limit_passes_and_one_byte_more_does_not() -> None:
     async with serving(ECHO) as client:
         async with client.post("/echo", data=BytesIO(whole)) as response:
             assert response.status == 200
-        status, answer, _ = await raises(client, "POST", "/echo", data=BytesIO(whole + b" "))
+        status, answer, _ = await error_of(client, "POST", "/echo", data=BytesIO(whole + b" "))
         assert (status, answer["kind"], answer["message"]) == (400, "invalid_input", TOO_LARGE)
 
 
@@ -108,7 +108,7 @@ async def test_a_body_without_length_is_cut_while_it_streams() -> None:
             yield b" " * 65536
 
     async with serving(ECHO) as client:
-        status, answer, _ = await raises(client, "POST", "/echo", data=endless())
+        status, answer, _ = await error_of(client, "POST", "/echo", data=endless())
     assert (status, answer["message"]) == (400, TOO_LARGE)
 
 
@@ -119,13 +119,13 @@ async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
     async with serving(ECHO) as client:
         async with client.post("/echo", data=small, headers=headers) as response:
             assert await response.json() == {"got": {"a": 1}}
-        status, answer, _ = await raises(client, "POST", "/echo", data=bomb, headers=headers)
+        status, answer, _ = await error_of(client, "POST", "/echo", data=bomb, headers=headers)
     assert (status, answer["message"]) == (400, TOO_LARGE)
 
 
 async def test_a_body_that_is_not_compressed_as_it_says_is_refused() -> None:
     async with serving(ECHO) as client:
-        status, answer, _ = await raises(client, "POST", "/echo", data=b"{}", headers={"Content-Encoding": "gzip"})
+        status, answer, _ = await error_of(client, "POST", "/echo", data=b"{}", headers={"Content-Encoding": "gzip"})
     assert (status, answer["kind"]) == (400, "invalid_input")
     assert answer["message"].startswith("body cannot be read")
 
@@ -135,7 +135,7 @@ async def test_a_length_that_is_too_large_is_refused_before_a_byte_of_it_came() 
         reader, writer = await asyncio.open_connection(client.host, client.port)
         try:
             writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000000\r\n\r\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert b" 400 " in await reader.readline()
         finally:
             writer.close()
@@ -145,10 +145,10 @@ async def test_a_length_that_is_too_large_is_refused_before_a_byte_of_it_came() 
 async def test_each_refused_field_is_listed() -> None:
     async with serving(ECHO) as client:
         body = b'{"kind": "video", "input": "ftp://x/", "options": {"width": 1}, "a\\ud800": 1}'
-        status, answer, _ = await raises(client, "POST", "/jobs", data=body)
+        status, answer, _ = await error_of(client, "POST", "/jobs", data=body)
         assert status == 400
         assert "must be valid Unicode, without lone surrogates" in [fault["rule"] for fault in answer["errors"]]
-        status, answer, _ = await raises(client, "POST", "/jobs", data=body.replace(b"a\\ud800", b"extra"))
+        status, answer, _ = await error_of(client, "POST", "/jobs", data=body.replace(b"a\\ud800", b"extra"))
         assert [(fault["field"], fault["value"]) for fault in answer["errors"]] == [
             ("input", '"ftp://x/"'),
             ("options.width", "1"),

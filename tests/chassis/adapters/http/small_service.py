@@ -1,4 +1,4 @@
-"""A small service behind the real door."""
+"""A small service in the real HTTP application."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ Client = TestClient[web.Request, web.Application]
 
 
 class Small:
-    """A service with the routes and checks that a test gives it."""
+    """A service with the routes, checks and error styles of one test."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class Small:
 
 @asynccontextmanager
 async def serving(*apps: HttpApp, state: State | None = None) -> AsyncIterator[Client]:
-    """A client of the apps, all of which run unless `state` says otherwise."""
-    known = State(running={app.name for app in apps}) if state is None else state
-    async with TestClient(TestServer(make_web_app(apps, known))) as client:
+    """A client of the apps, all of which are running unless `state` says otherwise."""
+    current = State(running={app.name for app in apps}) if state is None else state
+    async with TestClient(TestServer(make_web_app(apps, current))) as client:
         yield client
 
 
-async def raises(
+async def error_of(
     client: Client, method: str, path: str, **options: Any
 ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-    """Status, JSON body and headers of an answer that should be an error."""
+    """Status, JSON body and headers of an error response."""
     async with client.request(method, path, **options) as response:
         return response.status, await response.json(), response.headers
