@@ -18,6 +18,7 @@ from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
 from schemas.options import ImageOptions, VideoOptions
+from worker.input import fetch_fault
 
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 """A person at their own shell may fetch from their own network; only the API must not be talked into it."""
@@ -34,9 +35,11 @@ async def run_here(arguments: argparse.Namespace, options: VideoOptions | ImageO
                 info = await tools.prober.probe(source)
                 target = local_output(arguments, options.format or _image_format(info))
                 made = await _make(source, info, options, target, tools, show)
-        except (MediaFault, FetchError) as fault:
-            error = {"kind": fault.kind, "message": fault.message}
-            show.result(_resource(arguments, "failed", None, error), f"failed: {fault.message} [{fault.kind}]")
+        except (MediaFault, FetchError) as error:
+            fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
+            show.result(
+                _resource(arguments, "failed", None, fault.model_dump()), f"failed: {fault.message} [{fault.kind}]"
+            )
             return 1
     output = {"path": str(target), **_described(made)}
     show.result(_resource(arguments, "succeeded", output, None), f"{target}  ({summary(output)})")

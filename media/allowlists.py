@@ -1,8 +1,8 @@
-"""What may be opened at all: demuxers and decoders by ffmpeg's names, and bounds. Data, also for the sandboxed side.
+"""Which demuxers and decoders may open a customer's file (by ffmpeg's names), and limits on what is in it. Data.
 
-Everything a browser, a phone, a camera or an editor writes; no playlists (HLS, DASH, concat, SDP): they name other
-files. No decoder that nobody's upload needs: each one is a parser of untrusted bytes (the ones that were attacked
-through thumbnailers were rare ones: MagicYUV, TTY, XBIN).
+Everything that browsers, phones, cameras and editors write. No playlists (HLS, DASH, concat, SDP), because they name
+other files. No decoder that uploads do not need: each one parses untrusted bytes, and those that were attacked through
+thumbnailers were rare ones (MagicYUV, TTY, XBIN).
 """
 
 DEMUXERS: tuple[str, ...] = (
@@ -75,7 +75,7 @@ DECODERS: tuple[str, ...] = (
     "webp_anim",
     "bmp",
     "tiff",
-    # sound
+    # audio
     "aac",
     "aac_latm",
     "mp3",
@@ -119,7 +119,7 @@ DECODERS: tuple[str, ...] = (
 )
 
 MAX_PIXELS = 8192 * 8192
-"""Of one frame: more would take gigabytes to decode."""
+"""Of one frame; more needs gigabytes of memory to decode."""
 MAX_STREAMS = 64
 MAX_SECONDS = 24 * 3600
 MAX_PAGES = 10_000

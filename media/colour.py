@@ -1,10 +1,10 @@
-"""How numbers in a file mean colours (pure): names of code points, and guesses where the file says nothing."""
+"""Colour tags of video (pure): names of the H.273 code points, and what players assume where tags are missing."""
 
 from typing import NamedTuple
 
 from media.info import VideoStream
 
-# ITU-T H.273, under the names that ffmpeg's options take. Codes that are absent mean "the file does not say".
+# ITU-T H.273, by the names that ffmpeg's options take. Code points that are not listed mean "unspecified".
 MATRICES = {
     0: "gbr",
     1: "bt709",
@@ -47,7 +47,7 @@ TRANSFERS = {
 }
 RANGES = {1: "tv", 2: "pc"}
 
-# From this height on players take untagged video for BT.709, below it for the old television matrix.
+# From this height on players take untagged video for BT.709, below it for the matrix of standard definition.
 _HD_HEIGHT = 720
 _PAL_HEIGHTS = frozenset({288, 576})
 
@@ -64,8 +64,8 @@ class Colour(NamedTuple):
 BT709 = Colour("bt709", "bt709", "bt709", "tv")
 
 
-def meant(video: VideoStream) -> Colour:
-    """What the stream's numbers most probably mean: its tags, and what players assume where they are missing."""
+def infer(video: VideoStream) -> Colour:
+    """The stream's colour: its tags, and what players assume where they are missing."""
     if video.rgb:
         matrix = "gbr"
     elif video.matrix is not None and video.matrix != "gbr":
@@ -87,6 +87,6 @@ _IMPLIED = {
 }
 
 
-def wide(colour: Colour) -> bool:
-    """Whether an ordinary screen cannot show it as it is: HDR brightness or the BT.2020 matrix."""
+def is_wide_gamut(colour: Colour) -> bool:
+    """Whether an SDR screen cannot show it unconverted: an HDR transfer (PQ, HLG) or the BT.2020 matrix."""
     return colour.transfer in ("smpte2084", "arib-std-b67") or colour.matrix.startswith(("bt2020", "ictcp"))

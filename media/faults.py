@@ -1,12 +1,12 @@
-"""What is wrong with a customer's file, said by any part that looks at it."""
+"""How work on a file fails: by the customer's fault, or by an output that is not what was planned."""
 
 from schemas.faults import FAULTS, Fault, FaultKind
 
 
 class MediaFault(Exception):
-    """The customer's fault: a published code and a sentence that can be shown to the uploader. Never retried.
+    """The input is to blame: a published code and a sentence that may be shown to the uploader. Never retried.
 
-    `detail` is for the logs only (a decoder's last words).
+    `message` defaults to the published sentence of `kind`. `detail` is for the logs only (the decoder's last output).
     """
 
     def __init__(self, kind: FaultKind, message: str | None = None, *, detail: str | None = None) -> None:
@@ -16,13 +16,17 @@ class MediaFault(Exception):
         self.detail = detail
 
     def fault(self) -> Fault:
-        """As it stands in a job's `error`."""
+        """The same as a value, for a job's or a media item's `error`."""
         return Fault(kind=self.kind, message=self.message)
 
 
+class OutputMismatch(Exception):
+    """An encoder reported success, but the file that it wrote is not what was planned. Ours, worth another attempt."""
+
+
 def from_child(kind: str, message: str) -> Exception:
-    """The fault that a sandboxed child told. A kind that is not published makes it our own failure."""
+    """The exception for a fault that a sandboxed child reported. An unpublished kind is a failure of ours."""
     for known in FAULTS:
         if kind == known:
             return MediaFault(known, message)
-    return RuntimeError(f"a child told of an unknown fault {kind!r}")
+    return RuntimeError(f"a sandboxed child reported an unknown fault {kind!r}")

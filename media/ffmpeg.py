@@ -1,9 +1,9 @@
-"""The ffmpeg program: where it is, how a compiled graph becomes a command, how that runs as a confined child."""
+"""The ffmpeg program: finding it, compiling a graph to a command line, running that as a sandboxed child."""
 
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.faults import MediaFault
 
 OnProgress = Callable[[float], None]
-"""Called with how much of the work is done, from 0 to 1, never less than before."""
+"""Called with the share of the work that is done, from 0 to 1; the values only grow."""
 
 GLOBAL_FLAGS: tuple[str, ...] = (
     "-nostdin",
@@ -29,46 +29,48 @@ GLOBAL_FLAGS: tuple[str, ...] = (
     "-y",
 )
 INPUT_FLAGS: dict[str, str | int] = {
-    # None of these alone keeps a playlist in disguise from reading other files; the sandbox is the last line.
+    # None of these alone keeps a disguised playlist from reading other files; the sandbox is the last defence.
     "protocol_whitelist": "file,pipe",
     "format_whitelist": ",".join(DEMUXERS),
     "codec_whitelist": ",".join(DECODERS),
     "max_pixels": MAX_PIXELS,
 }
-"""Options of every input of a customer's file, as keywords of `ffmpeg.input`."""
+"""Options of every input that is a customer's file, as keywords of `ffmpeg.input`."""
 
 _SIGXFSZ = 25
-_CUSTOMERS = re.compile(
+# The exit status does not say whether the input is to blame; only the English messages do.
+_INPUT_ERRORS = re.compile(
     r"Invalid data found|moov atom not found|Error while decoding|could not find codec parameters|"
     r"Decoder .* not found|Decoding requested, but no decoder|not in the whitelist|codec not on whitelist|"
     r"Cannot determine format|picture size|does not contain any stream|matches no streams",
     re.IGNORECASE,
 )
-_OURS = re.compile(
+_OUR_ERRORS = re.compile(
     r"No space left|Cannot allocate memory|Permission denied|Unknown encoder|Option .* not found|Unrecognized option|"
     r"No such filter|Error parsing|Input/output error|Read-only file system|Disk quota",
     re.IGNORECASE,
 )
+_STDERR_CHARS = 2000
 
 
 class FfmpegFailed(Exception):
-    """ffmpeg failed for a reason that is not the file's: ours, and worth another attempt."""
+    """ffmpeg failed for a reason that is not the input's: ours, and worth another attempt."""
 
 
-def source(path: Path, **options: str | float | int) -> Any:
-    """The input node for a customer's file. `file:` keeps a name with a colon from being taken for an address."""
+def input_node(path: Path, **options: str | float | int) -> Any:
+    """The graph node that reads a customer's file. `file:` keeps a name with a colon from being taken for a URL."""
     return graph.input(f"file:{path}", **INPUT_FLAGS, **options)
 
 
 def command(stream: Any, program: str = "ffmpeg") -> list[str]:
-    """The whole command line of a graph of ffmpeg-python."""
+    """The command line of an ffmpeg-python graph."""
     argv: list[str] = graph.compile(stream, cmd=[program, *GLOBAL_FLAGS])
     return argv
 
 
 @cache
 def binary() -> Path:
-    """The ffmpeg to run: `FFMPEG_BINARY`, otherwise the one that imageio-ffmpeg carries."""
+    """The ffmpeg program: `FFMPEG_BINARY` of the environment, otherwise the one that imageio-ffmpeg ships."""
     if named := os.environ.get("FFMPEG_BINARY"):
         return Path(named)
     import imageio_ffmpeg
@@ -78,7 +80,7 @@ def binary() -> Path:
 
 @dataclass(frozen=True)
 class Ffmpeg:
-    """One ffmpeg on this machine. `filters` are the names of the filters that it was built with."""
+    """One ffmpeg program. `filters` are the filters that it was built with, `env` is the environment of its runs."""
 
     path: Path
     filters: frozenset[str]
@@ -86,96 +88,77 @@ class Ffmpeg:
 
     @property
     def tone_maps(self) -> bool:
-        """Whether it can bring HDR to an ordinary screen."""
+        """Whether it can convert HDR to SDR."""
         return {"zscale", "tonemap"} <= self.filters
 
     async def run(
         self, argv: Sequence[str], limits: Limits, duration: float | None = None, on_progress: OnProgress | None = None
     ) -> Finished:
-        """As the function `run`, with this ffmpeg."""
-        return await run([str(self.path), *argv[1:]], limits, duration, on_progress, env=self.env)
+        """Runs a command line of `command` with this program. `duration` of the output in seconds scales the progress.
+
+        Raises MediaFault where the input is to blame, FfmpegFailed where we are, and SandboxError.
+        """
+        progress = ProgressParser(duration, on_progress)
+        finished = await child.run([str(self.path), *argv[1:]], limits, on_stdout_line=progress.feed_line, env=self.env)
+        if finished.returncode:
+            raise failure_of(finished)
+        return finished
 
 
 async def find(env: dict[str, str] | None = None) -> Ffmpeg:
-    """The ffmpeg to use, asked what it can do."""
+    """The ffmpeg to use, with the list of its filters."""
     path = binary()
     listed = await child.run([str(path), "-hide_banner", "-filters"], Limits(), env=env)
     names = (line.split() for line in listed.stdout.decode().splitlines())
     return Ffmpeg(path, frozenset(name[1] for name in names if len(name) > 3 and "->" in name[2]), dict(env or {}))
 
 
-async def run(
-    argv: Sequence[str],
-    limits: Limits,
-    duration: float | None = None,
-    on_progress: OnProgress | None = None,
-    *,
-    env: dict[str, str] | None = None,
-) -> Finished:
-    """Runs a whole command line to success. `duration` is the output's, in seconds: what progress is measured by.
+def failure_of(finished: Finished) -> Exception:
+    """The exception for a failed run, by its exit status and its last output (pure).
 
-    Raises MediaFault where the input is to blame, FfmpegFailed where we are, and SandboxError.
+    Killed by a signal, a full disk and an unknown argument are failures of ours; messages about the data are the
+    input's. Messages that are not recognised count as ours: the job is retried, and fails as `internal_error` if they
+    stay.
     """
-    progress = _Progress(duration, on_progress)
-    finished = await child.run(argv, limits, on_stdout_line=progress.line, env=env)
-    if finished.returncode:
-        raise blame(finished)
-    return finished
+    output = finished.stderr_tail
+    if finished.returncode == -_SIGXFSZ or "File too large" in output:
+        return MediaFault("output_too_large", detail=output)
+    if finished.returncode > 0 and _INPUT_ERRORS.search(output) and not _OUR_ERRORS.search(output):
+        truncated = "moov atom not found" in output
+        return MediaFault("input_truncated" if truncated else "input_unreadable", detail=output)
+    return FfmpegFailed(f"ffmpeg exited with status {finished.returncode}: {output[-_STDERR_CHARS:]}")
 
 
-def blame(finished: Finished) -> Exception:
-    """Whose fault a failed run is, from how it ended and what it said last (pure).
-
-    A killed ffmpeg, a full disk, an argument that it does not know are ours; what it says of the data is the
-    file's. What is not recognised is ours: it is tried again, and told as `internal_error` if it stays.
-    """
-    said = finished.stderr_tail
-    if finished.returncode == -_SIGXFSZ or "File too large" in said:
-        return MediaFault("output_too_large", detail=said)
-    if finished.returncode > 0 and _CUSTOMERS.search(said) and not _OURS.search(said):
-        kind = _kind_of(said)
-        return MediaFault(kind, detail=said)
-    return FfmpegFailed(f"ffmpeg ended with status {finished.returncode}: {said[-2000:]}")
-
-
-def _kind_of(said: str) -> Any:
-    return "input_truncated" if "moov atom not found" in said else "input_unreadable"
-
-
-class _Progress:
-    """Reads `-progress` output. Only a line that gets further is a sign of life."""
+class ProgressParser:
+    """Parses the output of `-progress`. `duration` of the output in seconds; None where it is not known."""
 
     def __init__(self, duration: float | None, on_progress: OnProgress | None) -> None:
         self._duration = duration
         self._on_progress = on_progress
-        self._reached: dict[str, int] = {}
-        self._told = 0.0
+        self._counters: dict[str, int] = {}
+        self._reported = 0.0
 
-    def line(self, line: str) -> bool:
+    def feed_line(self, line: str) -> bool:
+        """Whether the line shows progress: the child is stopped as stalled when no such line comes for too long."""
         name, _, value = line.partition("=")
-        # Both, since sound may be written while no picture is, and the other way round.
+        # Both counters: audio may be written while no frame is, and the other way round.
         if name not in ("frame", "out_time_us"):
             return False
         try:
-            reached = int(value)
+            counter = int(value)
         except ValueError:  # "N/A" before the first packet
             return False
-        if reached <= self._reached.get(name, 0):
+        if counter <= self._counters.get(name, 0):
             return False
-        self._reached[name] = reached
+        self._counters[name] = counter
         if name == "out_time_us":
-            self._tell(reached / 1e6)
+            self._report(counter / 1e6)
         return True
 
-    def _tell(self, seconds: float) -> None:
+    def _report(self, seconds: float) -> None:
         if not self._duration or self._on_progress is None:
             return
-        done = min(seconds / self._duration, 1.0)
-        if done > self._told:
-            self._told = done
-            self._on_progress(done)
-
-
-def with_paths(limits: Limits, *, read: Path, write: Path) -> Limits:
-    """The limits of a run that reads one file and writes into one folder."""
-    return replace(limits, readable=(*limits.readable, read), writable=(*limits.writable, write))
+        share = min(seconds / self._duration, 1.0)
+        if share > self._reported:
+            self._reported = share
+            self._on_progress(share)

@@ -1,4 +1,4 @@
-"""The formats that are read and written, as data: short name, content type, extension, kind."""
+"""The formats that are read and written (data): short name, content type, extension, kind."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from schemas.files import MediaKind
 
 @dataclass(frozen=True)
 class Format:
-    """One format. `extension` comes without a dot."""
+    """One format. `extension` has no dot."""
 
     name: str
     content_type: str
@@ -49,11 +49,11 @@ FORMATS: dict[str, Format] = {format_.name: format_ for format_ in _ALL}
 _AUDIO_ONLY = {"mp4": "m4a", "mov": "m4a", "webm": "weba", "mkv": "mka", "ogv": "ogg", "wmv": "wma"}
 
 
-def of_container(demuxer: str, brand: str, pictures: bool) -> str:
-    """The short name of what ffmpeg's demuxer read; `brand` tells apart what one demuxer reads.
+def container_format(demuxer: str, brand: str, *, has_video: bool) -> str:
+    """The short name of a container.
 
-    `demuxer` is ffmpeg's name (`mov,mp4,…`), `brand` the major brand or EBML document type, `pictures` whether there
-    is video.
+    `demuxer` is ffmpeg's name for it (`mov,mp4,…`); `brand` is the major brand or EBML document type, which separates
+    formats that share a demuxer.
     """
     match demuxer.split(",")[0]:
         case "mov":
@@ -70,4 +70,4 @@ def of_container(demuxer: str, brand: str, pictures: bool) -> str:
             name = "ogv"
         case other:
             name = other
-    return name if pictures else _AUDIO_ONLY.get(name, name)
+    return name if has_video else _AUDIO_ONLY.get(name, name)

@@ -1,4 +1,4 @@
-"""Sizes of pictures (pure). All in pixels."""
+"""Sizes of video frames and images (pure). All in pixels."""
 
 from typing import NamedTuple
 
@@ -11,24 +11,24 @@ class Size(NamedTuple):
 
 
 def display_size(coded: tuple[int, int], sar: float, rotation: int) -> Size:
-    """What a viewer sees of stored pixels: the sample aspect applied to the width, then turned.
+    """The size as shown: sample aspect applied to the width, then rotation.
 
-    `rotation` in degrees; quarter turns swap the sides, everything between is taken to the nearest quarter.
+    `rotation` is in degrees and rounded to the nearest quarter turn.
     """
     width, height = max(round(coded[0] * sar), 1), coded[1]
     return Size(height, width) if round(rotation / 90) % 2 else Size(width, height)
 
 
 def oriented(size: tuple[int, int], orientation: int) -> Size:
-    """The size of an image once its EXIF orientation (1 to 8) is applied: 5 to 8 lie on their side."""
+    """The size of an image once its EXIF orientation (1 to 8) is applied: 5 to 8 swap the sides."""
     return Size(size[1], size[0]) if 5 <= orientation <= 8 else Size(*size)
 
 
 def fit(display: tuple[int, int], width: int | None, height: int | None, *, even: bool) -> Size:
     """The size of an output. One side given: the other by aspect; both: exactly these; none: the display size.
 
-    `even` rounds what is not given to even numbers (4:2:0 video): to the nearest where it follows from the aspect,
-    down where it is the source's own size, so that no pixels are invented.
+    `even` rounds sides that are not given to even numbers, for 4:2:0 video: to the nearest where the side follows from
+    the aspect, down where it is the source's own, so that no pixels are added.
     """
     if width is not None and height is not None:
         return Size(width, height)

@@ -1,4 +1,4 @@
-"""What the probe says of a file."""
+"""The facts of a media file, as the probe reports them."""
 
 from media.formats import FORMATS
 from schemas.base import Record
@@ -8,9 +8,9 @@ _HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 
 
 class VideoStream(Record):
-    """The moving picture. Names of codec, pixel format and colour are ffmpeg's; null where the file does not say.
+    """A video stream. Names of codec, pixel format and colour tags are ffmpeg's; None where the file does not say.
 
-    `index` is the stream's number in the file; `coded_*` are pixels as stored, before rotation and aspect.
+    `index` is the stream's number in the file; `coded_*` are pixels as stored, before rotation and sample aspect.
     """
 
     index: int
@@ -31,12 +31,12 @@ class VideoStream(Record):
 
     @property
     def hdr(self) -> bool:
-        """Whether brightness is coded for HDR (PQ or HLG): shown as it is on an ordinary screen it looks grey."""
+        """Whether the transfer is PQ or HLG: shown unconverted on an SDR screen the picture looks grey."""
         return self.transfer in _HDR_TRANSFERS
 
 
 class AudioStream(Record):
-    """One sound track; `index` is the stream's number in the file, `sample_rate` in Hz."""
+    """An audio stream; `index` is its number in the file, `sample_rate` in Hz."""
 
     index: int
     codec: str
@@ -47,23 +47,23 @@ class AudioStream(Record):
 
 
 class Picture(Record):
-    """What is particular to still (or animated) images. `orientation` is EXIF's, 1 to 8; `pages` counts frames."""
+    """What only images have. `orientation` is EXIF's, 1 to 8; `pages` counts the frames of an animation."""
 
     pages: int = 1
     orientation: int = 1
     alpha: bool = False
     bands: int = 3
     interpretation: str = "srgb"
-    """libvips' name of the colour space: `srgb`, `b-w`, `cmyk`, `rgb16` …"""
+    """libvips' name for the colour space: `srgb`, `b-w`, `cmyk`, `rgb16` …"""
     icc: bool = False
 
 
 class MediaInfo(Record):
     """A file's facts. `width` and `height` are display pixels: rotation, orientation and sample aspect are applied.
 
-    `duration` in seconds, `fps` in frames a second (on average), `filesize` in bytes. `rotation` in degrees counter-
-    clockwise as stored, `sar` the shape of one stored pixel (width over height). Cover art is not a `video`.
-    `video` is null for images and sound, `image` for everything but images.
+    `duration` in seconds, `fps` in frames per second (average), `filesize` in bytes. `rotation` in degrees counter-
+    clockwise as stored, `sar` the sample aspect ratio (width over height of one stored pixel). Cover art is not a
+    `video`. `video` is None for images and audio, `image` for everything but images.
     """
 
     kind: MediaKind
@@ -82,9 +82,9 @@ class MediaInfo(Record):
 
     @property
     def display(self) -> tuple[int, int]:
-        """Width and height in display pixels; ValueError where there is no picture."""
+        """Width and height in display pixels; ValueError where the file has no size."""
         if not self.width or not self.height:
-            raise ValueError(f"a {self.kind} has no size")
+            raise ValueError(f"this {self.kind} file has no size")
         return self.width, self.height
 
     @property
@@ -93,7 +93,7 @@ class MediaInfo(Record):
         return FORMATS[self.format].extension
 
     def main_audio(self) -> AudioStream | None:
-        """The track to keep where only one can be: the one marked as default, otherwise the first."""
+        """The audio track to use where only one can be: the one with the default disposition, otherwise the first."""
         return next((track for track in self.audio if track.default), self.audio[0] if self.audio else None)
 
     def codecs(self) -> Codecs | None:
@@ -103,7 +103,7 @@ class MediaInfo(Record):
         return Codecs(video=self.video.codec if self.video else None, audio=track.codec if track else None)
 
     def to_file(self, id: str, key: str) -> File:
-        """The same as a stored file under `key`."""
+        """The facts as those of a stored file with this id and storage key."""
         return File(
             id=id,
             key=key,

@@ -1,63 +1,96 @@
-"""Asks the sandbox what a file is, and gives the verdict: facts, or the customer's fault."""
+"""Probes a file inside the sandbox and validates the answer: `MediaInfo`, or the customer's fault.
 
+Needs no ffmpeg program: probing is all that ingest does.
+"""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, Limits
 from media import geometry
 from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
-from media.faults import MediaFault
+from media.faults import MediaFault, from_child
 from media.formats import FORMATS
 from media.info import MediaInfo
 
 PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
 
-# Signals by which a decoder dies of its input: bad instruction, abort, bus error, arithmetic, bad memory, CPU time.
-_CRASHES = frozenset({4, 6, 7, 8, 11, 24})
+# Signals by which a decoder dies of its input: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU.
+_CRASH_SIGNALS = frozenset({4, 6, 7, 8, 11, 24})
+_LIBRARY_ENV: Mapping[str, str] = {
+    # Turns off the loaders that libvips itself marks as unfit for untrusted input (SVG, PDF, ImageMagick …).
+    "VIPS_BLOCK_UNTRUSTED": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 class Prober:
-    """Probes files through a warm server."""
+    """Probes files through a fork server."""
 
-    def __init__(self, warm: ForkServer, limits: Limits) -> None:
-        self._warm = warm
+    def __init__(self, fork_server: ForkServer, limits: Limits = PROBE_LIMITS) -> None:
+        self._fork_server = fork_server
         self._limits = limits
 
     async def probe(self, path: Path) -> MediaInfo:
-        """The facts of a file. Raises MediaFault, or SandboxError where the failure is ours."""
+        """The facts of a file. Raises MediaFault where the file is to blame, SandboxError where we are."""
         limits = self._limits.may(read=(path,))
         try:
-            facts = await self._warm.call("media.sandbox_probe:look", {"path": str(path)}, limits)
+            facts = await self._fork_server.call("media.sandbox_probe:probe", {"path": str(path)}, limits)
         except ChildTimedOut as error:
             raise MediaFault("input_limits_exceeded", "The input takes too long to read.", detail=str(error)) from error
         except ChildDied as error:
-            if error.signal in _CRASHES:
+            if error.signal in _CRASH_SIGNALS:
                 raise MediaFault("input_unreadable", detail=str(error)) from error
             raise
-        return judge(facts)
+        return to_media_info(facts)
 
 
-def judge(facts: dict[str, Any]) -> MediaInfo:
-    """The verdict on what the sandbox told (pure). What it told is untrusted too: it is validated."""
+def child_environment(workdir: Path) -> dict[str, str]:
+    """The environment of every child: the variable by which the orphans of a killed process are recognised."""
+    return {child.CHILD_ENV_VAR: os.environ.get(child.CHILD_ENV_VAR) or str(workdir)}
+
+
+@asynccontextmanager
+async def open_fork_server(workdir: Path, *, preload: Sequence[str] = ()) -> AsyncIterator[ForkServer]:
+    """A fork server that has loaded what probing needs, and the modules `preload`. Creates the folder `workdir`."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    env = {**_LIBRARY_ENV, **child_environment(workdir)}
+    async with ForkServer("media.sandbox_probe", ("pyvips", *preload), fault=from_child, env=env) as fork_server:
+        yield fork_server
+
+
+@asynccontextmanager
+async def open_prober(workdir: Path) -> AsyncIterator[Prober]:
+    """A prober with a fork server of its own, for a service that reads files and makes none."""
+    async with open_fork_server(workdir) as fork_server:
+        yield Prober(fork_server)
+
+
+def to_media_info(facts: dict[str, Any]) -> MediaInfo:
+    """The facts that the sandbox reported, checked against the limits (pure). They are as untrusted as the file."""
     try:
         coded = tuple(int(side) for side in facts.pop("coded", ()))
-        _bounded("streams", facts.pop("streams", 1), MAX_STREAMS)
-        _bounded("seconds", facts.get("duration") or 0, MAX_SECONDS)
-        _bounded("pixels", coded[0] * coded[1] if coded else 0, MAX_PIXELS)
+        _check_limit("streams", facts.pop("streams", 1), MAX_STREAMS)
+        _check_limit("seconds", facts.get("duration") or 0, MAX_SECONDS)
+        _check_limit("pixels", coded[0] * coded[1] if coded else 0, MAX_PIXELS)
         info = MediaInfo.model_validate({**facts, "content_type": FORMATS[facts["format"]].content_type})
     except (ValidationError, LookupError, TypeError, ValueError) as error:
         raise MediaFault("input_unreadable", detail=str(error)) from error
     if info.image is not None:
-        _bounded("frames", info.image.pages, MAX_PAGES)
-    return _sized(info, (coded[0], coded[1])) if coded else info
+        _check_limit("frames", info.image.pages, MAX_PAGES)
+    return _with_display_size(info, (coded[0], coded[1])) if coded else info
 
 
-def _sized(info: MediaInfo, coded: tuple[int, int]) -> MediaInfo:
+def _with_display_size(info: MediaInfo, coded: tuple[int, int]) -> MediaInfo:
     if info.image is not None:
         size = geometry.oriented(coded, info.image.orientation)
     else:
@@ -65,6 +98,6 @@ def _sized(info: MediaInfo, coded: tuple[int, int]) -> MediaInfo:
     return info.model_copy(update={"width": size.width, "height": size.height})
 
 
-def _bounded(what: str, seen: float, allowed: int) -> None:
-    if seen > allowed:
-        raise MediaFault("input_limits_exceeded", f"The input has {seen:.0f} {what}; at most {allowed} are allowed.")
+def _check_limit(what: str, value: float, limit: int) -> None:
+    if value > limit:
+        raise MediaFault("input_limits_exceeded", f"The input has {value:.0f} {what}; at most {limit} are allowed.")

@@ -1,6 +1,6 @@
-"""Runs in the sandbox only: opens one untrusted file and tells what it is as plain JSON. No verdicts about limits.
+"""Runs in the sandbox only: opens one untrusted file and returns its facts as plain JSON. Does not check limits.
 
-`look` raises MediaFault for what cannot be read at all; it travels to the caller as kind and sentence.
+`probe` raises MediaFault for a file that cannot be read; the fork server sends it to the caller as kind and message.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ import av
 import av.error
 from av.stream import Disposition
 
-from media import truncation as whole
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from media.faults import MediaFault
-from media.formats import of_container
+from media.formats import container_format
+from media.truncation import is_truncated
 
 _OPTIONS = {
     "protocol_whitelist": "file",
@@ -26,24 +26,33 @@ _OPTIONS = {
     "max_streams": "1000",
 }
 _FIRST_FRAME_PACKETS = 400
+# Decoders whose name differs from the codec's.
+_CODEC_NAMES = {
+    "libdav1d": "av1",
+    "libaom-av1": "av1",
+    "libvpx": "vp8",
+    "libvpx-vp9": "vp9",
+    "mp3float": "mp3",
+    "mp2float": "mp2",
+}
 _IMAGE_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis"})
 _VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "tiff": "tiff"}
 
 
-def look(path: str) -> dict[str, Any]:
-    """The facts of the file at `path`: the fields of `MediaInfo`, but for those that follow from the others."""
+def probe(path: str) -> dict[str, Any]:
+    """The facts of the file at `path`: the fields of `MediaInfo` except those that are computed from others."""
     file = Path(path)
     size = file.stat().st_size
     if not size:
         raise MediaFault("input_empty")
     with file.open("rb") as opened:
         head = opened.read(64)
-        cut = whole.cut_short(opened, size)
+        truncated = is_truncated(opened, size)
     try:
-        facts = _image(path) if _is_image(head) else _film(path, head)
+        facts = _probe_image(path) if _is_image(head) else _probe_streams(path, head)
     except (av.error.FFmpegError, _vips_error()) as error:
-        raise MediaFault("input_truncated" if cut else "input_unreadable") from error
-    if cut:
+        raise MediaFault("input_truncated" if truncated else "input_unreadable") from error
+    if truncated:
         raise MediaFault("input_truncated")
     return {"filesize": size, **facts}
 
@@ -63,10 +72,10 @@ def _is_image(head: bytes) -> bool:
     )
 
 
-def _image(path: str) -> dict[str, Any]:
+def _probe_image(path: str) -> dict[str, Any]:
     import pyvips
 
-    # Not by its name alone: libvips takes brackets at the end of a file's name for options.
+    # As a Source and not by name: libvips takes brackets at the end of a file name for options.
     image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")
     fields = set(image.get_fields())
 
@@ -96,7 +105,7 @@ def _image(path: str) -> dict[str, Any]:
     }
 
 
-def _film(path: str, head: bytes) -> dict[str, Any]:
+def _probe_streams(path: str, head: bytes) -> dict[str, Any]:
     with av.open(f"file:{path}", options=_OPTIONS) as container:
         videos = [stream for stream in container.streams.video if _allowed(stream) and not _is_cover(stream)]
         tracks = [stream for stream in container.streams.audio if _allowed(stream)]
@@ -105,17 +114,17 @@ def _film(path: str, head: bytes) -> dict[str, Any]:
         brand = "webm" if b"webm" in head else str(container.metadata.get("major_brand", ""))
         facts: dict[str, Any] = {
             "kind": "video" if videos else "audio",
-            "format": of_container(container.format.name, brand, bool(videos)),
+            "format": container_format(container.format.name, brand, has_video=bool(videos)),
             "streams": len(container.streams),
             "duration": container.duration / av.time_base if container.duration else None,
             "audio": [_audio(stream) for stream in tracks],
         }
         if videos:
-            chosen = _best(videos)
-            facts |= _video(container, chosen)
-            facts["duration"] = facts["duration"] or _walked(container, chosen)
+            main = _main_video(videos)
+            facts |= _video(container, main)
+            facts["duration"] = facts["duration"] or _duration_by_last_packet(container, main)
         elif facts["duration"] is None:
-            facts["duration"] = _walked(container, tracks[0])
+            facts["duration"] = _duration_by_last_packet(container, tracks[0])
     return facts
 
 
@@ -127,13 +136,13 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _best(videos: list[Any]) -> Any:
-    """The one marked as default, otherwise the first, as for sound."""
-    marked = [stream for stream in videos if stream.disposition & Disposition.default]
-    return (marked or videos)[0]
+def _main_video(videos: list[Any]) -> Any:
+    """The stream with the default disposition, otherwise the first; the same rule as for audio."""
+    default = [stream for stream in videos if stream.disposition & Disposition.default]
+    return (default or videos)[0]
 
 
-def _named(names: Mapping[int, str], *codes: Any) -> str | None:
+def _first_known(names: Mapping[int, str], *codes: Any) -> str | None:
     for code in codes:
         if code is not None and int(code) in names:
             return names[int(code)]
@@ -141,24 +150,24 @@ def _named(names: Mapping[int, str], *codes: Any) -> str | None:
 
 
 def _video(container: Any, stream: Any) -> dict[str, Any]:
-    """Facts of the picture; what only decoded frames know (rotation, for one) from the first of them."""
+    """Facts of the video stream. The first frame is decoded, because only frames know some of them (rotation)."""
     codec = stream.codec_context
     if codec.width * codec.height > MAX_PIXELS:
-        # Told before anything is decoded: a bomb is a few bytes that say they are huge.
+        # Reported before anything is decoded: a decompression bomb is a few bytes that declare a huge size.
         return _sizes(stream, codec.width, codec.height, None)
     frame = _first_frame(container, stream)
     shape = codec.format
     rate = stream.average_rate or stream.guessed_rate
     video = {
         "index": stream.index,
-        "codec": _SAME.get(codec.name, codec.name),
+        "codec": _CODEC_NAMES.get(codec.name, codec.name),
         "coded_width": frame.width,
         "coded_height": frame.height,
         "pix_fmt": shape.name,
-        "matrix": _named(MATRICES, frame.colorspace, codec.colorspace),
-        "range": _named(RANGES, frame.color_range, codec.color_range),
-        "primaries": _named(PRIMARIES, codec.color_primaries, frame.color_primaries),
-        "transfer": _named(TRANSFERS, codec.color_trc, frame.color_trc),
+        "matrix": _first_known(MATRICES, frame.colorspace, codec.colorspace),
+        "range": _first_known(RANGES, frame.color_range, codec.color_range),
+        "primaries": _first_known(PRIMARIES, codec.color_primaries, frame.color_primaries),
+        "transfer": _first_known(TRANSFERS, codec.color_trc, frame.color_trc),
         "bits": max(part.bits for part in shape.components),
         "rgb": bool(shape.is_rgb or shape.has_palette),
         "alpha": any(part.is_alpha for part in shape.components) or stream.metadata.get("alpha_mode") == "1",
@@ -172,9 +181,6 @@ def _video(container: Any, stream: Any) -> dict[str, Any]:
     }
 
 
-_SAME = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
-
-
 def _sizes(stream: Any, width: int, height: int, frame: Any) -> dict[str, Any]:
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return {
@@ -185,8 +191,10 @@ def _sizes(stream: Any, width: int, height: int, frame: Any) -> dict[str, Any]:
 
 
 def _first_frame(container: Any, stream: Any) -> Any:
-    """The first picture that can be decoded. A file without one is not a video, whatever its header says."""
-    stream.codec_context.thread_count = 1  # threads would want more packets before the first frame comes out
+    """The first frame that can be decoded. A file without one is not a video, whatever its header says."""
+    stream.codec_context.thread_count = (
+        1  # with threads the decoder needs more packets before the first frame comes out
+    )
     for number, packet in enumerate(container.demux(stream)):
         for frame in packet.decode():
             return frame
@@ -199,7 +207,7 @@ def _audio(stream: Any) -> dict[str, Any]:
     codec = stream.codec_context
     return {
         "index": stream.index,
-        "codec": {"mp3float": "mp3", "mp2float": "mp2"}.get(codec.name, codec.name),
+        "codec": _CODEC_NAMES.get(codec.name, codec.name),
         "channels": codec.layout.nb_channels,
         "sample_rate": codec.sample_rate,
         "default": bool(stream.disposition & Disposition.default),
@@ -207,8 +215,8 @@ def _audio(stream: Any) -> dict[str, Any]:
     }
 
 
-def _walked(container: Any, stream: Any) -> float | None:
-    """The duration by the last packet, for files that do not say it (recorded live). Reads, does not decode."""
+def _duration_by_last_packet(container: Any, stream: Any) -> float | None:
+    """In seconds, for files that do not declare it (live recordings). Reads every packet, decodes none."""
     last = None
     for packet in container.demux(stream):
         if packet.pts is not None:

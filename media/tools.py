@@ -1,4 +1,4 @@
-"""The tools that work on files, opened together: what both workers need, and the shell without any service."""
+"""What works on files, opened together: the fork server, the prober and ffmpeg. Used by workers and local commands."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,54 +11,50 @@ from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, Limits
 from media import ffmpeg
 from media.ffmpeg import Ffmpeg
-from media.fork_server import environment, open_fork_server
-from media.probe import PROBE_LIMITS, Prober
+from media.probe import PROBE_LIMITS, Prober, child_environment, open_fork_server
 
 ENCODE_LIMITS = Limits(
-    # Address space, not resident memory: x264 at 8192 pixels with a thread per core maps several GiB.
+    # Address space, not resident memory: x264 at 8192 pixels with one thread per core maps several GiB.
     memory_bytes=16 * GIB,
     cpu_seconds=24 * 3600,
     file_bytes=20 * GIB,
     wall=timedelta(hours=6),
     stall=timedelta(minutes=2),
 )
+IMAGE_LIMITS = replace(PROBE_LIMITS, cpu_seconds=120, file_bytes=GIB, wall=timedelta(seconds=180))
 
 
 @dataclass(frozen=True)
 class Tools:
-    """`warm` runs functions in confined forks, `prober` asks it for facts, `ffmpeg` is the program, `limits` bound an
-    encode, `image_limits` a call that works on one picture. Temporary files belong below `workdir`."""
+    """`limits` are those of one encode, `image_limits` those of one call that processes an image.
 
+    `workdir` is the folder for temporary files. `sandbox_report` says which protections this kernel gives.
+    """
+
+    fork_server: ForkServer
     prober: Prober
-    warm: ForkServer
     ffmpeg: Ffmpeg
     limits: Limits
     image_limits: Limits
     workdir: Path
-    protections: SandboxReport
+    sandbox_report: SandboxReport
 
 
 @asynccontextmanager
 async def open_tools(
-    workdir: Path,
-    *,
-    preload: Sequence[str] = (),
-    limits: Limits = ENCODE_LIMITS,
-    mark: str | None = None,
+    workdir: Path, *, preload: Sequence[str] = (), limits: Limits = ENCODE_LIMITS
 ) -> AsyncIterator[Tools]:
-    """Opens the tools; on exit no child is left.
+    """Starts the fork server and finds ffmpeg; on exit no child process is left.
 
-    `preload` names further modules that calls will need (`services.thumbnailer.vips`). `mark` is how children of a
-    killed process are recognised (environment variable BITMILL_CHILD): by default our own mark, or the folder.
+    `preload` names further modules that calls need (`services.thumbnailer.vips`).
     """
-    env = environment(workdir, mark)
-    async with open_fork_server(workdir, preload=preload, mark=mark) as warm:
+    async with open_fork_server(workdir, preload=preload) as fork_server:
         yield Tools(
-            prober=Prober(warm, PROBE_LIMITS),
-            warm=warm,
-            ffmpeg=await ffmpeg.find(env),
+            fork_server=fork_server,
+            prober=Prober(fork_server),
+            ffmpeg=await ffmpeg.find(child_environment(workdir)),
             limits=limits,
-            image_limits=replace(PROBE_LIMITS, cpu_seconds=120, file_bytes=GIB, wall=timedelta(seconds=180)),
+            image_limits=IMAGE_LIMITS,
             workdir=workdir,
-            protections=await warm.report(),
+            sandbox_report=await fork_server.report(),
         )

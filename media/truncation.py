@@ -1,6 +1,6 @@
-"""Whether a file holds all the bytes that it says it has: read from its outermost structure, without decoding.
+"""Whether a file is shorter than its own outermost structure declares. Nothing is decoded.
 
-An interrupted upload often opens well, since players want to start early; it then ends in the middle of a film.
+An interrupted upload often opens without an error, because players can start early; decoding then ends in the middle.
 """
 
 import struct
@@ -12,25 +12,25 @@ _MAX_STEPS = 1_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def cut_short(file: BinaryIO, size: int) -> bool:
-    """Whether the structure of `file` (`size` bytes) reaches beyond its end. False where it cannot be told."""
+def is_truncated(file: BinaryIO, size: int) -> bool:
+    """Whether the structure of `file` (`size` bytes) reaches beyond its end. False for formats that do not say."""
     file.seek(0)
     head = file.read(16)
     if head[4:8] in _BOXES:
-        return _boxes_cut(file, size)
+        return _is_isobmff_truncated(file, size)
     if head[:4] == _EBML:
-        return _segment_cut(file, size)
+        return _is_matroska_truncated(file, size)
     if head[:4] == b"RIFF" and len(head) >= 12:
         declared = struct.unpack_from("<I", head, 4)[0]
-        # Writers of streams leave 0 or the largest number; AVI goes on in further RIFF chunks behind the first.
+        # Live writers leave 0 or the largest number; AVI continues in further RIFF chunks after the first.
         return 0 < declared < 0xFFFFFF00 and 8 + int(declared) > size + 1
     if head[:8] == _PNG:
-        return _png_cut(file, size)
+        return _is_png_truncated(file, size)
     return False
 
 
-def _boxes_cut(file: BinaryIO, size: int) -> bool:
-    """ISO base media: the top boxes must lie inside the file, and one of them must be the index (`moov`, `meta`)."""
+def _is_isobmff_truncated(file: BinaryIO, size: int) -> bool:
+    """ISO base media: the top-level boxes must lie inside the file, one of them being the index (`moov`, `meta`)."""
     position, indexed = 0, False
     for _ in range(_MAX_STEPS):
         if position + 8 > size:
@@ -49,25 +49,25 @@ def _boxes_cut(file: BinaryIO, size: int) -> bool:
     return position > size or not indexed
 
 
-def _number(data: bytes, *, marked: bool) -> tuple[int, int]:
-    """An EBML number and its length in bytes; 0 bytes where there is none. `marked` keeps the length's mark (ids)."""
+def _ebml_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:
+    """An EBML number and its length in bytes; (0, 0) where there is none. Ids keep their length marker."""
     if not data or not data[0]:
         return 0, 0
     length = 9 - data[0].bit_length()
     if len(data) < length:
         return 0, 0
     value = int.from_bytes(data[:length], "big")
-    return (value if marked else value & (1 << 7 * length) - 1), length
+    return (value if keep_marker else value & (1 << 7 * length) - 1), length
 
 
-def _segment_cut(file: BinaryIO, size: int) -> bool:
-    """Matroska and WebM: the one segment must lie inside the file, where its size is known."""
+def _is_matroska_truncated(file: BinaryIO, size: int) -> bool:
+    """Matroska and WebM: the segment must lie inside the file, where its size is declared."""
     position = 0
     for _ in range(16):
         file.seek(position)
         head = file.read(16)
-        name, name_length = _number(head, marked=True)
-        length, length_length = _number(head[name_length:], marked=False)
+        name, name_length = _ebml_number(head, keep_marker=True)
+        length, length_length = _ebml_number(head[name_length:], keep_marker=False)
         if not name_length or not length_length:
             return False
         unknown = length == (1 << 7 * length_length) - 1
@@ -77,7 +77,8 @@ def _segment_cut(file: BinaryIO, size: int) -> bool:
     return False
 
 
-def _png_cut(file: BinaryIO, size: int) -> bool:
+def _is_png_truncated(file: BinaryIO, size: int) -> bool:
+    """PNG: the chunks must lie inside the file, up to and including `IEND`."""
     position = 8
     for _ in range(_MAX_STEPS):
         file.seek(position)

@@ -1,8 +1,4 @@
-"""A worker's station: all that a service needs around its craft, opened in order and closed in the reverse.
-
-The transcoder and the thumbnailer are each a station with a craft of their own. This module alone of its floor knows
-of Kafka's broker and of Postgres' pool.
-"""
+"""The worker app: opens everything that the transcoder and the thumbnailer share, and runs their jobs."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,10 +24,9 @@ from chassis.runtime.job_queue.gauges import measure
 from chassis.runtime.outbox import Outbox
 from media.tools import ENCODE_LIMITS, Tools, open_tools
 from schemas.jobs import JobKind
-from worker.enqueue import Estimate, JobIntake
+from worker.handlers import Estimate, JobIntake, register
 from worker.runner import Encoder, JobRunner
-from worker.scratch_dir import private_folder
-from worker.settings import FileSettings
+from worker.settings import FileSettings, scratch_dir
 
 MIGRATIONS = ("chassis.runtime.outbox.migrations", "chassis.runtime.job_queue.migrations")
 
@@ -40,24 +35,23 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """In what one worker differs from another.
+    """How one worker differs from another.
 
-    `name` is the service's, and its Postgres schema's; jobs of `kind` are done, `slots` at a time. `register`
-    subscribes the service's Kafka handlers. `preload` names modules that the maker calls in the sandbox.
+    `name` is the service's and that of its Postgres schema. It runs jobs of `kind`, `slots` at a time. `preload` names
+    modules that the encoder calls in the sandbox.
     """
 
     name: str
     kind: JobKind
     slots: int
-    register: Callable[[KafkaBroker, JobIntake], None]
-    maker: Callable[[Tools], Encoder]
+    encoder: Callable[[Tools], Encoder]
     estimate: Estimate
     preload: tuple[str, ...] = ()
     limits: Limits = ENCODE_LIMITS
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Resources:
     """What is open while the service runs."""
 
     pool: Pool
@@ -66,13 +60,13 @@ class _Parts:
 
 
 class WorkerApp:
-    """A worker as an App: no routes of its own; works while `run` is entered."""
+    """A worker as an App. It has no routes of its own and works while `run` is entered."""
 
-    def __init__(self, craft: WorkerSpec, settings: FileSettings) -> None:
-        self.name = craft.name
-        self._craft = craft
+    def __init__(self, spec: WorkerSpec, settings: FileSettings) -> None:
+        self.name = spec.name
+        self._spec = spec
         self._settings = settings
-        self._parts: _Parts | None = None
+        self._resources: _Resources | None = None
 
     def routes(self) -> list[web.RouteDef]:
         return []
@@ -82,59 +76,59 @@ class WorkerApp:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """What is opened first is closed last. At the end: no new work is taken, what is under way is stopped and given
-        back, the relay publishes what that left behind, and then Kafka, the storage, Postgres and the sandbox close."""
-        craft, settings = self._craft, self._settings
-        await migrate(settings.database_url, craft.name, MIGRATIONS)
+        """Resources close in reverse order: no new work is taken, running work is stopped and released, the relay
+        publishes the remaining events, then Kafka, storage, Postgres and the sandbox close."""
+        spec, settings = self._spec, self._settings
+        await migrate(settings.database_url, spec.name, MIGRATIONS)
         await wait_for_kafka(settings.kafka_bootstrap_servers)
         await ensure_topics(settings.kafka_bootstrap_servers)
         async with AsyncExitStack() as stack:
-            folder = stack.enter_context(private_folder(settings.work_dir))
-            tools = await stack.enter_async_context(open_tools(folder, preload=craft.preload, limits=craft.limits))
-            log.info("sandbox", **tools.protections)
-            pool = await stack.enter_async_context(await open_pool(settings.database_url, craft.name))
+            folder = stack.enter_context(scratch_dir(settings.work_dir))
+            tools = await stack.enter_async_context(open_tools(folder, preload=spec.preload, limits=spec.limits))
+            log.info("sandbox_opened", **tools.sandbox_report)
+            pool = await stack.enter_async_context(await open_pool(settings.database_url, spec.name))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
 
             producer = await stack.enter_async_context(
-                producers(settings.kafka_bootstrap_servers, f"bitmill.{craft.name}")
+                producers(settings.kafka_bootstrap_servers, f"bitmill.{spec.name}")
             )
-            outbox = Outbox(pool, craft.name)
+            outbox = Outbox(pool, spec.name)
             queue = JobQueue(pool, outbox)
-            bench = self._bench(queue, storage, tools)
+            jobs = self._job_runner(queue, storage, tools)
             first = await producer()
             supervisor = await stack.enter_async_context(TaskSupervisor())
             supervisor.start(outbox.relay(first, reopen=producer), "relay")
-            supervisor.start(self._runner(queue, bench).run(), "runner")
-            supervisor.start(measure(craft.name, queue, outbox), "measure")
-            broker = make_broker(settings.kafka_bootstrap_servers, craft.name)
-            craft.register(broker, JobIntake(pool, queue, craft.kind, craft.estimate, bench.on_cancel))
+            supervisor.start(
+                Runner(queue, jobs.run, slots=spec.slots, exhausted=jobs.exhausted, on_cancel=jobs.on_cancel).run(),
+                "runner",
+            )
+            supervisor.start(measure(spec.name, queue, outbox), "measure")
+            broker = make_broker(settings.kafka_bootstrap_servers, spec.name)
+            register(broker, spec.name, JobIntake(pool, queue, spec.kind, spec.estimate, jobs.on_cancel))
             await broker.start()
             stack.push_async_callback(broker.stop)
-            self._parts = _Parts(pool, storage, broker)
+            self._resources = _Resources(pool, storage, broker)
             stack.callback(self._close)
             yield
 
-    def _bench(self, queue: JobQueue, storage: Storage, tools: Tools) -> JobRunner:
+    def _job_runner(self, queue: JobQueue, storage: Storage, tools: Tools) -> JobRunner:
         return JobRunner(
             queue,
             storage,
             EgressPolicy(self._settings.allow_net),
             tools,
-            self._craft.maker(tools),
-            fetching=self._settings.fetching,
+            self._spec.encoder(tools),
+            fetch_limits=self._settings.fetch_limits,
             now_ms=now_ms,
         )
 
-    def _runner(self, queue: JobQueue, bench: JobRunner) -> Runner:
-        return Runner(queue, bench.work, slots=self._craft.slots, exhausted=bench.exhausted, on_cancel=bench.on_cancel)
-
     def _close(self) -> None:
-        self._parts = None
+        self._resources = None
 
-    def _open(self) -> _Parts:
-        if self._parts is None:
+    def _open(self) -> _Resources:
+        if self._resources is None:
             raise unavailable()
-        return self._parts
+        return self._resources
 
     async def _check_postgres(self) -> None:
         await check(self._open().pool)

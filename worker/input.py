@@ -1,26 +1,107 @@
-"""Where a job's input comes from: the storage, or an address through the egress guard. ffmpeg never gets a URL."""
+"""Fetches the inputs of jobs and imports to local files, and says in the customer's words why one cannot be had."""
 
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
+from chassis.adapters.egress.errors import FetchError, FetchReason
 from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
-from chassis.adapters.storage import Storage
+from chassis.adapters.storage import Storage, StorageFull, StorageUnavailable
+from chassis.core import logs
+from chassis.core.retry import Backoff, backoff_seconds
+from schemas.faults import Fault, FaultKind
 from schemas.jobs import Job
 
-_NAME = "source"
+STORAGE_TIMEOUT = timedelta(minutes=10)
+"""How long a full disk or an unreachable storage is waited for before the slot is given to another job."""
+_FILENAME = "source"
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SERVER = "The server that holds the file"
+_FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
+    "forbidden": ("input_forbidden", "{detail}"),
+    "not_found": ("input_not_found", f"{_SERVER} says that it is not there ({{status}})."),
+    "denied": ("input_denied", f"{_SERVER} refuses to give it out ({{status}}): sign the URL or make it public."),
+    "too_large": ("input_too_large", "The file is larger than the limit of {limit:.0f} bytes."),
+    "empty": ("input_empty", f"{_SERVER} sent no bytes."),
+    "response_timeout": ("input_timeout", f"{_SERVER} did not answer in time."),
+    "stalled": ("input_timeout", f"{_SERVER} stopped sending after {{received}} bytes."),
+    "total_timeout": ("input_timeout", "The file did not arrive within {limit:g} seconds."),
+    "host_not_found": ("input_unreachable", "The address names a host that cannot be found."),
+    "connect_failed": ("input_unreachable", "No connection to the server that holds the file could be made."),
+    "tls_failed": (
+        "input_unreachable",
+        f"{_SERVER} has no valid certificate, so that no safe connection is possible.",
+    ),
+    "disconnected": ("input_unreachable", f"{_SERVER} broke the connection before it answered."),
+    "invalid_http": ("input_unreachable", f"{_SERVER} does not answer in proper HTTP."),
+    "too_many_redirects": ("input_unreachable", "The address redirects more than {limit:.0f} times."),
+    "invalid_redirect": ("input_unreachable", "The address redirects to something that is no URL."),
+    "unexpected_status": ("input_unreachable", f"{_SERVER} answered {{status}} instead of sending it."),
+    "truncated": (
+        "input_unreachable",
+        "The connection to the server that holds the file broke off after {received} bytes.",
+    ),
+}
+
+log = logs.get_logger(__name__)
+T = TypeVar("T")
 
 
-async def acquire(job: Job, workdir: Path, storage: Storage, guard: EgressPolicy, limits: FetchLimits) -> Path:
-    """The input as a local file, which must not be written to: it may be the stored object itself.
+async def fetch_input(job: Job, folder: Path, storage: Storage, policy: EgressPolicy, limits: FetchLimits) -> Path:
+    """The job's input as a local file. It must not be written to: it may be the stored object itself.
 
-    Raises FetchError for an address, StorageError for a stored file.
+    Raises FetchError for a URL, StorageError for a stored file.
     """
-    dest = workdir / _NAME
+    dest = folder / _FILENAME
     if job.source is None:
-        await fetch(job.input, dest, guard, limits)
+        await fetch(job.input, dest, policy, limits)
         return dest
     local = storage.local_path(job.source.key)
     if local is not None and local.is_file():
         return local
     await storage.download(job.source.key, dest)
     return dest
+
+
+async def retry_while_full(
+    operation: Callable[[], Awaitable[T]],
+    *,
+    timeout: timedelta = STORAGE_TIMEOUT,
+    first_pause_s: float = 1.0,
+    longest_pause_s: float = 15.0,
+) -> T:
+    """The result of `operation`, repeated while the disk is full or the storage away, for at most `timeout`.
+
+    Waiting here keeps what the job has done so far; a new attempt would fetch and encode again. Other errors are
+    raised at once.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout.total_seconds()
+    backoff = Backoff(log, "storage", first_s=first_pause_s, longest_s=longest_pause_s)
+    while True:
+        try:
+            result = await operation()
+        except (StorageFull, StorageUnavailable, OSError) as error:
+            if (isinstance(error, OSError) and error.errno not in _DISK_FULL) or loop.time() >= deadline:
+                raise
+            await backoff.sleep(error)
+        else:
+            backoff.reset()
+            return result
+
+
+def fetch_retry_delay(attempt: int) -> timedelta:
+    """The pause after attempt number `attempt` (from 1) at a server that did not answer properly."""
+    return timedelta(seconds=backoff_seconds(attempt, first_s=2.0, longest_s=30.0))
+
+
+def fetch_fault(error: FetchError) -> Fault:
+    """The published code and the sentence for the uploader (pure). The URL is not in it."""
+    kind, sentence = _FETCH_FAULTS[error.reason]
+    received = str(error.received) if error.expected is None else f"{error.received} of {error.expected}"
+    facts = {"status": error.status, "limit": error.limit, "detail": error.detail, "received": received}
+    return Fault(kind=kind, message=sentence.format(**facts))

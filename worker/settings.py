@@ -1,6 +1,10 @@
-"""What can be set wherever inputs are fetched and files are worked on."""
+"""Settings of services that work on files, and the scratch directory below their work folder."""
 
+import fcntl
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +13,9 @@ from pydantic import Field
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.core.setting_types import Duration
 from chassis.core.settings import CommonSettings
+
+_LOCK_NAME = ".lock"
+_PREFIX = "run-"
 
 
 class FileSettings(CommonSettings):
@@ -30,6 +37,35 @@ class FileSettings(CommonSettings):
     )
 
     @property
-    def fetching(self) -> FetchLimits:
-        """What bounds one download."""
+    def fetch_limits(self) -> FetchLimits:
+        """The limits of one download."""
         return FetchLimits(max_bytes=self.fetch_max_bytes, total=self.fetch_timeout)
+
+
+@contextmanager
+def scratch_dir(work_dir: Path) -> Iterator[Path]:
+    """A new folder below `work_dir` for one process, removed at the end. Folders of killed processes are removed first.
+
+    A process holds a file lock in its folder as long as it lives, so several may share one `work_dir`.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / _LOCK_NAME).open("w") as gate:
+        # Held while folders are removed and made: a folder that has no lock yet must not be taken for an abandoned one.
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        _remove_abandoned(work_dir)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=work_dir))
+        lock = (folder / _LOCK_NAME).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _remove_abandoned(work_dir: Path) -> None:
+    for folder in work_dir.glob(f"{_PREFIX}*"):
+        # OSError: the folder is gone already, or its process lives and holds the lock.
+        with suppress(OSError), (folder / _LOCK_NAME).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)

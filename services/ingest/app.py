@@ -22,8 +22,7 @@ from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import JobQueue, Runner
 from chassis.runtime.job_queue.gauges import measure
 from chassis.runtime.outbox import Outbox
-from media.fork_server import open_prober
-from media.probe import Prober
+from media.probe import Prober, open_prober
 from schemas.keys import ApiKey
 from services.ingest import handlers, upkeep
 from services.ingest.api import Api, Parts, media_errors
@@ -38,7 +37,7 @@ from services.ingest.settings import Settings
 from services.ingest.store import Store
 from services.ingest.submissions import Submissions
 from services.ingest.waiting import Waiting
-from worker.scratch_dir import private_folder
+from worker.settings import scratch_dir
 
 _CONNECTIONS = 12
 """Two of them are busy for good: the relay's turn and the listener of finished imports."""
@@ -73,7 +72,7 @@ class Ingest:
         await wait_for_kafka(settings.kafka_bootstrap_servers)
         await ensure_topics(settings.kafka_bootstrap_servers)
         async with AsyncExitStack() as stack:
-            workdir = stack.enter_context(private_folder(settings.work_dir))
+            workdir = stack.enter_context(scratch_dir(settings.work_dir))
             prober = await stack.enter_async_context(open_prober(workdir))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
             pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=_CONNECTIONS))
@@ -124,7 +123,7 @@ class Ingest:
             storage=storage,
             guard=self._guard,
             prober=prober,
-            limits=settings.fetching,
+            limits=settings.fetch_limits,
             workdir=workdir,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,

@@ -4,7 +4,6 @@ The customer's fault ends the item as failed, with a sentence. Ours is tried aga
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -29,10 +28,8 @@ from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.derivatives import MediaJob, jobs_for
 from services.ingest.store import Store
-from worker.room import with_room
+from worker.input import fetch_fault, fetch_retry_delay, retry_while_full
 
-RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
-"""Before the next attempt at a server that did not answer properly."""
 log = logs.get_logger(__name__)
 imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
 
@@ -65,10 +62,10 @@ class Imports:
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
                 original = await self._fetched(media, item.payload["url"])
-            except FetchError as fault:
-                if fault.retriable and item.attempt < self.max_attempts:
-                    return Retry(RETRY_DELAYS[min(item.attempt, len(RETRY_DELAYS)) - 1], str(fault))
-                return self._failed(media, Fault(kind=fault.kind, message=fault.message))
+            except FetchError as error:
+                if error.retriable and item.attempt < self.max_attempts:
+                    return Retry(fetch_retry_delay(item.attempt), str(error))
+                return self._failed(media, fetch_fault(error))
             except MediaFault as fault:
                 log.info("file refused", fault=fault.kind, detail=fault.detail)
                 return self._failed(media, fault.fault())
@@ -91,12 +88,12 @@ class Imports:
         """The original, in storage."""
         with TemporaryDirectory(prefix="import-", dir=self.workdir, ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "original"
-            await with_room(lambda: fetch(url, path, self.guard, self.limits))
+            await retry_while_full(lambda: fetch(url, path, self.guard, self.limits))
             info = await self.prober.probe(path)
             file_id = derived("file", media.id, "original")
             key = names.storage_key(media.project, media.id, file_id, info.format)
             file = info.to_file(file_id, key)
-            await with_room(lambda: self.storage.put(key, path, file.content_type))
+            await retry_while_full(lambda: self.storage.put(key, path, file.content_type))
             return file
 
     def _stored(self, media: MediaItem, original: File) -> Complete:

@@ -1,6 +1,6 @@
-"""Still pictures: an image from an image, or from one frame of a video; posters with placeholder and background.
+"""The thumbnailer: makes still images, from an image or from one frame of a video. Consumes `job.created`,
+`media.created` and `job.control`.
 
-This room reads `media.created`, `job.created` and `job.control`, owns the Postgres schema `thumbnailer`, and writes
-finished files to storage. Untrusted bytes are parsed only in sandboxed children: ffmpeg for frames, libvips for
-the rest.
+Owns the Postgres schema `thumbnailer` (job queue and outbox) and writes outputs to the storage. Untrusted bytes are
+parsed only in sandboxed children: frames by ffmpeg, images by libvips.
 """

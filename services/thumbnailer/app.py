@@ -1,23 +1,40 @@
-"""Builds the thumbnailer: the only module of this room that constructs. `worker.app` knows how workers are wired."""
+"""The thumbnailer as a worker app: what differs from other workers."""
 
-from services.thumbnailer.handlers import register
-from services.thumbnailer.jobs import estimate, maker
+from media.tools import Tools
+from schemas.options import ImageOptions
+from services.thumbnailer import picture
+from services.thumbnailer.plan import estimate
 from services.thumbnailer.settings import Settings
 from worker.app import WorkerApp, WorkerSpec
+from worker.runner import Encoder, JobContext, JobOutput
 
 
 class Thumbnailer(WorkerApp):
     """The thumbnailer as an App."""
 
     def __init__(self, settings: Settings) -> None:
-        craft = WorkerSpec(
+        spec = WorkerSpec(
             name="thumbnailer",
             kind="image",
             slots=settings.thumbnailer_slots,
-            register=register,
-            maker=maker,
+            encoder=encoder,
             estimate=estimate,
-            # Loaded once by the sandbox's warm server, so that no picture waits for it.
+            # Loaded once by the fork server, so that no job waits for libvips to load.
             preload=("services.thumbnailer.vips",),
         )
-        super().__init__(craft, settings)
+        super().__init__(spec, settings)
+
+
+def encoder(tools: Tools) -> Encoder:
+    """Makes the output of an `image` job; those of a media item get a placeholder and a background colour."""
+
+    async def make(context: JobContext) -> JobOutput:
+        options = ImageOptions.model_validate(context.job.options)
+        dest = context.folder / "picture"
+        attached = context.job.ref is not None
+        made = await picture.make(
+            context.source, context.info, options, dest, tools, context.on_progress, palette=attached
+        )
+        return JobOutput(dest, made.info, made.placeholder, made.background)
+
+    return make

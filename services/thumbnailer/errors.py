@@ -1,4 +1,4 @@
-"""The customer's faults that only pictures have, a sentence each: they can be shown to whoever uploaded the file."""
+"""The customer's faults that only images have: each a published code and a sentence for the uploader."""
 
 from media.faults import MediaFault
 from schemas.options import MAX_SIDE
@@ -16,15 +16,15 @@ def start_past_end(start: float, duration: float) -> MediaFault:
     return MediaFault("start_out_of_range", f"start is {start:g} s, but the video ends at {duration:.6g} s.")
 
 
-def start_past_picture(start: float) -> MediaFault:
+def start_past_video(start: float) -> MediaFault:
     return MediaFault("start_out_of_range", f"The video's picture ends before {start:g} s; only its sound goes on.")
 
 
-def ends_early(start: float) -> MediaFault:
+def ended_early(start: float) -> MediaFault:
     return MediaFault("input_truncated", f"There is no picture at {start:g} s, though the file announces one there.")
 
 
-def too_large(width: int, height: int) -> MediaFault:
+def side_too_long(width: int, height: int) -> MediaFault:
     return MediaFault(
         "output_too_large",
         f"The image would be {width}x{height} pixels; its longest side may be {MAX_SIDE}. Ask for a smaller width.",
@@ -35,5 +35,5 @@ def undecodable(start: float) -> MediaFault:
     return MediaFault("input_unreadable", f"The video's picture at {start:g} s cannot be decoded.")
 
 
-def too_slow(detail: str) -> MediaFault:
+def timed_out(detail: str) -> MediaFault:
     return MediaFault("input_limits_exceeded", "The image takes too long to be made.", detail=detail)

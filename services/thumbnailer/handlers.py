@@ -1,27 +1,7 @@
-"""Kafka in: jobs to do, and wishes about them."""
+"""Kafka in: the handlers that every worker has."""
 
-from faststream.kafka import KafkaBroker
+from functools import partial
 
-from chassis.adapters.kafka.consumer import subscribe
-from schemas.events import CancelRequested, JobCreated, MediaCreated
-from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
-from worker.enqueue import JobIntake
+from worker import handlers
 
-
-def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:
-    """Subscribes to what this service reads. Without `intake` only to describe it: documents are made so."""
-
-    @subscribe(broker, JOB_CREATED, "thumbnailer")
-    async def on_job_created(event: JobCreated) -> None:
-        if intake is not None:
-            await intake.accept(event.job)
-
-    @subscribe(broker, MEDIA_CREATED, "thumbnailer")
-    async def on_media_created(event: MediaCreated) -> None:
-        if intake is not None:
-            await intake.accept(*event.jobs)
-
-    @subscribe(broker, JOB_CONTROL, "thumbnailer")
-    async def on_cancel_requested(event: CancelRequested) -> None:
-        if intake is not None:
-            await intake.cancel(event.job_id)
+register = partial(handlers.register, service="thumbnailer")

@@ -1,18 +1,18 @@
-"""The dominant colour of a picture (pure)."""
+"""The dominant colour of an image (pure)."""
 
 from collections import Counter
 
 TRANSPARENT_BELOW = 128
-"""Alpha under which a pixel has no say."""
+"""Pixels with a lower alpha are not counted."""
 FALLBACK = "#000000"
-"""For pictures without a visible pixel."""
+"""For images without a visible pixel."""
 
 
 def dominant(pixels: bytes) -> str:
-    """The mean of the most frequent colours as `#RRGGBB`; `pixels` is RGBA, 8 bits a channel.
+    """The dominant colour as `#RRGGBB`; `pixels` is RGBA, 8 bits per channel.
 
-    Colours are counted in cells of 16 levels a channel, so that noise and gradients do not split a surface; the
-    mean within the winning cell gives back the true shade.
+    Colours are counted in cells of 16 levels per channel, so that noise and gradients do not split one surface into
+    many colours. The answer is the mean colour of the most frequent cell.
     """
     cells: Counter[int] = Counter()
     counted = Counter(zip(pixels[0::4], pixels[1::4], pixels[2::4], pixels[3::4], strict=True))
@@ -28,6 +28,6 @@ def dominant(pixels: bytes) -> str:
         total[2] += blue * count
     if not cells:
         return FALLBACK
-    # Ties go to the darker cell: the answer must not depend on the order of pixels.
+    # Ties go to the darker cell, so that the answer does not depend on the order of the pixels.
     winner = min(cells, key=lambda cell: (-cells[cell], cell))
     return "#" + "".join(f"{round(total / cells[winner]):02X}" for total in sums[winner])

@@ -1,36 +1,37 @@
-"""The use case: one picture from a source, checked and moved into place. Used by the worker and by the shell."""
+"""Makes one image from a local file, checks it and moves it into place. Called by the worker and by the shell."""
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
-from media.faults import MediaFault
+from media.faults import MediaFault, OutputMismatch
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
 from schemas.options import ImageOptions
-from services.thumbnailer import errors, frame
-from services.thumbnailer.plan import FramePlan, PicturePlan, plan
+from services.thumbnailer import argv, errors
+from services.thumbnailer.plan import FramePlan, ImagePlan, plan
 from services.thumbnailer.quality import OPAQUE
+
+FRAME_WALL = timedelta(minutes=15)
+"""Time limit for extracting one frame. A video with a single key frame (screen recordings) is decoded up to the frame,
+which can take minutes without any progress line."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What was made: facts of the file, and its `palette` where that was asked for."""
+    """The facts of the file that was made, and its palette where that was asked for."""
 
     info: MediaInfo
     placeholder: str | None = None
-    """A tiny webp as a `data:` address."""
+    """A tiny webp as a `data:` URL."""
     background: str | None = None
     """The dominant colour, `#RRGGBB`."""
-
-
-class WrongOutput(Exception):
-    """What was written is not what was planned. Our fault, never the customer's."""
 
 
 async def make(
@@ -42,71 +43,80 @@ async def make(
     on_progress: Callable[[float], None],
     palette: bool = False,
 ) -> Picture:
-    """An image at `dest`, made from `source`, whose facts are `info`.
+    """Makes an image at `dest` from `source`, whose facts are `info`. It appears complete and checked, or not at all.
 
-    `dest` appears whole and checked, or not at all. Raises `MediaFault` where the input is to blame.
+    Raises MediaFault (the input is to blame) or FfmpegFailed, OutputMismatch, SandboxError (we are).
     """
     todo = plan(options, info)
-    # Beside `dest`, so that the last step is a rename; in a folder of its own, which is all the children may write to.
+    # A folder beside `dest`, so that the last step is a rename. It is the only one that the children may write to.
     with TemporaryDirectory(prefix=".picture-", dir=dest.parent) as scratch:
         made = Path(scratch) / f"picture.{FORMATS[todo.format].extension}"
-        answer = await _encode(source, info, todo, made, tools, on_progress, palette)
-        result = await _checked(made, todo, tools)
+        if isinstance(todo, FramePlan):
+            pixels = made.with_name("frame.rgb")
+            await _extract_frame(source, info, todo, pixels, tools)
+            on_progress(0.5)
+            answer = await _call_vips("encode_pixels", {"pixels": str(pixels)}, pixels, todo, made, palette, tools)
+        else:
+            # A name of ours: libvips takes brackets at the end of a file name for options.
+            link = made.with_name("source")
+            link.symlink_to(source.absolute())
+            answer = await _call_vips("convert", {"source": str(link)}, source, todo, made, palette, tools)
+        result = await _probe_output(made, todo, tools)
         made.replace(dest)
     on_progress(1.0)
     return Picture(result, answer.get("placeholder"), answer.get("background"))
 
 
-async def _encode(
-    source: Path,
-    info: MediaInfo,
-    todo: PicturePlan,
-    made: Path,
-    tools: Tools,
-    on_progress: Callable[[float], None],
-    palette: bool,
+async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels: Path, tools: Tools) -> None:
+    """Writes one frame of a video to `pixels`: RGB, 8 bits, exactly the plan's size.
+
+    It is the first frame at or after `plan.start`, or the last frame of the file where that is shortly before.
+    """
+    limits = replace(tools.limits, wall=FRAME_WALL, stall=None).may(read=(source,), write=(pixels.parent,))
+    for command in (argv.frame, argv.last_frame):
+        await tools.ffmpeg.run(command(source, info.video, plan, pixels, tone_maps=tools.ffmpeg.tone_maps), limits)
+        if pixels.exists() and pixels.stat().st_size == plan.width * plan.height * 3:
+            return
+    if plan.start == 0:
+        raise errors.undecodable(plan.start)
+    # Audio may be longer than the video; a silent video without a frame there was truncated.
+    raise errors.start_past_video(plan.start) if info.audio else errors.ended_early(plan.start)
+
+
+async def _call_vips(
+    function: str, source: dict[str, str], read: Path, plan: ImagePlan, made: Path, palette: bool, tools: Tools
 ) -> dict[str, Any]:
-    args: dict[str, Any] = {
+    """Runs a function of `services.thumbnailer.vips` in the sandbox; the child may read `read`."""
+    args = {
+        **source,
         "dest": str(made),
-        "width": todo.width,
-        "height": todo.height,
-        "format": todo.format,
-        "save": todo.save,
-        "opaque": todo.format in OPAQUE,
+        "width": plan.width,
+        "height": plan.height,
+        "format": plan.format,
+        "save": plan.save,
+        "opaque": plan.format in OPAQUE,
         "palette": palette,
     }
-    if isinstance(todo, FramePlan):
-        pixels = made.with_name("frame.rgb")
-        await frame.grab(source, info, todo, pixels, tools)
-        on_progress(0.5)
-        function, read = "wrap", pixels
-        args["pixels"] = str(pixels)
-    else:
-        function, read = "convert", source
-        # Under a name of ours: libvips takes a bracket at the end of a file's name for options.
-        link = made.with_name("source")
-        link.symlink_to(source.absolute())
-        args["source"] = str(link)
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))
     try:
-        answer: dict[str, Any] = await tools.warm.call(f"services.thumbnailer.vips:{function}", args, limits)
+        answer: dict[str, Any] = await tools.fork_server.call(f"services.thumbnailer.vips:{function}", args, limits)
     except ChildTimedOut as error:
-        raise errors.too_slow(str(error)) from error
+        raise errors.timed_out(str(error)) from error
     except ChildDied as error:
-        # Killed is killed by us or by the system, for lack of memory perhaps; other signals are a decoder's own end.
+        # SIGKILL comes from us or from the kernel (out of memory); any other signal is a decoder that crashed.
         if error.signal in (0, signal.SIGKILL):
             raise
         raise MediaFault("input_unreadable", detail=str(error)) from error
     return answer
 
 
-async def _checked(made: Path, todo: PicturePlan, tools: Tools) -> MediaInfo:
-    """The facts of a finished file, read back from it."""
+async def _probe_output(made: Path, planned: ImagePlan, tools: Tools) -> MediaInfo:
+    """The facts of the output, if it is what was planned."""
     try:
         info = await tools.prober.probe(made)
     except MediaFault as fault:
-        raise WrongOutput(f"the finished {todo.format} cannot be read back: {fault.message}") from fault
-    if (info.width, info.height, info.format) != (todo.width, todo.height, todo.format):
+        raise OutputMismatch(f"the {planned.format} cannot be read: {fault.message}") from fault
+    if (info.width, info.height, info.format) != (planned.width, planned.height, planned.format):
         found = f"{info.format} of {info.width}x{info.height}"
-        raise WrongOutput(f"planned a {todo.format} of {todo.width}x{todo.height}, found a {found}")
+        raise OutputMismatch(f"planned a {planned.format} of {planned.width}x{planned.height}, got a {found}")
     return info

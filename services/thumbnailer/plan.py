@@ -1,58 +1,65 @@
-"""Pure: options and what the probe said -> what is to be made. Raises `MediaFault` where that cannot be."""
+"""From options and a probed file to a plan (pure)."""
 
 from dataclasses import dataclass
 from typing import get_args
 
 from media import geometry
 from media.info import MediaInfo
+from schemas.jobs import Job
 from schemas.options import MAX_SIDE, ImageFormat, ImageOptions
-from services.thumbnailer import errors, quality
+from services.thumbnailer import errors
+from services.thumbnailer.quality import SaverOptions, saver_options
 
 PREROLL_SECONDS = 10.0
-"""How far before `start` decoding begins in files that do not say where their key frames are."""
+"""How far before `start` decoding begins in formats without an index of key frames."""
 _WITHOUT_INDEX = frozenset({"ts", "mpeg"})
 
 
 @dataclass(frozen=True)
-class PicturePlan:
-    """A picture of exactly `width` x `height` pixels, made from an image. `save` are options of libvips' saver."""
+class ImagePlan:
+    """An image of exactly `width` x `height` pixels, made from an image. `save` are the options of libvips' saver."""
 
     width: int
     height: int
     format: ImageFormat
-    save: quality.Settings
+    save: SaverOptions
 
 
 @dataclass(frozen=True)
-class FramePlan(PicturePlan):
+class FramePlan(ImagePlan):
     """The same, made from the first frame of a video at or after `start` seconds.
 
-    Where `preroll` is not 0, a seek may land between key frames: it aims that many seconds earlier, and what comes
-    before `start` is dropped after decoding.
+    Where `preroll` is not 0, a seek may land between key frames: ffmpeg seeks that many seconds earlier, and frames
+    before `start` are dropped after decoding.
     """
 
     start: float
     preroll: float = 0.0
 
 
-def plan(options: ImageOptions, info: MediaInfo) -> PicturePlan | FramePlan:
-    """What to make of an input.
+def estimate(job: Job) -> float:  # noqa: ARG001 - the same for every job
+    """Seconds of work of a queued job. An image takes about a second, also from a long video: its frame is sought."""
+    return 1.0
 
-    Size: as asked, also upwards; a side that was not asked follows from the display aspect; nothing asked keeps the
-    input's own. Format: as asked, else the input image's own where it is one of ours, else jpeg. A still image (of an
-    animated one, its first picture) has no time: only `start` 0 is in it.
+
+def plan(options: ImageOptions, info: MediaInfo) -> ImagePlan:
+    """The plan for one output. Raises MediaFault where the input does not allow it.
+
+    Size: as requested, also larger than the input; a missing side follows from the display aspect; without both it is
+    the input's. Format: as requested, else that of the input image if we can write it, else jpeg. A still image (the
+    first frame of an animated one) has no time: `start` must be 0.
     """
     if info.kind == "audio" or not info.width or not info.height:
         raise errors.no_picture(info.kind)
     format = options.format or _own_format(info)
     size = geometry.fit((info.width, info.height), options.width, options.height, even=False)
     if max(size.width, size.height) > MAX_SIDE:
-        raise errors.too_large(size.width, size.height)
-    save = quality.settings(format, options.quality)
+        raise errors.side_too_long(size.width, size.height)
+    save = saver_options(format, options.quality)
     if info.kind == "image":
         if options.start > 0:
             raise errors.start_in_still(options.start)
-        return PicturePlan(size.width, size.height, format, save)
+        return ImagePlan(size.width, size.height, format, save)
     if info.duration is not None and options.start >= info.duration and options.start > 0:
         raise errors.start_past_end(options.start, info.duration)
     preroll = PREROLL_SECONDS if info.format in _WITHOUT_INDEX else 0.0

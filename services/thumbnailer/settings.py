@@ -1,4 +1,4 @@
-"""What can be set for the thumbnailer, by environment."""
+"""Settings of the thumbnailer, read from the environment."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from worker.settings import FileSettings
 
 
 class Settings(FileSettings):
-    """The settings of every service that works on files, and the thumbnailer's own."""
+    """The settings of services that work on files, and the thumbnailer's own."""
 
     thumbnailer_slots: int = Field(
         2,

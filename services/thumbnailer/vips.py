@@ -1,7 +1,6 @@
-"""What runs inside the warm sandbox: pictures through libvips. Plain data in, plain data out.
+"""Runs in the sandbox only: encodes images with libvips. Called by name through the fork server, with JSON in and out.
 
-Only functions of this module touch untrusted pixels. They are called by name in a forked, limited child; faults of
-the input travel back as `MediaFault`.
+A MediaFault that is raised here is raised in the calling process as well.
 """
 
 import base64
@@ -16,38 +15,38 @@ from services.thumbnailer.palette import dominant
 PLACEHOLDER_SIDE = 16
 """Longest side of a placeholder, in pixels: about 160 characters as a data address."""
 PALETTE_SIDE = 64
-"""Longest side of the picture in which colours are counted: 4 ms in Python, and small things do not win anyway."""
+"""Longest side of the image in which colours are counted: takes 4 ms, and small details never dominate."""
 
-# How the decoders say that bytes are missing at the end; there is no code for it.
-_CUT_SHORT = ("premature end", "unexpected end", "end of file", "truncated")
+# Messages of the decoders for missing bytes at the end; libvips has no error code for it.
+_TRUNCATED_MESSAGES = ("premature end", "unexpected end", "end of file", "truncated")
 _SAVERS = {"jpeg": "jpegsave", "png": "pngsave", "webp": "webpsave", "avif": "heifsave"}
 
 
 def convert(
     source: str, dest: str, width: int, height: int, format: str, save: dict[str, Any], opaque: bool, palette: bool
 ) -> dict[str, Any]:
-    """An image file -> `dest`, exactly `width` x `height`, upright, in sRGB with 8 bits, without metadata.
+    """Converts an image file to `dest`: exactly `width` x `height`, upright, sRGB with 8 bits, without metadata.
 
-    Of animated input the first picture is taken. `opaque` lays transparent pictures on black. With `palette` the
-    answer holds `placeholder` and `background`. Raises `MediaFault` for input that cannot be decoded.
+    Takes the first frame of an animation. `opaque` puts a black background behind transparent images. With `palette`
+    the answer holds `placeholder` and `background`. Raises MediaFault for input that cannot be decoded.
     """
     _prepare()
     try:
-        # By name and not as a pyvips.Source, which forgets `fail_on`: half a picture would pass for a whole one.
+        # By name, because with a pyvips.Source `fail_on` is ignored and truncated images are accepted.
         image = pyvips.Image.thumbnail(
             source, width, height=height, size="force", output_profile="srgb", fail_on="truncated"
         )
-        # Decode here and now: from here on an error is not the input's.
+        # Decoding happens here; later errors are not the input's.
         image = image.copy_memory()
     except pyvips.Error as error:
         raise _fault(error) from error
     return _finish(image, dest, format, save, opaque, palette)
 
 
-def wrap(
+def encode_pixels(
     pixels: str, dest: str, width: int, height: int, format: str, save: dict[str, Any], opaque: bool, palette: bool
 ) -> dict[str, Any]:
-    """Bare pixels (RGB, 8 bits, rows from the top, `width` x `height`) -> `dest`; the rest as in `convert`."""
+    """Encodes raw pixels (RGB, 8 bits, rows from the top, `width` x `height`) to `dest`; the rest as in `convert`."""
     _prepare()
     data = Path(pixels).read_bytes()
     image = pyvips.Image.new_from_memory(data, width, height, 3, "uchar").copy(interpretation="srgb")
@@ -55,7 +54,7 @@ def wrap(
 
 
 def _prepare() -> None:
-    # A fresh child serves one picture: no cache to keep, and loaders that were never fuzzed stay shut.
+    # One image per process, so no cache; loaders that libvips calls unfit for untrusted input stay off.
     pyvips.block_untrusted_set(True)
     pyvips.cache_set_max(0)
 
@@ -85,8 +84,8 @@ def _rgba(image: pyvips.Image) -> bytes:
 
 
 def _fault(error: pyvips.Error) -> MediaFault:
-    """What libvips said last, without paths of ours: it is shown to the uploader."""
-    if any(words in error.detail.lower() for words in _CUT_SHORT):
+    """The fault with the last message of libvips, without our paths: it is shown to the uploader."""
+    if any(words in error.detail.lower() for words in _TRUNCATED_MESSAGES):
         return MediaFault("input_truncated")
     lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
     reason = lines[-1].split(": ", 1)[-1] if lines else "no reason given"

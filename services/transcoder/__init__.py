@@ -1,5 +1,5 @@
-"""The transcoder: video jobs, from the event that asks for one to the event that tells its end.
+"""The transcoder: makes videos. Consumes `job.created`, `media.created` and `job.control`.
 
-Writes its own queue and outbox (schema `transcoder`) and outputs in the storage; reads inputs from the storage or
-through the egress guard. `encode` is also what the shell calls, without any service.
+Owns the Postgres schema `transcoder` (job queue and outbox) and writes outputs to the storage. Inputs come from the
+storage or through the egress policy. `encode` needs no service: the shell's local mode calls it too.
 """

@@ -1,25 +1,37 @@
-"""Builds the transcoder: the only module of this room that constructs. `worker.app` knows how workers are wired."""
+"""The transcoder as a worker app: what differs from other workers."""
 
 from dataclasses import replace
 
-from media.tools import ENCODE_LIMITS
-from services.transcoder.handlers import register
+from media.tools import ENCODE_LIMITS, Tools
+from schemas.options import VideoOptions
+from services.transcoder.encode import encode
+from services.transcoder.plan import estimate
 from services.transcoder.settings import Settings
-from services.transcoder.video import estimate, maker
 from worker.app import WorkerApp, WorkerSpec
+from worker.runner import Encoder, JobContext, JobOutput
 
 
 class Transcoder(WorkerApp):
     """The transcoder as an App."""
 
     def __init__(self, settings: Settings) -> None:
-        craft = WorkerSpec(
+        spec = WorkerSpec(
             name="transcoder",
             kind="video",
             slots=settings.transcoder_slots,
-            register=register,
-            maker=maker,
+            encoder=encoder,
             estimate=estimate,
             limits=replace(ENCODE_LIMITS, wall=settings.encode_timeout),
         )
-        super().__init__(craft, settings)
+        super().__init__(spec, settings)
+
+
+def encoder(tools: Tools) -> Encoder:
+    """Makes the output of a `video` job."""
+
+    async def make(context: JobContext) -> JobOutput:
+        options = VideoOptions.model_validate(context.job.options)
+        dest = context.folder / f"video.{options.format}"
+        return JobOutput(dest, await encode(context.source, context.info, options, dest, tools, context.on_progress))
+
+    return make

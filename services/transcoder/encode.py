@@ -1,11 +1,11 @@
-"""One encode, from a local file to a checked local file. The worker and the shell's local mode call the same."""
+"""Encodes one video from a local file to a checked local file. Called by the worker and by the shell's local mode."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chassis.adapters.sandbox.errors import ChildTimedOut
-from media.faults import MediaFault
-from media.ffmpeg import OnProgress, with_paths
+from media.faults import MediaFault, OutputMismatch
+from media.ffmpeg import OnProgress
 from media.info import MediaInfo
 from media.tools import Tools
 from schemas.options import VideoOptions
@@ -13,7 +13,7 @@ from services.transcoder import errors
 from services.transcoder.argv import argv
 from services.transcoder.plan import Plan, plan
 
-# How far the output's duration may be from the plan's: encoders pad sound, and the last frame has to end somewhere.
+# How far the output's duration may be from the plan's: encoders pad audio, and the last frame has a duration.
 _TOLERANCE_SECONDS = 0.5
 _TOLERANCE_SHARE = 0.02
 
@@ -26,47 +26,50 @@ async def encode(
     tools: Tools,
     on_progress: OnProgress | None = None,
 ) -> MediaInfo:
-    """Writes `dest` as `options` say, and returns its facts. `dest` appears whole and checked, or not at all.
+    """Encodes `source` to `dest` and returns the output's facts. `dest` appears complete and checked, or not at all.
 
-    Raises MediaFault (the input's fault) or FfmpegFailed, OutputWrong, SandboxError (ours).
+    Raises MediaFault (the input is to blame) or FfmpegFailed, OutputMismatch, SandboxError (we are).
     """
-    planned = plan(options, info, tone_maps=tools.ffmpeg.tone_maps)
-    # A folder of its own beside `dest`: all that the child may write to, and on the same disk.
-    with TemporaryDirectory(prefix=".bitmill-", dir=dest.parent) as private:
-        unchecked = Path(private) / "output"
-        limits = with_paths(tools.limits, read=source, write=Path(private))
+    todo = plan(options, info, tone_maps=tools.ffmpeg.tone_maps)
+    # A folder beside `dest`, so on the same disk. It is the only one that the child may write to.
+    with TemporaryDirectory(prefix=".bitmill-", dir=dest.parent) as scratch:
+        unchecked = Path(scratch) / "output"
+        limits = tools.limits.may(read=(source,), write=(Path(scratch),))
         try:
-            await tools.ffmpeg.run(argv(planned, source, unchecked), limits, planned.length, on_progress)
+            await tools.ffmpeg.run(argv(todo, source, unchecked), limits, todo.length, on_progress)
         except ChildTimedOut as error:
-            raise errors.too_long(limits.wall) from error
-        made = await _checked(unchecked, planned, tools)
+            raise errors.timed_out(limits.wall) from error
+        made = await _probe_output(unchecked, tools)
+        check_output(made, todo)
         unchecked.replace(dest)
     return made
 
 
-async def _checked(path: Path, planned: Plan, tools: Tools) -> MediaInfo:
-    # Never through a link: where the kernel has no Landlock, a child that was taken over could have left one.
+async def _probe_output(path: Path, tools: Tools) -> MediaInfo:
+    # Links are refused: without Landlock in the kernel, a compromised child could have left one.
     if path.is_symlink() or not path.is_file() or not path.stat().st_size:
-        raise MediaFault("input_unreadable", "Not one frame of the input could be decoded.")
+        raise errors.nothing_decoded()
     try:
-        made = await tools.prober.probe(path)
+        return await tools.prober.probe(path)
     except MediaFault as error:
-        raise errors.OutputWrong(f"what was written cannot be read back: {error}") from error
-    return judge(made, planned)
+        raise OutputMismatch(f"the output cannot be read: {error}") from error
 
 
-def judge(made: MediaInfo, planned: Plan) -> MediaInfo:
-    """Whether an output is what was planned (pure): its size and streams exactly, its duration nearly."""
+def check_output(made: MediaInfo, planned: Plan) -> None:
+    """Compares an output with its plan (pure): size, streams and format exactly, the duration with a tolerance.
+
+    Raises MediaFault for an output that is too short, because the input was, and OutputMismatch for the rest.
+    """
     if made.display != planned.size:
-        raise errors.OutputWrong(f"asked for {planned.size}, got {made.display}")
-    if bool(made.audio) != (planned.sound is not None):
-        raise errors.OutputWrong(f"{len(made.audio)} audio tracks came out")
+        raise OutputMismatch(f"planned {planned.size}, got {made.display}")
+    if bool(made.audio) != (planned.audio is not None):
+        raise OutputMismatch(f"planned {'one' if planned.audio else 'no'} audio track, got {len(made.audio)}")
     if made.format != planned.format:
-        raise errors.OutputWrong(f"asked for {planned.format}, got {made.format}")
-    if planned.length is not None:
-        seconds = made.duration or 0.0
-        if abs(seconds - planned.length) > max(_TOLERANCE_SECONDS, planned.length * _TOLERANCE_SHARE):
-            if seconds < planned.length:
-                raise errors.ended_early(seconds, planned.length)
-            raise errors.OutputWrong(f"asked for {planned.length:.2f} s, got {seconds:.2f} s")
-    return made
+        raise OutputMismatch(f"planned {planned.format}, got {made.format}")
+    if planned.length is None:
+        return
+    seconds = made.duration or 0.0
+    if abs(seconds - planned.length) > max(_TOLERANCE_SECONDS, planned.length * _TOLERANCE_SHARE):
+        if seconds < planned.length:
+            raise errors.ended_early(seconds, planned.length)
+        raise OutputMismatch(f"planned {planned.length:.2f} s, got {seconds:.2f} s")

@@ -1,4 +1,4 @@
-"""From options and a probed file to a plan (pure): every decision about an encode is taken here, none in the argv."""
+"""From options and a probed file to a plan (pure): every decision about an encode is made here, none in `argv`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,15 +7,18 @@ from media import colour, geometry
 from media.colour import BT709, Colour
 from media.geometry import Size
 from media.info import AudioStream, MediaInfo, VideoStream
+from schemas.jobs import Job
 from schemas.options import MAX_SIDE, Quality, VideoFormat, VideoOptions
 from services.transcoder import errors
 
 _MAX_SAMPLE_RATE = 48_000
+_TYPICAL_SECONDS = 20.0
+"""Assumed duration of an input that has not been probed yet: a typical upload."""
 
 
 @dataclass(frozen=True)
-class Sound:
-    """The one track that is kept: its stream's number, and channels and rate (Hz) of the output."""
+class AudioPlan:
+    """The one audio track of the output: the number of its stream in the input, and its channels and rate in Hz."""
 
     stream: int
     channels: int
@@ -24,26 +27,26 @@ class Sound:
 
 @dataclass(frozen=True)
 class ColourPlan:
-    """What the numbers mean before and after. `way`: `keep` them (the range alone may change), compute them `from_rgb`,
-    convert a `wide` gamut to BT.709, or `tone_map` HDR to it."""
+    """Colour of input and output, and the conversion: `keep` the values (only the range may change), compute them
+    `from_rgb`, convert a `wide_gamut` to BT.709, or `tone_map` HDR to it."""
 
-    way: Literal["keep", "from_rgb", "wide", "tone_map"]
+    conversion: Literal["keep", "from_rgb", "wide_gamut", "tone_map"]
     source: Colour
     target: Colour
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An encode, decided. Times in seconds of the source; `end` None runs to its end; `length` is what comes out.
+    """One encode. `start` and `end` are seconds of the input; `end` None means its end.
 
-    `length` is None where the source does not say how long it is.
+    `length` is the duration of the output in seconds, None where the input does not declare one.
     """
 
     format: VideoFormat
     quality: Quality
     size: Size
     video_stream: int
-    sound: Sound | None
+    audio: AudioPlan | None
     colour: ColourPlan
     deinterlace: bool
     start: float | None
@@ -51,23 +54,33 @@ class Plan:
     length: float | None
 
 
-def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool) -> Plan:
-    """The plan for one output. Raises MediaFault where this input cannot give it.
+def estimate(job: Job) -> float:
+    """Seconds of work of a queued job: the duration of its output, because encoding runs at about that speed."""
+    start, end = job.options.get("start") or 0.0, job.options.get("end")
+    length = job.source.duration if job.source else None
+    if end is None or (length is not None and end > length):
+        end = length if length is not None else start + _TYPICAL_SECONDS
+    # A start past the input's end encodes nothing, but the job still has to be run to fail.
+    return float(max(end - start, 1.0))
 
-    `tone_maps` says whether this ffmpeg can; without it HDR keeps its numbers and its tags, for players that can.
+
+def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool) -> Plan:
+    """The plan for one output. Raises MediaFault where the input does not allow it.
+
+    `tone_maps` says whether ffmpeg can convert HDR; without it HDR keeps its values and its tags, for HDR players.
     """
     if info.video is None:
-        raise errors.no_picture(info)
+        raise errors.no_video(info)
     start, end, length = _times(options, info.duration)
     size = geometry.fit(info.display, options.width, options.height, even=True)
     if max(size) > MAX_SIDE:
-        raise errors.too_wide(size.width, size.height, MAX_SIDE)
+        raise errors.side_too_long(size.width, size.height, MAX_SIDE)
     return Plan(
         format=options.format,
         quality=options.quality,
         size=size,
         video_stream=info.video.index,
-        sound=_sound(info.main_audio()),
+        audio=_audio(info.main_audio()),
         colour=_colour(info.video, tone_maps),
         deinterlace=info.video.interlaced,
         start=start,
@@ -83,21 +96,21 @@ def _times(options: VideoOptions, duration: float | None) -> tuple[float | None,
     if start is not None and start >= duration:
         raise errors.start_out_of_range(start, duration)
     if end is not None and end >= duration:
-        end = None  # an end behind the end is the end
+        end = None  # an end past the input's end means its end
     return start, end, (end if end is not None else duration) - (start or 0)
 
 
-def _sound(track: AudioStream | None) -> Sound | None:
+def _audio(track: AudioStream | None) -> AudioPlan | None:
     if track is None:
         return None
-    # Browsers and phones play two channels everywhere, and more only sometimes; one stays one.
-    return Sound(track.index, min(track.channels, 2), min(track.sample_rate, _MAX_SAMPLE_RATE))
+    # All browsers and phones play two channels, and only some play more. Mono stays mono.
+    return AudioPlan(track.index, min(track.channels, 2), min(track.sample_rate, _MAX_SAMPLE_RATE))
 
 
 def _colour(video: VideoStream, tone_maps: bool) -> ColourPlan:
-    source = colour.meant(video)
+    source = colour.infer(video)
     if video.rgb:
         return ColourPlan("from_rgb", source, BT709)
-    if colour.wide(source) and tone_maps:
-        return ColourPlan("tone_map" if video.hdr else "wide", source, BT709)
+    if colour.is_wide_gamut(source) and tone_maps:
+        return ColourPlan("tone_map" if video.hdr else "wide_gamut", source, BT709)
     return ColourPlan("keep", source, source._replace(range="tv"))

@@ -1,10 +1,9 @@
-"""What the five words of `quality` mean for each encoder. Data; the argv follows from it.
+"""The encoder settings of each word of `quality` (data).
 
 Chosen from measurements on synthetic 1080p30 clips (16 Mb/s, grainy; VMAF and CPU for 3 s): x264 `veryfast` crf 20
 gave 99.4 at 8.2 CPU seconds, crf 23 gave 97.6 at 7.3, crf 26 gave 92.5, crf 30 gave 80.7, while `medium` took twice the
-time for the same or less. So `veryfast` everywhere, 23 in the middle, and steps that can be seen. A crf is not
-comparable between encoders: VP9's (good, cpu-used 5) are set to come out at about the same size of file as x264's.
-To be tuned again on real footage.
+time for the same or less. So the preset is `veryfast` everywhere, the middle is 23, and the steps are visible. A crf is
+not comparable between encoders: VP9's (good, cpu-used 5) give about the same file size as x264's.
 """
 
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ Arguments = tuple[tuple[str, str | int], ...]
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """One encoder's settings as option and value, without the leading dash. Audio in bits a second for two channels."""
+class EncoderSettings:
+    """ffmpeg options without the leading dash, and their values. `audio_bits`: bits per second for two channels."""
 
     video: Arguments
     audio_codec: str
@@ -34,8 +33,8 @@ _AUDIO_BITS: dict[Quality, int] = {
 }
 
 
-def encoding(format: VideoFormat, quality: Quality) -> Encoding:
-    """The settings for a container and a word."""
+def encoder_settings(format: VideoFormat, quality: Quality) -> EncoderSettings:
+    """The settings for a container format and a word of `quality`."""
     if format == "webm":
         video: Arguments = (
             ("c:v", "libvpx-vp9"),
@@ -45,6 +44,6 @@ def encoding(format: VideoFormat, quality: Quality) -> Encoding:
             ("cpu-used", 5),
             ("row-mt", 1),
         )
-        return Encoding(video, "libopus", _AUDIO_BITS[quality])
+        return EncoderSettings(video, "libopus", _AUDIO_BITS[quality])
     video = (("c:v", "libx264"), ("preset", "veryfast"), ("crf", _X264_CRF[quality]))
-    return Encoding(video, "aac", _AUDIO_BITS[quality])
+    return EncoderSettings(video, "aac", _AUDIO_BITS[quality])

@@ -1,4 +1,4 @@
-"""What can be set for the transcoder, by environment."""
+"""Settings of the transcoder, read from the environment."""
 
 import os
 from datetime import timedelta
@@ -9,16 +9,16 @@ from chassis.core.setting_types import Duration
 from worker.settings import FileSettings
 
 
-def _half_the_machine() -> int:
-    # x264 keeps two cores busy by itself; more jobs at once only make each of them slower.
+def _half_of_the_cores() -> int:
+    # One x264 keeps about two cores busy; more jobs at once only slow each other down.
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 class Settings(FileSettings):
-    """The settings of every service that works on files, and the transcoder's own."""
+    """The settings of services that work on files, and the transcoder's own."""
 
     transcoder_slots: int = Field(
-        default_factory=_half_the_machine,
+        default_factory=_half_of_the_cores,
         ge=1,
         le=256,
         title="Encodes at a time",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from media.faults import MediaFault
-from media.probe import judge
+from media.probe import to_media_info
 from media.tools import Tools
 from tests.support.footage import Material
 
@@ -156,9 +156,9 @@ async def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(to
 )
 def test_what_the_sandbox_tells_is_judged_like_any_input(facts: dict[str, object], kind: str) -> None:
     honest = {"kind": "audio", "format": "mp3", "filesize": 10}
-    assert judge(dict(honest)).format == "mp3"
+    assert to_media_info(dict(honest)).format == "mp3"
     with pytest.raises(MediaFault) as fault:
-        judge(honest | facts)
+        to_media_info(honest | facts)
     assert fault.value.kind == kind
 
 

@@ -5,9 +5,8 @@ import pytest
 from chassis.adapters.sandbox.child import Finished
 from media import colour, geometry
 from media.faults import MediaFault, from_child
-from media.ffmpeg import FfmpegFailed, blame
-from media.ffmpeg import _Progress as Progress
-from media.formats import FORMATS, of_container
+from media.ffmpeg import FfmpegFailed, ProgressParser, failure_of
+from media.formats import FORMATS, container_format
 from media.info import AudioStream, MediaInfo, VideoStream
 
 
@@ -51,15 +50,15 @@ def stream(**changes: object) -> VideoStream:
 
 
 def test_untagged_colours_are_what_players_take_them_for() -> None:
-    assert colour.meant(stream()).matrix == "smpte170m"
-    assert colour.meant(stream(coded_height=576)).matrix == "bt470bg"
-    assert colour.meant(stream(coded_width=1280, coded_height=544)) == colour.BT709
-    assert colour.meant(stream(pix_fmt="yuvj420p")).range == "pc"
-    assert colour.meant(stream(rgb=True)).matrix == "gbr"
+    assert colour.infer(stream()).matrix == "smpte170m"
+    assert colour.infer(stream(coded_height=576)).matrix == "bt470bg"
+    assert colour.infer(stream(coded_width=1280, coded_height=544)) == colour.BT709
+    assert colour.infer(stream(pix_fmt="yuvj420p")).range == "pc"
+    assert colour.infer(stream(rgb=True)).matrix == "gbr"
 
 
 @pytest.mark.parametrize(
-    ("demuxer", "brand", "pictures", "name"),
+    ("demuxer", "brand", "has_video", "name"),
     [
         ("mov,mp4,m4a,3gp,3g2,mj2", "isom", True, "mp4"),
         ("mov,mp4,m4a,3gp,3g2,mj2", "qt  ", True, "mov"),
@@ -70,8 +69,8 @@ def test_untagged_colours_are_what_players_take_them_for() -> None:
         ("mp3", "", False, "mp3"),
     ],
 )
-def test_names_of_containers(demuxer: str, brand: str, pictures: bool, name: str) -> None:
-    assert of_container(demuxer, brand, pictures) == name
+def test_names_container_formats(demuxer: str, brand: str, has_video: bool, name: str) -> None:
+    assert container_format(demuxer, brand, has_video=has_video) == name
     assert name in FORMATS
 
 
@@ -108,7 +107,7 @@ def test_a_stored_file_names_the_codecs_of_what_is_played() -> None:
     ],
 )
 def test_whose_fault_a_failure_is(returncode: int, said: str, kind: str | None) -> None:
-    fault = blame(Finished(returncode, b"", said, 1.0))
+    fault = failure_of(Finished(returncode, b"", said, 1.0))
     if kind is None:
         assert isinstance(fault, FfmpegFailed) and said in str(fault)
     else:
@@ -117,9 +116,9 @@ def test_whose_fault_a_failure_is(returncode: int, said: str, kind: str | None) 
 
 def test_progress_grows_and_standing_still_is_no_sign_of_life() -> None:
     told: list[float] = []
-    progress = Progress(2.0, told.append)
+    progress = ProgressParser(2.0, told.append)
     lines = ["frame=1", "out_time_us=N/A", "frame=1", "out_time_us=500000", "out_time_us=400000", "out_time_us=9000000"]
-    assert [progress.line(line) for line in lines] == [True, False, False, True, False, True]
+    assert [progress.feed_line(line) for line in lines] == [True, False, False, True, False, True]
     assert told == [0.25, 1.0]
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from media.truncation import cut_short
+from media.truncation import is_truncated
 from tests.support.footage import Material
 
 
 def cut(data: bytes) -> bool:
-    return cut_short(io.BytesIO(data), len(data))
+    return is_truncated(io.BytesIO(data), len(data))
 
 
 @pytest.fixture(params=["mp4", "mov", "webm", "mkv", "avi", "wav", "png"])

@@ -1,63 +1,97 @@
-"""Why a file could not be fetched, in words for the uploader."""
+"""Why a file could not be fetched: a machine-readable reason and technical facts. The caller words it for people."""
+
+from typing import Literal
 
 import aiohttp
 
 from chassis.adapters.egress.hosts import AddressForbidden
-from schemas.faults import FaultKind
+
+FetchReason = Literal[
+    "forbidden",  # the egress policy refuses the address, or one that it redirects to
+    "host_not_found",
+    "connect_failed",
+    "tls_failed",
+    "disconnected",  # before the response's headers
+    "invalid_http",
+    "response_timeout",  # no connection or no headers in time
+    "too_many_redirects",
+    "invalid_redirect",
+    "not_found",  # 404, 410
+    "denied",  # 401, 403
+    "unexpected_status",
+    "too_large",
+    "empty",
+    "truncated",  # the connection ended before the body did
+    "stalled",  # no bytes of the body for too long
+    "total_timeout",
+]
+_RETRIABLE: frozenset[FetchReason] = frozenset(
+    {"host_not_found", "connect_failed", "disconnected", "response_timeout", "truncated", "stalled"}
+)
 
 
 class FetchError(Exception):
-    """The file could not be fetched: a published code, a sentence without the URL, and whether to try again."""
+    """The file could not be fetched.
 
-    def __init__(self, kind: FaultKind, message: str, retriable: bool = False) -> None:
-        super().__init__(message)
-        self.kind: FaultKind = kind
-        self.message = message
-        self.retriable = retriable
+    Of the facts those are set that belong to the reason: `status` (HTTP), `received` and `expected` (bytes of the
+    body), `limit` (bytes, seconds or redirects, whichever was passed), `detail` (the egress policy's explanation).
+    Neither they nor `str()` hold the URL, which may be signed.
+    """
+
+    def __init__(
+        self,
+        reason: FetchReason,
+        *,
+        status: int | None = None,
+        received: int | None = None,
+        expected: int | None = None,
+        limit: float | None = None,
+        detail: str | None = None,
+    ) -> None:
+        facts = {"status": status, "received": received, "expected": expected, "limit": limit, "detail": detail}
+        super().__init__(" ".join([reason, *(f"{name}={fact}" for name, fact in facts.items() if fact is not None)]))
+        self.reason: FetchReason = reason
+        self.status = status
+        self.received = received
+        self.expected = expected
+        self.limit = limit
+        self.detail = detail
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same request may succeed later, without anybody changing the address or the file."""
+        return self.reason in _RETRIABLE or (self.reason == "unexpected_status" and _is_temporary(self.status or 0))
 
 
 def from_status(status: int) -> FetchError:
-    """What an answer that is neither the file nor a redirect means."""
+    """The error for a response that is neither the file nor a redirect."""
     if status in (404, 410):
-        return FetchError("input_not_found", f"The server that holds the file says that it is not there ({status}).")
+        return FetchError("not_found", status=status)
     if status in (401, 403):
-        message = f"The server that holds the file refuses to give it out ({status}): sign the URL or make it public."
-        return FetchError("input_denied", message)
+        return FetchError("denied", status=status)
     if status in (204, 205):
-        return FetchError("input_empty", "The server that holds the file answered without any bytes.")
-    message = f"The server that holds the file answered {status} instead of sending it."
-    return FetchError("input_unreachable", message, retriable=status >= 500 or status in (408, 425, 429))
+        return FetchError("empty", status=status)
+    return FetchError("unexpected_status", status=status)
 
 
-def too_large(max_bytes: int) -> FetchError:
-    """The file is beyond the limit, by its own word or by what has arrived."""
-    return FetchError("input_too_large", f"The file is larger than the limit of {max_bytes} bytes.")
-
-
-def broken_off(received: int, promised: int | None) -> FetchError:
-    """The connection ended before the file did."""
-    of = f" of {promised}" if promised is not None else ""
-    message = f"The connection to the server that holds the file broke off after {received}{of} bytes."
-    return FetchError("input_unreachable", message, retriable=True)
-
-
-def from_error(error: Exception) -> FetchError:
-    """What went wrong before the answer's first byte."""
+def from_exception(error: Exception) -> FetchError:
+    """The error for an exception that came before the response's headers."""
     match error:
         case AddressForbidden():
-            return FetchError("input_forbidden", error.reason)
+            return FetchError("forbidden", detail=error.reason)
         case TimeoutError():
-            return FetchError("input_timeout", "The server that holds the file did not answer in time.", retriable=True)
+            return FetchError("response_timeout")
         case aiohttp.ClientConnectorDNSError():
-            return FetchError("input_unreachable", "The address names a host that cannot be found.", retriable=True)
+            return FetchError("host_not_found")
         case aiohttp.ClientSSLError():
-            message = "The server that holds the file has no valid certificate, so that no safe connection is possible."
-            return FetchError("input_unreachable", message)
+            return FetchError("tls_failed")
         case aiohttp.ClientConnectorError():
-            message = "No connection to the server that holds the file could be made."
-            return FetchError("input_unreachable", message, retriable=True)
+            return FetchError("connect_failed")
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return FetchError("input_unreachable", "The server that holds the file does not answer in proper HTTP.")
+            return FetchError("invalid_http")
         case _:
-            message = "The server that holds the file broke the connection before it answered."
-            return FetchError("input_unreachable", message, retriable=True)
+            return FetchError("disconnected")
+
+
+def _is_temporary(status: int) -> bool:
+    return status >= 500 or status in (408, 425, 429)

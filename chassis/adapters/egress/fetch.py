@@ -1,4 +1,4 @@
-"""Fetches one file from an address that a customer gave, within limits, onto the local disk."""
+"""Downloads one file from a customer's URL to the local disk, within limits and through the egress policy."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,20 +12,20 @@ from uuid import uuid4
 import aiohttp
 from yarl import URL
 
-from chassis.adapters.egress.errors import FetchError, broken_off, from_error, from_status, too_large
+from chassis.adapters.egress.errors import FetchError, from_exception, from_status
 from chassis.adapters.egress.naming import next_hop, suggested_name
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 
 MAX_REDIRECTS = 5
 BUFFER_BYTES = 1024 * 1024
-"""Written to disk at once: a thread's round trip for each packet would halve the speed."""
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_FILE = frozenset({200, 203})
+"""Written to disk at once: one thread round trip per network read would halve the throughput."""
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_FILE_STATUSES = frozenset({200, 203})
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """What one fetch may cost: bytes on disk; for everything, for a connection, and between two packets."""
+    """Limits of one fetch: size of the file, time in total, time to connect, time between two reads."""
 
     max_bytes: int = 10 * 1024**3
     total: timedelta = timedelta(hours=1)
@@ -35,7 +35,7 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What arrived: bytes, and what the server and the address call it (untrusted, None where they say nothing)."""
+    """Size in bytes, and what server and URL call the file: untrusted, None where they say nothing."""
 
     filesize: int
     content_type: str | None
@@ -43,40 +43,40 @@ class Fetched:
 
 
 async def fetch(
-    url: str, dest: Path, guard: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession | None = None
+    url: str, dest: Path, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession | None = None
 ) -> Fetched:
-    """The file at `url` as the file `dest`, whole or not at all; FetchError says why not.
+    """Downloads `url` to `dest`. The file appears complete or not at all.
 
-    `session` is one of `guard.session`, kept by callers that fetch often. Errors of the local disk are OSError.
+    `session` comes from `policy.session()`; callers that fetch often keep one. Raises FetchError, and OSError for
+    errors of the local disk.
     """
     if session is None:
-        async with guard.session() as own:
-            return await fetch(url, dest, guard, limits, own)
+        async with policy.session() as own:
+            return await fetch(url, dest, policy, limits, own)
     try:
         async with asyncio.timeout(limits.total.total_seconds()) as total:
-            return await _fetch(url, dest, guard, limits, session)
+            return await _fetch(url, dest, policy, limits, session)
     except TimeoutError:
         if not total.expired():
             raise
-        seconds = limits.total.total_seconds()
-        raise FetchError("input_timeout", f"The file did not arrive within {seconds:g} seconds.") from None
+        raise FetchError("total_timeout", limit=limits.total.total_seconds()) from None
 
 
 async def _fetch(
-    url: str, dest: Path, guard: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
+    url: str, dest: Path, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
 ) -> Fetched:
-    async with _opened(url, guard, limits, session) as response:
+    async with _follow_redirects(url, policy, limits, session) as response:
         length = response.content_length
         if length is not None and length > limits.max_bytes:
-            raise too_large(limits.max_bytes)
+            raise FetchError("too_large", expected=length, limit=limits.max_bytes)
         temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
         try:
             with temporary.open("xb") as file:
                 received = await _receive(response, file, limits.max_bytes)
             if length is not None and received != length:
-                raise broken_off(received, length)
+                raise FetchError("truncated", received=received, expected=length)
             if received == 0:
-                raise FetchError("input_empty", "The file has no bytes.")
+                raise FetchError("empty", received=0)
             temporary.replace(dest)
         finally:
             temporary.unlink(missing_ok=True)
@@ -85,67 +85,66 @@ async def _fetch(
 
 
 @asynccontextmanager
-async def _opened(
-    url: str, guard: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
+async def _follow_redirects(
+    url: str, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The answer that holds the file, behind at most five redirects. Each hop is checked like the first address."""
+    """The response with the file, after at most `MAX_REDIRECTS`. Each hop is checked like the first URL."""
     for _ in range(MAX_REDIRECTS + 1):
-        async with _answer(url, guard, limits, session) as response:
-            if response.status in _FILE:
+        async with _get(url, policy, limits, session) as response:
+            if response.status in _FILE_STATUSES:
                 yield response
                 return
-            if response.status not in _REDIRECTS or "Location" not in response.headers:
+            if response.status not in _REDIRECT_STATUSES or "Location" not in response.headers:
                 raise from_status(response.status)
-            url = _next(url, response.headers["Location"])
-    raise FetchError("input_unreachable", f"The address redirects more than {MAX_REDIRECTS} times.")
+            url = _next_url(url, response.headers["Location"])
+    raise FetchError("too_many_redirects", limit=MAX_REDIRECTS)
 
 
 @asynccontextmanager
-async def _answer(
-    url: str, guard: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
+async def _get(
+    url: str, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=limits.connect.total_seconds(), sock_read=limits.idle.total_seconds()
     )
     try:
-        guard.check_url(url)
-        # As it was written, where it can be: signatures are over the very characters.
+        policy.check_url(url)
+        # Not normalised where that is possible: signatures are computed over the exact characters.
         target = URL(url, encoded=url.isascii())
         response = await session.get(target, allow_redirects=False, timeout=timeout, read_bufsize=BUFFER_BYTES)
     except (AddressForbidden, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise from_error(error) from error
+        raise from_exception(error) from error
     try:
         yield response
     finally:
-        # Closed and not released: what is left of the body is nothing that we wait for.
+        # `close` and not `release`: the rest of the body is not waited for.
         response.close()
 
 
-def _next(url: str, location: str) -> str:
+def _next_url(url: str, location: str) -> str:
     try:
         return next_hop(url, location)
     except AddressForbidden as error:
-        raise from_error(error) from None
+        raise from_exception(error) from None
     except ValueError:
-        raise FetchError("input_unreachable", "The address redirects to something that is no URL.") from None
+        raise FetchError("invalid_redirect") from None
 
 
 async def _receive(response: aiohttp.ClientResponse, file: BinaryIO, max_bytes: int) -> int:
-    """Writes the body to the file; the number of bytes. What is waiting to be written never passes two buffers."""
-    received, waiting = 0, bytearray()
+    """Writes the body to `file` and returns its size. Keeps at most two buffers in memory."""
+    received, buffer = 0, bytearray()
     try:
         async for chunk in response.content.iter_any():
             received += len(chunk)
             if received > max_bytes:
-                raise too_large(max_bytes)
-            waiting += chunk
-            if len(waiting) >= BUFFER_BYTES:
-                await asyncio.to_thread(file.write, waiting)
-                waiting = bytearray()
+                raise FetchError("too_large", received=received, limit=max_bytes)
+            buffer += chunk
+            if len(buffer) >= BUFFER_BYTES:
+                await asyncio.to_thread(file.write, buffer)
+                buffer = bytearray()
     except TimeoutError as error:
-        message = f"The server that holds the file stopped sending after {received} bytes."
-        raise FetchError("input_timeout", message, retriable=True) from error
+        raise FetchError("stalled", received=received) from error
     except (aiohttp.ClientError, ConnectionError) as error:
-        raise broken_off(received, response.content_length) from error
-    await asyncio.to_thread(file.write, waiting)
+        raise FetchError("truncated", received=received, expected=response.content_length) from error
+    await asyncio.to_thread(file.write, buffer)
     return received

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from media.tools import Tools, open_tools
-from tests.services.thumbnailer.studio import Studio
+from tests.services.thumbnailer.image_maker import ImageMaker
 
 
 @pytest.fixture(scope="package")
@@ -15,5 +15,5 @@ async def tools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tools
 
 
 @pytest.fixture
-def studio(tools: Tools, tmp_path: Path) -> Studio:
-    return Studio(tools, tmp_path)
+def image_maker(tools: Tools, tmp_path: Path) -> ImageMaker:
+    return ImageMaker(tools, tmp_path)

@@ -1,7 +1,7 @@
 """How much work an image job is thought to be while it waits."""
 
 from schemas.files import File
-from services.thumbnailer.jobs import estimate
+from services.thumbnailer.plan import estimate
 from tests.services.running import queued
 
 

@@ -10,7 +10,7 @@ import pyvips
 from devtools.footage import Footage
 from schemas.options import ImageFormat, ImageOptions
 from services.thumbnailer.picture import make
-from tests.services.thumbnailer.studio import Studio, size
+from tests.services.thumbnailer.image_maker import ImageMaker, size
 from tests.support.footage import FLAT_COLOUR, GREY_STEP, Material
 
 LOSSY: tuple[ImageFormat, ...] = ("jpeg", "webp", "avif")
@@ -37,9 +37,9 @@ def difference(image: pyvips.Image, reference: pyvips.Image) -> float:
     ],
 )
 async def test_a_frame_has_exactly_the_size_asked(
-    studio: Studio, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
+    image_maker: ImageMaker, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    made, _ = await studio(footage.bunny, start=1, format="webp", **options)
+    made, _ = await image_maker(footage.bunny, start=1, format="webp", **options)
     assert size(made) == expected
 
 
@@ -54,29 +54,29 @@ async def test_a_frame_has_exactly_the_size_asked(
     ],
 )
 async def test_an_image_has_exactly_the_size_asked(
-    studio: Studio, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
+    image_maker: ImageMaker, footage: Footage, options: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    made, _ = await studio(footage.chelsea, **options)
+    made, _ = await image_maker(footage.chelsea, **options)
     assert size(made) == expected
     assert made.info.format == "png"
 
 
-async def test_rotated_video_stands_upright(studio: Studio, footage: Footage, material: Material) -> None:
-    made, turned = await studio(material.rotated(), format="png", width=360)
+async def test_rotated_video_stands_upright(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
+    made, turned = await image_maker(material.rotated(), format="png", width=360)
     assert size(made) == (360, 640)
-    _, plain = await studio(footage.bunny, format="png", height=360)
+    _, plain = await image_maker(footage.bunny, format="png", height=360)
     assert difference(turned, plain.rot270()) < 2
 
 
-async def test_anamorphic_video_is_not_squashed(studio: Studio, footage: Footage, material: Material) -> None:
-    made, shown = await studio(material.anamorphic(), format="png", width=320)
+async def test_anamorphic_video_is_not_squashed(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
+    made, shown = await image_maker(material.anamorphic(), format="png", width=320)
     assert size(made) == (320, 180)
-    _, plain = await studio(footage.bunny, format="png", width=320)
+    _, plain = await image_maker(footage.bunny, format="png", width=320)
     assert difference(shown, plain) < 4
 
 
-async def test_video_of_odd_size_keeps_it(studio: Studio, material: Material) -> None:
-    made, _ = await studio(material.odd_size())
+async def test_video_of_odd_size_keeps_it(image_maker: ImageMaker, material: Material) -> None:
+    made, _ = await image_maker(material.odd_size())
     assert size(made) == (319, 179)
 
 
@@ -84,47 +84,49 @@ async def test_video_of_odd_size_keeps_it(studio: Studio, material: Material) ->
 
 
 @pytest.mark.parametrize("format", FORMATS)
-async def test_a_flat_bt709_colour_comes_out_as_it_was(studio: Studio, material: Material, format: ImageFormat) -> None:
-    _, image = await studio(material.flat(), format=format, quality="very_high")
+async def test_a_flat_bt709_colour_comes_out_as_it_was(
+    image_maker: ImageMaker, material: Material, format: ImageFormat
+) -> None:
+    _, image = await image_maker(material.flat(), format=format, quality="very_high")
     assert image(160, 90)[:3] == pytest.approx(FLAT_COLOUR, abs=4)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 async def test_a_wide_gamut_profile_is_converted_not_dropped(
-    studio: Studio, material: Material, format: ImageFormat
+    image_maker: ImageMaker, material: Material, format: ImageFormat
 ) -> None:
-    _, image = await studio(material.wide_gamut(), format=format, quality="very_high")
+    _, image = await image_maker(material.wide_gamut(), format=format, quality="very_high")
     assert image(32, 32)[:3] == pytest.approx(FLAT_COLOUR, abs=4)
 
 
-async def test_cmyk_looks_like_the_photograph(studio: Studio, footage: Footage, material: Material) -> None:
-    _, image = await studio(material.cmyk(), format="png")
-    _, original = await studio(footage.chelsea)
+async def test_cmyk_looks_like_the_photograph(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
+    _, image = await image_maker(material.cmyk(), format="png")
+    _, original = await image_maker(footage.chelsea)
     assert difference(image, original) < 6
 
 
 @pytest.mark.parametrize("format", FORMATS)
 async def test_sixteen_bits_look_like_eight(
-    studio: Studio, footage: Footage, material: Material, format: ImageFormat
+    image_maker: ImageMaker, footage: Footage, material: Material, format: ImageFormat
 ) -> None:
-    _, image = await studio(material.sixteen_bit(), format=format, quality="very_high")
-    _, original = await studio(footage.chelsea)
+    _, image = await image_maker(material.sixteen_bit(), format=format, quality="very_high")
+    _, original = await image_maker(footage.chelsea)
     assert image.format == "uchar"
     assert difference(image, original) < 4
 
 
-async def test_grey_stays_grey(studio: Studio, material: Material) -> None:
-    _, image = await studio(material.grey_photo(), format="jpeg", width=200)
+async def test_grey_stays_grey(image_maker: ImageMaker, material: Material) -> None:
+    _, image = await image_maker(material.grey_photo(), format="jpeg", width=200)
     red, green, blue = image(100, 60)
     assert red == green == blue
 
 
-async def test_hdr_is_brought_to_an_ordinary_screen(studio: Studio, material: Material) -> None:
+async def test_hdr_is_brought_to_an_ordinary_screen(image_maker: ImageMaker, material: Material) -> None:
     # Grey of 100 nits, which is 0.51 of the range by the PQ curve: taken as it stands it would be 130, dark.
     tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
     grey = f"color=black:s=64x64:r=10:d=0.3,format=yuv420p10le,geq=lum=509:cb=512:cr=512,{tags}"
     clip = material.ffmpeg("pq-grey.mp4", "-f", "lavfi", "-i", grey, "-c:v", "libx264", "-preset", "ultrafast")
-    _, image = await studio(clip, format="png")
+    _, image = await image_maker(clip, format="png")
     red, green, blue = image(32, 32)
     assert red == pytest.approx(green, abs=2) and green == pytest.approx(blue, abs=2)
     assert red > 150
@@ -133,8 +135,8 @@ async def test_hdr_is_brought_to_an_ordinary_screen(studio: Studio, material: Ma
 # Orientation, transparency, metadata, animation
 
 
-async def test_exif_orientation_is_applied_and_metadata_is_gone(studio: Studio, material: Material) -> None:
-    made, image = await studio(material.exif_oriented(), width=200, quality="very_high")
+async def test_exif_orientation_is_applied_and_metadata_is_gone(image_maker: ImageMaker, material: Material) -> None:
+    made, image = await image_maker(material.exif_oriented(), width=200, quality="very_high")
     assert size(made) == (200, 300)
     fields = " ".join(image.get_fields())
     assert "exif" not in fields and "icc" not in fields and "xmp" not in fields
@@ -144,24 +146,26 @@ async def test_exif_orientation_is_applied_and_metadata_is_gone(studio: Studio, 
 
 @pytest.mark.parametrize("format", ["png", "webp", "avif"])
 async def test_transparency_stays_where_the_format_has_it(
-    studio: Studio, material: Material, format: ImageFormat
+    image_maker: ImageMaker, material: Material, format: ImageFormat
 ) -> None:
-    made, image = await studio(material.alpha(), format=format, quality="very_high")
+    made, image = await image_maker(material.alpha(), format=format, quality="very_high")
     assert made.info.image is not None and made.info.image.alpha
     assert image(2, 150)[3] < 10 and image(448, 150)[3] > 245
 
 
-async def test_transparency_is_laid_on_black_where_the_format_has_none(studio: Studio, material: Material) -> None:
-    _, image = await studio(material.alpha(), format="jpeg")
+async def test_transparency_is_laid_on_black_where_the_format_has_none(
+    image_maker: ImageMaker, material: Material
+) -> None:
+    _, image = await image_maker(material.alpha(), format="jpeg")
     assert image.bands == 3
     assert max(image(2, 150)) < 12
 
 
 @pytest.mark.parametrize("format", [None, "webp"])
 async def test_of_an_animation_the_first_picture_is_taken(
-    studio: Studio, material: Material, format: ImageFormat | None
+    image_maker: ImageMaker, material: Material, format: ImageFormat | None
 ) -> None:
-    made, image = await studio(material.animated_gif(), format=format, width=128)
+    made, image = await image_maker(material.animated_gif(), format=format, width=128)
     assert made.info.image is not None and made.info.image.pages == 1
     assert size(made) == (128, 72)
     assert made.info.format == (format or "jpeg")
@@ -173,55 +177,57 @@ async def test_of_an_animation_the_first_picture_is_taken(
 
 @pytest.mark.parametrize(("start", "number"), [(0, 0), (0.1, 1), (2, 20), (2.3, 23), (2.35, 24), (4.9, 49)])
 async def test_the_frame_is_the_first_at_or_after_start(
-    studio: Studio, material: Material, start: float, number: int
+    image_maker: ImageMaker, material: Material, start: float, number: int
 ) -> None:
-    _, image = await studio(material.grey_steps(), start=start, format="png")
+    _, image = await image_maker(material.grey_steps(), start=start, format="png")
     assert image(80, 45)[0] == pytest.approx(number * GREY_STEP * 255 / 219, abs=1.5)
 
 
-async def test_interlaced_video_gives_a_whole_frame(studio: Studio, material: Material) -> None:
+async def test_interlaced_video_gives_a_whole_frame(image_maker: ImageMaker, material: Material) -> None:
     # Two fields that differ: woven together, rows alternate between black and grey.
     fields = "color=black:s=160x96:r=50:d=1,geq=lum=16+mod(N\\,2)*120:cb=128:cr=128,tinterlace=interleave_top"
     coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-flags", "+ildct+ilme", "-pix_fmt", "yuv420p")
     clip = material.ffmpeg("interlaced.mkv", "-f", "lavfi", "-i", fields, *coding)
-    _, image = await studio(clip, start=0.5, format="png")
+    _, image = await image_maker(clip, start=0.5, format="png")
     column = image.extract_band(0).crop(80, 20, 1, 40)
     assert column.max() - column.min() < 40
 
 
-async def test_between_the_last_frame_and_the_end_it_is_the_last_frame(studio: Studio, material: Material) -> None:
-    _, image = await studio(material.grey_steps(), start=4.97, format="png")
+async def test_between_the_last_frame_and_the_end_it_is_the_last_frame(
+    image_maker: ImageMaker, material: Material
+) -> None:
+    _, image = await image_maker(material.grey_steps(), start=4.97, format="png")
     assert image(80, 45)[0] == pytest.approx(49 * GREY_STEP * 255 / 219, abs=1.5)
 
 
-async def test_a_start_past_the_end_is_refused(studio: Studio, footage: Footage) -> None:
-    fault = await studio.fault(footage.bunny, start=60)
+async def test_a_start_past_the_end_is_refused(image_maker: ImageMaker, footage: Footage) -> None:
+    fault = await image_maker.fault(footage.bunny, start=60)
     assert fault.kind == "start_out_of_range"
     assert "the video ends at 5.3" in fault.message
 
 
-async def test_sound_that_outlasts_the_picture_has_none_to_give(studio: Studio, material: Material) -> None:
+async def test_sound_that_outlasts_the_picture_has_none_to_give(image_maker: ImageMaker, material: Material) -> None:
     sound = ("-f", "lavfi", "-i", "sine=duration=8")
     clip = material.ffmpeg("outlasted.mp4", "-i", material.flat(), *sound, "-c:v", "copy", "-c:a", "aac")
-    fault = await studio.fault(clip, start=6)
+    fault = await image_maker.fault(clip, start=6)
     assert fault.kind == "start_out_of_range"
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mpg"])
 async def test_a_clip_that_does_not_begin_at_zero_counts_from_its_beginning(
-    studio: Studio, material: Material, suffix: str
+    image_maker: ImageMaker, material: Material, suffix: str
 ) -> None:
     codec = ("-c:v", "mpeg2video", "-q:v", "1", "-r", "25") if suffix == "mpg" else ("-c", "copy")
     late = material.ffmpeg(f"late.{suffix}", "-i", material.grey_steps(), *codec, "-output_ts_offset", "100")
-    _, image = await studio(late, start=2, format="png")
+    _, image = await image_maker(late, start=2, format="png")
     assert image(80, 45)[0] == pytest.approx(20 * GREY_STEP * 255 / 219, abs=3)
 
 
 # Palette, progress, names
 
 
-async def test_a_poster_comes_with_placeholder_and_background(studio: Studio, material: Material) -> None:
-    made, _ = await studio(material.flat(), palette=True, width=300)
+async def test_a_poster_comes_with_placeholder_and_background(image_maker: ImageMaker, material: Material) -> None:
+    made, _ = await image_maker(material.flat(), palette=True, width=300)
     assert made.background is not None
     channels = [int(made.background[place : place + 2], 16) for place in (1, 3, 5)]
     assert channels == pytest.approx(FLAT_COLOUR, abs=3)
@@ -233,25 +239,29 @@ async def test_a_poster_comes_with_placeholder_and_background(studio: Studio, ma
     assert tiny(8, 4)[:3] == pytest.approx(FLAT_COLOUR, abs=8)
 
 
-async def test_without_a_wish_there_is_no_palette(studio: Studio, footage: Footage) -> None:
-    made, _ = await studio(footage.rocket, width=50)
+async def test_without_a_wish_there_is_no_palette(image_maker: ImageMaker, footage: Footage) -> None:
+    made, _ = await image_maker(footage.rocket, width=50)
     assert made.placeholder is None and made.background is None
 
 
-async def test_progress_only_rises_and_ends_at_one(studio: Studio, footage: Footage) -> None:
-    await studio(footage.bikes, width=100)
-    assert studio.progress == sorted(studio.progress)
-    assert studio.progress[-1] == 1.0
+async def test_progress_only_rises_and_ends_at_one(image_maker: ImageMaker, footage: Footage) -> None:
+    await image_maker(footage.bikes, width=100)
+    assert image_maker.progress == sorted(image_maker.progress)
+    assert image_maker.progress[-1] == 1.0
 
 
-async def test_nothing_but_the_picture_is_left(studio: Studio, footage: Footage) -> None:
-    await studio(footage.bikes, width=100)
-    assert [path.name for path in studio.folder.iterdir()] == ["picture"]
+async def test_nothing_but_the_picture_is_left(image_maker: ImageMaker, footage: Footage) -> None:
+    await image_maker(footage.bikes, width=100)
+    assert [path.name for path in image_maker.folder.iterdir()] == ["picture"]
 
 
-async def test_a_name_that_looks_like_options_is_just_a_name(studio: Studio, footage: Footage, tmp_path: Path) -> None:
+async def test_a_name_that_looks_like_options_is_just_a_name(
+    image_maker: ImageMaker, footage: Footage, tmp_path: Path
+) -> None:
     source = tmp_path / "photo[page=3]"
     source.write_bytes(footage.rocket.read_bytes())
-    info = await studio.tools.prober.probe(footage.rocket)
-    made = await make(source, info, ImageOptions(width=100), tmp_path / "out", studio.tools, studio.progress.append)
+    info = await image_maker.tools.prober.probe(footage.rocket)
+    made = await make(
+        source, info, ImageOptions(width=100), tmp_path / "out", image_maker.tools, image_maker.progress.append
+    )
     assert size(made) == (100, 67)

@@ -7,8 +7,8 @@ import pytest
 from media.faults import MediaFault
 from media.info import AudioStream, MediaInfo, Picture, VideoStream
 from schemas.options import ImageFormat, ImageOptions, Quality
-from services.thumbnailer import quality
-from services.thumbnailer.plan import FramePlan, PicturePlan, plan
+from services.thumbnailer.plan import FramePlan, ImagePlan, plan
+from services.thumbnailer.quality import saver_options
 
 
 def video(width: int = 1280, height: int = 720, duration: float | None = 10.0) -> MediaInfo:
@@ -27,7 +27,7 @@ def audio() -> MediaInfo:
     return MediaInfo(kind="audio", format="mp3", content_type="audio/mpeg", filesize=1000, duration=3.0, audio=(track,))
 
 
-def refused(options: ImageOptions, info: MediaInfo) -> str:
+def fault(options: ImageOptions, info: MediaInfo) -> str:
     with pytest.raises(MediaFault) as caught:
         plan(options, info)
     return f"{caught.value.kind}: {caught.value.message}"
@@ -69,7 +69,7 @@ def test_a_video_gives_a_frame_at_start_and_an_image_gives_itself() -> None:
     assert plan(ImageOptions(start=2.5, width=640, format="webp"), video()) == FramePlan(
         width=640, height=360, format="webp", save={"Q": 75, "effort": 4}, start=2.5
     )
-    assert plan(ImageOptions(quality="high"), image()) == PicturePlan(
+    assert plan(ImageOptions(quality="high"), image()) == ImagePlan(
         width=600, height=400, format="png", save={"compression": 6}
     )
 
@@ -82,8 +82,8 @@ def test_files_without_an_index_are_decoded_from_before_start() -> None:
 
 def test_start_must_lie_inside_the_video() -> None:
     assert plan(ImageOptions(start=9.999), video())
-    assert refused(ImageOptions(start=10), video()) == "start_out_of_range: start is 10 s, but the video ends at 10 s."
-    assert refused(ImageOptions(start=3600), video(duration=10.04)).endswith("the video ends at 10.04 s.")
+    assert fault(ImageOptions(start=10), video()) == "start_out_of_range: start is 10 s, but the video ends at 10 s."
+    assert fault(ImageOptions(start=3600), video(duration=10.04)).endswith("the video ends at 10.04 s.")
 
 
 def test_start_zero_is_always_inside() -> None:
@@ -96,17 +96,17 @@ def test_a_video_that_does_not_tell_its_length_is_tried() -> None:
 
 
 def test_a_still_image_has_no_later_moment() -> None:
-    assert refused(ImageOptions(start=2), image()) == (
+    assert fault(ImageOptions(start=2), image()) == (
         "start_out_of_range: The input is an image: it has no picture at 2 s."
     )
 
 
 def test_sound_has_no_picture() -> None:
-    assert refused(ImageOptions(), audio()).startswith("input_kind_mismatch: The input is audio")
+    assert fault(ImageOptions(), audio()).startswith("input_kind_mismatch: The input is audio")
 
 
 def test_a_side_that_follows_from_the_aspect_may_not_grow_beyond_the_limit() -> None:
-    assert refused(ImageOptions(width=8000), video(100, 1000)).startswith(
+    assert fault(ImageOptions(width=8000), video(100, 1000)).startswith(
         "output_too_large: The image would be 8000x80000 pixels"
     )
 
@@ -114,9 +114,9 @@ def test_a_side_that_follows_from_the_aspect_may_not_grow_beyond_the_limit() -> 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_each_word_is_better_than_the_one_before_it(format: ImageFormat) -> None:
     words: tuple[Quality, ...] = ("very_low", "low", "medium", "high", "very_high")
-    levels = [int(quality.settings(format, word)["Q"]) for word in words]
+    levels = [int(saver_options(format, word)["Q"]) for word in words]
     assert levels == sorted(set(levels))
 
 
 def test_png_is_lossless_whatever_the_word() -> None:
-    assert quality.settings("png", "very_low") == quality.settings("png", "very_high")
+    assert saver_options("png", "very_low") == saver_options("png", "very_high")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from devtools.footage import Footage
-from tests.services.thumbnailer.studio import Studio
+from tests.services.thumbnailer.image_maker import ImageMaker
 from tests.support.footage import Material
 
 
@@ -24,39 +24,43 @@ from tests.support.footage import Material
     ],
 )
 async def test_bad_input_is_refused_with_a_published_code(
-    studio: Studio, material: Material, name: str, kind: str
+    image_maker: ImageMaker, material: Material, name: str, kind: str
 ) -> None:
-    fault = await studio.fault(getattr(material, name)())
+    fault = await image_maker.fault(getattr(material, name)())
     assert fault.kind == kind
     assert fault.message.endswith((".", ")."))
 
 
-async def test_an_image_with_damaged_pixels_is_unreadable(studio: Studio, footage: Footage, material: Material) -> None:
+async def test_an_image_with_damaged_pixels_is_unreadable(
+    image_maker: ImageMaker, footage: Footage, material: Material
+) -> None:
     data = footage.coffee.read_bytes()
     inside = data.index(b"IDAT", len(data) // 2) + 100
     damaged = material.folder / "damaged.png"
     damaged.write_bytes(data[:inside] + bytes(400) + data[inside + 400 :])
-    fault = await studio.fault(damaged, width=100)
+    fault = await image_maker.fault(damaged, width=100)
     assert fault.kind == "input_unreadable"
     assert str(material.folder) not in fault.message
 
 
-async def test_a_jpeg_that_was_cut_off_is_truncated(studio: Studio, footage: Footage, material: Material) -> None:
+async def test_a_jpeg_that_was_cut_off_is_truncated(
+    image_maker: ImageMaker, footage: Footage, material: Material
+) -> None:
     cut = material.folder / "cut.jpg"
     cut.write_bytes(footage.rocket.read_bytes()[:60_000])
-    assert (await studio.fault(cut)).kind == "input_truncated"
+    assert (await image_maker.fault(cut)).kind == "input_truncated"
 
 
 async def test_an_image_that_takes_too_long_is_beyond_the_limits(
-    studio: Studio, footage: Footage, material: Material
+    image_maker: ImageMaker, footage: Footage, material: Material
 ) -> None:
-    hasty = replace(studio.tools.image_limits, wall=timedelta(milliseconds=1))
-    studio.tools = replace(studio.tools, image_limits=hasty)
-    assert (await studio.fault(material.large_photo(), width=2000)).kind == "input_limits_exceeded"
+    hasty = replace(image_maker.tools.image_limits, wall=timedelta(milliseconds=1))
+    image_maker.tools = replace(image_maker.tools, image_limits=hasty)
+    assert (await image_maker.fault(material.large_photo(), width=2000)).kind == "input_limits_exceeded"
 
 
-async def test_an_image_that_kills_its_decoder_is_unreadable(studio: Studio, material: Material) -> None:
+async def test_an_image_that_kills_its_decoder_is_unreadable(image_maker: ImageMaker, material: Material) -> None:
     # The nearest to a decoder's crash that can be had at will: the system's own end to too much computing.
-    studio.tools = replace(studio.tools, image_limits=replace(studio.tools.image_limits, cpu_seconds=1))
-    fault = await studio.fault(material.large_photo(), format="avif", quality="very_high", width=8000)
+    image_maker.tools = replace(image_maker.tools, image_limits=replace(image_maker.tools.image_limits, cpu_seconds=1))
+    fault = await image_maker.fault(material.large_photo(), format="avif", quality="very_high", width=8000)
     assert fault.kind == "input_unreadable"

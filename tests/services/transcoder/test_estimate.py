@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.files import File
-from services.transcoder.video import estimate
+from services.transcoder.plan import estimate
 from tests.services.running import queued
 
 FILM = File(id="file_1", key="k", kind="video", format="mp4", content_type="video/mp4", filesize=1, duration=3600)

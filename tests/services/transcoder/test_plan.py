@@ -2,12 +2,11 @@ from typing import Any
 
 import pytest
 
-from media.faults import MediaFault
+from media.faults import MediaFault, OutputMismatch
 from media.geometry import Size
 from media.info import MediaInfo, Picture
 from schemas.options import VideoOptions
-from services.transcoder.encode import judge
-from services.transcoder.errors import OutputWrong
+from services.transcoder.encode import check_output
 from services.transcoder.plan import Plan, plan
 from tests.services.transcoder.infos import track, video
 
@@ -71,15 +70,15 @@ def test_an_unknown_duration_leaves_the_length_open() -> None:
 
 def test_the_default_track_is_kept_otherwise_the_first() -> None:
     first, second = track(1), track(2, default=True)
-    chosen = planned(video(audio=(first, second))).sound
+    chosen = planned(video(audio=(first, second))).audio
     assert chosen is not None and chosen.stream == 2
-    chosen = planned(video(audio=(first, track(2)))).sound
+    chosen = planned(video(audio=(first, track(2)))).audio
     assert chosen is not None and chosen.stream == 1
 
 
 @pytest.mark.parametrize(("channels", "kept"), [(1, 1), (2, 2), (6, 2)])
 def test_more_than_two_channels_become_two(channels: int, kept: int) -> None:
-    sound = planned(video(audio=(track(1, channels=channels, sample_rate=96_000),))).sound
+    sound = planned(video(audio=(track(1, channels=channels, sample_rate=96_000),))).audio
     assert sound is not None and (sound.channels, sound.sample_rate) == (kept, 48_000)
 
 
@@ -97,7 +96,7 @@ def test_sound_is_not_a_video() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stream", "way", "matrix"),
+    ("stream", "conversion", "matrix"),
     [
         ({}, "keep", "bt709"),
         ({"matrix": "smpte170m"}, "keep", "smpte170m"),
@@ -105,38 +104,38 @@ def test_sound_is_not_a_video() -> None:
         ({"matrix": None, "coded_width": 720, "coded_height": 576}, "keep", "bt470bg"),
         ({"matrix": None}, "keep", "bt709"),
         ({"rgb": True, "pix_fmt": "gbrp", "matrix": "gbr"}, "from_rgb", "bt709"),
-        ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "bt2020-10"}, "wide", "bt709"),
+        ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "bt2020-10"}, "wide_gamut", "bt709"),
         ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084"}, "tone_map", "bt709"),
         ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "arib-std-b67"}, "tone_map", "bt709"),
     ],
 )
-def test_colours_keep_their_meaning(stream: dict[str, Any], way: str, matrix: str) -> None:
+def test_colours_keep_their_meaning(stream: dict[str, Any], conversion: str, matrix: str) -> None:
     colour = planned(video(**stream)).colour
-    assert (colour.way, colour.target.matrix, colour.target.range) == (way, matrix, "tv")
+    assert (colour.conversion, colour.target.matrix, colour.target.range) == (conversion, matrix, "tv")
 
 
 def test_hdr_keeps_its_tags_where_nothing_can_map_it() -> None:
     hdr = video(matrix="bt2020nc", primaries="bt2020", transfer="smpte2084")
     colour = planned(hdr, tone_maps=False).colour
-    assert (colour.way, colour.target.transfer) == ("keep", "smpte2084")
+    assert (colour.conversion, colour.target.transfer) == ("keep", "smpte2084")
 
 
 def test_an_output_of_another_size_is_our_failure() -> None:
     made = planned(video(), width=640)
-    with pytest.raises(OutputWrong):
-        judge(video(display=(640, 362)), made)
+    with pytest.raises(OutputMismatch):
+        check_output(video(display=(640, 362)), made)
 
 
 def test_an_output_without_its_sound_is_our_failure() -> None:
-    with pytest.raises(OutputWrong):
-        judge(video(audio=()), planned(video()))
+    with pytest.raises(OutputMismatch):
+        check_output(video(audio=()), planned(video()))
 
 
 def test_an_output_that_is_far_too_short_means_a_truncated_input() -> None:
     with pytest.raises(MediaFault) as fault:
-        judge(video(duration=6.0), planned(video()))
+        check_output(video(duration=6.0), planned(video()))
     assert fault.value.kind == "input_truncated"
 
 
 def test_an_output_as_planned_passes() -> None:
-    assert judge(video(duration=10.04), planned(video())).duration == 10.04
+    check_output(video(duration=10.04), planned(video()))

@@ -1,4 +1,4 @@
-"""Makes pictures as the worker and the shell do, and reads them back."""
+"""Makes images as the worker and the shell do, and reads them back."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from schemas.options import ImageOptions
 from services.thumbnailer.picture import Picture, make
 
 
-class Studio:
-    """Makes pictures in a folder of its own."""
+class ImageMaker:
+    """Makes images in a folder of its own."""
 
     def __init__(self, tools: Tools, folder: Path) -> None:
         self.tools = tools
@@ -21,7 +21,7 @@ class Studio:
         self.progress: list[float] = []
 
     async def __call__(self, source: Path, *, palette: bool = False, **options: Any) -> tuple[Picture, pyvips.Image]:
-        """The picture, and its pixels in sRGB."""
+        """The result, and its pixels in sRGB."""
         info = await self.tools.prober.probe(source)
         dest = self.folder / "picture"
         wanted = ImageOptions(**options)

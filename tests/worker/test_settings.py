@@ -3,17 +3,17 @@ import sys
 import textwrap
 from pathlib import Path
 
-from worker.scratch_dir import private_folder
+from worker.settings import scratch_dir
 
 
 def test_a_folder_is_gone_when_it_is_left(tmp_path: Path) -> None:
-    with private_folder(tmp_path / "work") as folder:
+    with scratch_dir(tmp_path / "work") as folder:
         (folder / "file").write_text("x")
     assert not folder.exists()
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
-    with private_folder(tmp_path) as one, private_folder(tmp_path) as other:
+    with scratch_dir(tmp_path) as one, scratch_dir(tmp_path) as other:
         assert one != other
         assert one.exists() and other.exists()
 
@@ -21,8 +21,8 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         from pathlib import Path
-        from worker.scratch_dir import private_folder
-        with private_folder(Path({str(tmp_path)!r})) as folder:
+        from worker.settings import scratch_dir
+        with scratch_dir(Path({str(tmp_path)!r})) as folder:
             (folder / "large").write_text("x")
             print(folder, flush=True)
             input()
@@ -33,10 +33,10 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         left = Path(process.stdout.readline().strip())
-        with private_folder(tmp_path):
+        with scratch_dir(tmp_path):
             assert (left / "large").exists(), "its owner lives"
         process.kill()
         process.wait()
     assert left.exists()
-    with private_folder(tmp_path):
+    with scratch_dir(tmp_path):
         assert not left.exists()

@@ -1,0 +1,83 @@
+"""Kafka in, for every worker: jobs to queue and jobs to cancel. Each batch is a few short statements, repeatable."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from faststream.kafka import KafkaBroker
+
+from chassis.adapters.kafka.consumer import subscribe
+from chassis.adapters.postgres import Pool
+from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
+from schemas.events import CancelRequested, JobCreated, MediaCreated
+from schemas.jobs import Job, JobKind
+from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
+
+Estimate = Callable[[Job], float]
+"""Seconds of work that a job will probably take. Autoscaling goes by the sum over the queued jobs."""
+
+
+class JobIntake:
+    """Queues the jobs of one kind; the other kinds are another worker's. Known jobs are left as they are."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        queue: JobQueue,
+        kind: JobKind,
+        estimate: Estimate,
+        on_cancel: Callable[[QueueItem], Awaitable[Complete]],
+    ) -> None:
+        self._pool = pool
+        self._queue = queue
+        self._kind = kind
+        self._estimate = estimate
+        self._on_cancel = on_cancel
+
+    async def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Queues the jobs of this worker's kind, in one transaction."""
+        ours = [job for job in jobs if job.kind == self._kind]
+        if not ours:
+            return
+        async with self._pool.acquire() as conn:
+            async with conn.transaction():
+                for job in ours:
+                    await self._queue.add(
+                        conn,
+                        id=job.id,
+                        project=job.project,
+                        kind=job.kind,
+                        payload=job.model_dump(mode="json"),
+                        estimate_s=self._estimate(job),
+                    )
+            cancelled = await self._queue.pending_cancellations(conn, [job.id for job in ours])
+        self._queue.wake()
+        # Topics have no order between them: a cancellation may come before its job, which must not wait for a slot.
+        await self.cancel(cancelled)
+
+    async def cancel(self, job_ids: Sequence[str]) -> None:
+        """Ends queued jobs at once; a running one is stopped by the worker that runs it."""
+        for job_id in job_ids:
+            async with self._pool.acquire() as conn:
+                item = await self._queue.request_cancel(conn, job_id)
+            self._queue.wake()
+            if item is not None:
+                outcome = await self._on_cancel(item)
+                await self._queue.finish(item, outcome.state, *outcome.events)
+
+
+def register(broker: KafkaBroker, service: str, intake: JobIntake | None = None) -> None:
+    """Subscribes `service` to the topics of a worker. `intake` is None where only the documents are generated."""
+
+    @subscribe(broker, JOB_CREATED, service)
+    async def on_job_created(event: JobCreated) -> None:
+        if intake is not None:
+            await intake.enqueue([event.job])
+
+    @subscribe(broker, MEDIA_CREATED, service)
+    async def on_media_created(event: MediaCreated) -> None:
+        if intake is not None:
+            await intake.enqueue(event.jobs)
+
+    @subscribe(broker, JOB_CONTROL, service)
+    async def on_cancel_requested(event: CancelRequested) -> None:
+        if intake is not None:
+            await intake.cancel([event.job_id])
