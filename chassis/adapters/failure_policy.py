@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import asyncpg
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from chassis.adapters.storage.errors import StorageFull, StorageUnavailable
+from chassis.adapters.storage import StorageFull, StorageUnavailable
 from chassis.core.retry import backoff_seconds
 
 FailureKind: TypeAlias = Literal["outage", "rejected", "unexpected"]

@@ -1,4 +1,11 @@
-"""What a store is, and what a key is."""
+"""The storage protocol, its errors, and the rules of keys.
+
+StorageError
+  StorageUnavailable  the storage cannot be reached, or responds with an error of its own: retry later
+  StorageFull         no space left: retry when there is
+  InvalidKey          the key breaks the rules: a bug of the caller
+  ObjectMissing       there is no object with this key
+"""
 
 import os
 import re
@@ -8,22 +15,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from chassis.adapters.storage.errors import InvalidKey
-
 MAX_KEY_CHARS = 1024
-"""The bound of S3."""
+"""The limit of S3."""
 MAX_NAME_CHARS = 255
-"""The bound of file systems for one name."""
+"""The limit of file systems for one name."""
 CHUNK_BYTES = 256 * 1024
-"""Large enough that a round trip to a thread does not count, small enough for hundreds of readers at once."""
+"""Large enough that the round trip to a thread does not matter, small enough for hundreds of concurrent readers."""
 
-# No name starts with a dot: so there is no way up or sideways, and names with a dot are the store's own.
+# No name starts with a dot, so that no key leads to a parent folder, and names with a dot are free for internal files.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
+
+
+class StorageError(Exception):
+    """An operation of the storage failed."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage does not work at the moment."""
+
+
+class StorageFull(StorageError):
+    """The storage has no space left."""
+
+
+class InvalidKey(StorageError, ValueError):
+    """A key consists of names of letters, digits and `. _ -`, separated by single slashes."""
+
+
+class ObjectMissing(StorageError, LookupError):
+    """There is no object with this key."""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of an object: bytes, strong entity tag (without quotes), type, and Unix seconds of the last put."""
+    """Metadata of an object: bytes, strong entity tag (without quotes), content type, Unix seconds of the last put."""
 
     size: int
     etag: str
@@ -32,39 +57,39 @@ class Stat:
 
 
 class Storage(Protocol):
-    """Immutable objects under keys. Everything may raise StorageUnavailable; what writes may raise StorageFull."""
+    """Immutable objects under keys. Every method may raise StorageUnavailable; those that write, StorageFull."""
 
     async def put(self, key: str, path: Path, content_type: str) -> Stat:
-        """Stores the file at `path`, whole or not at all. Again with the same key: the last one holds."""
+        """Stores the file at `path` atomically. A second put of the same key replaces the first."""
         ...
 
     async def stat(self, key: str) -> Stat | None:
-        """What is known of the object; None where there is none."""
+        """Metadata of the object, None if there is none."""
         ...
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, not including, `end` (as slices do), in chunks; ObjectMissing at the first."""
+        """The bytes from `start` up to, but not including, `end`, in chunks. The first one may raise ObjectMissing."""
         ...
 
     async def download(self, key: str, dest: Path) -> None:
-        """Writes the object to the file `dest`, whole or not at all; ObjectMissing where there is none."""
+        """Writes the object to the file `dest` atomically. Raises ObjectMissing."""
         ...
 
     async def delete(self, key: str) -> None:
-        """Takes the object away; no error where there is none."""
+        """Deletes the object; no error if there is none."""
         ...
 
     def local_path(self, key: str) -> Path | None:
-        """The object's file where the store is a folder of this machine (it may not exist), otherwise None."""
+        """The file of the object (which may not exist) if the storage is a local folder, otherwise None."""
         ...
 
     async def check(self) -> None:
-        """Raises unless the store can be used."""
+        """Raises StorageError unless the storage can be used."""
         ...
 
 
 def checked_key(key: str) -> str:
-    """The key itself, or InvalidKey: nothing that comes from outside can point out of the store."""
+    """The key itself. Raises InvalidKey for anything that could point out of the storage."""
     names = key.split("/")
     if len(key) > MAX_KEY_CHARS or not all(len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) for name in names):
         raise InvalidKey(f"not a storage key: {key[:80]!r}")
@@ -72,9 +97,9 @@ def checked_key(key: str) -> str:
 
 
 def open_source(path: Path) -> BinaryIO:
-    """Opens a file that is to be stored, without following a link.
+    """Opens a file to be stored, without following a symbolic link.
 
-    The file was made by a child that untrusted input may have taken over: a link would store what it points to.
+    A sandboxed child that untrusted input may have taken over made the file: a link would store what it points to.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

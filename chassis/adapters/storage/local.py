@@ -1,4 +1,4 @@
-"""A store in a folder of this machine, or on a volume that several machines share."""
+"""Storage in a folder of this machine, or of a volume that several machines mount."""
 
 import asyncio
 import mimetypes
@@ -11,33 +11,41 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
-from chassis.adapters.storage.base import CHUNK_BYTES, Stat, checked_key, open_source
-from chassis.adapters.storage.errors import StorageFull, StorageUnavailable
-from chassis.adapters.storage.file_ops import Abandoned, copy_over, os_errors, remove_quietly, sync_folder
+from chassis.adapters.storage.base import (
+    CHUNK_BYTES,
+    Stat,
+    StorageFull,
+    StorageUnavailable,
+    checked_key,
+    open_source,
+)
+from chassis.adapters.storage.file_ops import CopyCancelled, copy_file, os_errors, remove_if_possible, sync_folder
 
 TEMPORARY = ".incoming"
-"""Folder of half-written files: in the store itself, because a rename is atomic within one file system only."""
+"""Folder of unfinished files, in the storage itself because a rename is atomic only within one file system."""
 STALE_SECONDS = 24 * 3600
-"""A half-written file of this age belongs to a process that was killed."""
+"""An unfinished file of this age belongs to a process that was killed."""
 _TYPE_ATTRIBUTE = "user.content_type"
 _UNKNOWN_TYPE = "application/octet-stream"
 
 T = TypeVar("T")
+Copy = Callable[[BinaryIO, BinaryIO, threading.Event], int]
 
 
 class LocalStorage:
-    """Keys are paths below `root`.
+    """Objects are files below `root`; their keys are the relative paths.
 
-    The entity tag is size and modification time in nanoseconds: objects are replaced by a rename and never written
-    to, so that other bytes always come with another time; a hash would cost a whole read of every video. The content
-    type is kept in an extended attribute; where the file system has none, the name's extension has to do.
+    The entity tag is size and modification time in nanoseconds: a rename replaces an object and nothing writes to it,
+    so that other bytes always have another time; a hash would have to read every video completely. The content type is
+    an extended attribute; on file systems without them, it is guessed from the extension of the name.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, copy: Copy = copy_file) -> None:
         self._root = root
+        self._copy = copy
 
     async def put(self, key: str, path: Path, content_type: str) -> Stat:
-        return await _in_thread(lambda abandoned: self._put(checked_key(key), path, content_type, abandoned))
+        return await _in_thread(lambda cancelled: self._put(checked_key(key), path, content_type, cancelled))
 
     async def stat(self, key: str) -> Stat | None:
         path = self._path(key)
@@ -60,7 +68,7 @@ class LocalStorage:
 
     async def download(self, key: str, dest: Path) -> None:
         source = self._path(key)
-        await _in_thread(lambda abandoned: _copy_whole(source, dest, abandoned))
+        await _in_thread(lambda cancelled: self._download(source, dest, cancelled))
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, self._path(key))
@@ -72,40 +80,52 @@ class LocalStorage:
         await asyncio.to_thread(self._check)
 
     def prepare(self) -> None:
-        """Makes the folders, and removes what killed processes left half-written (blocking)."""
+        """Creates the folders, and removes the unfinished files of killed processes. Blocking."""
         with os_errors():
             (self._root / TEMPORARY).mkdir(parents=True, exist_ok=True)
-            for left in (self._root / TEMPORARY).iterdir():
+            for unfinished in (self._root / TEMPORARY).iterdir():
                 with suppress(FileNotFoundError):
-                    if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                        remove_quietly(left)
+                    if time.time() - unfinished.stat().st_mtime > STALE_SECONDS:
+                        remove_if_possible(unfinished)
 
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
-    def _put(self, key: str, source: Path, content_type: str, abandoned: threading.Event) -> Stat:
+    def _put(self, key: str, source: Path, content_type: str, cancelled: threading.Event) -> Stat:
         target = self._root / key
         temporary = self._root / TEMPORARY / uuid4().hex
         with open_source(source) as incoming, os_errors():
             try:
                 with temporary.open("xb") as outgoing:
-                    copy_over(incoming, outgoing, abandoned)
-                    _remember_type(outgoing, content_type)
+                    self._copy(incoming, outgoing, cancelled)
+                    _store_type(outgoing, content_type)
                     outgoing.flush()
                     os.fsync(outgoing.fileno())
                 _move(temporary, target)
                 sync_folder(target.parent)
                 found = _stat(target)
             finally:
-                remove_quietly(temporary)
+                remove_if_possible(temporary)
         if found is None:
-            raise StorageUnavailable("the object was taken away while it was being stored")
+            raise StorageUnavailable("the object was deleted while it was being stored")
         return found
+
+    def _download(self, source: Path, dest: Path, cancelled: threading.Event) -> None:
+        temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
+        with os_errors():
+            try:
+                with source.open("rb") as incoming, temporary.open("xb") as outgoing:
+                    self._copy(incoming, outgoing, cancelled)
+                if cancelled.is_set():
+                    raise CopyCancelled
+                temporary.replace(dest)
+            finally:
+                remove_if_possible(temporary)
 
     def _delete(self, path: Path) -> None:
         with os_errors():
             path.unlink(missing_ok=True)
-        # Folders that have become empty go too; a put that needs one at this moment makes it again.
+        # Empty parent folders are removed too; a concurrent put that needs one creates it again.
         for folder in path.relative_to(self._root).parents:
             try:
                 (self._root / folder).rmdir() if folder != Path() else None
@@ -115,19 +135,19 @@ class LocalStorage:
     def _check(self) -> None:
         with os_errors():
             if not os.access(self._root / TEMPORARY, os.W_OK | os.X_OK):
-                raise StorageUnavailable("the store's folder cannot be written to")
-            room = os.statvfs(self._root)
-        if room.f_bavail == 0:
-            raise StorageFull("the store has no room left")
+                raise StorageUnavailable("the storage folder is not writable")
+            volume = os.statvfs(self._root)
+        if volume.f_bavail == 0:
+            raise StorageFull("the storage has no space left")
 
 
 async def _in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Runs blocking work in a thread. When we are cancelled the work is told so, and stops before its last step."""
-    abandoned = threading.Event()
+    """Runs blocking work in a thread. A cancellation of the task sets the event: the work stops before its rename."""
+    cancelled = threading.Event()
     try:
-        return await asyncio.to_thread(work, abandoned)
+        return await asyncio.to_thread(work, cancelled)
     except asyncio.CancelledError:
-        abandoned.set()
+        cancelled.set()
         raise
 
 
@@ -137,24 +157,11 @@ def _move(temporary: Path, target: Path) -> None:
         try:
             temporary.replace(target)
         except FileNotFoundError:
-            # A delete took the empty folder away between the two lines above.
+            # A delete removed the empty folder between the two lines above.
             if last:
                 raise
         else:
             return
-
-
-def _copy_whole(source: Path, dest: Path, abandoned: threading.Event) -> None:
-    temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
-    with os_errors():
-        try:
-            with source.open("rb") as incoming, temporary.open("xb") as outgoing:
-                copy_over(incoming, outgoing, abandoned)
-            if abandoned.is_set():
-                raise Abandoned
-            temporary.replace(dest)
-        finally:
-            remove_quietly(temporary)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -174,16 +181,16 @@ def _stat(path: Path) -> Stat | None:
         except (FileNotFoundError, NotADirectoryError):
             return None
         etag = f"{found.st_size:x}-{found.st_mtime_ns:x}"
-        return Stat(found.st_size, etag, _remembered_type(path), found.st_mtime)
+        return Stat(found.st_size, etag, _stored_type(path), found.st_mtime)
 
 
-def _remember_type(file: BinaryIO, content_type: str) -> None:
+def _store_type(file: BinaryIO, content_type: str) -> None:
     if hasattr(os, "setxattr"):
         with suppress(OSError):
             os.setxattr(file.fileno(), _TYPE_ATTRIBUTE, content_type.encode())
 
 
-def _remembered_type(path: Path) -> str:
+def _stored_type(path: Path) -> str:
     if hasattr(os, "getxattr"):
         with suppress(OSError):
             return os.getxattr(path, _TYPE_ATTRIBUTE).decode()

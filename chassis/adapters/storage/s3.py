@@ -1,9 +1,9 @@
-"""A store in a bucket of S3, or of something that speaks like it. Imported only where one is configured."""
+"""Storage in a bucket of S3 or of a server with the same API. Imported only if one is configured."""
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
@@ -11,12 +11,19 @@ from uuid import uuid4
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiohttp import ClientError as HttpError
-from botocore.exceptions import FlexibleChecksumError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
-from chassis.adapters.storage.base import CHUNK_BYTES, Stat, checked_key, open_source
-from chassis.adapters.storage.errors import ObjectMissing, StorageUnavailable
-from chassis.adapters.storage.file_ops import os_errors, remove_quietly
-from chassis.adapters.storage.s3_errors import FAILURES, is_missing, s3_errors, typed
+from chassis.adapters.storage.base import (
+    CHUNK_BYTES,
+    ObjectMissing,
+    Stat,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    checked_key,
+    open_source,
+)
+from chassis.adapters.storage.file_ops import os_errors, remove_if_possible
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
@@ -24,22 +31,36 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef
 
 MULTIPART_BYTES = 64 * 1024 * 1024
-"""Files above this go up in parts, so that a failure costs one part and not the file."""
+"""Larger files are uploaded in parts, so that a failure costs one part and not the file."""
 PART_BYTES = 16 * 1024 * 1024
-"""10 000 parts of this size are 160 GB, far above what is accepted as an input."""
+"""S3 allows 10 000 parts: 160 GB, far more than the largest accepted input. At least 5 MiB, but for the last."""
 PARTS_AT_ONCE = 4
 READ_ATTEMPTS = 4
-"""A download that breaks goes on where it stopped, so often."""
+"""An interrupted read continues where it stopped, up to this number of attempts."""
 
-_BROKEN = (*FAILURES, HttpError, TimeoutError, OSError)
-"""What the body of an answer can break with."""
+_FAILURES = (ClientError, BotoCoreError)
+_INTERRUPTIONS = (*_FAILURES, HttpError, TimeoutError, OSError)
+"""What reading the body of a response may raise."""
+_MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
+_FULL_CODES = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507", "EntityTooLarge"})
+_RANGE_CODES = frozenset({"InvalidRange", "416"})
 
 
 class S3Storage:
-    """Keys lie below `prefix`. A put is visible whole or not at all, by S3's own promise."""
+    """Objects are below `prefix` in `bucket`. S3 itself makes a put atomic."""
 
-    def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        prefix: str,
+        *,
+        multipart_bytes: int = MULTIPART_BYTES,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         self._client = client
+        self._multipart_bytes = multipart_bytes
+        self._part_bytes = part_bytes
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -47,8 +68,8 @@ class S3Storage:
         name = self._name(key)
         with open_source(path) as source:
             size = os.fstat(source.fileno()).st_size
-            with s3_errors():
-                if size > MULTIPART_BYTES:
+            with _s3_errors():
+                if size > self._multipart_bytes:
                     await self._put_in_parts(name, source, size, content_type)
                 else:
                     await self._client.put_object(
@@ -56,16 +77,16 @@ class S3Storage:
                     )
         stored = await self.stat(key)
         if stored is None or stored.size != size:
-            raise StorageUnavailable("the store did not keep the whole object")
+            raise StorageUnavailable("S3 stored an incomplete object")
         return stored
 
     async def stat(self, key: str) -> Stat | None:
         try:
             head = await self._client.head_object(Bucket=self._bucket, Key=self._name(key))
-        except FAILURES as error:
-            if is_missing(error):
+        except _FAILURES as error:
+            if _is_missing(error):
                 return None
-            raise typed(error) from error
+            raise _storage_error(error) from error
         return Stat(
             size=head["ContentLength"],
             etag=head["ETag"].strip('"'),
@@ -88,10 +109,10 @@ class S3Storage:
                         offset += len(chunk)
                         yield chunk
                 return
-            except _BROKEN as error:
-                # A wrong checksum is no interruption: the bytes are out, and asking for the rest would hide it.
+            except _INTERRUPTIONS as error:
+                # A wrong checksum is no interruption: wrong bytes were yielded already, and a retry would hide that.
                 if attempt == READ_ATTEMPTS or isinstance(error, FlexibleChecksumError):
-                    raise typed(error) from error
+                    raise _storage_error(error) from error
 
     async def download(self, key: str, dest: Path) -> None:
         stored = await self.stat(key)
@@ -104,13 +125,13 @@ class S3Storage:
                     async for chunk in self.read(key):
                         await asyncio.to_thread(file.write, chunk)
                 if temporary.stat().st_size != stored.size:
-                    raise StorageUnavailable("the store did not give the whole object")
+                    raise StorageUnavailable("S3 returned an incomplete object")
                 temporary.replace(dest)
             finally:
-                remove_quietly(temporary)
+                remove_if_possible(temporary)
 
     async def delete(self, key: str) -> None:
-        with s3_errors():
+        with _s3_errors():
             await self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
     def local_path(self, key: str) -> Path | None:
@@ -118,37 +139,37 @@ class S3Storage:
         return None
 
     async def check(self) -> None:
-        with s3_errors():
+        with _s3_errors():
             await self._client.head_bucket(Bucket=self._bucket)
 
     def _name(self, key: str) -> str:
         return self._prefix + checked_key(key)
 
     async def _get(self, name: str, start: int, end: int | None, etag: str) -> "GetObjectOutputTypeDef | None":
-        """The object from `start`; None where it has no bytes there. `etag` holds a resumed read to the same object."""
-        wanted: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        """The object from `start`; None if it has no bytes there. With `etag`, fails if the object was replaced."""
+        options: dict[str, Any] = {"IfMatch": etag} if etag else {}
         if start or end is not None:
-            # No range where none is needed: an empty object has no byte 0 to ask for.
-            wanted["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+            # No range unless it is needed: an empty object has no byte 0.
+            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         try:
-            return await self._client.get_object(Bucket=self._bucket, Key=name, **wanted)
-        except FAILURES as error:
-            if is_missing(error):
+            return await self._client.get_object(Bucket=self._bucket, Key=name, **options)
+        except _FAILURES as error:
+            if _is_missing(error):
                 raise ObjectMissing("no such object") from error
-            if getattr(error, "response", {}).get("Error", {}).get("Code") in ("InvalidRange", "416"):
+            if _code(error) in _RANGE_CODES:
                 return None
-            raise typed(error) from error
+            raise _storage_error(error) from error
 
     async def _put_in_parts(self, name: str, source: BinaryIO, size: int, content_type: str) -> None:
-        begun = await self._client.create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
-        upload = begun["UploadId"]
+        started = await self._client.create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
+        upload = started["UploadId"]
         try:
             parts = await self._put_parts(name, source, size, upload)
             await self._client.complete_multipart_upload(
                 Bucket=self._bucket, Key=name, UploadId=upload, MultipartUpload={"Parts": parts}
             )
         except BaseException:
-            # Parts of an upload that nobody ends are kept, and paid for, for ever; shielded, for we may be cancelled.
+            # S3 stores (and bills) the parts of an unfinished upload for ever. Shielded from a second cancellation.
             await asyncio.shield(self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload))
             raise
 
@@ -157,18 +178,20 @@ class S3Storage:
 
         async def put_part(number: int) -> "CompletedPartTypeDef":
             async with slots:
-                data = await asyncio.to_thread(os.pread, source.fileno(), PART_BYTES, (number - 1) * PART_BYTES)
-                answer = await self._client.upload_part(
+                data = await asyncio.to_thread(
+                    os.pread, source.fileno(), self._part_bytes, (number - 1) * self._part_bytes
+                )
+                response = await self._client.upload_part(
                     Bucket=self._bucket, Key=name, UploadId=upload, PartNumber=number, Body=data
                 )
-            return {"ETag": answer["ETag"], "PartNumber": number}
+            return {"ETag": response["ETag"], "PartNumber": number}
 
-        count = -(-size // PART_BYTES)
+        count = -(-size // self._part_bytes)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(put_part(number)) for number in range(1, count + 1)]
         except BaseExceptionGroup as failed:
-            # The others were cancelled because of the first: it is the one that says why.
+            # The group cancelled the others because of the first, which has the cause.
             raise failed.exceptions[0] from failed
         return [task.result() for task in tasks]
 
@@ -178,21 +201,45 @@ async def _chunks(body: "StreamingBody") -> AsyncGenerator[bytes, None]:
         async for chunk in body.iter_chunks(CHUNK_BYTES):
             yield chunk
     finally:
-        # The connection goes back to the pool, or is closed where bytes are left on it.
+        # Returns the connection to the pool, or closes it if it has unread bytes.
         body.close()
 
 
-@asynccontextmanager
-async def open_s3(bucket: str, prefix: str, endpoint: str | None, region: str) -> AsyncIterator[S3Storage]:
-    """A store in the bucket; `endpoint` names a server that is not AWS itself."""
+def s3_client(endpoint: str | None, region: str) -> "AbstractAsyncContextManager[S3Client]":
+    """A client to be entered with `async with`; `endpoint` is the URL of a server that is not AWS."""
     config = AioConfig(
         signature_version="s3v4",
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=32,
         retries={"mode": "standard", "max_attempts": 3},
-        # Servers that are not AWS seldom have a host name per bucket.
+        # Servers that are not AWS rarely have a host name per bucket.
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
-    async with get_session().create_client("s3", region_name=region, endpoint_url=endpoint, config=config) as client:
-        yield S3Storage(client, bucket, prefix)
+    return get_session().create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
+
+
+@contextmanager
+def _s3_errors() -> Iterator[None]:
+    """Turns an error of botocore in the block into a StorageError."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise _storage_error(error) from error
+
+
+def _storage_error(error: Exception) -> StorageError:
+    """The StorageError, with S3's code but without hosts, buckets or credentials."""
+    if isinstance(error, ClientError):
+        code = _code(error)
+        return (StorageFull if code in _FULL_CODES else StorageUnavailable)(f"S3 responded with {code}")
+    return StorageUnavailable(f"S3 cannot be reached: {type(error).__name__}")
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether the response says that there is no such object (a missing bucket is an outage)."""
+    return _code(error) in _MISSING_CODES
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown")) if isinstance(error, ClientError) else ""

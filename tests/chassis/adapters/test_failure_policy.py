@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, NotLeaderForPartitionError
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, Rejected, RetryAfter, classify, describe
-from chassis.adapters.storage.errors import InvalidKey, StorageFull
+from chassis.adapters.storage import InvalidKey, StorageFull
 
 POLICY = FailurePolicy(jitter=lambda: 0.0)
 

@@ -1,4 +1,4 @@
-"""Both stores, so that every behaviour is tried on each."""
+"""Both implementations of storage, so that tests of the protocol run on each."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +22,7 @@ _CREDENTIALS = {
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """A server that speaks S3, with one bucket."""
+    """A server with the API of S3, with one bucket."""
     import requests
 
     before = {name: os.environ.get(name) for name in _CREDENTIALS}

@@ -1,4 +1,4 @@
-"""What only the store in a bucket does."""
+"""Storage in S3: multipart uploads, interrupted reads, outages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,36 +8,37 @@ from typing import Any
 
 import pytest
 
-from chassis.adapters.storage import StorageFull, StorageUnavailable, open_storage, s3
-from chassis.adapters.storage.s3 import S3Storage
+from chassis.adapters.storage import StorageFull, StorageUnavailable, open_storage
+from chassis.adapters.storage.s3 import S3Storage, s3_client
 from tests.chassis.adapters.storage.conftest import BUCKET
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture
-def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # 5 MiB is the least that S3 takes for a part that is not the last.
-    monkeypatch.setattr(s3, "MULTIPART_BYTES", 1024 * 1024)
-    monkeypatch.setattr(s3, "PART_BYTES", 5 * 1024 * 1024)
+def large(tmp_path: Path) -> Path:
     path = tmp_path / "large"
-    path.write_bytes(b"".join(bytes([number]) * 1024 * 1024 for number in range(12)))
+    path.write_bytes(b"".join(bytes([number]) * MIB for number in range(12)))
     return path
 
 
-async def test_a_large_file_goes_up_in_parts(s3_endpoint: str, large: Path) -> None:
-    async with open_storage(f"s3://{BUCKET}?endpoint={s3_endpoint}") as storage:
+def in_parts(client: Any) -> S3Storage:
+    # 5 MiB is the least that S3 takes for a part that is not the last.
+    return S3Storage(client, BUCKET, "", multipart_bytes=MIB, part_bytes=5 * MIB)
+
+
+async def test_a_large_file_is_uploaded_in_parts(s3_endpoint: str, large: Path) -> None:
+    async with s3_client(s3_endpoint, "us-east-1") as client:
+        storage = in_parts(client)
         stored = await storage.put("large.mp4", large, "video/mp4")
-        assert stored.size == 12 * 1024 * 1024
+        assert stored.size == 12 * MIB
         assert stored.etag.endswith("-3")
         assert b"".join([chunk async for chunk in storage.read("large.mp4")]) == large.read_bytes()
 
 
-async def test_an_upload_that_fails_leaves_no_parts(
-    s3_endpoint: str, large: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with open_storage(f"s3://{BUCKET}?endpoint={s3_endpoint}") as storage:
-        assert isinstance(storage, S3Storage)
-        client: Any = storage._client
-        upload = client.upload_part
+async def test_a_failed_upload_leaves_no_parts(s3_endpoint: str, large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with s3_client(s3_endpoint, "us-east-1") as client:
+        upload: Any = client.upload_part
 
         async def fails_at_two(**arguments: Any) -> Any:
             if arguments["PartNumber"] == 2:
@@ -45,13 +46,14 @@ async def test_an_upload_that_fails_leaves_no_parts(
             return await upload(**arguments)
 
         monkeypatch.setattr(client, "upload_part", fails_at_two)
+        storage = in_parts(client)
         with pytest.raises(StorageFull):
             await storage.put("broken.mp4", large, "video/mp4")
         assert "Uploads" not in await client.list_multipart_uploads(Bucket=BUCKET)
         assert await storage.stat("broken.mp4") is None
 
 
-async def test_a_read_that_breaks_goes_on_where_it_stopped(s3_endpoint: str, tmp_path: Path) -> None:
+async def test_an_interrupted_read_continues_where_it_stopped(s3_endpoint: str, tmp_path: Path) -> None:
     data = bytes(range(256)) * 8192
     (tmp_path / "source").write_bytes(data)
     async with open_storage(f"s3://{BUCKET}?endpoint={s3_endpoint}") as storage:
@@ -62,8 +64,8 @@ async def test_a_read_that_breaks_goes_on_where_it_stopped(s3_endpoint: str, tmp
         assert len(connections) > 1
 
 
-async def test_a_server_that_is_not_there_is_unavailable(
-    s3_endpoint: str, tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_does_not_answer_is_unavailable(
+    s3_endpoint: str, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     (tmp_path / "source").write_bytes(b"x")
     async with open_storage(f"s3://{BUCKET}?endpoint=http://127.0.0.1:{unused_tcp_port}") as storage:
@@ -72,7 +74,7 @@ async def test_a_server_that_is_not_there_is_unavailable(
         assert "127.0.0.1" not in str(refused.value)
 
 
-async def test_a_bucket_that_is_not_there_is_unavailable_not_empty(s3_endpoint: str, tmp_path: Path) -> None:
+async def test_a_missing_bucket_is_unavailable_and_not_empty(s3_endpoint: str, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
     async with open_storage(f"s3://no-such-bucket?endpoint={s3_endpoint}") as storage:
         with pytest.raises(StorageUnavailable):
@@ -83,7 +85,7 @@ async def test_a_bucket_that_is_not_there_is_unavailable_not_empty(s3_endpoint: 
 
 @asynccontextmanager
 async def _breaking_proxy(endpoint: str, after: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """Passes bytes on, and breaks its first connection after so many bytes of answer; its address and its calls."""
+    """A proxy that breaks its first connection after `after` bytes of response; yields its URL and its connections."""
     host, port = endpoint.removeprefix("http://").split(":")
     calls: list[int] = []
     serving: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""What every store does, tried on the local one and on S3."""
+"""The storage protocol, on a local folder and on S3."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ async def collected(storage: Storage, key: str, start: int = 0, end: int | None 
     return b"".join([chunk async for chunk in storage.read(key, start, end)])
 
 
-async def test_what_was_put_comes_back(storage: Storage, tmp_path: Path) -> None:
+async def test_a_stored_file_can_be_read_and_downloaded(storage: Storage, tmp_path: Path) -> None:
     data = bytes(range(256)) * 4096
     stored = await storage.put(KEY, a_file(tmp_path, data), "video/mp4")
     assert (stored.size, stored.content_type) == (len(data), "video/mp4")
@@ -32,7 +32,7 @@ async def test_what_was_put_comes_back(storage: Storage, tmp_path: Path) -> None
     assert (tmp_path / "copy").read_bytes() == data
 
 
-async def test_the_content_type_is_the_one_given_not_the_extensions(storage: Storage, tmp_path: Path) -> None:
+async def test_the_content_type_is_the_given_one_not_that_of_the_extension(storage: Storage, tmp_path: Path) -> None:
     assert (await storage.put("a/b.bin", a_file(tmp_path, b"x"), "video/x-matroska")).content_type == "video/x-matroska"
 
 
@@ -48,14 +48,14 @@ async def test_the_content_type_is_the_one_given_not_the_extensions(storage: Sto
         (10, None, b""),
     ],
 )
-async def test_ranges_are_cut_as_slices_are(
+async def test_ranges_work_like_slices(
     storage: Storage, tmp_path: Path, start: int, end: int | None, expected: bytes
 ) -> None:
     await storage.put(KEY, a_file(tmp_path, b"0123456789"), "video/mp4")
     assert await collected(storage, KEY, start, end) == expected
 
 
-async def test_an_empty_object_is_an_object(storage: Storage, tmp_path: Path) -> None:
+async def test_an_empty_object_can_be_stored(storage: Storage, tmp_path: Path) -> None:
     assert (await storage.put(KEY, a_file(tmp_path, b""), "text/plain")).size == 0
     assert await collected(storage, KEY) == b""
 
@@ -67,7 +67,7 @@ async def test_a_second_put_replaces_the_first_and_changes_the_etag(storage: Sto
     assert first.etag != second.etag
 
 
-async def test_what_is_not_there_is_said_to_be_missing(storage: Storage, tmp_path: Path) -> None:
+async def test_a_missing_object_is_reported_as_missing(storage: Storage, tmp_path: Path) -> None:
     assert await storage.stat("no/such") is None
     with pytest.raises(ObjectMissing):
         await collected(storage, "no/such")
@@ -86,13 +86,13 @@ async def test_a_deleted_object_is_gone_and_can_be_put_again(storage: Storage, t
     assert await collected(storage, KEY) == b"data"
 
 
-async def test_puts_and_deletes_at_once_leave_whole_objects_or_none(storage: Storage, tmp_path: Path) -> None:
+async def test_concurrent_puts_and_deletes_leave_complete_objects_or_none(storage: Storage, tmp_path: Path) -> None:
     source = a_file(tmp_path, b"data" * 1000)
     keys = [f"prj/jobs/job/{number}.mp4" for number in range(8)]
     puts = asyncio.gather(*(storage.put(key, source, "video/mp4") for key in keys), return_exceptions=True)
     deletes = asyncio.gather(*(storage.delete(key) for key in keys[:4]))
     stored, _ = await asyncio.gather(puts, deletes)
-    # A put whose object was deleted before it could be looked at says so; anything else is a fault.
+    # A put whose object was deleted before its stat raises StorageUnavailable; anything else is a bug.
     assert all(isinstance(one, Stat | StorageUnavailable) for one in stored)
     assert all(isinstance(one, Stat) for one in stored[4:])
     for key in keys[4:]:
@@ -100,7 +100,7 @@ async def test_puts_and_deletes_at_once_leave_whole_objects_or_none(storage: Sto
 
 
 @pytest.mark.parametrize("key", BAD_KEYS)
-async def test_keys_that_could_point_out_of_the_store_are_refused(storage: Storage, tmp_path: Path, key: str) -> None:
+async def test_keys_that_could_point_out_of_the_storage_are_invalid(storage: Storage, tmp_path: Path, key: str) -> None:
     source = a_file(tmp_path, b"x")
     with pytest.raises(InvalidKey):
         await storage.put(key, source, "video/mp4")
@@ -114,7 +114,7 @@ async def test_keys_that_could_point_out_of_the_store_are_refused(storage: Stora
         storage.local_path(key)
 
 
-async def test_a_link_in_place_of_the_file_is_not_followed(storage: Storage, tmp_path: Path) -> None:
+async def test_a_symbolic_link_in_place_of_the_file_is_not_followed(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of another tenant")
     (tmp_path / "out.mp4").symlink_to(tmp_path / "secret")
     with pytest.raises(OSError, match="symbolic links"):
@@ -124,5 +124,5 @@ async def test_a_link_in_place_of_the_file_is_not_followed(storage: Storage, tmp
     assert await storage.stat(KEY) is None
 
 
-async def test_a_usable_store_passes_its_check(storage: Storage) -> None:
+async def test_storage_that_works_passes_its_check(storage: Storage) -> None:
     await storage.check()
