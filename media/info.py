@@ -1,13 +1,13 @@
 """The facts of a media file, as the probe reports them."""
 
 from media.formats import FORMATS
-from schemas.base import Record
+from schemas.base import EventModel
 from schemas.files import Codecs, File, MediaKind
 
 _HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 
 
-class VideoStream(Record):
+class VideoStream(EventModel):
     """A video stream. Names of codec, pixel format and colour tags are ffmpeg's; None where the file does not say.
 
     `index` is the stream's number in the file; `coded_*` are pixels as stored, before rotation and sample aspect.
@@ -35,7 +35,7 @@ class VideoStream(Record):
         return self.transfer in _HDR_TRANSFERS
 
 
-class AudioStream(Record):
+class AudioStream(EventModel):
     """An audio stream; `index` is its number in the file, `sample_rate` in Hz."""
 
     index: int
@@ -46,7 +46,7 @@ class AudioStream(Record):
     language: str | None = None
 
 
-class Picture(Record):
+class Picture(EventModel):
     """What only images have. `orientation` is EXIF's, 1 to 8; `pages` counts the frames of an animation."""
 
     pages: int = 1
@@ -58,7 +58,7 @@ class Picture(Record):
     icc: bool = False
 
 
-class MediaInfo(Record):
+class MediaInfo(EventModel):
     """A file's facts. `width` and `height` are display pixels: rotation, orientation and sample aspect are applied.
 
     `duration` in seconds, `fps` in frames per second (average), `filesize` in bytes. `rotation` in degrees counter-

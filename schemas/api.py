@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from schemas.base import Request, Text
+from schemas.base import RequestModel, Text
 from schemas.metadata import Metadata
 from schemas.options import ImageOptions, VideoOptions
 
@@ -50,7 +50,7 @@ Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), Afte
 Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
 
 
-class _JobBody(Request):
+class _JobBody(RequestModel):
     input: HttpUrl
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: HttpUrl | None = None
@@ -101,7 +101,7 @@ JOB_REQUEST: TypeAdapter[VideoJobRequest | ImageJobRequest] = TypeAdapter(JobReq
 """Validates the body of `POST /jobs`; also of `POST /tasks` where `input` is a string."""
 
 
-class MediaRequest(Request):
+class MediaRequest(RequestModel):
     """Body of `POST /media`."""
 
     url: HttpUrl

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
-from schemas.base import Record
+from schemas.base import EventModel
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 
 
-class Event(Record):
+class Event(EventModel):
     """`TYPE` is the `ce_type`; `subject()` is the record's key, `project_id()` the `ce_project` attribute.
 
     `project_id()` is empty for events that belong to no project; the attribute is then left out.

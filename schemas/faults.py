@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from schemas.base import Record
+from schemas.base import EventModel, OpenEnum
 
 FaultKind = Literal[
     "input_forbidden",
@@ -58,14 +58,14 @@ RequestFault = Literal[
 ]
 
 
-class Fault(Record):
+class Fault(EventModel):
     """Why a job or an import failed: a published code and a sentence that can be shown to the uploader."""
 
-    kind: FaultKind
+    kind: OpenEnum[FaultKind]
     message: str
 
 
-class FieldFault(Record):
+class FieldFault(EventModel):
     """One field that was refused: where, which rule, and the value seen (shortened)."""
 
     field: str

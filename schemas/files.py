@@ -2,19 +2,19 @@
 
 from typing import Literal
 
-from schemas.base import Record
+from schemas.base import EventModel, OpenEnum
 
 MediaKind = Literal["image", "video", "audio"]
 
 
-class Codecs(Record):
+class Codecs(EventModel):
     """The codecs' names as ffmpeg gives them (`h264`, `aac`); null where there is no such stream."""
 
     video: str | None = None
     audio: str | None = None
 
 
-class File(Record):
+class File(EventModel):
     """A stored, immutable object and what the probe said of it.
 
     `width` and `height` are display pixels: rotation and sample aspect ratio are applied. `duration` is in seconds,
@@ -24,7 +24,7 @@ class File(Record):
 
     id: str
     key: str
-    kind: MediaKind
+    kind: OpenEnum[MediaKind]
     format: str
     """The short name: `mp4`, `webm`, `mov`, `webp`, `jpeg`, `png`, `mp3` …"""
     content_type: str

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from schemas.base import Record
+from schemas.base import EventModel, OpenEnum, Unknown
 from schemas.faults import Fault
 from schemas.files import File, Output
 from schemas.ids import derived
@@ -13,15 +13,23 @@ TaskKind = Literal["import", "probe", "video", "image"]
 TaskStatus = Literal["waiting", "queued", "processing", "succeeded", "failed", "cancelled"]
 
 TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
-_RANK: dict[Status, int] = {"queued": 0, "processing": 1, "succeeded": 2, "failed": 2, "cancelled": 2}
+_RANK: dict[Status | Unknown, int] = {
+    "queued": 0,
+    # A status of a newer release: the job has begun, and as far as this release can tell it has not ended.
+    "unknown": 1,
+    "processing": 1,
+    "succeeded": 2,
+    "failed": 2,
+    "cancelled": 2,
+}
 
 
-class Task(Record):
+class Task(EventModel):
     """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1."""
 
     id: str
-    kind: TaskKind
-    status: TaskStatus = "waiting"
+    kind: OpenEnum[TaskKind]
+    status: OpenEnum[TaskStatus] = "waiting"
     progress: float | None = None
     error: Fault | None = None
     created_at: int
@@ -29,7 +37,7 @@ class Task(Record):
     finished_at: int | None = None
 
 
-class Job(Record):
+class Job(EventModel):
     """A job with all that any service or customer needs to know of it; events carry it whole.
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
@@ -38,7 +46,7 @@ class Job(Record):
 
     id: str
     project: str
-    kind: JobKind
+    kind: OpenEnum[JobKind]
     input: str
     options: dict[str, Any] = {}
     metadata: dict[str, str] = {}
@@ -46,7 +54,7 @@ class Job(Record):
     media_id: str | None = None
     ref: str | None = None
     source: File | None = None
-    status: Status = "queued"
+    status: OpenEnum[Status] = "queued"
     progress: float | None = None
     output: Output | None = None
     error: Fault | None = None
@@ -105,7 +113,7 @@ class Job(Record):
             status="processing", progress=0.0, tasks=tasks, started_at=self.started_at or at, updated_at=at
         )
 
-    def step(self, kind: TaskKind, at: int, progress: float | None = None) -> "Job":
+    def step(self, kind: TaskKind | Unknown, at: int, progress: float | None = None) -> "Job":
         """The step `kind` is under way: those before it are done; `progress` is its own, from 0 to 1."""
         position = next(index for index, task in enumerate(self.tasks) if task.kind == kind)
         tasks = [_passed(task, at) if index < position else task for index, task in enumerate(self.tasks)]

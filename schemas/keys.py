@@ -9,7 +9,7 @@ import re
 import zlib
 from hashlib import sha256
 
-from schemas.base import Record
+from schemas.base import EventModel
 
 KEY_PREFIX = "ittybit_live_"
 BODY_CHARS = 32
@@ -22,7 +22,7 @@ _SHAPE = re.compile(rf"{KEY_PREFIX}[0-9A-Za-z]{{{BODY_CHARS + CHECKSUM_CHARS}}}"
 _HINT_CHARS = 4
 
 
-class ApiKey(Record):
+class ApiKey(EventModel):
     """`hash` is the hex SHA-256 of the whole key text; keys have 190 random bits, so a slow hash adds nothing."""
 
     id: str

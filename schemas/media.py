@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from schemas.base import Record
+from schemas.base import EventModel, OpenEnum
 from schemas.faults import Fault
 from schemas.files import File
 
 MediaStatus = Literal["processing", "active", "failed", "deleted"]
 
 
-class Derived(Record):
+class Derived(EventModel):
     """A file that a job made for a media item; `ref` is its label, `path` its name below the project."""
 
     ref: str
@@ -17,7 +17,7 @@ class Derived(Record):
     file: File
 
 
-class MediaItem(Record):
+class MediaItem(EventModel):
     """A snapshot; events carry it whole. `version` grows with each change: a lower one is old news.
 
     `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
@@ -26,7 +26,7 @@ class MediaItem(Record):
     id: str
     project: str
     version: int
-    status: MediaStatus
+    status: OpenEnum[MediaStatus]
     url: str | None = None
     """Where it was fetched from, while that matters; null once stored (it may carry a signature)."""
     title: str | None = None

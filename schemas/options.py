@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from schemas.base import Request
+from schemas.base import RequestModel
 
 Quality = Literal["very_low", "low", "medium", "high", "very_high"]
 VideoFormat = Literal["mp4", "mov", "webm"]
@@ -32,7 +32,7 @@ EvenSide = Annotated[Side, AfterValidator(_even)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
-class VideoOptions(Request):
+class VideoOptions(RequestModel):
     """Options of a `video` job. Sides in pixels, times in seconds of the input.
 
     One side given: the other follows from the input's display aspect, rounded to an even number. Both given: exactly
@@ -53,7 +53,7 @@ class VideoOptions(Request):
         return self
 
 
-class ImageOptions(Request):
+class ImageOptions(RequestModel):
     """Options of an `image` job: from an image, or from the frame of a video at `start` seconds."""
 
     format: Annotated[ImageFormat, BeforeValidator(_alias)] | None = None

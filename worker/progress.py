@@ -6,6 +6,7 @@ from types import TracebackType
 
 from chassis.core import logs
 from chassis.runtime.job_queue import JobQueue, LeaseLost, QueueItem
+from schemas.base import Unknown
 from schemas.events import JobEvent, JobProgressed, JobStarted
 from schemas.jobs import Job, TaskKind
 
@@ -45,7 +46,7 @@ class ProgressReporter:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
 
-    def step(self, kind: TaskKind, progress: float | None = None) -> None:
+    def step(self, kind: TaskKind | Unknown, progress: float | None = None) -> None:
         """The step `kind` is under way, and so far done (0 to 1)."""
         self.job = self.job.step(kind, self.at(), progress)
         self._news.set()

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from devtools.contracts import files
 from devtools.contracts.compat import breaks
+from schemas.events import SUBMISSIONS
+
+_SUBMITTED = {files.event_schema(type_) for type_ in SUBMISSIONS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +45,7 @@ def _broken(wanted: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
         f"{name}: {change}"
         for name, content in sorted(found.items())
         if name.startswith("events/")
-        for change in breaks(files.parsed(content), files.parsed(wanted.get(name, b"{}")))
+        for change in breaks(files.parsed(content), files.parsed(wanted.get(name, b"{}")), submitted=name in _SUBMITTED)
     ]
 
 

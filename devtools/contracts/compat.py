@@ -1,23 +1,33 @@
-"""Would a change of an event's schema break programs that read it? (pure)
+"""Whether a change of an event's schema would break programs that read it (pure).
 
-Events grow by optional fields only. A reader written against the old schema must be able to read new events, and new
-readers must be able to read the old events that are still in Kafka; so fields stay, keep their type, and are neither
-made required nor optional.
+Events grow by optional fields. A reader of the old schema must be able to read new events, and a reader of the new
+schema the old events that are still in Kafka; so fields stay, keep their type, and are neither made required nor
+optional. A value may be added to an enum only where the old reader takes values that it does not know, which its schema
+says by `x-extensible-enum` in place of `enum`. What customers submit is read by ingest alone: its enums may grow.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from schemas.base import EXTENSIBLE
+
 Schema = Mapping[str, Any]
 _ANNOTATIONS = frozenset({"title", "description", "examples", "default", "$id", "$schema", "$defs"})
-_SHAPE = ("properties", "required", "anyOf", "oneOf", "items", "additionalProperties", "$ref", "enum")
+_COMPARED_APART = frozenset(
+    {"properties", "required", "anyOf", "oneOf", "items", "additionalProperties", "$ref", "enum", EXTENSIBLE}
+)
+_GROWN = "and old readers refuse values that they do not know"
 
 
-def breaks(old: Schema, new: Schema) -> list[str]:
-    """One sentence for each change that is not safe; empty where all readers go on."""
+def breaks(old: Schema, new: Schema, *, submitted: bool = False) -> list[str]:
+    """One sentence for each change that is not safe; empty where all readers can go on.
+
+    `submitted` says that customers write it.
+    """
     if not new:
         return ["is no longer there"]
-    return list(dict.fromkeys(_breaks("data", old, new, old, new, frozenset())))
+    changes = dict.fromkeys(_breaks("data", old, new, old, new, frozenset()))
+    return [change for change in changes if not (submitted and change.endswith(_GROWN))]
 
 
 def _breaks(
@@ -28,7 +38,10 @@ def _breaks(
         return
     old, new = _resolved(old, old_root), _resolved(new, new_root)
     seen = seen | {pair} if pair != ("None", "None") else seen
-    yield from _plain(at, old, new)
+    for key in sorted({*old, *new} - _ANNOTATIONS - _COMPARED_APART):
+        if old.get(key) != new.get(key):
+            yield f"{at}: {key} was {old.get(key)!r}, is {new.get(key)!r}"
+    yield from _values(at, old, new)
     yield from _fields(at, old, new)
     for name, was in old.get("properties", {}).items():
         if name in new.get("properties", {}):
@@ -39,13 +52,18 @@ def _breaks(
         yield from _choices(at, old.get(key, []), new.get(key, []), old_root, new_root, seen)
 
 
-def _plain(at: str, old: Schema, new: Schema) -> Iterator[str]:
-    for key in sorted({*old, *new} - _ANNOTATIONS - {*_SHAPE}):
-        if old.get(key) != new.get(key):
-            yield f"{at}: {key} was {old.get(key)!r}, is {new.get(key)!r}"
-    gone = [value for value in old.get("enum", []) if value not in new.get("enum", old.get("enum", []))]
+def _values(at: str, old: Schema, new: Schema) -> Iterator[str]:
+    """Compares enums. One that was plain may become open, so that it can grow a release later."""
+    before, after = (schema.get("enum", schema.get(EXTENSIBLE, [])) for schema in (old, new))
+    if bool(before) != bool(after) or (EXTENSIBLE in old and "enum" in new):
+        yield f"{at}: its values are {'listed' if 'enum' in new else 'not named'} now"
+        return
+    gone = [value for value in before if value not in after]
     if gone:
         yield f"{at}: no longer takes {gone!r}, which old events hold"
+    added = [value for value in after if value not in before]
+    if added and EXTENSIBLE not in old:
+        yield f"{at}: may be {added!r} now, {_GROWN}"
 
 
 def _fields(at: str, old: Schema, new: Schema) -> Iterator[str]:

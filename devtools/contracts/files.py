@@ -14,9 +14,14 @@ EXAMPLES = FOLDER / "examples"
 """Kept by hand: what was once published stays readable, so nothing here is ever made anew."""
 
 
+def event_schema(type_: str) -> str:
+    """The name of the file that holds the JSON Schema of an event type."""
+    return f"events/{type_}.schema.json"
+
+
 def wanted() -> dict[str, bytes]:
     """Every generated file's content by its name below `FOLDER`."""
-    documents = {f"events/{type_}.schema.json": events.schema(type_) for type_ in events.TYPES}
+    documents = {event_schema(type_): events.schema(type_) for type_ in events.TYPES}
     documents |= {f"asyncapi/{service}.json": asyncapi.document(service) for service in SERVICES}
     documents["openapi.json"] = openapi.document()
     return {name: rendered(document) for name, document in documents.items()}

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.base import Text
-from schemas.explain import explain, shown
+from schemas.explain import explain, render_value
 from schemas.faults import FieldFault
 from schemas.files import MediaKind
 from schemas.ids import is_id
@@ -105,7 +105,7 @@ def read(query_string: str) -> list[tuple[str, str]]:
         rule = "must be percent-encoded UTF-8"
     except ValueError:
         rule = f"must have at most {_MAX_PARAMETERS} parameters"
-    raise Refused([FieldFault(field="query", rule=rule, value=shown(query_string))])
+    raise Refused([FieldFault(field="query", rule=rule, value=render_value(query_string))])
 
 
 def jobs_query(parameters: Parameters) -> JobsQuery:
@@ -134,7 +134,7 @@ def none_at_all(parameters: Parameters) -> None:
     """For addresses that take no parameters: raises `Refused` where there are any."""
     rule = "is not a known parameter"
     if parameters:
-        raise Refused([FieldFault(field=name, rule=rule, value=shown(value)) for name, value in parameters])
+        raise Refused([FieldFault(field=name, rule=rule, value=render_value(value)) for name, value in parameters])
 
 
 def pair_hash(project: str, key: str, value: str) -> UUID:
@@ -156,7 +156,7 @@ def _once_each(parameters: Parameters) -> dict[str, str]:
     if twice:
         values = {name: [value for given, value in parameters if given == name] for name in twice}
         rule = "must be given once"
-        raise Refused([FieldFault(field=name, rule=rule, value=shown(values[name])) for name in twice])
+        raise Refused([FieldFault(field=name, rule=rule, value=render_value(values[name])) for name in twice])
     return dict(parameters)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from schemas.base import Unknown
 from schemas.files import MediaKind
 from schemas.jobs import Job
 from schemas.media import MediaItem
@@ -30,7 +31,7 @@ class MediaBefore:
     """What was known of an item before an event: the rows of `media_metadata` follow from it."""
 
     version: int
-    kind: MediaKind | None
+    kind: MediaKind | Unknown | None
     created_at: int
     pairs: list[UUID]
 

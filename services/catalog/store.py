@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from chassis.adapters.postgres import Connection, Pool, sql
+from schemas.base import Unknown
 from schemas.files import MediaKind
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -74,7 +75,9 @@ class Transaction:
         if before.pairs:
             await self._connection.execute(SQL["drop_pairs"], before.pairs, before.created_at, id)
 
-    async def add_pairs(self, id: str, pairs: Sequence[UUID], kind: MediaKind | None, created_at: int) -> None:
+    async def add_pairs(
+        self, id: str, pairs: Sequence[UUID], kind: MediaKind | Unknown | None, created_at: int
+    ) -> None:
         if pairs:
             await self._connection.execute(SQL["add_pairs"], list(pairs), created_at, id, kind)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from schemas.explain import shown
+from schemas.explain import render_value
 from schemas.faults import FieldFault
 from schemas.ids import minted_at_ms
 
@@ -51,7 +51,7 @@ class BadKey(ValueError):
 
     def __init__(self, rule: str, value: str) -> None:
         super().__init__(rule)
-        self.fault = FieldFault(field="Idempotency-Key", rule=rule, value=shown(value))
+        self.fault = FieldFault(field="Idempotency-Key", rule=rule, value=render_value(value))
 
 
 def key_of(headers: Sequence[str]) -> str | None:

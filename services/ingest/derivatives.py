@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, field_validator, model_validator
 
-from schemas.base import Request
-from schemas.explain import explain, sentence
+from schemas.base import RequestModel
+from schemas.explain import explain, format_errors
 from schemas.files import File
 from schemas.ids import derived
 from schemas.jobs import Job
@@ -17,7 +17,7 @@ _SOURCES = {"image": frozenset({"image", "video"}), "video": frozenset({"video"}
 """Kind of job -> kinds of original that it can be made from."""
 
 
-class MediaJob(Request):
+class MediaJob(RequestModel):
     """A job for each new item: its output is attached under the label `ref`.
 
     A single `width` or `height` is an upper bound here: an upscaled derivative helps nobody.
@@ -40,7 +40,7 @@ class MediaJob(Request):
         try:
             OPTIONS[self.kind].model_validate(self.options)
         except ValidationError as error:
-            raise ValueError(f"options: {sentence(explain(error))}") from None
+            raise ValueError(f"options: {format_errors(explain(error))}") from None
         return self
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def media_jobs(text: str) -> tuple[MediaJob, ...]:
     try:
         templates = _MEDIA_JOBS.validate_json(text if text.startswith("[") else f"[{text}]")
     except ValidationError as error:
-        raise ValueError(f"must be a JSON list of {{kind, ref, options}}: {sentence(explain(error))}") from None
+        raise ValueError(f"must be a JSON list of {{kind, ref, options}}: {format_errors(explain(error))}") from None
     if len({template.ref for template in templates}) < len(templates):
         raise ValueError("must use each ref once")
     return templates

@@ -8,7 +8,7 @@ NameTaken                    the store's word for a reserved name, before it bec
 """
 
 from chassis.adapters.http.errors import ApiError, conflict
-from schemas.explain import shown
+from schemas.explain import render_value
 from schemas.faults import FieldFault
 
 
@@ -20,8 +20,8 @@ def name_taken(folder: str | None, filename: str) -> ApiError:
     """409: within a project each path belongs to one item."""
     refusal = conflict("The filename is taken in this folder: choose another filename or folder.")
     refusal.faults = [
-        FieldFault(field="folder", rule="already holds a file of this name", value=shown(folder)),
-        FieldFault(field="filename", rule="must be unique in its folder", value=shown(filename)),
+        FieldFault(field="folder", rule="already holds a file of this name", value=render_value(folder)),
+        FieldFault(field="filename", rule="must be unique in its folder", value=render_value(filename)),
     ]
     return refusal
 

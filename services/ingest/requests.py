@@ -10,7 +10,7 @@ from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import parse
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
-from schemas.explain import shown
+from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest import names
 
@@ -101,4 +101,4 @@ def _refuse(faults: list[FieldFault]) -> None:
 
 
 def _fault(field: str, rule: str, value: Any) -> FieldFault:
-    return FieldFault(field=field, rule=rule, value=shown(value))
+    return FieldFault(field=field, rule=rule, value=render_value(value))

@@ -7,7 +7,7 @@ from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.errors import Rejected
 from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
-from schemas.explain import sentence, shown
+from schemas.explain import format_errors, render_value
 from schemas.faults import FieldFault
 from schemas.ids import is_id
 from schemas.topics import JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
@@ -45,7 +45,7 @@ class Submissions:
         try:
             return await self._items.accept(item, body.url, claim)
         except NameTaken:
-            raise Rejected(sentence(name_taken(body.folder, body.filename or "").faults)) from None
+            raise Rejected(format_errors(name_taken(body.folder, body.filename or "").faults)) from None
 
     async def _check(self, project: str, submission_id: str, faults: list[FieldFault]) -> None:
         # What Postgres would refuse has to be refused here: an error of Postgres brings the record again for ever.
@@ -53,7 +53,7 @@ class Submissions:
             raise Rejected(f"ce_id must be 1 to {claims.MAX_KEY_CHARS} printable characters")
         if project not in self._projects:
             if not is_id(project, "prj") or not await self._store.project_exists(project):
-                raise Rejected(f"unknown project {shown(project)} in the header ce_project")
+                raise Rejected(f"unknown project {render_value(project)} in the header ce_project")
             self._projects.add(project)
         if faults:
-            raise Rejected(sentence(faults))
+            raise Rejected(format_errors(faults))

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from devtools.contracts.compat import breaks
+from schemas.base import EXTENSIBLE
 
 
 class Inner(BaseModel):
@@ -90,10 +91,29 @@ def test_an_event_that_is_gone_is_told() -> None:
     assert breaks(schema(Old), {}) == ["is no longer there"]
 
 
-def test_enums_may_grow_and_not_shrink() -> None:
+def test_a_plain_enum_may_neither_grow_nor_shrink() -> None:
     small, large = {"enum": ["a"]}, {"enum": ["a", "b"]}
+    assert breaks(small, large) == ["data: may be ['b'] now, and old readers refuse values that they do not know"]
+    assert breaks(large, small) == ["data: no longer takes ['b'], which old events hold"]
+
+
+def test_an_open_enum_may_grow_and_not_shrink() -> None:
+    small, large = {EXTENSIBLE: ["a"]}, {EXTENSIBLE: ["a", "b"]}
     assert breaks(small, large) == []
     assert breaks(large, small) == ["data: no longer takes ['b'], which old events hold"]
+
+
+def test_a_plain_enum_may_become_open_and_grow_a_release_later() -> None:
+    assert breaks({"enum": ["a"]}, {EXTENSIBLE: ["a"]}) == []
+    assert breaks({"enum": ["a"]}, {EXTENSIBLE: ["a", "b"]}) != []
+    assert breaks({EXTENSIBLE: ["a"]}, {"enum": ["a"]}) == ["data: its values are listed now"]
+    assert breaks({"enum": ["a"]}, {"type": "string"}) != []
+
+
+def test_a_plain_enum_of_what_customers_write_may_grow_and_not_shrink() -> None:
+    small, large = {"enum": ["a"]}, {"enum": ["a", "b"]}
+    assert breaks(small, large, submitted=True) == []
+    assert breaks(large, small, submitted=True) == ["data: no longer takes ['b'], which old events hold"]
 
 
 def test_a_type_that_refers_to_itself_is_compared_once() -> None:

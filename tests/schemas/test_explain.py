@@ -8,7 +8,7 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from schemas.api import MediaRequest
-from schemas.explain import MAX_FAULTS, explain, sentence, shown
+from schemas.explain import MAX_FAULTS, explain, format_errors, render_value
 from schemas.faults import FieldFault
 from tests.schemas.json_values import values
 
@@ -21,7 +21,7 @@ def refused(body: Any) -> list[FieldFault]:
 
 @given(values)
 def test_any_value_is_shown_short_and_printable(value: Any) -> None:
-    text = shown(value)
+    text = render_value(value)
     assert len(text) <= 120
     assert text.encode()
 
@@ -30,13 +30,13 @@ def test_values_that_json_cannot_say_are_shown_by_their_type() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert shown(deep) == "list"
-    assert shown("x" * 10_000).endswith("…")
+    assert render_value(deep) == "list"
+    assert render_value("x" * 10_000).endswith("…")
 
 
 def test_a_sentence_names_each_field_and_leaves_out_values_that_are_absent() -> None:
     faults = refused({"titel": "x"})
-    assert sentence(faults) == 'url is required; titel is not a known field (got "x")'
+    assert format_errors(faults) == 'url is required; titel is not a known field (got "x")'
 
 
 def test_an_answer_never_echoes_a_megabyte() -> None:

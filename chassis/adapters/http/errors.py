@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from schemas.explain import sentence
+from schemas.explain import format_errors
 from schemas.faults import FieldFault, RequestFault
 from schemas.keys import KEY_PREFIX
 
@@ -54,7 +54,7 @@ def invalid_input(faults: Sequence[FieldFault] | str) -> ApiError:
     if isinstance(faults, str):
         return ApiError(400, "invalid_input", faults)
     listed = list(faults)
-    return ApiError(400, "invalid_input", sentence(listed), listed)
+    return ApiError(400, "invalid_input", format_errors(listed), listed)
 
 
 def token_missing() -> ApiError:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chassis.adapters.http.errors import invalid_input
 from schemas.api import MAX_BODY_BYTES
-from schemas.explain import explain, shown
+from schemas.explain import explain, render_value
 
 MAX_DEPTH = 64
 """Nesting of a body; the API needs 3. Checked before parsing, because the parser is recursive."""
@@ -108,7 +108,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         seen: set[str] = set()
         duplicate = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RuleBroken(f"must not name a field twice: {shown(duplicate)}")
+        raise _RuleBroken(f"must not name a field twice: {render_value(duplicate)}")
     return fields
 
 
@@ -119,7 +119,7 @@ def _constant(name: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _RuleBroken(f"must hold finite numbers only, not {shown(text)}")
+        raise _RuleBroken(f"must hold finite numbers only, not {render_value(text)}")
     return number
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from chassis.adapters.kafka.errors import Unreadable
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
-from schemas.explain import explain, sentence
+from schemas.explain import explain, format_errors
 from schemas.topics import TOPIC_OF, Topic
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -80,7 +80,7 @@ def decode(topic: Topic, headers: Headers, value: bytes | None, *, origin: str =
     try:
         return EVENTS[type_].model_validate(_json(value))
     except ValidationError as error:
-        raise Unreadable(sentence(explain(error))) from None
+        raise Unreadable(format_errors(explain(error))) from None
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -101,7 +101,7 @@ def _submission(type_: str, headers: Headers, data: Any, origin: str) -> Submiss
     try:
         body = _SUBMITTED[type_].validate_python(data)
     except ValidationError as error:
-        raise Unreadable(sentence(explain(error, tagged=type_ == JOB_SUBMITTED))) from None
+        raise Unreadable(format_errors(explain(error, tagged=type_ == JOB_SUBMITTED))) from None
     return Submission(project=project, id=header(headers, "ce_id") or origin, body=body)
 
 

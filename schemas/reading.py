@@ -1,0 +1,58 @@
+"""Reads the events of Kafka, of this release and of others (pure).
+
+Events grow: fields are added, enums get values, topics get event types. A reader that is older than the writer ignores
+new fields, reads new values as `"unknown"`, and skips records whose type is not in `schemas.events.EVENTS`. Whoever
+reads them counts and logs what was not understood, because it means that this service should be upgraded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from schemas.base import UNKNOWN, UnknownValues
+from schemas.events import EVENTS, Event
+from schemas.explain import render_value
+
+
+@dataclass(frozen=True)
+class UnknownValue:
+    """A value that was read as `"unknown"`: `job.tasks[].kind`, and the value as JSON, shortened."""
+
+    field: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ReadEvent:
+    """An event, and what of it was not understood."""
+
+    event: Event
+    unknown: tuple[UnknownValue, ...] = ()
+
+
+def read_event(type_: str, value: bytes) -> ReadEvent:
+    """The event of a record's value (JSON).
+
+    Raises `KeyError` for a type that is not in `EVENTS`, and pydantic's `ValidationError` where the value is not JSON
+    or does not have the fields of the event.
+    """
+    values = UnknownValues()
+    event = EVENTS[type_].model_validate_json(value, context=values)
+    if not values:
+        return ReadEvent(event)
+    # The validator is told a value but not where it is; comparing both sides finds it, and is only done here.
+    found = _compare("", from_json(value), event.model_dump(mode="json"))
+    return ReadEvent(event, tuple(dict.fromkeys(found)))
+
+
+def _compare(at: str, sent: Any, read: Any) -> Iterator[UnknownValue]:
+    if isinstance(read, dict) and isinstance(sent, dict):
+        for name in read.keys() & sent.keys():
+            yield from _compare(f"{at}.{name}" if at else name, sent[name], read[name])
+    elif isinstance(read, list) and isinstance(sent, list):
+        for one, other in zip(sent, read, strict=False):
+            yield from _compare(f"{at}[]", one, other)
+    elif read == UNKNOWN and sent != UNKNOWN:
+        yield UnknownValue(at, render_value(sent))
