@@ -165,14 +165,17 @@ class KeyChanged(Event):
 class OutboxAdvanced(Event):
     """Every event that `service` committed to its outbox before `published_through` has been published to Kafka.
 
-    `at` is when the database was asked. Both in Unix milliseconds by the database's clock. Sent every so often, and
-    may be lost: a reader that has read `service`'s topics up to their ends knows everything up to that moment.
+    `at` is when the database was asked. Both in Unix milliseconds by the database's clock. `after_offset` is the offset
+    of an earlier watermark that Kafka had acknowledged before the database was asked: if it was written after some
+    moment, then `at` is after that moment, too, whatever the clocks say. Sent every so often, and may be lost: a reader
+    that has read `service`'s topics up to their ends knows everything up to `published_through`.
     """
 
     TYPE = "bitmill.outbox.advanced.v1"
     service: str
     at: int
     published_through: int
+    after_offset: int | None = None
 
     def subject(self) -> str:
         return self.service

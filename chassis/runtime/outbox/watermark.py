@@ -4,7 +4,9 @@ A reader of the service's topics can tell with it whether an id that it does not
 `schemas.events.OutboxAdvanced`. It may be lost, so it is sent directly and not through the outbox.
 """
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.postgres import sql
@@ -26,11 +28,13 @@ class Watermark:
         # A little less: replicas call `send` once per `every`, and must not miss every second turn by a millisecond.
         self._least = every * 0.9
         self._connection_s = connection_s
+        self._acknowledged: int | None = None
+        """The highest offset of a watermark that Kafka acknowledged."""
         self._queries = sql.load("chassis.runtime.outbox")
 
     async def send(self, producer: Producer) -> bool:
         """Hands the watermark to the producer, unless another replica did so just now; whether it did."""
-        event = await abandon_after(SEND_SECONDS, self._read())
+        event = await abandon_after(SEND_SECONDS, self._read(self._acknowledged))
         if event is None:
             return False
         record = codec.encode(event, id=new_id("evt"), source=f"/bitmill/{self._service}", time_ms=event.at)
@@ -38,12 +42,24 @@ class Watermark:
         ack = await abandon_after(
             SEND_SECONDS, producer.send(record.topic, record.value, record.key, headers=record.headers)
         )
-        ack.add_done_callback(lambda done: done.cancelled() or done.exception())
+        ack.add_done_callback(self._acknowledge)
         return True
 
-    async def _read(self) -> OutboxAdvanced | None:
+    def _acknowledge(self, ack: "asyncio.Future[Any]") -> None:
+        if ack.cancelled() or ack.exception() is not None:
+            return
+        offset = getattr(ack.result(), "offset", -1)
+        if offset >= 0:
+            self._acknowledged = max(offset, self._acknowledged or 0)
+
+    async def _read(self, after_offset: int | None) -> OutboxAdvanced | None:
         async with self._pool.acquire(timeout=self._connection_s) as conn:
             row = await conn.fetchrow(self._queries["watermark"], self._least)
         if row is None:
             return None
-        return OutboxAdvanced(service=self._service, at=row["at"], published_through=row["published_through"])
+        return OutboxAdvanced(
+            service=self._service,
+            at=row["at"],
+            published_through=row["published_through"],
+            after_offset=after_offset,
+        )

@@ -49,7 +49,7 @@ def example(type_: type[Event]) -> Event:
     if type_ is events.CancelRequested:
         return events.CancelRequested(job_id=JOB.id, project=PROJECT, at=5)
     if type_ is events.OutboxAdvanced:
-        return events.OutboxAdvanced(service="ingest", at=6, published_through=5)
+        return events.OutboxAdvanced(service="ingest", at=6, published_through=5, after_offset=4)
     return events.KeyChanged(key=KEY)
 
 

@@ -44,6 +44,28 @@ async def test_an_idle_relay_tells_that_everything_is_published(env: OutboxFixtu
     assert [each.at for each in sent] == sorted({each.at for each in sent})
 
 
+async def test_it_names_an_offset_that_kafka_acknowledged_before_the_database_was_asked(
+    env: OutboxFixture, kafka_bootstrap: str, producer: AIOKafkaProducer
+) -> None:
+    await ensure_topics(kafka_bootstrap, [OUTBOX_WATERMARK])
+    outbox = Outbox(env.pool, env.schema)
+    sent: list[tuple[int, int | None]] = []
+    async with (
+        reading(kafka_bootstrap, OUTBOX_WATERMARK.name) as reader,
+        env.relaying(producer, outbox, watermark=True, times=REAL),
+    ):
+        while len(sent) < 5:
+            for records in (await reader.getmany(timeout_ms=100)).values():
+                for record in records:
+                    advanced = codec.decode(OUTBOX_WATERMARK, record.headers, record.value)
+                    assert isinstance(advanced, OutboxAdvanced)
+                    if advanced.service == env.schema:
+                        sent.append((record.offset, advanced.after_offset))
+    offsets = [offset for offset, _ in sent]
+    assert all(after is None or after in offsets[:position] for position, (_, after) in enumerate(sent))
+    assert sent[-1][1] is not None
+
+
 async def test_a_committed_row_without_acknowledgement_holds_the_watermark_at_its_creation(env: OutboxFixture) -> None:
     producer = FakeProducer(lambda key: "ok" if key == "ingest" else KafkaConnectionError("away"))
     await env.put(event("a"))
