@@ -1,6 +1,5 @@
-"""The only door for commands: it validates, writes down and announces; it never encodes and never answers queries.
+"""Accepts commands: validates requests, stores them with their events, and imports the files of media items.
 
-This room owns projects, API keys, accepted jobs, media items, names and claims (idempotency keys and submissions),
-all in its own schema. It may touch its Postgres schema, Kafka, storage for originals, and the customers' servers
-through the egress guard.
+Owns projects, API keys, accepted jobs, media items, their names and idempotency keys, in its own Postgres schema. It
+never encodes and never answers queries. It reads customers' servers through the egress policy only.
 """

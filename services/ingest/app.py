@@ -1,7 +1,8 @@
-"""Builds ingest out of its parts and runs it: the only place of this service that constructs."""
+"""Builds ingest: the only module of this service that constructs its parts."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -17,30 +18,34 @@ from chassis.adapters.kafka.consumer import assigned, make_broker
 from chassis.adapters.kafka.producer import producers
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
 from chassis.adapters.storage import Storage, open_storage
+from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
 from chassis.core.ids import now_ms
+from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import JobQueue, Runner
 from chassis.runtime.job_queue.gauges import measure
 from chassis.runtime.outbox import Outbox
 from media.probe import Prober, open_prober
 from schemas.keys import ApiKey
-from services.ingest import handlers, upkeep
-from services.ingest.api import Api, Parts, media_errors
+from services.ingest import handlers
+from services.ingest.api import Api, ApiParts, media_error_style
+from services.ingest.handlers import Submissions
+from services.ingest.idempotency import IdempotentResponses
+from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
-from services.ingest.items import MediaItems
-from services.ingest.jobs import Jobs
-from services.ingest.migrations import SCHEMA, SOURCES
+from services.ingest.job_results import JobResults
+from services.ingest.jobs import JobWriter
+from services.ingest.media_items import MediaWriter
 from services.ingest.readback import Readback
-from services.ingest.replays import Replays
-from services.ingest.results import Results
 from services.ingest.settings import Settings
-from services.ingest.store import Store
-from services.ingest.submissions import Submissions
-from services.ingest.waiting import Waiting
+from services.ingest.store import DEADLINE_S, MIGRATIONS, SCHEMA, Store
 from worker.settings import scratch_dir
 
-_CONNECTIONS = 12
-"""Two of them are busy for good: the relay's turn and the listener of finished imports."""
+POOL_SIZE = 12
+CLEANUP_EVERY = timedelta(minutes=10)
+"""Expired idempotency keys are replaced where they are met; deleting them only keeps the table small."""
+
+log = logs.get_logger(__name__)
 
 
 class Ingest:
@@ -48,16 +53,17 @@ class Ingest:
 
     name = "ingest"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, deadline_s: float = DEADLINE_S) -> None:
         self._settings = settings
-        self._guard = EgressPolicy(settings.allow_net)
+        self._deadline_s = deadline_s
+        self._egress = EgressPolicy(settings.allow_net)
         self._pool: Pool | None = None
         self._storage: Storage | None = None
         self._broker: KafkaBroker | None = None
         self._store: Store | None = None
-        self._parts: Parts | None = None
+        self._parts: ApiParts | None = None
         self._keys = CachedKeys(self._find_key)
-        self.error_styles: Mapping[str, ErrorStyle] = {"/media": media_errors(settings.public_url)}
+        self.error_styles: Mapping[str, ErrorStyle] = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> list[web.RouteDef]:
         return Api(self._opened).routes(self._keys)
@@ -68,60 +74,63 @@ class Ingest:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         settings = self._settings
-        await migrate(settings.database_url, SCHEMA, SOURCES)
+        await migrate(settings.database_url, SCHEMA, MIGRATIONS)
         await wait_for_kafka(settings.kafka_bootstrap_servers)
         await ensure_topics(settings.kafka_bootstrap_servers)
         async with AsyncExitStack() as stack:
             workdir = stack.enter_context(scratch_dir(settings.work_dir))
             prober = await stack.enter_async_context(open_prober(workdir))
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
-            pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=_CONNECTIONS))
+            pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=POOL_SIZE))
             producer = await stack.enter_async_context(
                 producers(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
             )
             first = await producer()
-            store, outbox = Store(pool), Outbox(pool, self.name)
+            store, outbox = Store(pool, deadline_s=self._deadline_s), Outbox(pool, self.name)
             queue = JobQueue(pool, outbox)
-            waiting = Waiting(pool, store.media_item)
-            jobs, items = Jobs(store, outbox), MediaItems(store, queue, outbox)
+            waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
+            jobs, media = JobWriter(store, outbox, deadline_s=self._deadline_s), MediaWriter(store, queue, outbox)
             broker = make_broker(settings.kafka_bootstrap_servers, self.name)
-            handlers.register(broker, Submissions(store, jobs, items, self._guard), Results(store, outbox))
-            runner = self._runner(queue, self._imports(store, storage, prober, workdir, queue))
+            handlers.register(broker, Submissions(store, jobs, media, self._egress), JobResults(store, outbox))
+            runner = self._runner(queue, self._imports(store, waiter, storage, prober, workdir, queue))
             supervisor = await stack.enter_async_context(TaskSupervisor())
             supervisor.start(outbox.relay(first, reopen=producer), "relay")
-            supervisor.start(waiting.listen(), "finished imports")
             supervisor.start(runner.run(), "imports")
-            supervisor.start(upkeep.sweep(store, now_ms), "sweep")
+            supervisor.start(_cleanup(store), "cleanup")
             supervisor.start(measure(self.name, queue, outbox), "measure")
             await broker.start()
             stack.push_async_callback(broker.stop)
-            stack.callback(waiting.close)
+            stack.callback(waiter.close)
             self._pool, self._storage, self._broker, self._store = pool, storage, broker, store
             session = await stack.enter_async_context(aiohttp.ClientSession())
             readback = Readback(session, settings.catalog_url or settings.public_url)
-            self._parts = self._made(jobs, items, waiting, readback, store)
+            self._parts = self._api_parts(jobs, media, waiter, readback, store)
             yield
 
-    def _made(self, jobs: Jobs, items: MediaItems, waiting: Waiting, readback: Readback, store: Store) -> Parts:
+    def _api_parts(
+        self, jobs: JobWriter, media: MediaWriter, waiter: ImportWaiter, readback: Readback, store: Store
+    ) -> ApiParts:
         settings = self._settings
-        return Parts(
+        return ApiParts(
             jobs=jobs,
-            items=items,
-            replays=Replays(store, settings.media_wait),
-            waiting=waiting,
+            media=media,
+            responses=IdempotentResponses(store, settings.media_wait),
+            waiter=waiter,
             readback=readback,
-            guard=self._guard,
+            egress=self._egress,
             public_base=settings.public_url,
             delivery_base=settings.delivery_base,
-            media_wait_s=settings.media_wait.total_seconds(),
         )
 
-    def _imports(self, store: Store, storage: Storage, prober: Prober, workdir: Path, queue: JobQueue) -> Imports:
+    def _imports(
+        self, store: Store, waiter: ImportWaiter, storage: Storage, prober: Prober, workdir: Path, queue: JobQueue
+    ) -> Imports:
         settings = self._settings
         return Imports(
             store=store,
+            waiter=waiter,
             storage=storage,
-            guard=self._guard,
+            guard=self._egress,
             prober=prober,
             limits=settings.fetch_limits,
             workdir=workdir,
@@ -134,7 +143,7 @@ class Ingest:
         slots = self._settings.import_slots
         return Runner(queue, imports.work, slots=slots, exhausted=imports.exhausted, on_cancel=imports.on_cancel)
 
-    def _opened(self) -> Parts:
+    def _opened(self) -> ApiParts:
         if self._parts is None:
             raise unavailable()
         return self._parts
@@ -155,3 +164,7 @@ class Ingest:
     async def _check_storage(self) -> None:
         if self._storage is not None:
             await self._storage.check()
+
+
+async def _cleanup(store: Store) -> None:
+    await run_periodically(lambda: store.delete_expired_keys(now_ms()), CLEANUP_EVERY, log, "idempotency_key_cleanup")

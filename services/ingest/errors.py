@@ -1,10 +1,10 @@
-"""The refusals that only this service knows, each a sentence for the customer.
+"""The errors that only this service has.
 
 ApiError (chassis.adapters.http.errors)
   name_taken            409  another item has that folder and filename
-  key_in_flight         409  the first request with this Idempotency-Key is still being answered
+  request_in_progress   409  the first request with this Idempotency-Key has not been answered yet
   idempotency_mismatch  422  this Idempotency-Key came with another body
-NameTaken                    the store's word for a reserved name, before it becomes a refusal
+NameTaken                    raised by the store for a reserved name, before it becomes an answer
 """
 
 from chassis.adapters.http.errors import ApiError, conflict
@@ -18,19 +18,19 @@ class NameTaken(Exception):
 
 def name_taken(folder: str | None, filename: str) -> ApiError:
     """409: within a project each path belongs to one item."""
-    refusal = conflict("The filename is taken in this folder: choose another filename or folder.")
-    refusal.faults = [
+    error = conflict("The filename is taken in this folder: choose another filename or folder.")
+    error.faults = [
         FieldFault(field="folder", rule="already holds a file of this name", value=render_value(folder)),
         FieldFault(field="filename", rule="must be unique in its folder", value=render_value(filename)),
     ]
-    return refusal
+    return error
 
 
-def key_in_flight() -> ApiError:
-    """409: asking again in a second brings the answer."""
-    refusal = conflict("The first request with this Idempotency-Key is still being answered; ask again in a second.")
-    refusal.headers["Retry-After"] = "1"
-    return refusal
+def request_in_progress() -> ApiError:
+    """409 with Retry-After: a repetition one second later will be answered."""
+    error = conflict("The first request with this Idempotency-Key is still being answered; ask again in a second.")
+    error.headers["Retry-After"] = "1"
+    return error
 
 
 def idempotency_mismatch() -> ApiError:

@@ -1,59 +1,103 @@
-"""What arrives over Kafka: submissions, and what became of jobs. Translation only."""
+"""Kafka in: submitted jobs and media items, and the results of jobs."""
 
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from faststream.kafka import KafkaBroker
 
+from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.codec import Submission
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.kafka.errors import Rejected
 from chassis.core import logs
-from chassis.core.ids import now_ms
-from chassis.core.metrics import counter
+from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
-from schemas.events import JobCancelled, JobFailed, JobStarted, JobSucceeded
-from schemas.jobs import Job
+from schemas.events import JobCancelled, JobFailed, JobSucceeded
+from schemas.explain import format_errors, render_value
+from schemas.faults import FieldFault
+from schemas.ids import is_id
 from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
-from services.ingest.requests import JobBody
+from services.ingest import transitions
+from services.ingest.errors import NameTaken, name_taken
+from services.ingest.idempotency import MAX_KEY_CHARS, is_storable, submission_key
+from services.ingest.job_results import JobResults
+from services.ingest.jobs import JobWriter, jobs_accepted, new_job
+from services.ingest.media_items import MediaWriter, media_accepted
+from services.ingest.requests import job_request_faults, media_request_faults
+from services.ingest.store import Store
 
 log = logs.get_logger(__name__)
 
 
-class TakesSubmissions(Protocol):
-    """False where a submission was seen before; raises Rejected."""
+@dataclass(frozen=True)
+class Submissions:
+    """Accepts jobs and media items that producers submit over Kafka, by the rules of HTTP.
 
-    async def job(self, project: str, submission_id: str, body: JobBody) -> bool: ...
+    The id of a submission makes it take effect once, whatever Kafka or its producer repeats. The methods raise
+    Rejected with a sentence for the producer.
+    """
 
-    async def media(self, project: str, submission_id: str, body: MediaRequest) -> bool: ...
+    store: Store
+    jobs: JobWriter
+    media: MediaWriter
+    egress: EgressPolicy
+    _known_projects: set[str] = field(default_factory=set)  # projects are never removed
+
+    async def accept_job(self, submission: Submission) -> None:
+        request = submission.body
+        if isinstance(request, MediaRequest):
+            raise Rejected("this topic takes the bodies of POST /jobs")
+        await self._check(submission, job_request_faults(request, self.egress))
+        at = now_ms()
+        key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
+        job = new_job(request, id=new_id("job"), project=submission.project, at=at)
+        if await self.jobs.accept_once(job, key):
+            jobs_accepted.labels("ingest", "kafka").inc()
+            log.info("job_submitted", job_id=job.id, project=job.project, submission_id=submission.id)
+        else:
+            log.info("submission_repeated", project=job.project, submission_id=submission.id)
+
+    async def accept_media(self, submission: Submission) -> None:
+        request = submission.body
+        if not isinstance(request, MediaRequest):
+            raise Rejected("this topic takes the bodies of POST /media")
+        await self._check(submission, media_request_faults(request, self.egress))
+        at = now_ms()
+        key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
+        item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)
+        try:
+            new = await self.media.accept(item, request.url, key)
+        except NameTaken:
+            raise Rejected(format_errors(name_taken(request.folder, request.filename or "").faults)) from None
+        if new:
+            media_accepted.labels("ingest", "kafka").inc()
+            log.info("media_submitted", media_id=item.id, project=item.project, submission_id=submission.id)
+        else:
+            log.info("submission_repeated", project=item.project, submission_id=submission.id)
+
+    async def _check(self, submission: Submission, faults: list[FieldFault]) -> None:
+        # Here and not by an error of Postgres, which would count as a failure of ours.
+        if not is_storable(submission.id):
+            raise Rejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters")
+        project = submission.project
+        if project not in self._known_projects:
+            if not is_id(project, "prj") or not await self.store.project_exists(project):
+                raise Rejected(f"unknown project {render_value(project)} in the header ce_project")
+            self._known_projects.add(project)
+        if faults:
+            raise Rejected(format_errors(faults))
 
 
-class TakesResults(Protocol):
-    """Hears of the end of a job, perhaps more than once."""
-
-    async def ended(self, job: Job, at: int) -> None: ...
-
-
-def register(broker: KafkaBroker, submissions: TakesSubmissions, results: TakesResults) -> None:
-    """Declares the subscribers of ingest on a broker that need not be connected."""
-    jobs_accepted = counter("bitmill_jobs_accepted", "Jobs accepted, by the way they came in.", ("service", "via"))
+def register(broker: KafkaBroker, submissions: Submissions, results: JobResults) -> None:
+    """Subscribes to what this service reads; the arguments are used only once a record arrives."""
 
     @subscribe(broker, JOB_SUBMITTED_TOPIC, "ingest")
-    async def job_submitted(event: Submission) -> None:
-        if isinstance(event.body, MediaRequest):
-            raise Rejected("this topic takes the bodies of POST /jobs")
-        new = await submissions.job(event.project, event.id, event.body)
-        log.info("job submitted", project=event.project, submission=event.id, new=new)
-        if new:
-            jobs_accepted.labels("ingest", "kafka").inc()
+    async def on_job_submitted(event: Submission) -> None:
+        await submissions.accept_job(event)
 
     @subscribe(broker, MEDIA_SUBMITTED_TOPIC, "ingest")
-    async def media_submitted(event: Submission) -> None:
-        if not isinstance(event.body, MediaRequest):
-            raise Rejected("this topic takes the bodies of POST /media")
-        new = await submissions.media(event.project, event.id, event.body)
-        log.info("media submitted", project=event.project, submission=event.id, new=new)
+    async def on_media_submitted(event: Submission) -> None:
+        await submissions.accept_media(event)
 
     @subscribe(broker, JOB_RESULTS, "ingest")
-    async def job_result(event: JobStarted | JobSucceeded | JobFailed | JobCancelled) -> None:
-        if isinstance(event, JobSucceeded | JobFailed | JobCancelled):
-            await results.ended(event.job, now_ms())
+    async def on_job_finished(event: JobSucceeded | JobFailed | JobCancelled) -> None:
+        await results.apply([event.job], now_ms())

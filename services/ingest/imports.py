@@ -26,7 +26,8 @@ from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import names, transitions
-from services.ingest.derivatives import MediaJob, jobs_for
+from services.ingest.automations import MediaJob, jobs_for
+from services.ingest.import_waiter import ImportWaiter
 from services.ingest.store import Store
 from worker.input import fetch_fault, fetch_retry_delay, retry_while_full
 
@@ -45,6 +46,7 @@ class Imports:
     """The work of the import runner."""
 
     store: Store
+    waiter: ImportWaiter
     storage: Storage
     guard: EgressPolicy
     prober: Prober
@@ -127,4 +129,4 @@ class Imports:
     async def _write(self, conn: Connection, item: MediaItem) -> None:
         if not await self.store.update_media(conn, item):
             raise RuntimeError(f"{item.id} was changed while it was imported")
-        await self.store.announce_media(conn, item.id)
+        self.waiter.notify(item.id)

@@ -1,68 +1,159 @@
-"""Jobs as customers and producers ask for them: built, written down with their event, or recognised as asked before."""
+"""Accepting jobs: each is stored together with its event, in one statement that concurrent requests share."""
 
-from typing import cast
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import Context
+from typing import Generic, TypeVar
 
-from chassis.adapters.postgres import Connection
-from chassis.runtime.outbox import Outbox
+from chassis.adapters.failure_policy import describe, is_outage
+from chassis.core.metrics import counter
+from chassis.runtime.outbox import Insert, Outbox
+from schemas.api import ImageJobRequest, VideoJobRequest
 from schemas.events import JobCreated
 from schemas.jobs import Job
-from services.ingest.batch import Batch
-from services.ingest.claims import Claim
-from services.ingest.requests import JobBody
-from services.ingest.store import Insert, Store
+from services.ingest.idempotency import IdempotencyKey
+from services.ingest.store import DEADLINE_S, Store
+
+MAX_BATCH = 100
+"""Large enough to spread the cost of a statement and a commit, small enough that no request waits long for others."""
+
+jobs_accepted = counter("bitmill_jobs_accepted", "Jobs accepted, by the way they came in.", ("service", "via"))
+
+T = TypeVar("T")
+Write = Callable[[Sequence[T]], Awaitable[None]]
 
 
-def queued(body: JobBody, *, id: str, project: str, at: int) -> Job:
-    """The new job. Its options are those that were sent, without defaults: customers see what they wrote."""
+def new_job(request: VideoJobRequest | ImageJobRequest, *, id: str, project: str, at: int) -> Job:
+    """The queued job of a request. Its options are those that were sent, without defaults: customers see their own."""
     return Job.queued(
         id=id,
         project=project,
-        kind=body.kind,
-        input=body.input,
-        options=body.options.model_dump(mode="json", exclude_unset=True),
-        metadata=body.metadata,
+        kind=request.kind,
+        input=request.input,
+        options=request.options.model_dump(mode="json", exclude_unset=True),
+        metadata=request.metadata,
         at=at,
-        webhook_url=body.webhook_url,
+        webhook_url=request.webhook_url,
     )
 
 
-class Jobs:
-    """Accepts jobs. Each is written down together with its event: in one statement, or in one transaction."""
+class WriteUnavailable(ConnectionError):
+    """The database did not take a batch of writes: an outage, after which the same request may be sent again."""
 
-    def __init__(self, store: Store, outbox: Outbox) -> None:
+
+class BatchWriter(Generic[T]):
+    """Combines small concurrent writes: items that arrive while a write is in progress share the next one.
+
+    `open` gives the function that writes a list, all or none. It is entered when there is something to write and left
+    when there is nothing more, so that a connection is taken once for a burst of requests. A list that fails for
+    another reason than an outage is written item by item, so that a bad item fails alone. `deadline_s` is for one
+    item, the wait for the write before it included.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], AbstractAsyncContextManager[Write[T]]],
+        *,
+        max_batch: int = MAX_BATCH,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._open = open
+        self._max_batch = max_batch
+        self._deadline_s = deadline_s
+        self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def add(self, item: T) -> None:
+        """Returns when the item is written. Raises TimeoutError after the deadline, and what its write raised."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if self._writer is None or self._writer.done():
+            # In a context of its own: it outlives the request that happens to start it.
+            self._writer = asyncio.create_task(self._drain(), context=Context())
+        async with asyncio.timeout(self._deadline_s):
+            await done
+
+    async def _drain(self) -> None:
+        while batch := self._take():
+            try:
+                async with self._open() as write:
+                    while batch:
+                        await _write(write, batch)
+                        batch = self._take()
+            except Exception as error:  # noqa: BLE001 - every item of the batch gets it
+                _fail(batch, error)
+            except BaseException:
+                for _, done in batch:
+                    done.cancel()
+                raise
+
+    def _take(self) -> "list[tuple[T, asyncio.Future[None]]]":
+        batch: list[tuple[T, asyncio.Future[None]]] = []
+        while self._waiting and len(batch) < self._max_batch:
+            item, done = self._waiting.popleft()
+            if not done.done():  # otherwise the request was cancelled, or answered with 503
+                batch.append((item, done))
+        return batch
+
+
+async def _write(write: Write[T], batch: "list[tuple[T, asyncio.Future[None]]]") -> None:
+    """Writes a batch and settles its futures. Raises outages only; then the futures that are left are not settled."""
+    try:
+        await write([item for item, _ in batch])
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(batch) == 1:
+            _set_exception(batch[0][1], error)
+            return
+        for entry in batch:
+            await _write(write, [entry])
+    else:
+        for _, done in batch:
+            if not done.done():
+                done.set_result(None)
+
+
+def _fail(batch: "list[tuple[T, asyncio.Future[None]]]", error: Exception) -> None:
+    for _, done in batch:
+        # One exception object each: every request adds its own traceback and context to the one it raises.
+        own = WriteUnavailable(describe(error)) if is_outage(error) else RuntimeError(describe(error))
+        own.__cause__ = error
+        _set_exception(done, own)
+
+
+def _set_exception(done: "asyncio.Future[None]", error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+class JobWriter:
+    """Stores accepted jobs, each with its event."""
+
+    def __init__(self, store: Store, outbox: Outbox, *, deadline_s: float = DEADLINE_S) -> None:
         self._store = store
         self._outbox = outbox
-        self._batch: Batch[tuple[Job, Insert]] = Batch(self._store.job_writer)
+        self._batches: BatchWriter[tuple[Job, Insert]] = BatchWriter(store.job_writer, deadline_s=deadline_s)
 
     async def accept(self, job: Job) -> None:
-        """Writes the job down. Those that arrive at the same time share a round trip and a commit."""
-        asked = _Asked()
-        # Here, in the request's own context, because events carry its trace.
-        await self._outbox.put(cast(Connection, asked), JobCreated(job=job))
-        await self._batch.add((job, asked.insert))
+        """Stores a new job. Jobs that arrive at the same time share a round trip and a commit."""
+        # The event is encoded here, in the request's own context, because it carries the request's trace.
+        await self._batches.add((job, self._outbox.rows(JobCreated(job=job))))
         self._outbox.wake()
 
-    async def accept_once(self, job: Job, claim: Claim, response: bytes | None = None) -> bool:
-        """Writes the job down with its claim; False where the claim was made before.
+    async def accept_once(self, job: Job, key: IdempotencyKey, response: bytes | None = None) -> bool:
+        """Stores a job under an idempotency key; False where the key was used before.
 
-        `response` is what a repetition of the request will get.
+        `response` is the answer that a repetition of the request will get.
         """
         async with self._store.transaction() as conn:
-            if not await self._store.claim(
-                conn, claim, project=job.project, resource_id=job.id, at=job.created_at, response=response
+            if not await self._store.use_key(
+                conn, key, project=job.project, resource_id=job.id, at=job.created_at, response=response
             ):
                 return False
             await self._store.add_jobs(conn, [job])
             await self._outbox.put(conn, JobCreated(job=job))
         self._outbox.wake()
         return True
-
-
-class _Asked:
-    """Stands in for a connection: keeps the one insert that the outbox asks for, so that it is sent with ours."""
-
-    insert: Insert
-
-    async def execute(self, query: str, *arguments: object) -> str:
-        self.insert = Insert(query, arguments)
-        return ""

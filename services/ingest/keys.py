@@ -1,6 +1,6 @@
-"""API keys: made, listed and revoked straight on the database, by the running service and by `bitmill keys` alike.
+"""API keys: created, listed and revoked in the database directly, as `bitmill keys` does.
 
-Each change is an event in the outbox: a running relay tells the other services within a moment.
+Each change is an event in the outbox, which the relay of a running ingest publishes.
 """
 
 import os
@@ -14,8 +14,7 @@ from chassis.runtime.outbox import Outbox
 from schemas import keys as texts
 from schemas.events import KeyChanged
 from schemas.keys import ApiKey
-from services.ingest.migrations import SCHEMA, SOURCES
-from services.ingest.store import ACQUIRE_SECONDS, QUERIES
+from services.ingest.store import MIGRATIONS, QUERIES, SCHEMA
 
 DEFAULT_PROJECT = "default"
 
@@ -30,17 +29,17 @@ class ListedKey:
 
 @asynccontextmanager
 async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
-    """Ingest's tables, made where they are not there yet, for the functions below. Waits up to `wait` seconds."""
-    await migrate(dsn, SCHEMA, SOURCES, wait=wait)
+    """A pool for the functions below; migrates the schema first. Waits up to `wait` seconds for Postgres."""
+    await migrate(dsn, SCHEMA, MIGRATIONS, wait=wait)
     async with await open_pool(dsn, SCHEMA, size=2, wait=wait) as pool:
         yield pool
 
 
 async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> tuple[ApiKey, str]:
-    """A new key and its text, which is kept nowhere: show it once. The project is made where it is not there yet."""
+    """A new key and its text, which is not stored: show it once. Creates the project where there is none."""
     text = texts.generate(os.urandom(texts.RANDOM_BYTES))
     at = now_ms()
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         project = await conn.fetchval(QUERIES["project_named"], new_id("prj"), project_name, at)
         key = ApiKey(
             id=new_id("key"),
@@ -57,14 +56,14 @@ async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str 
 
 async def list_keys(pool: Pool) -> list[ListedKey]:
     """All keys, oldest first, revoked ones included."""
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn:
+    async with pool.acquire() as conn:
         rows = [dict(row) for row in await conn.fetch(QUERIES["list_keys"])]
     return [ListedKey(project_name=row.pop("project_name"), key=ApiKey.model_validate(row)) for row in rows]
 
 
 async def revoke_key(pool: Pool, key_id: str) -> ApiKey | None:
-    """The key as revoked, or None where there is none of this id. Revoking again changes nothing."""
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as conn, conn.transaction():
+    """The revoked key, or None where no key has this id. Revoking again changes nothing."""
+    async with pool.acquire() as conn, conn.transaction():
         row = await conn.fetchrow(QUERIES["revoke_key"], key_id, now_ms())
         if row is None:
             return None

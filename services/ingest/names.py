@@ -1,4 +1,4 @@
-"""Where files are kept and under which names customers find them. Pure."""
+"""Where files are stored, and the names under which customers find them (pure)."""
 
 from pathlib import PurePosixPath
 
@@ -7,7 +7,7 @@ from schemas.files import Output
 from schemas.ids import is_id
 
 DEFAULT_FOLDER = "media"
-"""The folder of an item whose customer named none; the item's own `folder` stays null."""
+"""The folder of an item without one of its own; the item's `folder` stays null."""
 
 
 def extension(format_: str) -> str:
@@ -27,7 +27,7 @@ def original_path(folder: str | None, filename: str) -> str:
 
 
 def derived_path(folder: str | None, media_id: str, ref: str, output: Output) -> str:
-    """The name of a derived file: it follows the item's folder, its label and the worker's extension."""
+    """The name of a derived file: the item's folder and id, the file's label, and the extension of the output."""
     return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(output.path).suffix}"
 
 
@@ -39,6 +39,6 @@ def storage_key(project: str, media_id: str, file_id: str, format_: str) -> str:
 def reserved_part(folder: str) -> str | None:
     """The part of a folder that is the id of a job, task or media item, if any.
 
-    Outputs live under such names (`job_…/video.mp4`, `media/med_…/poster.jpg`): a customer's file there could hide one.
+    Outputs have such names (`job_…/video.mp4`, `media/med_…/poster.jpg`): a customer's file there could hide one.
     """
     return next((part for part in folder.split("/") if is_id(part, "job", "task", "med")), None)

@@ -1,4 +1,4 @@
-"""What can be set for ingest, by environment."""
+"""Settings of ingest, read from the environment."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -7,12 +7,12 @@ from pydantic import Field
 from pydantic_settings import NoDecode
 
 from chassis.core.setting_types import Duration, parsed, service_url
-from services.ingest.derivatives import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
+from services.ingest.automations import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
 from worker.settings import FileSettings
 
 
 class Settings(FileSettings):
-    """The settings of every service that works on files, and ingest's own."""
+    """The settings of every service that works on files, and those of ingest."""
 
     import_slots: int = Field(
         4, ge=1, le=64, title="Import slots", description="Files of media items fetched at a time, in each process."

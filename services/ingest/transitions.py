@@ -1,4 +1,7 @@
-"""The media item's life: accepted, stored or failed, then enriched. Pure; each change raises the version by one."""
+"""The states of a media item: accepted, stored or failed, then extended by derived files.
+
+Pure; each transition raises the version by one.
+"""
 
 from typing import Any
 
@@ -10,13 +13,13 @@ from schemas.media import Derived, MediaItem
 from services.ingest import names
 
 POSTER_REF = "poster"
-"""The label whose picture also gives the item its placeholder and background colour."""
+"""The label of the derived file that also gives the item its placeholder and background colour."""
 
 
 def accepted(request: MediaRequest, *, id: str, project: str, at: int) -> MediaItem:
     """A new item whose file is still to be fetched.
 
-    The address is not kept in the item: it may carry a signature, and only the import needs it.
+    The URL is not kept in the item: it may carry a signature, and only the import needs it.
     """
     return MediaItem(
         id=id,
@@ -33,7 +36,7 @@ def accepted(request: MediaRequest, *, id: str, project: str, at: int) -> MediaI
 
 
 def stored(item: MediaItem, original: File, at: int) -> MediaItem:
-    """The original is stored: names that the customer left open are settled, and the item is active."""
+    """The original is stored: the item is active, and has the default for each name that the customer left open."""
     filename = item.filename or names.default_filename(original.id, original.format)
     return _changed(
         item,
@@ -47,31 +50,30 @@ def stored(item: MediaItem, original: File, at: int) -> MediaItem:
 
 
 def failed(item: MediaItem, error: Fault, at: int) -> MediaItem:
-    """The file could not be had."""
+    """The file could not be imported."""
     return _changed(item, at, status="failed", error=error)
 
 
 def attached(item: MediaItem, job: Job, at: int) -> MediaItem | None:
     """The item with the output of a finished job, or None where that changes nothing.
 
-    Results arrive twice and in odd order: of two outputs with one label the younger file stays, whichever came last.
+    Results come twice and in any order: of two outputs with one label the younger file stays, whichever came last.
     """
     if job.output is None or job.ref is None or item.status != "active":
         return None
-    others = [made for made in item.files if made.ref != job.ref]
-    current = next((made for made in item.files if made.ref == job.ref), None)
+    others = [derived for derived in item.files if derived.ref != job.ref]
+    current = next((derived for derived in item.files if derived.ref == job.ref), None)
     if current is not None and current.file.id >= job.output.id:
         return None
-    shown = job.output.model_dump(exclude={"path", "placeholder", "background"})
-    made = Derived(
-        ref=job.ref, path=names.derived_path(item.folder, item.id, job.ref, job.output), file=File.model_validate(shown)
-    )
-    changes: dict[str, Any] = {"files": sorted([*others, made], key=lambda derived: derived.ref)}
+    file = File.model_validate(job.output.model_dump(exclude={"path", "placeholder", "background"}))
+    path = names.derived_path(item.folder, item.id, job.ref, job.output)
+    files = sorted([*others, Derived(ref=job.ref, path=path, file=file)], key=lambda derived: derived.ref)
+    changes: dict[str, Any] = {"files": files}
     if job.ref == POSTER_REF:
         changes |= {"placeholder": job.output.placeholder, "background": job.output.background}
     return _changed(item, at, **changes)
 
 
 def _changed(item: MediaItem, at: int, **changes: Any) -> MediaItem:
-    # Clocks of two replicas differ: an item's time never runs backwards.
+    # The clocks of two replicas differ: an item's time never goes backwards.
     return item.model_copy(update={"version": item.version + 1, "updated_at": max(at, item.updated_at), **changes})

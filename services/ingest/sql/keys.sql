@@ -1,5 +1,5 @@
 -- name: project_named
--- The project of this name, made if it is not there. The idle update lets the row be returned in both cases.
+-- The project of this name, created if there is none. The UPDATE changes nothing; it makes RETURNING give the row.
 INSERT INTO projects (id, name, created_at) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id

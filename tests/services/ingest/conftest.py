@@ -1,4 +1,4 @@
-"""Ingest as it runs: on a real Kafka and Postgres, behind a real HTTP server, with a web server that holds files."""
+"""A running ingest on a real Kafka and Postgres, and a web server with files."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.ingest.system import FileServer, Heard, System, file_server, listening, running
+from tests.services.ingest.support import EventLog, FileServer, RunningIngest, file_server, listening, running
 from tests.support.footage import Material
 from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="session")
 async def files(material: Material) -> AsyncIterator[FileServer]:
-    """A web server on loopback with good files, bad files and bad manners."""
+    """A web server on loopback with valid and invalid files, and with responses that fail."""
     async with file_server(material) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-async def heard(kafka_bootstrap: str) -> AsyncIterator[Heard]:
+async def events(kafka_bootstrap: str) -> AsyncIterator[EventLog]:
     """Everything that is published during the session."""
-    async with listening(kafka_bootstrap) as heard:
-        yield heard
+    async with listening(kafka_bootstrap) as events:
+        yield events
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,9 @@ async def ingest_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def system(ingest_dsn: str, ingest_storage: Path, kafka_bootstrap: str, heard: Heard) -> AsyncIterator[System]:
-    """A running ingest and a key of it."""
-    async with asyncio.timeout(600), running(ingest_dsn, kafka_bootstrap, ingest_storage) as system:
-        yield system
+async def ingest(
+    ingest_dsn: str, ingest_storage: Path, kafka_bootstrap: str, events: EventLog
+) -> AsyncIterator[RunningIngest]:
+    """A running ingest with an API key."""
+    async with asyncio.timeout(600), running(ingest_dsn, kafka_bootstrap, ingest_storage) as ingest:
+        yield ingest

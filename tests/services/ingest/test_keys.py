@@ -1,4 +1,4 @@
-"""Keys straight on the database, as the command makes and revokes them."""
+"""API keys in the database, as the command creates and revokes them."""
 
 from collections.abc import AsyncIterator
 
@@ -20,7 +20,7 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def announced(pool: Pool) -> list[KeyChanged]:
+async def published(pool: Pool) -> list[KeyChanged]:
     events = []
     for row in await pool.fetch("SELECT headers, value FROM outbox ORDER BY id"):
         event = codec.decode(KEY_CHANGED, [(name, value.encode()) for name, value in row["headers"]], row["value"])
@@ -29,16 +29,16 @@ async def announced(pool: Pool) -> list[KeyChanged]:
     return events
 
 
-async def test_a_key_is_stored_as_a_hash_and_announced(pool: Pool) -> None:
+async def test_a_key_is_stored_as_a_hash_and_published(pool: Pool) -> None:
     key, text = await keys.create_key(pool, "default", "laptop")
     assert well_formed(text)
     assert (key.hash, key.name, is_id(key.project, "prj")) == (hash_key(text), "laptop", True)
-    assert [event.key for event in await announced(pool)] == [key]
+    assert [event.key for event in await published(pool)] == [key]
     rows = await pool.fetch("SELECT k::text AS k FROM api_keys k UNION ALL SELECT value::text FROM outbox")
     assert all(text not in row["k"] for row in rows)
 
 
-async def test_a_project_is_made_once(pool: Pool) -> None:
+async def test_a_project_is_created_once(pool: Pool) -> None:
     first, _ = await keys.create_key(pool, "shop", "a")
     second, _ = await keys.create_key(pool, "shop", "b")
     other, _ = await keys.create_key(pool, "blog", "c")
@@ -54,7 +54,7 @@ async def test_a_revoked_key_is_known_as_revoked(pool: Pool) -> None:
     assert revoked.revoked_at is not None
     assert await Store(pool).key_by_hash(hash_key(text)) == revoked
     assert await keys.revoke_key(pool, key.id) == revoked
-    assert (await announced(pool))[-1].key == revoked
+    assert (await published(pool))[-1].key == revoked
 
 
 async def test_an_unknown_key_cannot_be_revoked(pool: Pool) -> None:

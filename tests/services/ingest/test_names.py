@@ -1,4 +1,4 @@
-"""Names follow from ids and from what the customer wrote, and never collide with names of our own."""
+"""Storage keys and public names, which never collide with those of outputs."""
 
 import pytest
 
@@ -13,22 +13,22 @@ def output(path: str) -> Output:
     return Output(id=FILE, key="k", kind="image", format="jpeg", content_type="image/jpeg", filesize=1, path=path)
 
 
-def test_a_file_without_a_name_is_called_by_its_id_with_the_usual_extension() -> None:
+def test_the_default_filename_is_the_id_with_the_usual_extension() -> None:
     assert names.default_filename(FILE, "jpeg") == f"{FILE}.jpg"
     assert names.default_filename(FILE, "mp4") == f"{FILE}.mp4"
 
 
-def test_an_original_without_a_folder_lies_in_media() -> None:
+def test_the_default_folder_is_media() -> None:
     assert names.original_path(None, "clip.mp4") == "media/clip.mp4"
     assert names.original_path("a/b", "clip") == "a/b/clip"
 
 
-def test_a_derived_file_follows_the_folder_the_label_and_the_workers_extension() -> None:
+def test_a_derived_path_has_the_folder_the_label_and_the_extension_of_the_output() -> None:
     assert names.derived_path(None, MEDIA, "poster", output(f"{MEDIA}/poster.jpg")) == f"media/{MEDIA}/poster.jpg"
     assert names.derived_path("a/b", MEDIA, "small", output("x.webp")) == f"a/b/{MEDIA}/small.webp"
 
 
-def test_a_storage_key_holds_ids_only() -> None:
+def test_a_storage_key_consists_of_ids() -> None:
     assert names.storage_key("prj_1", MEDIA, FILE, "jpeg") == f"prj_1/media/{MEDIA}/{FILE}.jpg"
 
 
@@ -41,5 +41,5 @@ def test_a_storage_key_holds_ids_only() -> None:
         ("job_01h455vb4pex5vsknk084sn02q/x", "job_01h455vb4pex5vsknk084sn02q"),
     ],
 )
-def test_folders_may_not_hold_the_ids_under_which_outputs_are_named(folder: str, taken: str | None) -> None:
+def test_folders_must_not_hold_ids_that_name_outputs(folder: str, taken: str | None) -> None:
     assert names.reserved_part(folder) == taken

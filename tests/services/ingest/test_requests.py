@@ -1,4 +1,4 @@
-"""Bodies that are refused, each with the field, the rule and the value."""
+"""Accepted and refused bodies; a refused one names each field with the rule and the value."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -10,20 +10,20 @@ from chassis.adapters.http.errors import ApiError
 from schemas.faults import FieldFault
 from services.ingest.requests import job_request, media_request, task_request
 
-GUARD = EgressPolicy()
+EGRESS = EgressPolicy()
 GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 
 
 def refused(body: Any, parse: Any = job_request) -> dict[str, FieldFault]:
     with pytest.raises(ApiError) as caught:
-        parse(body, GUARD)
+        parse(body, EGRESS)
     assert (caught.value.status, caught.value.kind) == (400, "invalid_input")
     return {fault.field: fault for fault in caught.value.faults}
 
 
-def test_a_job_of_the_documents_is_taken() -> None:
+def test_the_documented_job_is_accepted() -> None:
     body = {**GOOD, "options": {"width": 1280, "format": "mp4"}, "metadata": {"user_id": "usr_abc123"}}
-    assert job_request(body, GUARD).input == GOOD["input"]
+    assert job_request(body, EGRESS).input == GOOD["input"]
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_forbidden_addresses_are_refused_in_one_answer() -> None:
     }
 
 
-def test_a_network_that_was_allowed_may_be_named() -> None:
-    guard = EgressPolicy([ip_network("127.0.0.0/8")])
-    assert job_request({**GOOD, "input": "http://127.0.0.1:9000/a.mov"}, guard).kind == "video"
+def test_an_allowed_private_network_is_accepted() -> None:
+    egress = EgressPolicy([ip_network("127.0.0.0/8")])
+    assert job_request({**GOOD, "input": "http://127.0.0.1:9000/a.mov"}, egress).kind == "video"
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7])
-def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: Any) -> None:
     for parse in (job_request, task_request, media_request):
         with pytest.raises(ApiError):
-            parse(body, GUARD)
+            parse(body, EGRESS)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
         ({"input": "https://example.com/a", "kind": "import"}, {"kind"}),
     ],
 )
-def test_atomic_tasks_are_refused_with_a_clear_word(body: dict[str, Any], fields: set[str]) -> None:
+def test_atomic_tasks_are_refused_with_an_explanation(body: dict[str, Any], fields: set[str]) -> None:
     faults = refused(body, task_request)
     assert set(faults) == fields
     assert all("atomic tasks are not available here" in fault.rule for fault in faults.values())
 
 
-def test_a_task_with_the_body_of_a_job_is_taken() -> None:
-    assert task_request(GOOD, GUARD).kind == "video"
+def test_a_task_with_the_body_of_a_job_is_accepted() -> None:
+    assert task_request(GOOD, EGRESS).kind == "video"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The media item's life, step by step."""
+"""The transitions of a media item."""
 
 import itertools
 
@@ -53,7 +53,7 @@ def test_an_accepted_item_is_version_1_in_processing_and_does_not_keep_the_addre
     assert (item.title, item.filename, item.folder, item.metadata) == ("clip.mp4", "clip.mp4", "a/b", {"k": "v"})
 
 
-def test_a_stored_item_is_active_and_settles_the_names_that_were_left_open() -> None:
+def test_a_stored_item_is_active_and_gets_defaults_for_missing_names() -> None:
     item = transitions.stored(accepted(), ORIGINAL, 2000)
     filename = f"{ORIGINAL.id}.mp4"
     assert (item.version, item.status, item.updated_at) == (2, "active", 2000)
@@ -61,22 +61,22 @@ def test_a_stored_item_is_active_and_settles_the_names_that_were_left_open() -> 
     assert item.original_path == f"media/{filename}"
 
 
-def test_a_stored_item_keeps_what_the_customer_wrote() -> None:
+def test_a_stored_item_keeps_the_names_of_its_customer() -> None:
     item = transitions.stored(accepted(title="Holiday", filename="clip", folder="f"), ORIGINAL, 2000)
     assert (item.title, item.filename, item.original_path) == ("Holiday", "clip", "f/clip")
 
 
-def test_a_failed_item_says_why() -> None:
+def test_a_failed_item_has_its_reason() -> None:
     error = Fault(kind="input_not_found", message="m")
     item = transitions.failed(accepted(), error, 2000)
     assert (item.version, item.status, item.error) == (2, "failed", error)
 
 
-def test_time_never_runs_backwards_in_an_item() -> None:
+def test_the_time_of_an_item_never_goes_backwards() -> None:
     assert transitions.stored(accepted(), ORIGINAL, 5).updated_at == 1000
 
 
-def test_a_poster_brings_placeholder_and_background() -> None:
+def test_a_poster_sets_placeholder_and_background() -> None:
     item = transitions.attached(transitions.stored(accepted(), ORIGINAL, 2000), finished(), 3000)
     assert item is not None
     assert (item.version, item.placeholder, item.background) == (3, "data:image/webp;base64,AAAA", "#FF94A4")
@@ -97,7 +97,7 @@ def test_the_same_result_changes_an_item_once() -> None:
     assert transitions.attached(item, finished(), 4000) is None
 
 
-def test_whatever_the_order_of_results_the_files_are_the_same() -> None:
+def test_the_files_are_the_same_in_any_order_of_results() -> None:
     results = [
         finished("job_01h455vb4pex5vsknk084sn02q"),
         finished("job_01h455vb4qex5vsknk084sn02q"),

@@ -1,1 +1,1 @@
-"""The schema of ingest, forward only. The previous release has to survive each step."""
+"""Migrations of the schema `ingest`, forward only. The previous release must work with each of them."""

@@ -1,6 +1,7 @@
-"""An import without an attempt left ends its item with the right owner of the fault."""
+"""The end of imports that have no attempt left."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,17 @@ from media.info import MediaInfo
 from schemas.api import MediaRequest
 from schemas.ids import typeid, uuid7
 from services.ingest import keys, transitions
+from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
-from services.ingest.items import MediaItems
+from services.ingest.media_items import MediaWriter
 from services.ingest.store import Store
 
 MEDIA = typeid("med", uuid7(1, b"0123456789"))
 PROJECT = typeid("prj", uuid7(1, b"0123456789"))
 
 
-class NeverAsked:
-    """The prober of imports that never come so far."""
+class NeverCalled:
+    """The prober of imports that do not get that far."""
 
     async def probe(self, path: Path) -> MediaInfo:
         raise AssertionError(f"{path} was probed")
@@ -37,14 +39,17 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.mark.parametrize(("reason", "kind"), [("poisoned", "poisoned"), ("disk on fire", "internal_error")])
-async def test_the_item_fails_and_gives_its_name_back(pool: Pool, tmp_path: Path, reason: str, kind: str) -> None:
+async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: Path, reason: str, kind: str) -> None:
     store, outbox = Store(pool), Outbox(pool, "ingest")
     queue = JobQueue(pool, outbox)
+    waiter = ImportWaiter(store.media_item, timeout=timedelta(0))
     request = MediaRequest(url="https://example.com/a.mp4", filename="a.mp4")
     item = transitions.accepted(request, id=MEDIA, project=PROJECT, at=1)
-    assert await MediaItems(store, queue, outbox).accept(item, request.url)
+    assert await MediaWriter(store, queue, outbox).accept(item, request.url)
     async with open_storage(tmp_path.as_uri()) as storage:
-        imports = Imports(store, storage, EgressPolicy(), NeverAsked(), FetchLimits(), tmp_path, (), "http://cdn", 3)
+        imports = Imports(
+            store, waiter, storage, EgressPolicy(), NeverCalled(), FetchLimits(), tmp_path, (), "http://cdn", 3
+        )
         claimed = await queue.claim("worker")
         assert claimed is not None
         done = await imports.exhausted(claimed, reason)
@@ -54,6 +59,6 @@ async def test_the_item_fails_and_gives_its_name_back(pool: Pool, tmp_path: Path
         assert failed.error is not None
         assert (failed.status, failed.version, failed.error.kind) == ("failed", 2, kind)
         assert await pool.fetchval("SELECT count(*) FROM names") == 0
-        # A second worker that had it too changes nothing.
+        # A second worker with the same item changes nothing.
         again = await imports.work(claimed)
     assert (getattr(again, "state", None), getattr(again, "events", None)) == ("done", ())

@@ -1,4 +1,4 @@
-"""What the service's tests stand on: a running ingest, what it publishes, and a web server with files."""
+"""A running ingest, a log of the events that it publishes, and a web server with files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,27 +24,28 @@ from schemas.topics import TOPICS
 from services.ingest import keys
 from services.ingest.app import Ingest
 from services.ingest.settings import Settings
+from services.ingest.store import DEADLINE_S
 from tests.support.footage import Material
 from tests.support.waiting import until
 
-READ = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
-LETTERS = ("job.submitted.dlq", "media.submitted.dlq")
+_TOPICS = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
+_DEAD_LETTER_TOPICS = ("job.submitted.dlq", "media.submitted.dlq")
 
 
 @dataclass
-class Heard:
-    """Records as they arrive, in the order of each topic."""
+class EventLog:
+    """The records of all topics that ingest writes, in the order of each topic."""
 
-    events: list[Event] = field(default_factory=list)
-    letters: list[dict[str, str]] = field(default_factory=list)
+    published: list[Event] = field(default_factory=list)
+    dead_letters: list[dict[str, str]] = field(default_factory=list)
 
     def of(self, subject: str) -> list[Event]:
-        return [event for event in self.events if event.subject() == subject]
+        return [event for event in self.published if event.subject() == subject]
 
     def of_project(self, project: str) -> list[Event]:
-        return [event for event in self.events if event.project_id() == project]
+        return [event for event in self.published if event.project_id() == project]
 
-    async def first(self, kind: type[Event], subject: str, within: float = 20) -> Any:
+    async def first(self, kind: type[Event], subject: str, within: float = 60) -> Any:
         """The first event of this type about this subject."""
 
         def found() -> Event | None:
@@ -52,36 +53,38 @@ class Heard:
 
         return await until(found, within=within)
 
-    async def letter(self, mark: str) -> dict[str, str]:
+    async def dead_letter(self, mark: str) -> dict[str, str]:
         """The headers of the dead letter whose `mark` header is this."""
 
         def found() -> dict[str, str] | None:
-            return next((letter for letter in self.letters if letter.get("mark") == mark), None)
+            return next((letter for letter in self.dead_letters if letter.get("mark") == mark), None)
 
-        letter: dict[str, str] = await until(found)
+        letter: dict[str, str] = await until(found, within=60)
         return letter
 
 
 @asynccontextmanager
-async def listening(bootstrap: str) -> AsyncIterator[Heard]:
-    """A plain consumer of everything that ingest writes."""
+async def listening(bootstrap: str) -> AsyncIterator[EventLog]:
+    """Consumes everything that ingest writes."""
     await ensure_topics(bootstrap)
-    heard = Heard()
-    consumer = AIOKafkaConsumer(*READ, *LETTERS, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    log = EventLog()
+    consumer = AIOKafkaConsumer(
+        *_TOPICS, *_DEAD_LETTER_TOPICS, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+    )
     await consumer.start()
 
     async def listen() -> None:
         async for record in consumer:
-            if record.topic in READ:
-                event = codec.decode(READ[record.topic], record.headers, record.value)
+            if record.topic in _TOPICS:
+                event = codec.decode(_TOPICS[record.topic], record.headers, record.value)
                 assert isinstance(event, Event)
-                heard.events.append(event)
+                log.published.append(event)
             else:
-                heard.letters.append({name: value.decode() for name, value in record.headers})
+                log.dead_letters.append({name: value.decode() for name, value in record.headers})
 
     task = asyncio.create_task(listen())
     try:
-        yield heard
+        yield log
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -89,8 +92,8 @@ async def listening(bootstrap: str) -> AsyncIterator[Heard]:
 
 
 @dataclass
-class System:
-    """A running ingest. `post` speaks for the project `project` unless another key is given."""
+class RunningIngest:
+    """A running ingest. `post` sends the key of `project` unless another one is given."""
 
     url: str
     key: str
@@ -112,7 +115,7 @@ class System:
         return int(await self.pool.fetchval(f"SELECT count(*) FROM {table}"))
 
     async def submit(self, topic: str, value: bytes, **headers: str) -> None:
-        """A plain producer writes one record; underscores in names stay."""
+        """Writes one record as any Kafka producer would; `headers` are sent under their names as they are."""
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await producer.start()
         try:
@@ -122,7 +125,7 @@ class System:
             await producer.stop()
 
     async def publish(self, event: Event) -> None:
-        """An event of another service, as its relay would publish it."""
+        """Publishes an event as another service would."""
         record = codec.encode(event, id="evt_1", source="/bitmill/test", time_ms=0)
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await producer.start()
@@ -141,14 +144,16 @@ class Answer:
 
     @property
     def fields(self) -> set[str]:
-        """The fields that an error names, bare or in the envelope."""
+        """The fields that an error names, with or without the envelope."""
         error = self.body.get("error") or self.body
         return {fault["field"] for fault in error.get("errors", [])}
 
 
 @asynccontextmanager
-async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> AsyncIterator[System]:
-    """Ingest alone behind its own HTTP server, once it is ready."""
+async def running(
+    dsn: str, bootstrap: str, storage: Path, *, deadline_s: float = DEADLINE_S, **overrides: Any
+) -> AsyncIterator[RunningIngest]:
+    """Ingest behind its own HTTP server, once it is ready. `deadline_s` is that of its database work."""
     settings = load(
         Settings,
         **{
@@ -165,7 +170,14 @@ async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> 
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     ready = asyncio.Event()
     serving = asyncio.create_task(
-        serve([Ingest(settings)], host="127.0.0.1", port=0, stop=stop, started=address.set_result, ready=ready.set)
+        serve(
+            [Ingest(settings, deadline_s=deadline_s)],
+            host="127.0.0.1",
+            port=0,
+            stop=stop,
+            started=address.set_result,
+            ready=ready.set,
+        )
     )
     waiting = asyncio.create_task(ready.wait())
     try:
@@ -175,7 +187,7 @@ async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> 
         assert ready.is_set(), "ingest was not ready in time"
         async with keys.database(dsn) as pool, aiohttp.ClientSession() as session:
             key, text = await keys.create_key(pool, name="tests")
-            yield System(address.result(), text, key.project, pool, session, bootstrap, stop)
+            yield RunningIngest(address.result(), text, key.project, pool, session, bootstrap, stop)
     finally:
         waiting.cancel()
         stop.set()
@@ -186,18 +198,18 @@ async def running(dsn: str, bootstrap: str, storage: Path, **overrides: Any) -> 
 class FileServer:
     """`url` + a name of a file; `/status/404`; `/flaky/<name>` fails once; `/away` redirects to a private address.
 
-    `/held.png` sets `arrived` and answers once `let_go` is set.
+    `/held.png` sets `requested` and answers once `released` is set.
     """
 
     url: str
-    asked: dict[str, int] = field(default_factory=dict)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: dict[str, int] = field(default_factory=dict)
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
 async def file_server(material: Material) -> AsyncIterator[FileServer]:
-    served: dict[str, Callable[[], Path]] = {
+    files: dict[str, Callable[[], Path]] = {
         "clip.mp4": lambda: material.footage.carphone,
         "photo.png": lambda: material.footage.chelsea,
         "tone.mp3": material.tone,
@@ -207,24 +219,24 @@ async def file_server(material: Material) -> AsyncIterator[FileServer]:
     }
     server = FileServer("")
 
-    async def give(request: web.Request) -> web.StreamResponse:
+    async def serve_file(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        server.asked[name] = server.asked.get(name, 0) + 1
-        return web.FileResponse(served[name]())
+        server.requests[name] = server.requests.get(name, 0) + 1
+        return web.FileResponse(files[name]())
 
     async def status(request: web.Request) -> web.StreamResponse:
         return web.Response(status=int(request.match_info["status"]))
 
     async def flaky(request: web.Request) -> web.StreamResponse:
         mark = request.path_qs
-        server.asked[mark] = server.asked.get(mark, 0) + 1
-        if server.asked[mark] == 1:
+        server.requests[mark] = server.requests.get(mark, 0) + 1
+        if server.requests[mark] == 1:
             return web.Response(status=503)
-        return web.FileResponse(served[request.match_info["name"]]())
+        return web.FileResponse(files[request.match_info["name"]]())
 
     async def held(_: web.Request) -> web.StreamResponse:
-        server.arrived.set()
-        await server.let_go.wait()
+        server.requested.set()
+        await server.released.wait()
         return web.FileResponse(material.footage.chelsea)
 
     async def away(_: web.Request) -> web.StreamResponse:
@@ -237,7 +249,7 @@ async def file_server(material: Material) -> AsyncIterator[FileServer]:
             web.get("/flaky/{name}", flaky),
             web.get("/away", away),
             web.get("/held.png", held),
-            web.get("/{name}", give),
+            web.get("/{name}", serve_file),
         ]
     )
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)

@@ -2,27 +2,27 @@
 
 import pytest
 
-from services.ingest.claims import BadKey, by_key, by_submission, fingerprint, key_of
+from services.ingest.idempotency import InvalidKey, fingerprint, key_from_headers, request_key, submission_key
 
 
 def test_no_header_is_no_key() -> None:
-    assert key_of([]) is None
+    assert key_from_headers([]) is None
 
 
 @pytest.mark.parametrize("header", ["abc", '"abc"', "  abc "])
 def test_a_key_may_be_bare_or_quoted(header: str) -> None:
-    assert key_of([header]) == "abc"
+    assert key_from_headers([header]) == "abc"
 
 
 @pytest.mark.parametrize("headers", [[""], ['""'], ["a" * 256], ["a\x01b"], ["é"], ["a", "b"]])
-def test_unusable_keys_are_named(headers: list[str]) -> None:
-    with pytest.raises(BadKey) as caught:
-        key_of(headers)
+def test_invalid_keys_are_named(headers: list[str]) -> None:
+    with pytest.raises(InvalidKey) as caught:
+        key_from_headers(headers)
     assert caught.value.fault.field == "Idempotency-Key"
 
 
 def test_a_key_of_255_characters_is_fine() -> None:
-    assert key_of(["a" * 255]) == "a" * 255
+    assert key_from_headers(["a" * 255]) == "a" * 255
 
 
 def test_the_order_of_fields_does_not_make_another_body() -> None:
@@ -31,5 +31,5 @@ def test_the_order_of_fields_does_not_make_another_body() -> None:
 
 
 def test_keys_live_a_day_and_submissions_longer_than_their_topic() -> None:
-    assert by_key("/jobs", "k", {}, 0).expires_at == 24 * 3600 * 1000
-    assert by_submission("job.submitted", "1", 0).expires_at == 14 * 24 * 3600 * 1000
+    assert request_key("/jobs", "k", {}, 0).expires_at == 24 * 3600 * 1000
+    assert submission_key("job.submitted", "1", 0).expires_at == 14 * 24 * 3600 * 1000

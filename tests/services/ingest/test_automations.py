@@ -1,4 +1,4 @@
-"""Which jobs a stored original gets."""
+"""The jobs that a stored original gets."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from schemas.api import MediaRequest
 from schemas.files import File, MediaKind
 from schemas.media import MediaItem
 from services.ingest import transitions
-from services.ingest.derivatives import DEFAULT_MEDIA_JOBS, MediaJob, bounded, jobs_for, media_jobs
+from services.ingest.automations import DEFAULT_MEDIA_JOBS, MediaJob, bounded, jobs_for, media_jobs
 
 MEDIA = "med_01h455vb4pex5vsknk084sn02q"
 
@@ -31,7 +31,7 @@ def item(kind: MediaKind) -> MediaItem:
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_pictures_and_films_get_a_poster_from_their_stored_original(kind: MediaKind) -> None:
+def test_images_and_videos_get_a_poster_from_their_stored_original(kind: MediaKind) -> None:
     (job,) = jobs_for(item(kind), DEFAULT_MEDIA_JOBS, base="http://cdn", at=3)
     assert (job.kind, job.ref, job.media_id, job.options) == (
         "image",
@@ -43,11 +43,11 @@ def test_pictures_and_films_get_a_poster_from_their_stored_original(kind: MediaK
     assert job.input == "http://cdn/prj_1/media/a.mp4"
 
 
-def test_sound_gets_no_poster() -> None:
+def test_audio_gets_no_poster() -> None:
     assert jobs_for(item("audio"), DEFAULT_MEDIA_JOBS, base="http://cdn", at=3) == []
 
 
-def test_asking_again_asks_for_the_same_jobs() -> None:
+def test_a_repeated_import_requests_the_same_jobs() -> None:
     first = jobs_for(item("video"), DEFAULT_MEDIA_JOBS, base="b", at=3)
     again = jobs_for(item("video"), DEFAULT_MEDIA_JOBS, base="b", at=9)
     assert [job.id for job in first] == [job.id for job in again]
@@ -71,7 +71,7 @@ def test_a_video_is_made_from_videos_only() -> None:
         ("image", {"width": 100}, (None, None), {"width": 100}),
     ],
 )
-def test_one_asked_side_is_an_upper_bound(
+def test_a_single_side_is_an_upper_bound(
     kind: str, options: dict[str, int], size: tuple[int | None, int | None], expected: dict[str, int]
 ) -> None:
     template = MediaJob.model_validate({"kind": kind, "ref": "r", "options": options})
@@ -79,7 +79,7 @@ def test_one_asked_side_is_an_upper_bound(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ('[{"kind": "audio", "ref": "a"}]', "kind"),
         ('[{"kind": "image", "ref": "title"}]', "must not be the name of another field"),
@@ -89,13 +89,13 @@ def test_one_asked_side_is_an_upper_bound(
         ("[", "JSON"),
     ],
 )
-def test_a_wrong_setting_says_what_is_wrong(text: str, said: str) -> None:
+def test_an_invalid_setting_is_explained(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match="must") as caught:
         media_jobs(text)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
-def test_the_default_is_shown_as_it_can_be_written() -> None:
+def test_the_default_can_be_written_as_it_is_shown() -> None:
     assert media_jobs(",".join(str(template) for template in DEFAULT_MEDIA_JOBS)) == DEFAULT_MEDIA_JOBS
 
 

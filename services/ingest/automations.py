@@ -1,4 +1,4 @@
-"""Which jobs a stored original gets without being asked. Pure."""
+"""Automations: the jobs that each stored original gets without a request (pure)."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,14 +13,14 @@ from schemas.media import MediaItem
 from schemas.options import OPTIONS
 from schemas.resources import delivery_url, media_resource
 
-_SOURCES = {"image": frozenset({"image", "video"}), "video": frozenset({"video"})}
-"""Kind of job -> kinds of original that it can be made from."""
+_SOURCE_KINDS = {"image": frozenset({"image", "video"}), "video": frozenset({"video"})}
+"""Kind of a job -> kinds of original that it takes."""
 
 
 class MediaJob(RequestModel):
-    """A job for each new item: its output is attached under the label `ref`.
+    """The template of a job for each new item: its output is attached under the label `ref`.
 
-    A single `width` or `height` is an upper bound here: an upscaled derivative helps nobody.
+    A single `width` or `height` is an upper bound: a small original is not scaled up.
     """
 
     kind: Literal["image", "video"]
@@ -29,14 +29,14 @@ class MediaJob(RequestModel):
 
     @field_validator("ref")
     @classmethod
-    def _is_no_field_of_the_resource(cls, ref: str) -> str:
+    def _is_not_a_field_of_the_resource(cls, ref: str) -> str:
         empty = MediaItem(id="", project="", version=1, status="processing", created_at=0, updated_at=0)
         if ref in media_resource(empty, ""):
             raise ValueError("must not be the name of another field of a media item")
         return ref
 
     @model_validator(mode="after")
-    def _has_options_of_its_kind(self) -> "MediaJob":
+    def _options_fit_the_kind(self) -> "MediaJob":
         try:
             OPTIONS[self.kind].model_validate(self.options)
         except ValidationError as error:
@@ -48,14 +48,13 @@ class MediaJob(RequestModel):
 
 
 DEFAULT_MEDIA_JOBS = (MediaJob(kind="image", ref="poster", options={"format": "jpeg", "width": 1280}),)
-"""A poster, from which the placeholder and the background colour come too."""
-
+"""A poster, which also gives the placeholder and the background colour."""
 
 _MEDIA_JOBS = TypeAdapter(tuple[MediaJob, ...])
 
 
 def media_jobs(text: str) -> tuple[MediaJob, ...]:
-    """The templates in a setting: a JSON list, whose brackets may be left out. ValueError says what is wrong."""
+    """The templates in a setting: a JSON list, whose brackets may be left out. Raises ValueError."""
     try:
         templates = _MEDIA_JOBS.validate_json(text if text.startswith("[") else f"[{text}]")
     except ValidationError as error:
@@ -66,7 +65,7 @@ def media_jobs(text: str) -> tuple[MediaJob, ...]:
 
 
 def jobs_for(item: MediaItem, templates: tuple[MediaJob, ...], *, base: str, at: int) -> list[Job]:
-    """The jobs for a stored item. Their ids follow from the item's, so that a repeated import asks for the same."""
+    """The jobs for a stored item. Their ids derive from the item's, so that a repeated import requests the same."""
     if item.original is None or item.original_path is None:
         return []
     return [
@@ -83,12 +82,12 @@ def jobs_for(item: MediaItem, templates: tuple[MediaJob, ...], *, base: str, at:
             source=item.original,
         )
         for template in templates
-        if item.original.kind in _SOURCES[template.kind]
+        if item.original.kind in _SOURCE_KINDS[template.kind]
     ]
 
 
 def bounded(template: MediaJob, original: File) -> dict[str, Any]:
-    """The template's options with a single asked side cut to the original's; both sides asked mean exactly that."""
+    """The template's options, with a single side limited to the original's; two sides are kept as they are."""
     options = dict(template.options)
     if ("width" in options) == ("height" in options):
         return options

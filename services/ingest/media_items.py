@@ -1,35 +1,38 @@
-"""Media items as customers and producers submit them: written down with their import, and announced, or refused."""
+"""Accepting media items: each is stored together with its import and its event."""
 
 from dataclasses import dataclass
 
+from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from schemas.events import MediaAccepted
 from schemas.media import MediaItem
 from services.ingest import names
-from services.ingest.claims import Claim
+from services.ingest.idempotency import IdempotencyKey
 from services.ingest.store import Store
 
 IMPORT = "import"
 """The kind of queue item that fetches the file of a media item; its id is the media item's."""
 
+media_accepted = counter("bitmill_media_accepted", "Media items accepted, by the way they came in.", ("service", "via"))
+
 
 @dataclass(frozen=True)
-class MediaItems:
-    """Accepts media items."""
+class MediaWriter:
+    """Stores accepted media items."""
 
     store: Store
     queue: JobQueue
     outbox: Outbox
 
-    async def accept(self, item: MediaItem, url: str, claim: Claim | None = None) -> bool:
-        """Writes down the item, its import from `url` and its event; False where the claim was made before.
+    async def accept(self, item: MediaItem, url: str, key: IdempotencyKey | None = None) -> bool:
+        """Stores the item, its import from `url` and its event; False where the idempotency key was used before.
 
-        Raises NameTaken. From here on the item survives any crash, because its import is in the queue.
+        From then on the item survives any crash, because its import is in the queue. Raises NameTaken.
         """
         async with self.store.transaction() as conn:
-            if claim is not None and not await self.store.claim(
-                conn, claim, project=item.project, resource_id=item.id, at=item.created_at, response=None
+            if key is not None and not await self.store.use_key(
+                conn, key, project=item.project, resource_id=item.id, at=item.created_at, response=None
             ):
                 return False
             if item.filename is not None:

@@ -1,0 +1,154 @@
+"""Idempotency: an Idempotency-Key over HTTP, or the id of a submission over Kafka, makes a request take effect once.
+
+The rule is the primary key of the table `idempotency_keys`: nothing here looks up before it inserts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Protocol
+
+import orjson
+
+from schemas.explain import render_value
+from schemas.faults import FieldFault
+from schemas.ids import minted_at_ms
+from schemas.media import MediaItem
+from services.ingest.errors import idempotency_mismatch, request_in_progress
+
+MAX_KEY_CHARS = 255
+KEY_LIFETIME = timedelta(hours=24)
+"""Published with the API: afterwards the same key counts as a new one."""
+SUBMISSION_LIFETIME = timedelta(days=14)
+"""Twice the retention of the topics, so that no redelivery comes after its key has expired."""
+ANSWER_GRACE = timedelta(seconds=2)
+"""Beyond the wait of POST /media: a first request that has not answered by then was cut off."""
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """Unique by (project, scope, key) until `expires_at`, in Unix milliseconds. The scope is a path or a topic."""
+
+    scope: str
+    key: str
+    fingerprint: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """The row of a key that was used before. `response` is None until the first request has been answered."""
+
+    fingerprint: bytes
+    resource_id: str
+    response: bytes | None
+
+    @property
+    def created_at(self) -> int:
+        """Unix milliseconds: the resource's id was minted for the first request."""
+        return minted_at_ms(self.resource_id)
+
+
+class InvalidKey(ValueError):
+    """The header Idempotency-Key breaks a rule."""
+
+    def __init__(self, rule: str, value: str) -> None:
+        super().__init__(rule)
+        self.fault = FieldFault(field="Idempotency-Key", rule=rule, value=render_value(value))
+
+
+def key_from_headers(headers: Sequence[str]) -> str | None:
+    """The key in the values of the header `Idempotency-Key`, bare or as a quoted string; None without the header.
+
+    `"abc"` and `abc` are the same key (RFC 8941 strings, and common practice). Raises InvalidKey.
+    """
+    if not headers:
+        return None
+    if len(headers) > 1:
+        raise InvalidKey("must be given once", ", ".join(headers))
+    key = headers[0].strip()
+    if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1]
+    if not 1 <= len(key) <= MAX_KEY_CHARS:
+        raise InvalidKey(f"must have 1 to {MAX_KEY_CHARS} characters", key)
+    if not key.isascii() or not key.isprintable():
+        raise InvalidKey("must be printable ASCII", key)
+    return key
+
+
+def is_storable(submission_id: str) -> bool:
+    """Whether a submission's id fits the table: Postgres refuses U+0000, and an index entry its length."""
+    return 1 <= len(submission_id) <= MAX_KEY_CHARS and submission_id.isprintable()
+
+
+def fingerprint(data: Any) -> bytes:
+    """SHA-256 of the canonical body: the order of fields and white space make no difference."""
+    return sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def request_key(path: str, key: str, data: Any, now_ms: int) -> IdempotencyKey:
+    """The key of an HTTP request."""
+    return IdempotencyKey(path, key, fingerprint(data), now_ms + KEY_LIFETIME // timedelta(milliseconds=1))
+
+
+def submission_key(topic: str, id: str, now_ms: int) -> IdempotencyKey:
+    """The key of a submission: its id alone decides, whatever the body of a repetition says."""
+    return IdempotencyKey(topic, id, b"", now_ms + SUBMISSION_LIFETIME // timedelta(milliseconds=1))
+
+
+class ResponseStore(Protocol):
+    """The part of `services.ingest.store.Store` that replays need."""
+
+    async def stored_response(self, project: str, key: IdempotencyKey) -> StoredResponse | None: ...
+
+    async def keep_response(self, project: str, key: IdempotencyKey, resource_id: str, response: bytes) -> bytes: ...
+
+    async def media_item(self, id: str) -> MediaItem | None: ...
+
+
+@dataclass(frozen=True)
+class IdempotentResponses:
+    """The answers to repeated requests. `media_wait`: how long a first POST /media may take to be answered.
+
+    The methods raise ApiError 409 while the first request is in progress, 422 where the body differs from its body.
+    """
+
+    store: ResponseStore
+    media_wait: timedelta
+
+    async def replay_job(self, key: IdempotencyKey, project: str) -> bytes:
+        """The answer of the first POST /jobs."""
+        found = await self._find(key, project)
+        if found.response is None:
+            raise request_in_progress()
+        return found.response
+
+    async def replay_media(
+        self, key: IdempotencyKey, project: str, render: Callable[[MediaItem], bytes], now_ms: int
+    ) -> bytes:
+        """The answer of the first POST /media.
+
+        Where the process that handled it died before answering, the item as it is now becomes the answer.
+        """
+        found = await self._find(key, project)
+        if found.response is not None:
+            return found.response
+        item = await self.store.media_item(found.resource_id)
+        elapsed = timedelta(milliseconds=now_ms - found.created_at)
+        if item is None or (item.status == "processing" and elapsed < self.media_wait + ANSWER_GRACE):
+            raise request_in_progress()
+        return await self.keep(key, project, found.resource_id, render(item))
+
+    async def keep(self, key: IdempotencyKey, project: str, resource_id: str, answer: bytes) -> bytes:
+        """Keeps an answer for repetitions; returns the one that is kept, which is the first."""
+        return await self.store.keep_response(project, key, resource_id, answer)
+
+    async def _find(self, key: IdempotencyKey, project: str) -> StoredResponse:
+        found = await self.store.stored_response(project, key)
+        if found is None:
+            # It expired between our insert and this query: the next request with it is a first one.
+            raise request_in_progress()
+        if found.fingerprint != key.fingerprint:
+            raise idempotency_mismatch()
+        return found

@@ -1,0 +1,69 @@
+"""A request answered with 2xx survives a restart; one that cannot be stored is answered with 503."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from schemas.events import JobCreated, MediaCreated
+from tests.services.ingest.support import EventLog, FileServer, running
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
+
+GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
+
+
+async def test_an_accepted_import_goes_on_after_a_restart(
+    fresh_dsn: str, kafka_bootstrap: str, events: EventLog, files: FileServer, tmp_path: Path
+) -> None:
+    files.requested.clear()
+    files.released.clear()
+    storage = tmp_path / "storage"
+    async with running(fresh_dsn, kafka_bootstrap, storage, media_wait=timedelta(0)) as ingest:
+        answer = await ingest.post("/media", {"url": f"{files.url}/held.png", "filename": "kept.png"})
+        assert (answer.status, answer.body["data"]["status"]) == (200, "processing")
+        media_id = answer.body["data"]["id"]
+        # The service ends in the middle of the fetch.
+        await files.requested.wait()
+    files.released.set()
+    async with running(fresh_dsn, kafka_bootstrap, storage):
+        created = await events.first(MediaCreated, media_id)
+    assert (created.media.status, created.media.filename) == ("active", "kept.png")
+
+
+async def test_a_stopping_service_answers_waiting_requests_with_what_it_knows(
+    fresh_dsn: str, kafka_bootstrap: str, files: FileServer, tmp_path: Path
+) -> None:
+    files.requested.clear()
+    files.released.clear()
+    async with running(fresh_dsn, kafka_bootstrap, tmp_path / "storage") as ingest:
+        request = asyncio.create_task(ingest.post("/media", {"url": f"{files.url}/held.png"}))
+        await files.requested.wait()
+        ingest.stop.set()
+        answer = await request
+        assert (answer.status, answer.body["data"]["status"]) == (200, "processing")
+    files.released.set()
+
+
+@pytest.mark.parametrize("hang", [False, True])
+async def test_requests_get_503_while_postgres_is_away(
+    fresh_dsn: str, kafka_bootstrap: str, events: EventLog, tmp_path: Path, hang: bool
+) -> None:
+    async with (
+        Proxy(fresh_dsn) as proxy,
+        running(proxy.dsn, kafka_bootstrap, tmp_path / "storage", deadline_s=1.0) as ingest,
+    ):
+        assert (await ingest.post("/jobs", GOOD)).status == 201
+        await proxy.cut(hang=hang)
+        for path, body in (("/jobs", GOOD), ("/media", {"url": "https://example.com/a.mp4"})):
+            answer = await ingest.post(path, body)
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+        await proxy.mend()
+
+        async def accepted() -> str | None:
+            answer = await ingest.post("/jobs", GOOD)
+            return answer.body["id"] if answer.status == 201 else None
+
+        await events.first(JobCreated, await until(accepted))
