@@ -1,4 +1,4 @@
-"""The only way out: every request to an address that a customer named goes through the guard in this room.
+"""Egress: every request to an address that a customer named goes through the `EgressPolicy` of this package.
 
-It decides which addresses may be dialled and fetches files. It may open connections to them; it knows no service.
+It decides which addresses may be contacted, gives HTTP sessions that contact no others, and fetches files.
 """

@@ -1,10 +1,10 @@
-"""Which IP addresses nobody outside may send us to (pure, deny by default).
+"""Which IP addresses may be contacted for a customer (pure, deny by default).
 
 Sources: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and its updates), the multicast and reserved
-blocks, and the metadata addresses of the large clouds. IPv6 is refused as a whole but for global unicast (2000::/3)
-without its special blocks. Addresses that carry an IPv4 address inside are a way around every IPv4 rule: mapped and
-NAT64 ones are judged by what they carry, the tunnels (6to4, Teredo, ISATAP, compatible) are refused altogether, for
-nobody serves media from them.
+blocks, and the metadata addresses of the large clouds. Of IPv6, only global unicast (2000::/3) without its special
+blocks is allowed. IPv6 addresses that contain an IPv4 address would bypass every IPv4 rule: mapped and NAT64 ones are
+treated as the IPv4 address they contain, tunnels (6to4, Teredo, ISATAP, compatible) are forbidden, because nobody
+serves media from them.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -17,7 +17,7 @@ _V4: tuple[tuple[IPv4Network, str], ...] = tuple(
     for block, reason in (
         ("0.0.0.0/8", "this network"),
         ("10.0.0.0/8", "private"),
-        ("100.64.0.0/10", "shared by carriers, and a cloud's metadata"),
+        ("100.64.0.0/10", "carrier-grade NAT, and a cloud's metadata"),
         ("127.0.0.0/8", "this machine"),
         ("168.63.129.16/32", "a cloud's metadata"),
         ("169.254.0.0/16", "link-local, and the clouds' metadata"),
@@ -50,17 +50,17 @@ _V6: tuple[tuple[IPv6Network, str], ...] = tuple(
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP = (0x00005EFE, 0x02005EFE)
-"""The upper half of an interface id behind which an IPv4 address is tunnelled (RFC 5214)."""
+"""The upper 32 bits of an interface id that tunnels an IPv4 address (RFC 5214)."""
 
 
 def canonical(address: Address) -> Address:
-    """An IPv4 address for one that is only written as IPv6 (`::ffff:a.b.c.d`): the kernel dials the same."""
+    """The IPv4 address in an IPv4-mapped one (`::ffff:a.b.c.d`), to which the kernel would connect; others unchanged."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
 def forbidden(address: Address) -> str | None:
-    """Why the address must not be dialled, or None where it may. The reason is for logs, not for customers."""
+    """Why the address must not be contacted, None if it may. The reason is for logs, not for customers."""
     address = canonical(address)
     return _forbidden_v4(address) if isinstance(address, IPv4Address) else _forbidden_v6(address)
 

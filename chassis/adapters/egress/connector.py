@@ -1,7 +1,7 @@
-"""aiohttp's connector, with the guard at each of its doors.
+"""aiohttp's connector with the egress policy applied at each step of a connection.
 
-Each check alone has a hole: a resolver is never asked about literals, the URL says nothing of what a name resolves
-to, and only the peer's address is what was really dialled. So all of them are made.
+No check is sufficient alone: the resolver is not called for literal addresses, the URL does not tell what a name
+resolves to, and only the peer address shows what was really connected. So all of them are made.
 """
 
 import socket
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AddressPolicy(Protocol):
-    """The part of the guard that a connector asks; each raises AddressForbidden."""
+    """The part of `EgressPolicy` that a connector needs; every method raises AddressForbidden."""
 
     def check_url(self, url: str) -> None: ...
 
@@ -29,14 +29,14 @@ class AddressPolicy(Protocol):
 
 
 class _Resolver(AbstractResolver):
-    def __init__(self, guard: AddressPolicy) -> None:
-        self._guard = guard
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
 
     async def resolve(
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - both families are always wanted
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - always both families
     ) -> list[ResolveResult]:
         return [
             ResolveResult(
@@ -47,40 +47,40 @@ class _Resolver(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address in await self._guard.addresses(host, port)
+            for address in await self._policy.addresses(host, port)
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class PolicyConnector(aiohttp.TCPConnector):
-    """Dials nothing that the guard did not allow. Names are resolved anew for every connection."""
+    """Connects to addresses that the policy allows. Names are resolved anew for every connection."""
 
-    def __init__(self, guard: AddressPolicy, *, limit: int, limit_per_host: int) -> None:
+    def __init__(self, policy: AddressPolicy, *, limit: int, limit_per_host: int) -> None:
         def make_socket(addr_info: Any) -> socket.socket:
             family, kind, protocol, _, target = addr_info
-            guard.check_address(str(target[0]))
+            policy.check_address(str(target[0]))
             return socket.socket(family=family, type=kind, proto=protocol)
 
         super().__init__(
-            resolver=_Resolver(guard),
+            resolver=_Resolver(policy),
             use_dns_cache=False,
             limit=limit,
             limit_per_host=limit_per_host,
             socket_factory=make_socket,
         )
-        self._guard = guard
+        self._policy = policy
 
     async def connect(
         self, req: "ClientRequest", traces: "list[Trace]", timeout: aiohttp.ClientTimeout
     ) -> "Connection":
-        self._guard.check_url(str(req.url))
+        self._policy.check_url(str(req.url))
         connection = await super().connect(req, traces, timeout)
         peer = connection.transport.get_extra_info("peername") if connection.transport else None
         if peer is not None:
             try:
-                self._guard.check_address(str(peer[0]))
+                self._policy.check_address(str(peer[0]))
             except BaseException:
                 connection.close()
                 raise

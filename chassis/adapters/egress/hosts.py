@@ -1,7 +1,7 @@
-"""What can be told of a URL without asking the DNS (pure).
+"""Checks of a URL that need no DNS: scheme, port, literal addresses, local names (pure).
 
-Parsers disagree about odd hosts: `2130706433`, `0x7f.1`, `017700000001` and `127。0。0。1` are all this machine to
-some of them. So a host is either plainly an address, or plainly a name, or refused.
+Parsers disagree about unusual hosts: some take `2130706433`, `0x7f.1`, `017700000001` and `127。0。0。1` for the
+loopback address. So a host is either clearly an address, or clearly a name, or forbidden.
 """
 
 import re
@@ -17,8 +17,8 @@ _NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Well-known ports of other protocols: a request in HTTP that one of them takes for a command of its own does harm.
-# Those that browsers block (WHATWG Fetch, "bad ports"), and the usual databases, queues and cluster managers.
+# Well-known ports of other protocols, which may take an HTTP request for a command: those that browsers block (WHATWG
+# Fetch, "bad ports"), and the usual databases, queues and cluster managers.
 _PORTS = frozenset(
     {
         *(0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104),
@@ -30,16 +30,16 @@ _PORTS = frozenset(
     }
 )
 
-# Names that never leave the machine, and those of the clouds' metadata: said at once, not after a look-up.
+# Names that always mean this machine or a cloud's metadata service; no look-up is needed for them.
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 _LOOPBACK, _METADATA = IPv4Address("127.0.0.1"), IPv4Address("169.254.169.254")
 
 
 class AddressForbidden(Exception):
-    """The address may not be contacted. `reason` is a sentence for the customer.
+    """The address must not be contacted. `reason` is a sentence for the customer.
 
-    Not an OSError on purpose: libraries retry and rename those.
+    Not an OSError, because HTTP libraries retry and wrap those.
     """
 
     def __init__(self, reason: str) -> None:
@@ -47,8 +47,8 @@ class AddressForbidden(Exception):
         self.reason = reason
 
 
-def check_shape(url: str) -> tuple[str, Address | None]:
-    """The host of an http(s) URL, and its address where it is one that needs no look-up; otherwise AddressForbidden."""
+def check_syntax(url: str) -> tuple[str, Address | None]:
+    """The host of an http(s) URL, and its address unless it needs a look-up. Raises AddressForbidden."""
     if any(char <= " " or char in "\\\x7f" for char in url):
         raise AddressForbidden("The address must not contain spaces, control characters or backslashes.")
     try:
@@ -65,16 +65,16 @@ def check_shape(url: str) -> tuple[str, Address | None]:
 
 
 def check_port(port: int) -> None:
-    """AddressForbidden for the ports of other protocols."""
+    """Raises AddressForbidden for the ports of other protocols."""
     if port in _PORTS:
         raise AddressForbidden(f"Port {port} belongs to another protocol than HTTP.")
 
 
 def check_host(host: str, *, bracketed: bool = False) -> tuple[str, Address | None]:
-    """The host in its plain form, and its address where it is one that needs no look-up; otherwise AddressForbidden."""
+    """The normalised host, and its address unless it needs a look-up. Raises AddressForbidden."""
     if ":" in host or bracketed:
         return host, _ipv6(host)
-    # As resolvers see it: full-width digits become digits, and other scripts' full stops become dots.
+    # As resolvers do: full-width digits become digits, and full stops of other scripts become dots.
     name = unicodedata.normalize("NFKC", host).replace("。", ".").lower().removesuffix(".")
     if not name or len(name) > MAX_HOST_CHARS or not _NAME.fullmatch(name):
         raise AddressForbidden("The address does not name a host.")

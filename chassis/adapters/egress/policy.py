@@ -1,4 +1,4 @@
-"""The guard: resolves, checks every answer, dials checked addresses only, and looks at the peer once more."""
+"""The egress policy: resolves names, checks every address, and gives HTTP sessions that connect to no others."""
 
 import asyncio
 import socket
@@ -10,61 +10,69 @@ import aiohttp
 
 from chassis.adapters.egress.addresses import Address, Network, canonical, forbidden
 from chassis.adapters.egress.connector import PolicyConnector
-from chassis.adapters.egress.hosts import AddressForbidden, check_shape
+from chassis.adapters.egress.hosts import AddressForbidden, check_syntax
 
 DNS_TIMEOUT_SECONDS = 5.0
+"""For all addresses of one name."""
 MAX_ADDRESSES = 8
-"""Dialled at most, of the addresses of one name; all of them are checked."""
+"""At most so many addresses of a name are tried; all of them are checked."""
 USER_AGENT = "bitmill"
 
-# One sentence for every target: nobody shall learn from our answers which hosts and ports there are inside.
-_INSIDE = "The address is private or reserved, and may not be contacted."
+# The same sentence for every target, so that responses do not reveal which internal hosts and ports exist.
+_FORBIDDEN = "The address is private or reserved, and may not be contacted."
 _LOOPBACK = IPv4Address("127.0.0.1")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, as text; OSError where there are none."""
+"""Takes host and port, returns the addresses as text; raises OSError if there are none."""
 
 __all__ = ["AddressForbidden", "EgressPolicy", "Resolve"]
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """What the machine's own resolver says, /etc/hosts included."""
+    """The addresses by the resolver of the machine, /etc/hosts included."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [str(entry[4][0]) for entry in found]
 
 
 class EgressPolicy:
-    """Decides where requests may go. `allow_net` are networks that are allowed although the table forbids them."""
+    """Decides which addresses requests may go to. Networks of `allow_net` are allowed although they are private."""
 
-    def __init__(self, allow_net: Sequence[Network] = (), *, resolve: Resolve = system_resolve) -> None:
+    def __init__(
+        self,
+        allow_net: Sequence[Network] = (),
+        *,
+        resolve: Resolve = system_resolve,
+        dns_timeout_s: float = DNS_TIMEOUT_SECONDS,
+    ) -> None:
         self._allowed = list(allow_net)
         if self._is_allowed(_LOOPBACK):
-            # `localhost` has both addresses, and they are the same machine.
+            # `localhost` resolves to both addresses, which are the same machine.
             self._allowed.append(IPv6Network("::1/128"))
         self._resolve = resolve
+        self._dns_timeout_s = dns_timeout_s
 
     def check_url(self, url: str) -> None:
-        """AddressForbidden for what can be seen without the DNS: scheme, port, odd or private literals, local names."""
-        _, address = check_shape(url)
+        """Raises AddressForbidden for what needs no DNS: scheme, port, unusual or private literals, local names."""
+        _, address = check_syntax(url)
         if address is not None:
             self.check_address(address)
 
     def check_address(self, address: Address | str) -> None:
-        """AddressForbidden unless the address is public, or in a network that is allowed."""
+        """Raises AddressForbidden unless the address is public or in an allowed network."""
         try:
-            known = canonical(ip_address(address) if isinstance(address, str) else address)
+            plain = canonical(ip_address(address) if isinstance(address, str) else address)
         except ValueError:
-            raise AddressForbidden(_INSIDE) from None
-        if forbidden(known) is not None and not self._is_allowed(known):
-            raise AddressForbidden(_INSIDE)
+            raise AddressForbidden(_FORBIDDEN) from None
+        if forbidden(plain) is not None and not self._is_allowed(plain):
+            raise AddressForbidden(_FORBIDDEN)
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The host's addresses, every one checked. One that is forbidden refuses them all.
+        """The addresses of the host. Raises AddressForbidden if any of them is forbidden, TimeoutError, or OSError.
 
-        A name that answers with both kinds is an attack, or so strangely set up that a refusal is the better answer.
+        A name with both public and private addresses is an attack or a misconfiguration.
         """
-        async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._dns_timeout_s):
             found = list(dict.fromkeys(await self._resolve(host, port)))
         if not found:
             raise OSError("no addresses")
@@ -73,10 +81,10 @@ class EgressPolicy:
         return found[:MAX_ADDRESSES]
 
     def session(self, *, limit: int = 100, limit_per_host: int = 0, **options: Any) -> aiohttp.ClientSession:
-        """A client session that cannot leave but through this guard; `options` go to aiohttp.
+        """An HTTP session that connects to allowed addresses only; `options` go to aiohttp.
 
-        Whoever uses it passes `allow_redirects=False`: the guard would check each hop, but the hops are the caller's
-        business. Bodies come as they were sent: a bomb of 1 MB that unpacks to 1 GB stays a file of 1 MB.
+        Pass `allow_redirects=False` to its requests: redirects would be checked, but following them is the caller's
+        decision. Bodies are not decompressed, so that 1 MB which expands to 1 GB remains 1 MB.
         """
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **options.pop("headers", {})}
         return aiohttp.ClientSession(
@@ -84,7 +92,7 @@ class EgressPolicy:
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # Proxies from the environment would resolve and dial in our place.
+            # A proxy of the environment would resolve and connect without the policy.
             trust_env=False,
             **options,
         )

@@ -13,7 +13,7 @@ import pytest
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import MAX_REDIRECTS, Fetched, FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy, Resolve
-from tests.chassis.adapters.egress.strangers import Serve, endless, file, redirect, says, silent, stranger
+from tests.chassis.adapters.egress.raw_server import Serve, endless, file, raw_server, redirect, respond, silent
 
 INSIDE = "127.0.0.2"
 LIMITS = FetchLimits(
@@ -31,7 +31,7 @@ def policy(resolve: Resolve | None = None) -> EgressPolicy:
 
 
 async def fetched(serve: Serve, dest: Path, path: str = "/clip.mov", limits: FetchLimits = LIMITS) -> Fetched:
-    async with stranger(serve) as server:
+    async with raw_server(serve) as server:
         return await fetch(f"{server.url}{path}", dest, policy(), limits)
 
 
@@ -68,14 +68,14 @@ async def test_the_name_comes_from_the_address_otherwise(tmp_path: Path, path: s
 
 async def test_chunked_and_unframed_bodies_arrive(tmp_path: Path) -> None:
     chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    assert (await fetched(says(chunked), tmp_path / "a")).filesize == 5
-    assert (await fetched(says("HTTP/1.0 200 OK\r\n\r\nabcdef"), tmp_path / "b")).filesize == 6
+    assert (await fetched(respond(chunked), tmp_path / "a")).filesize == 5
+    assert (await fetched(respond("HTTP/1.0 200 OK\r\n\r\nabcdef"), tmp_path / "b")).filesize == 6
 
 
 async def test_the_address_is_sent_as_it_was_written(tmp_path: Path) -> None:
     """Signatures are over the very characters."""
     path = "/a%2Fb%7Ec+d/(e)'f!?X-Amz-Credential=A%2F2024&x=%7e&y=[z]"
-    async with stranger(file(b"x")) as server:
+    async with raw_server(file(b"x")) as server:
         await fetch(f"{server.url}{path}", tmp_path / "dest", policy(), LIMITS)
         assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
         assert "Accept-Encoding: identity" in server.heads[0]
@@ -92,7 +92,7 @@ async def test_the_address_is_sent_as_it_was_written(tmp_path: Path) -> None:
     ],
 )
 async def test_each_status_has_its_reason(tmp_path: Path, status: int, reason: str, retriable: bool) -> None:
-    found = await fetch_error(says(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n\r\n"), tmp_path)
+    found = await fetch_error(respond(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n\r\n"), tmp_path)
     assert (found.reason, found.retriable, found.status) == (reason, retriable, status)
 
 
@@ -119,7 +119,7 @@ async def test_each_status_has_its_reason(tmp_path: Path, status: int, reason: s
 async def test_malformed_and_incomplete_responses_have_their_reason(
     tmp_path: Path, answer: str, reason: str, retriable: bool
 ) -> None:
-    found = await fetch_error(says(answer), tmp_path)
+    found = await fetch_error(respond(answer), tmp_path)
     assert (found.reason, found.retriable) == (reason, retriable)
 
 
@@ -134,7 +134,7 @@ async def test_a_server_that_does_not_answer_times_out(tmp_path: Path) -> None:
 
 async def test_a_server_that_stops_in_the_middle_has_stalled(tmp_path: Path) -> None:
     async def stops(reader: object, writer: object, head: str) -> None:
-        await says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")(reader, writer, head)  # type: ignore[arg-type]
+        await respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")(reader, writer, head)  # type: ignore[arg-type]
         await silent(reader, writer, head)  # type: ignore[arg-type]
 
     found = await fetch_error(stops, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
@@ -180,14 +180,17 @@ async def test_a_server_without_tls_is_not_spoken_to_in_tls(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_followed(tmp_path: Path, status: int) -> None:
-    async with stranger(file(b"found")) as target, stranger(redirect(f"{target.url}/a b/ü.mp4?x=%7e", status)) as first:
+    async with (
+        raw_server(file(b"found")) as target,
+        raw_server(redirect(f"{target.url}/a b/ü.mp4?x=%7e", status)) as first,
+    ):
         found = await fetch(first.url, tmp_path / "dest", policy(), LIMITS)
         assert target.heads[0].startswith("GET /a%20b/%C3%BC.mp4?x=%7e ")
     assert found == Fetched(5, None, "ü.mp4")
 
 
 async def test_relative_redirects_and_loops_end(tmp_path: Path) -> None:
-    async with stranger(redirect("/again")) as server:
+    async with raw_server(redirect("/again")) as server:
         with pytest.raises(FetchError, match="too_many_redirects") as raised:
             await fetch(server.url, tmp_path / "dest", policy(), LIMITS)
         assert server.connections == MAX_REDIRECTS + 1
@@ -223,9 +226,9 @@ async def test_redirects_to_the_inside_reach_nothing(tmp_path: Path, location: s
     async def resolve(host: str, port: int) -> Sequence[str]:
         return [INSIDE]
 
-    async with stranger(file(b"secret"), INSIDE) as inside:
+    async with raw_server(file(b"secret"), INSIDE) as inside:
         target = location.format(inside=f"{INSIDE}:{inside.port}", port=inside.port)
-        async with stranger(redirect(target)) as first, stranger(redirect(first.url)) as before:
+        async with raw_server(redirect(target)) as first, raw_server(redirect(first.url)) as before:
             with pytest.raises(FetchError) as raised:
                 await fetch(before.url, tmp_path / "dest", policy(resolve), LIMITS)
         assert inside.connections == 0
@@ -252,7 +255,7 @@ async def test_an_existing_file_is_replaced_only_by_a_complete_one(tmp_path: Pat
     dest = tmp_path / "dest"
     dest.write_bytes(b"before")
     with pytest.raises(FetchError):
-        await fetched(says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), dest)
+        await fetched(respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), dest)
     assert dest.read_bytes() == b"before"
     await fetched(file(b"after"), dest)
     assert dest.read_bytes() == b"after"

@@ -1,15 +1,15 @@
-"""Servers that belong to somebody else, on the loopback, and what reaches them."""
+"""Servers on loopback that send raw bytes, count their connections and record what they receive."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
-"""Answers one request; the last argument is its head."""
+"""Responds to one request; the last argument is the head of the request."""
 
 
-class Stranger:
-    """A listener that counts its connections and keeps the heads of the requests."""
+class RawServer:
+    """A server that counts its connections and records the heads of the requests."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -44,9 +44,9 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger(serve: Serve, host: str = "127.0.0.1") -> AsyncIterator[Stranger]:
-    """A listening server; it is gone, with all its connections, after the block."""
-    listening = Stranger(serve)
+async def raw_server(serve: Serve, host: str = "127.0.0.1") -> AsyncIterator[RawServer]:
+    """A listening server; closed, with all its connections, after the block."""
+    listening = RawServer(serve)
     server = await asyncio.start_server(listening.accept, host, 0)
     listening.host, listening.port = server.sockets[0].getsockname()[:2]
     try:
@@ -57,9 +57,9 @@ async def stranger(serve: Serve, host: str = "127.0.0.1") -> AsyncIterator[Stran
         await server.wait_closed()
 
 
-def says(answer: bytes | str) -> Serve:
-    """Sends these bytes as they are, and closes."""
-    raw = answer.encode() if isinstance(answer, str) else answer
+def respond(response: bytes | str) -> Serve:
+    """Sends these bytes unchanged, and closes the connection."""
+    raw = response.encode() if isinstance(response, str) else response
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: str) -> None:
         writer.write(raw)
@@ -69,18 +69,18 @@ def says(answer: bytes | str) -> Serve:
 
 
 def file(body: bytes, *headers: str) -> Serve:
-    """Sends a whole file, and closes."""
+    """Sends a complete file, and closes the connection."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers]
-    return says("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    return respond("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
 
 def redirect(location: str, status: int = 302) -> Serve:
-    """Points elsewhere."""
-    return says(f"HTTP/1.1 {status} Elsewhere\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
+    """Sends a redirect."""
+    return respond(f"HTTP/1.1 {status} Elsewhere\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
 
 
 def endless(head: str = "HTTP/1.1 200 OK\r\n\r\n", chunk: bytes = b"x" * 65536, pause_s: float = 0) -> Serve:
-    """Never stops sending."""
+    """Sends chunks until the connection breaks."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: str) -> None:
         writer.write(head.encode())
@@ -93,5 +93,5 @@ def endless(head: str = "HTTP/1.1 200 OK\r\n\r\n", chunk: bytes = b"x" * 65536, 
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: str) -> None:
-    """Accepts, and never says anything."""
+    """Accepts connections and never responds."""
     await reader.read()
