@@ -13,9 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from chassis.adapters.sandbox import child
-from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import GIB, Limits
+from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
 from media import geometry
 from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
+from chassis.adapters.sandbox.limits import ChildDied, ChildTimedOut
 from media.faults import MediaFault, OutputMismatch
 from media.formats import FORMATS
 from media.info import MediaInfo

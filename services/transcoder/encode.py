@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chassis.adapters.sandbox.errors import ChildTimedOut
+from chassis.adapters.sandbox.limits import ChildTimedOut
 from media.faults import MediaFault, OutputMismatch
 from media.ffmpeg import OnProgress
 from media.info import MediaInfo

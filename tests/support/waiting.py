@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline, instead of sleeping and hoping."""
+"""Waiting for a condition, with a deadline."""
 
 import asyncio
 import time
@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Any], *, within: float = 10.0) -> Any:
-    """The first truthy answer of `condition`, a plain or an async function; fails after `within` seconds."""
+async def until(condition: Callable[[], Any], *, within: float = 60.0) -> Any:
+    """The first truthy result of `condition`, a plain or an async function; fails after `within` seconds.
+
+    `within` is a safety net for a test that would hang, not a claim about speed.
+    """
     deadline = time.monotonic() + within
     while True:
-        answer = condition()
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        if answer:
-            return answer
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
         assert time.monotonic() < deadline, f"not within {within:g} s: {condition}"
         await asyncio.sleep(0.005)

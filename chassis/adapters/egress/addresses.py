@@ -54,7 +54,7 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def canonical(address: Address) -> Address:
-    """The IPv4 address in an IPv4-mapped one (`::ffff:a.b.c.d`), to which the kernel would connect; others unchanged."""
+    """The IPv4 address in an IPv4-mapped one (`::ffff:a.b.c.d`), to which the kernel connects; others unchanged."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

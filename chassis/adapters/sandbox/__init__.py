@@ -1,5 +1,6 @@
-"""Child processes that touch untrusted bytes: limits, confinement, killing. Knows nothing of media, Kafka or Postgres.
+"""Sandboxed child processes for untrusted bytes: limits, confinement, killing. It knows nothing of media.
 
-`child` runs one program; `warm` keeps a server with expensive modules loaded and forks one confined child per call.
-`launch` and `serve` are scripts that run on the other side; `confine`, `landlock` and `seccomp` are what they apply.
+`child` runs one program; `fork_server` keeps expensive modules loaded and forks one confined child per call.
+`exec_wrapper` and `fork_server_main` are the scripts that run in the child processes; `confine`, `landlock` and
+`seccomp` are what they apply. The children import this package, so that it must import nothing itself.
 """

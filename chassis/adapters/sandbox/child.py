@@ -1,4 +1,4 @@
-"""Runs one program as a confined child: bounded in time and memory, cut off, killed with everything it started."""
+"""Runs one program as a confined child process, limited in time and memory, and kills it with all it started."""
 
 import asyncio
 import json
@@ -12,24 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.adapters.sandbox import exec_wrapper as launch
+from chassis.adapters.sandbox import exec_wrapper
 from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
-from chassis.adapters.sandbox.errors import ChildDied, ChildStalled, ChildTimedOut
-from chassis.adapters.sandbox.limits import Limits
+from chassis.adapters.sandbox.limits import ChildDied, ChildStalled, ChildTimedOut, Limits
 
 CHILD_ENV_VAR = "BITMILL_CHILD"
-"""The environment variable by which orphans of a killed process are recognised; its value is the caller's affair."""
+"""Environment variable that marks children, so that orphans of a killed process are found; callers set its value."""
 STDOUT_BYTES = 1024 * 1024
 STDERR_BYTES = 8 * 1024
-_LAUNCHER = str(Path(launch.__file__))
+_EXEC_WRAPPER = str(Path(exec_wrapper.__file__))
 
 OnLine = Callable[[str], bool | None]
-"""Called with each line of stdout. False says that the line is no sign of life; everything else is one."""
+"""Called with each line of stdout. It returns False for a line that is no progress, so that the child may stall."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a child ended. A negative `returncode` is the signal that ended it; `stdout` and `stderr_tail` are capped."""
+    """A child that ended. A negative `returncode` is minus the signal that ended it; the outputs are truncated."""
 
     returncode: int
     stdout: bytes
@@ -37,39 +36,39 @@ class Finished:
     seconds: float
 
 
-def _order(limits: Limits, runnable: Sequence[str]) -> SandboxSpec:
+def _spec(limits: Limits, executable: Sequence[str]) -> SandboxSpec:
     return SandboxSpec(
-        parent=os.getpid(),
-        memory=limits.memory_bytes,
-        cpu=limits.cpu_seconds,
-        file=limits.file_bytes,
-        files=limits.open_files,
+        parent_pid=os.getpid(),
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        file_bytes=limits.file_bytes,
+        open_files=limits.open_files,
         readable=[str(path.absolute()) for path in limits.readable],
         writable=[str(path.absolute()) for path in limits.writable],
-        runnable=list(runnable),
+        executable=list(executable),
         no_network=True,
-        filtered=True,
+        seccomp=True,
     )
 
 
-def launcher(order: SandboxSpec) -> list[str]:
-    """The command that confines itself and becomes what is appended to it."""
-    return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(order)]
+def wrapper_command(spec: SandboxSpec) -> list[str]:
+    """The command that confines itself and executes the command that is appended to it."""
+    return [sys.executable, "-I", "-S", _EXEC_WRAPPER, json.dumps(spec)]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A child's whole environment: nothing of ours but the search path and the language, so no secrets."""
+    """The complete environment of a child: no variable of ours, because those may be secrets."""
     return {"PATH": os.defpath, "LANG": "C.UTF-8", CHILD_ENV_VAR: "1", **(extra or {})}
 
 
 def kill_group(pid: int) -> None:
-    """SIGKILL for the process group of `pid`. Not SIGTERM, a request: nobody wants the output any more."""
+    """Sends SIGKILL to the process group of `pid`. Not SIGTERM, which a child may ignore."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 class _Child(asyncio.SubprocessProtocol):
-    """Hears the child: hands on its lines, keeps the first bytes of stdout and the last of stderr."""
+    """Receives the output: calls `on_line`, keeps the first bytes of stdout and the last of stderr."""
 
     def __init__(self, on_line: OnLine | None) -> None:
         loop = asyncio.get_running_loop()
@@ -77,12 +76,12 @@ class _Child(asyncio.SubprocessProtocol):
         self._line = b""
         self.stdout = bytearray()
         self.stderr = b""
-        self.last_sign = time.monotonic()
+        self.last_progress = time.monotonic()
         self.exited: asyncio.Future[None] = loop.create_future()
-        """Done when the child itself has ended, although what it started may still hold its pipes; or with the
-        exception of the listener."""
+        """Done when the child has ended (processes it started may still hold its pipes), or with the exception of
+        `on_line`."""
         self.closed: asyncio.Future[None] = loop.create_future()
-        """Done when nobody holds its pipes any more."""
+        """Done when no process holds its pipes any more."""
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
@@ -91,9 +90,9 @@ class _Child(asyncio.SubprocessProtocol):
         self.stdout += data[: max(STDOUT_BYTES - len(self.stdout), 0)]
         *lines, self._line = (self._line + data).split(b"\n")
         self._line = self._line[-STDOUT_BYTES:]
-        signs = [self._tell(line) for line in lines]
-        if not lines or any(signs):
-            self.last_sign = time.monotonic()
+        progress = [self._on_progress(line) for line in lines]
+        if not lines or any(progress):
+            self.last_progress = time.monotonic()
 
     def process_exited(self) -> None:
         if not self.exited.done():
@@ -103,12 +102,12 @@ class _Child(asyncio.SubprocessProtocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def _tell(self, line: bytes) -> bool:
+    def _on_progress(self, line: bytes) -> bool:
         if self._on_line is None or self.exited.done():
             return True
         try:
             return self._on_line(line.decode("utf-8", "replace")) is not False
-        except Exception as error:  # noqa: BLE001 - it is raised again by `run`
+        except Exception as error:  # noqa: BLE001 - `run` raises it
             self.exited.set_exception(error)
             return True
 
@@ -121,20 +120,20 @@ async def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Runs `argv` to its end, whatever its exit status.
+    """Runs `argv` until it ends, with whatever exit status.
 
-    Raises ChildTimedOut, ChildStalled, or ChildDied where the program cannot be found. However it ends, also by
-    cancellation or by an exception of `on_stdout_line`, no process of its group is left.
+    Raises ChildTimedOut, ChildStalled, or ChildDied if there is no such program. However it ends, also by cancellation
+    or by an exception of `on_stdout_line`, no process of its group is left.
     """
     program = shutil.which(argv[0])
     if program is None:
         raise ChildDied(f"{argv[0]} is not a program on this machine")
     real = os.path.realpath(program)
-    order = _order(limits, (program, real, str(Path(real).parent)))
-    began = time.monotonic()
+    spec = _spec(limits, (program, real, str(Path(real).parent)))
+    started = time.monotonic()
     transport, child = await asyncio.get_running_loop().subprocess_exec(
         lambda: _Child(on_stdout_line),
-        *launcher(order),
+        *wrapper_command(spec),
         str(Path(program).absolute()),
         *argv[1:],
         stdin=asyncio.subprocess.DEVNULL,
@@ -149,35 +148,35 @@ async def run(
         await _until_exit(child, limits)
     finally:
         kill_group(pid)
-        # Short: everything is dead. Not to be cut off by a second cancellation, or the child's end goes unheard.
+        # Short, because everything is dead. Shielded from a second cancellation, so that the child is reaped.
         await asyncio.shield(child.closed)
         transport.close()
     returncode = transport.get_returncode()
     assert returncode is not None  # noqa: S101 - it has ended
     return Finished(
-        returncode, bytes(child.stdout), child.stderr.decode("utf-8", "replace").strip(), time.monotonic() - began
+        returncode, bytes(child.stdout), child.stderr.decode("utf-8", "replace").strip(), time.monotonic() - started
     )
 
 
 async def _until_exit(child: _Child, limits: Limits) -> None:
     wall = limits.wall.total_seconds()
     stall = limits.stall.total_seconds() if limits.stall is not None else wall
-    began = time.monotonic()
+    started = time.monotonic()
     while not child.exited.done():
         now = time.monotonic()
-        left, patience = began + wall - now, child.last_sign + stall - now
+        left, until_stall = started + wall - now, child.last_progress + stall - now
         if left <= 0:
             raise ChildTimedOut(f"it ran longer than {wall:g} s")
-        if patience <= 0:
-            raise ChildStalled(f"no sign of life for {stall:g} s")
-        await asyncio.wait([child.exited], timeout=min(left, patience))
+        if until_stall <= 0:
+            raise ChildStalled(f"no output for {stall:g} s")
+        await asyncio.wait([child.exited], timeout=min(left, until_stall))
     child.exited.result()
 
 
 async def report(limits: Limits | None = None) -> SandboxReport:
-    """What of the confinement holds on this machine, found out by a child that applies it to itself."""
+    """Which protections this machine enforces, as reported by a child that applies them to itself."""
     process = await asyncio.create_subprocess_exec(
-        *launcher(_order(limits or Limits(), ())),
+        *wrapper_command(_spec(limits or Limits(), ())),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env=environment(),
@@ -185,6 +184,6 @@ async def report(limits: Limits | None = None) -> SandboxReport:
     )
     out, _ = await process.communicate()
     if process.returncode:
-        raise ChildDied(f"the launcher ended with status {process.returncode}")
-    answer: SandboxReport = json.loads(out)
-    return answer
+        raise ChildDied(f"the exec wrapper ended with status {process.returncode}")
+    enforced: SandboxReport = json.loads(out)
+    return enforced

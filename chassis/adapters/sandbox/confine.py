@@ -1,8 +1,8 @@
-"""What a child does to itself before it meets untrusted bytes. Runs in the child; imports next to nothing (start time).
+"""Confines the current process before it reads untrusted bytes. Runs in the child; few imports, for its start time.
 
-Each protection that the system offers is taken, in an order that matters: namespaces need privileges that
-no_new_privs does not take, Landlock and seccomp need no_new_privs, and seccomp forbids what the steps before it use.
-On macOS only the resource limits hold.
+It applies each protection that the system offers. The order matters: namespaces are entered before no_new_privs,
+Landlock and seccomp need no_new_privs, and seccomp forbids what the other steps use. On macOS only the resource limits
+are enforced.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from chassis.adapters.sandbox import landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
-# SIGXCPU comes at the soft limit, SIGKILL this much later: ffmpeg handles the first, and might go on.
+# The kernel sends SIGXCPU at the soft limit and SIGKILL this much later: ffmpeg handles the first, and may continue.
 _CPU_GRACE_SECONDS = 2
 _SYSTEM_READABLE = (
     "/usr",
@@ -31,30 +31,31 @@ _SYSTEM_READABLE = (
     "/proc/meminfo",
     "/sys/devices/system/cpu",
 )
-# The loader of programs lies here, and starting a program means executing it.
-_SYSTEM_RUNNABLE = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store")
+# The dynamic loader is here, and starting a program means executing it.
+_SYSTEM_EXECUTABLE = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store")
 
 
 class SandboxSpec(TypedDict):
-    """What to apply, as it travels to the child. None for `paths` leaves the file system as it is.
+    """What to apply, sent to the child as JSON. Sizes in bytes; paths are absolute.
 
-    `filtered` also takes away sockets and the ways out of the process group, for good.
+    `readable` None leaves the file system unrestricted. `seccomp` denies sockets, leaving the process group and more.
     """
 
-    parent: int
-    memory: int
-    cpu: int
-    file: int
-    files: int
+    parent_pid: int
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+    open_files: int
     readable: list[str] | None
     writable: list[str]
-    runnable: list[str]
+    executable: list[str]
     no_network: bool
-    filtered: bool
+    seccomp: bool
 
 
 class SandboxReport(TypedDict):
-    """What holds: Landlock's version (0: none), system call filter, empty network, tied to the parent's life."""
+    """Which protections are enforced: Landlock's version (0: none), system call filter, empty network namespace, and
+    SIGKILL when the parent ends."""
 
     landlock: int
     seccomp: bool
@@ -66,14 +67,14 @@ def _prctl(option: int, value: int) -> bool:
     return int(ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)) == 0
 
 
-def die_with(parent: int) -> bool:
-    """SIGKILL for this process when its parent ends; at once if the parent is already gone."""
+def die_with_parent(parent_pid: int) -> bool:
+    """Asks for SIGKILL when the parent ends; exits if it has ended already. Returns whether the kernel does that."""
     if not sys.platform.startswith("linux"):
         return False
-    held = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    enforced = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
         os._exit(125)
-    return held
+    return enforced
 
 
 def _limit(which: int, soft: int, hard: int) -> None:
@@ -83,24 +84,24 @@ def _limit(which: int, soft: int, hard: int) -> None:
     try:
         resource.setrlimit(which, (soft, hard))
     except (OSError, ValueError):
-        if which != resource.RLIMIT_AS:  # macOS refuses to bound the address space
+        if which != resource.RLIMIT_AS:  # macOS cannot limit the address space
             raise
 
 
-def _limits(order: SandboxSpec) -> None:
+def _limit_resources(spec: SandboxSpec) -> None:
     _limit(resource.RLIMIT_CORE, 0, 0)
-    _limit(resource.RLIMIT_AS, order["memory"], order["memory"])
-    _limit(resource.RLIMIT_CPU, order["cpu"], order["cpu"] + _CPU_GRACE_SECONDS)
-    _limit(resource.RLIMIT_FSIZE, order["file"], order["file"])
-    _limit(resource.RLIMIT_NOFILE, order["files"], order["files"])
+    _limit(resource.RLIMIT_AS, spec["memory_bytes"], spec["memory_bytes"])
+    _limit(resource.RLIMIT_CPU, spec["cpu_seconds"], spec["cpu_seconds"] + _CPU_GRACE_SECONDS)
+    _limit(resource.RLIMIT_FSIZE, spec["file_bytes"], spec["file_bytes"])
+    _limit(resource.RLIMIT_NOFILE, spec["open_files"], spec["open_files"])
 
 
 def _leave_network() -> bool:
-    """An empty network namespace, where the system lets an ordinary user have one."""
+    """Enters an empty network namespace. Returns False if the system forbids that to an unprivileged user."""
     user, group = os.getuid(), os.getgid()
     if int(ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NET)):
         return False
-    # Without these the process would be "nobody" in its own eyes.
+    # Without these mappings the process would see itself as the user "nobody".
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         try:
             with open(f"/proc/self/{name}", "w") as map_:  # noqa: PTH123 - pathlib costs start time
@@ -110,32 +111,32 @@ def _leave_network() -> bool:
     return True
 
 
-def _paths(order: SandboxSpec) -> int:
-    if order["readable"] is None:
+def _restrict_paths(spec: SandboxSpec) -> int:
+    if spec["readable"] is None:
         return 0
     rules: dict[str, int] = {"/dev/null": landlock.WRITE}
     for paths, rights in (
         (_SYSTEM_READABLE, landlock.READ),
-        (_SYSTEM_RUNNABLE, landlock.RUN),
-        (order["runnable"], landlock.RUN),
-        (order["readable"], landlock.READ),
-        (order["writable"], landlock.WRITE),
+        (_SYSTEM_EXECUTABLE, landlock.RUN),
+        (spec["executable"], landlock.RUN),
+        (spec["readable"], landlock.READ),
+        (spec["writable"], landlock.WRITE),
     ):
         for path in paths:
             rules[path] = rules.get(path, 0) | rights
     return landlock.restrict(rules)
 
 
-def apply(order: SandboxSpec) -> SandboxReport:
-    """Applies everything of `order` that this system offers, and says what holds."""
+def apply(spec: SandboxSpec) -> SandboxReport:
+    """Applies everything in `spec` that this system offers, and reports what is enforced."""
     linux = sys.platform.startswith("linux")
     report = SandboxReport(
-        landlock=0, seccomp=False, network_namespace=False, dies_with_parent=die_with(order["parent"])
+        landlock=0, seccomp=False, network_namespace=False, dies_with_parent=die_with_parent(spec["parent_pid"])
     )
-    if linux and order["no_network"]:
+    if linux and spec["no_network"]:
         report["network_namespace"] = _leave_network()
-    _limits(order)
+    _limit_resources(spec)
     if linux and _prctl(_PR_SET_NO_NEW_PRIVS, 1):
-        report["landlock"] = _paths(order)
-        report["seccomp"] = order["filtered"] and seccomp.deny()
+        report["landlock"] = _restrict_paths(spec)
+        report["seccomp"] = spec["seccomp"] and seccomp.deny()
     return report

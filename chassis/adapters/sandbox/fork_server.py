@@ -1,4 +1,4 @@
-"""A warm server of confined children: expensive modules are loaded once, each call is a fork with limits of its own."""
+"""A fork server: it loads expensive modules once, and runs each call in a confined fork with its own limits."""
 
 import asyncio
 import json
@@ -12,29 +12,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from chassis.adapters.sandbox import child
-from chassis.adapters.sandbox import fork_server_main as serve
+from chassis.adapters.sandbox import child, fork_server_main
 from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
-from chassis.adapters.sandbox.errors import ChildDied, ChildTimedOut
-from chassis.adapters.sandbox.limits import GIB, Limits
+from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
 
-ANSWER_BYTES = 16 * 1024 * 1024
-_SERVER = str(Path(serve.__file__))
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+_SERVER = str(Path(fork_server_main.__file__))
 _ROOT = str(Path(__file__).parents[3])
 _START_SECONDS = 60
 _STDERR_BYTES = 4096
-# Modules imported late by what runs in a fork; the project's own folder is not among them, it may hold data.
+# A fork may import modules late. The project's own folder is not readable, because it may contain data.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 Fault = Callable[[str, str], Exception]
-"""Makes the exception for a refusal that a call sent: its kind, its sentence. May refuse kinds it does not know."""
+"""Makes the exception for a fault that a call raised, from its `kind` and message. May raise for an unknown kind."""
 
 
 class ForkServer:
-    """Calls `module:function` with JSON in and out, each in a fork of its own; any number at the same time.
+    """Calls `module:function` with JSON arguments and results, each call in its own fork, any number concurrently.
 
-    `module` and `preload` are imported once, before the first call. Exceptions with a `kind` travel as faults and are
-    raised by `fault`. The server starts with the first call (or `start`), and anew after it has died.
+    The server imports `preload` and `module` once, before the first call. An exception of the function with an
+    attribute `kind` is a fault of its input, and is raised as `fault(kind, message)`. The server starts with the first
+    call (or `start`), and again after it died.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class ForkServer:
         self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._control_socket: socket.socket | None = None
-        self._errors = b""
+        self._stderr = b""
         self._draining: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "ForkServer":
@@ -65,11 +64,11 @@ class ForkServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it runs."""
+        """The process id of the server while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Starts the server unless it runs. Raises ChildDied with its last words where it cannot."""
+        """Starts the server unless it runs. Raises ChildDied, with the end of its stderr."""
         async with self._starting:
             if self.pid is None:
                 await self.stop()
@@ -81,7 +80,7 @@ class ForkServer:
         ours.setblocking(False)
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *child.launcher(_server_order()),
+                *child.wrapper_command(_server_spec()),
                 sys.executable,
                 "-I",
                 _SERVER,
@@ -93,22 +92,22 @@ class ForkServer:
                 start_new_session=True,
             )
         self._control_socket = ours
-        self._errors = b""
+        self._stderr = b""
         self._draining = asyncio.create_task(self._drain(self._process))
         ready = b""
         with suppress(TimeoutError, ConnectionError):
             ready = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), _START_SECONDS)
         if ready != b"+":
             await self.stop()
-            raise ChildDied(f"the warm server did not start: {self._errors.decode('utf-8', 'replace')}")
+            raise ChildDied(f"the fork server did not start: {self._stderr.decode('utf-8', 'replace')}")
 
     async def _drain(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None  # noqa: S101 - it is a pipe
         while chunk := await process.stderr.read(_STDERR_BYTES):
-            self._errors = (self._errors + chunk)[-_STDERR_BYTES:]
+            self._stderr = (self._stderr + chunk)[-_STDERR_BYTES:]
 
     async def stop(self) -> None:
-        """Ends the server and every call that is under way."""
+        """Ends the server and every running call."""
         process, self._process = self._process, None
         if self._control_socket is not None:
             self._control_socket.close()
@@ -123,42 +122,42 @@ class ForkServer:
             self._draining = None
 
     async def call(self, function: str, args: Mapping[str, Any], limits: Limits) -> Any:
-        """The value of `function(**args)`, which ran in a confined fork.
+        """Runs `function(**args)` in a confined fork and returns its result.
 
-        Raises the fault that the function raised, ChildTimedOut, or ChildDied (also for an unexpected exception of
-        the function). Cancelling the call kills its fork.
+        Raises the fault that the function raised, ChildTimedOut, or ChildDied (also for an unexpected exception of the
+        function). Cancelling the call kills its fork.
         """
         await self.start()
         assert self._control_socket is not None  # noqa: S101 - the server runs
         ours, theirs = socket.socketpair()
-        request = {"function": function, "args": dict(args), "order": _order(limits)}
+        request = {"function": function, "args": dict(args), "spec": _spec(limits)}
         with theirs:
             try:
                 socket.send_fds(self._control_socket, [b"!"], [theirs.fileno()])
             except OSError as error:
                 ours.close()
-                raise ChildDied(f"the warm server is gone: {error}") from error
+                raise ChildDied(f"the fork server is gone: {error}") from error
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
             async with asyncio.timeout(limits.wall.total_seconds()):
                 writer.write(json.dumps(request).encode() + b"\n")
-                return self._value(function, await _read_all(reader))
+                return self._result(function, await _read_all(reader))
         except TimeoutError:
             raise ChildTimedOut(f"{function} ran longer than {limits.wall.total_seconds():g} s") from None
         finally:
-            # The server kills the call's fork when this end is closed.
+            # The server kills the fork when this socket is closed.
             writer.transport.abort()
 
-    def _value(self, function: str, data: bytes) -> Any:
-        answer, _, ended = data.strip(b"\n").rpartition(b"\n")
+    def _result(self, function: str, data: bytes) -> Any:
+        response, _, ended = data.strip(b"\n").rpartition(b"\n")
         status = json.loads(ended)["exit"] if ended.startswith(b'{"exit"') else None
-        if status != 0 or not answer:
-            how = "the warm server died" if status is None else f"status {status}"
+        if status != 0 or not response:
+            how = "the fork server died" if status is None else f"status {status}"
             raise ChildDied(
-                f"{function} ended without an answer: {how}; {self._errors.decode('utf-8', 'replace')[-500:]}",
+                f"{function} ended without a result: {how}; {self._stderr.decode('utf-8', 'replace')[-500:]}",
                 signal=-status if status and status < 0 else 0,
             )
-        result = json.loads(answer)
+        result = json.loads(response)
         if "fault" in result and self._fault is not None:
             raise self._fault(result["fault"], result["message"])
         if "value" not in result:
@@ -166,7 +165,7 @@ class ForkServer:
         return result["value"]
 
     async def report(self) -> SandboxReport:
-        """Which protections hold for the calls, on this machine."""
+        """Which protections this machine enforces for the calls."""
         return await child.report()
 
 
@@ -174,37 +173,37 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
     data = bytearray()
     while chunk := await reader.read(65536):
         data += chunk
-        if len(data) > ANSWER_BYTES:
-            raise ChildDied(f"the answer is larger than {ANSWER_BYTES} bytes")
+        if len(data) > MAX_RESPONSE_BYTES:
+            raise ChildDied(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
     return bytes(data)
 
 
-def _server_order() -> SandboxSpec:
-    """The server reads the project and forks: only the empty network and the tie to our life are for it."""
+def _server_spec() -> SandboxSpec:
+    """The server reads the project and forks: it gets only the empty network, and SIGKILL when this process ends."""
     return SandboxSpec(
-        parent=os.getpid(),
-        memory=64 * GIB,
-        cpu=365 * 24 * 3600,
-        file=64 * GIB,
-        files=4096,
+        parent_pid=os.getpid(),
+        memory_bytes=64 * GIB,
+        cpu_seconds=365 * 24 * 3600,
+        file_bytes=64 * GIB,
+        open_files=4096,
         readable=None,
         writable=[],
-        runnable=[],
+        executable=[],
         no_network=True,
-        filtered=False,
+        seccomp=False,
     )
 
 
-def _order(limits: Limits) -> SandboxSpec:
+def _spec(limits: Limits) -> SandboxSpec:
     return SandboxSpec(
-        parent=0,
-        memory=limits.memory_bytes,
-        cpu=limits.cpu_seconds,
-        file=limits.file_bytes,
-        files=limits.open_files,
+        parent_pid=0,
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        file_bytes=limits.file_bytes,
+        open_files=limits.open_files,
         readable=[str(path.absolute()) for path in (*_LIBRARIES, *limits.readable)],
         writable=[str(path.absolute()) for path in limits.writable],
-        runnable=[],
+        executable=[],
         no_network=False,
-        filtered=True,
+        seccomp=True,
     )

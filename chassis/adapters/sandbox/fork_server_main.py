@@ -1,11 +1,11 @@
 """Script: forks one confined child per call. `python -I fork_server_main.py SETUP`; stdin is the control socket.
 
-SETUP is JSON: `path` (where modules are found) and `preload` (modules imported once). Standard input is a Unix socket:
-each byte on it carries one end of a socket pair, the call. On a call's socket come the request as one line
-of JSON and, back, one line with the answer and one with how the child ended. When the other side closes a call's
-socket its child is killed; when it closes standard input (or dies) the server ends, and every child with it.
+SETUP is JSON: `path` (the module search path) and `preload` (modules imported once). Standard input is a Unix socket:
+each byte on it carries one end of a socket pair, the socket of one call. The client sends the request on it as one line
+of JSON; it receives one line with the response and one with how the child ended. When the client closes the socket, the
+server kills the child; when it closes standard input (or dies), the server ends with all its children.
 
-One thread, so that forking is safe; nothing untrusted is ever parsed here, only in the forks.
+The server has one thread, so that forking is safe. It never parses untrusted bytes, only its forks do.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ _REQUEST_BYTES = 1024 * 1024
 
 
 def main(setup: dict[str, Any]) -> None:
-    """Loads what is to be loaded, says so with one byte, serves until the control_socket is let go."""
+    """Imports the modules, sends one byte when it is ready, and serves until the control socket is closed."""
     sys.path[:] = setup["path"]
     for module in setup["preload"]:
         importlib.import_module(module)
-    # What is loaded now is shared with the forks; without this the collector would copy it by touching it.
+    # Forks share the memory of what is loaded now; without this, garbage collection would touch and so copy it.
     gc.collect()
     gc.freeze()
     control_socket = socket.socket(fileno=0)
@@ -39,7 +39,7 @@ class _Server:
     def __init__(self, control_socket: socket.socket) -> None:
         self._control_socket = control_socket
         self._calls: dict[int, tuple[int, socket.socket]] = {}
-        """Children by pid, each with its process's own file descriptor number and the call's socket."""
+        """By the pid of the child: the file descriptor and the socket of its call."""
         self._poll = select.poll()
         self._poll.register(control_socket, select.POLLIN)
         wake_read, wake_write = os.pipe()
@@ -59,7 +59,7 @@ class _Server:
                 elif fd == self._wake:
                     self._reap()
                 else:
-                    self._hung_up(fd)
+                    self._on_client_closed(fd)
 
     def _accept(self) -> bool:
         data, fds, _, _ = socket.recv_fds(self._control_socket, 1, 1)
@@ -71,12 +71,12 @@ class _Server:
         pid = os.fork()
         if pid == 0:
             _child(call, os.getppid())
-        # No events asked for: the poll then tells only when the other side has closed.
+        # Registered for no event: the poll reports only that the client closed.
         self._poll.register(call, 0)
         self._calls[pid] = (call.fileno(), call)
         return True
 
-    def _hung_up(self, fd: int) -> None:
+    def _on_client_closed(self, fd: int) -> None:
         for pid, (number, _) in self._calls.items():
             if number == fd:
                 _kill(pid)
@@ -93,16 +93,16 @@ class _Server:
             if not pid:
                 return
             number, call = self._calls.pop(pid)
-            with contextlib.suppress(KeyError):  # unregistered already where the caller hung up
+            with contextlib.suppress(KeyError):  # unregistered already if the client closed
                 self._poll.unregister(number)
-            _tell_end(call, status, usage.ru_maxrss)
+            _send_end(call, status, usage.ru_maxrss)
             call.close()
 
 
-def _tell_end(call: socket.socket, status: int, peak: int) -> None:
+def _send_end(call: socket.socket, status: int, peak: int) -> None:
     ended = {"exit": os.waitstatus_to_exitcode(status), "peak": peak}
     with contextlib.suppress(OSError):
-        # Not a blocking send: a caller that does not read must not hold up the others.
+        # Not a blocking send: a client that does not read must not delay the others.
         call.send(b"\n" + json.dumps(ended).encode() + b"\n", socket.MSG_DONTWAIT)
 
 
@@ -115,17 +115,17 @@ def _kill(pid: int) -> None:
 
 
 def _child(call: socket.socket, server: int) -> None:
-    """One call, in the fork: never returns."""
+    """Runs one call in the fork; never returns."""
     status = 1
     try:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)  # the control_socket is the server's alone
+        os.dup2(null, 0)  # the control socket belongs to the server only
         os.dup2(null, 1)
-        answer = _answer(_request(call), server)
-        call.sendall(json.dumps(answer).encode())
+        response = _response(_request(call), server)
+        call.sendall(json.dumps(response).encode())
         status = 0
     finally:
         os._exit(status)
@@ -142,16 +142,16 @@ def _request(call: socket.socket) -> dict[str, Any]:
     return request
 
 
-def _answer(request: dict[str, Any], server: int) -> dict[str, Any]:
+def _response(request: dict[str, Any], server: int) -> dict[str, Any]:
     from chassis.adapters.sandbox import confine
 
     module, _, name = request["function"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    order: confine.SandboxSpec = {**request["order"], "parent": server}  # type: ignore[typeddict-item]
-    confine.apply(order)
+    spec: confine.SandboxSpec = {**request["spec"], "parent_pid": server}  # type: ignore[typeddict-item]
+    confine.apply(spec)
     try:
         return {"value": function(**request["args"])}
-    except Exception as error:  # noqa: BLE001 - the border of the process: everything is told, nothing is lost
+    except Exception as error:  # noqa: BLE001 - every exception of the function is sent to the client
         kind = getattr(error, "kind", None)
         if isinstance(kind, str):
             return {"fault": kind, "message": str(error)}

@@ -1,7 +1,7 @@
-"""Landlock by system calls: which paths a process may still reach, for good. Linux 5.13 and later.
+"""Landlock by system calls: restricts irrevocably which paths a process can access. Linux 5.13 and later.
 
 Numbers and layouts: the kernel's Documentation/userspace-api/landlock.rst and include/uapi/linux/landlock.h.
-Runs inside the child, right before it starts on untrusted bytes, so it imports next to nothing.
+Runs in the child; few imports, for its start time.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ RUN = READ | EXECUTE
 WRITE = READ | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
 
 _NET_ALL = 0b11  # bind and connect TCP; from version 4
-_SCOPE_ALL = 0b11  # abstract Unix sockets and signals beyond this sandbox; from version 6
+_SCOPE_ALL = 0b11  # abstract Unix sockets and signals to processes outside of the sandbox; from version 6
 
 
 def _call(number: int, *args: object) -> int:
@@ -32,12 +32,12 @@ def _call(number: int, *args: object) -> int:
 
 
 def version() -> int:
-    """The kernel's Landlock version, 0 where there is none."""
+    """The Landlock version of the kernel, 0 if it has none."""
     return max(_call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION)), 0)
 
 
 def _handled(abi: int) -> int:
-    """Every file-system right that this version knows: what is handled and not granted is denied."""
+    """All file system rights of this version. What is handled and not granted is denied."""
     highest = {1: 12, 2: 13, 3: 14, 4: 14}.get(abi, 15)
     return (1 << highest + 1) - 1
 
@@ -56,21 +56,21 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)  # type: ignore[attr-defined,unused-ignore]
     except OSError:
-        return  # what is not there need not be allowed
+        return  # the path does not exist
     try:
-        if not os.path.isdir(path):  # noqa: PTH112 - pathlib costs the launcher its start time
+        if not os.path.isdir(path):  # noqa: PTH112 - pathlib costs start time
             rights &= _ON_FILES
         rule = struct.pack("=Qi", rights, fd)
         if _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint32(0)):
-            raise OSError(ctypes.get_errno(), f"Landlock refused a rule for {path}")
+            raise OSError(ctypes.get_errno(), f"Landlock rejected the rule for {path}")
     finally:
         os.close(fd)
 
 
 def restrict(rules: dict[str, int]) -> int:
-    """Leaves this process and its children only these paths, with these rights. The version, or 0 if it cannot.
+    """Allows this process and its children only these paths, with these rights. Returns the version, 0 if it failed.
 
-    Needs no_new_privs. Directories that were open before stay open.
+    Needs no_new_privs. Directories that are open already stay usable.
     """
     abi = version()
     if not abi:
@@ -80,6 +80,6 @@ def restrict(rules: dict[str, int]) -> int:
         return 0
     for path, rights in rules.items():
         _allow(ruleset, path, rights & _handled(abi))
-    refused = _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
+    failed = _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     os.close(ruleset)
-    return 0 if refused else abi
+    return 0 if failed else abi

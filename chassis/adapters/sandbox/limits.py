@@ -1,4 +1,12 @@
-"""What one child process may use and see."""
+"""What one child process may use and access, and the errors if it does not end in order.
+
+SandboxError
+  ChildTimedOut   it ran longer than `Limits.wall`
+  ChildStalled    it was silent for longer than `Limits.stall`
+  ChildDied       it ended without a result (a crash, a limit of the kernel, a missing program)
+
+Faults of the input are no errors of this package: the function that rejects its input raises them, see `fork_server`.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -7,14 +15,34 @@ from pathlib import Path
 GIB = 1024**3
 
 
+class SandboxError(Exception):
+    """A child process did not do its work."""
+
+
+class ChildTimedOut(SandboxError):
+    """The child ran longer than it was allowed to, and was killed."""
+
+
+class ChildStalled(SandboxError):
+    """The child was silent for too long, and was killed."""
+
+
+class ChildDied(SandboxError):
+    """The child ended without a result. `signal` is the number of the signal that ended it, or 0."""
+
+    def __init__(self, message: str, *, signal: int = 0) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one child. Sizes in bytes, `cpu_seconds` summed over its threads.
+    """Limits of one child. Sizes in bytes, `cpu_seconds` summed over its threads.
 
-    `memory_bytes` bounds the address space, which is more than what is resident: programs with many threads need
-    several GiB of it. `stall` is the longest silence; None where the child is not expected to speak. The child may
-    read what is below `readable` and write below `writable` (which it may read as well), apart from the system's
-    own libraries; where the kernel cannot hold that, `child.report` says so.
+    `memory_bytes` limits the address space, which is larger than the resident memory: programs with many threads need
+    several GiB of it. `stall` is the longest time without output, None if the child is not expected to write any. The
+    child may read what is below `readable`, and read and write what is below `writable`, besides the system's own
+    libraries; `child.report` tells whether the kernel enforces that.
     """
 
     memory_bytes: int = 4 * GIB

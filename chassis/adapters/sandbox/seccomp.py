@@ -1,7 +1,7 @@
-"""A filter of system calls that no decoder needs: no sockets, no way out of the process group, no spying on others.
+"""A seccomp filter that denies system calls which no decoder needs: sockets, leaving the process group, ptrace.
 
-A short deny list, not an allow list: the latter breaks with each new version of a C library. Denied calls fail with
-EPERM, so that a library which merely tries goes on. Layouts: seccomp(2), linux/filter.h, linux/audit.h.
+A short deny list and not an allow list, which would break with new versions of a C library. Denied calls fail with
+EPERM, so that a library which only tries them continues. Layouts: seccomp(2), linux/filter.h, linux/audit.h.
 """
 
 import ctypes
@@ -10,12 +10,12 @@ import struct
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # errno 1 is EPERM
+_ALLOW, _DENY = 0x7FFF0000, 0x00050000 | 1  # errno 1 is EPERM
 _NUMBER_AT, _ARCH_AT = 0, 4
-_X32 = 0x40000000  # the second table of numbers on x86-64, by which a filter could be walked around
+_X32 = 0x40000000  # the second table of numbers on x86-64, which could bypass the filter
 
 # setsid and setpgid: a child that leaves its process group would outlive the kill of that group.
-# io_uring opens sockets without the call `socket`. The rest reach into other processes or into the kernel.
+# io_uring opens sockets without the call `socket`. The others access other processes or the kernel.
 _DENIED: dict[str, dict[str, int]] = {
     "x86_64": {
         "socket": 41,
@@ -62,7 +62,7 @@ _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
 def program(machine: str) -> bytes:
-    """The filter for `x86_64` or `aarch64` as BPF instructions of eight bytes each (pure)."""
+    """The filter for `x86_64` or `aarch64`, as BPF instructions of eight bytes each (pure)."""
 
     def instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
         return struct.pack("=HBBI", code, then, otherwise, value)
@@ -71,18 +71,18 @@ def program(machine: str) -> bytes:
     steps = [
         instruction(_LOAD, _ARCH_AT),
         instruction(_EQUAL, _ARCH[machine], 1, 0),
-        instruction(_RETURN, _REFUSE),
+        instruction(_RETURN, _DENY),
         instruction(_LOAD, _NUMBER_AT),
         instruction(_AT_LEAST, _X32, len(numbers) + 1, 0),
     ]
     for position, number in enumerate(numbers):
         steps.append(instruction(_EQUAL, number, len(numbers) - position, 0))
-    steps += [instruction(_RETURN, _ALLOW), instruction(_RETURN, _REFUSE)]
+    steps += [instruction(_RETURN, _ALLOW), instruction(_RETURN, _DENY)]
     return b"".join(steps)
 
 
 def deny() -> bool:
-    """Applies the filter to this process and its children, for good. Whether it holds. Needs no_new_privs."""
+    """Applies the filter to this process and its children; needs no_new_privs. Returns whether it is enforced."""
     machine = os.uname().machine
     if machine not in _DENIED:
         return False
