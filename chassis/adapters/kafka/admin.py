@@ -1,4 +1,4 @@
-"""Topics in Kafka, from the table in `schemas.topics`."""
+"""Waiting for Kafka, and creating topics from the table in `schemas.topics`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -9,7 +9,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from chassis.adapters.kafka.errors import KafkaUnavailable, TopicRefused
+from chassis.adapters.kafka.errors import KafkaUnavailable, TopicCreationFailed
+from chassis.core.retry import backoff_seconds
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
 
 _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
@@ -20,10 +21,10 @@ _POLL_SECONDS = 0.05
 async def ensure_topics(
     bootstrap: str, topics: Iterable[Topic] = TOPICS, *, replication_factor: int = 1, timeout: float = 60.0
 ) -> None:
-    """Create what is missing of `topics` and their dead-letter topics, and wait until each has its leaders.
+    """Creates what is missing of `topics` and their dead-letter topics, and waits until each has its leaders.
 
-    What is there stays as it is, so that operators can change partitions and retention; several services may do this at
-    once. Raises `KafkaUnavailable` after `timeout` seconds, `TopicRefused` where Kafka will not have a topic.
+    Existing topics are not changed, so that operators can choose partitions and retention; several services may do this
+    at once. Raises KafkaUnavailable after `timeout` seconds, TopicCreationFailed where Kafka refuses a topic.
     """
     wanted = [new for topic in topics for new in (_topic(topic, replication_factor), _dead(topic, replication_factor))]
     await wait_for_kafka(bootstrap, timeout)
@@ -34,7 +35,7 @@ async def ensure_topics(
             missing = await _missing(admin, wanted)
             if missing:
                 await _create(admin, missing)
-            while await _missing(admin, wanted):  # noqa: ASYNC110  # Kafka tells nobody when leaders are there
+            while await _missing(admin, wanted):  # noqa: ASYNC110  # Kafka does not notify of elected leaders
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise KafkaUnavailable(f"Kafka at {bootstrap} did not have its topics ready within {timeout:g} s") from None
@@ -56,12 +57,12 @@ async def _create(admin: Any, missing: list[Any]) -> None:
     try:
         response = await admin.create_topics(missing)
     except KafkaError as error:
-        raise TopicRefused(f"Kafka would not create topics: {error}") from error
+        raise TopicCreationFailed(f"Kafka refused to create topics: {error}") from error
     for name, code, *message in response.topic_errors:
         kind = for_code(code)
-        if code != 0 and kind is not TopicAlreadyExistsError:  # another service was faster
+        if code != 0 and kind is not TopicAlreadyExistsError:  # another service created it first
             said = " ".join(str(part) for part in message)
-            raise TopicRefused(f"Kafka would not create the topic {name}: {kind.__name__} {said}")
+            raise TopicCreationFailed(f"Kafka refused to create the topic {name}: {kind.__name__} {said}")
 
 
 def _topic(topic: Topic, replication_factor: int) -> Any:
@@ -84,45 +85,44 @@ def _milliseconds(retention: timedelta | None) -> str:
     return "-1" if retention is None else str(retention // timedelta(milliseconds=1))
 
 
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 2.0
-
-
 async def wait_for_kafka(bootstrap: str, timeout: float = 60.0) -> None:
-    """Return once a broker answers a request; `KafkaUnavailable` after `timeout` seconds."""
-    await _until(bootstrap, timeout, _ask)
+    """Returns once a broker answers a request; KafkaUnavailable after `timeout` seconds.
+
+    FastStream has no such wait, and aiokafka gives up at the first refused connection.
+    """
+    await _retry_until(bootstrap, timeout, _request_metadata)
 
 
 async def wait_for_groups(bootstrap: str, timeout: float = 60.0) -> None:
-    """Return once consumer groups can be joined: a new Kafka first makes the topic in which it keeps them."""
-    await _until(bootstrap, timeout, _ask_for_groups)
+    """Returns once consumer groups can be joined: a new Kafka first creates the topic in which it keeps them."""
+    await _retry_until(bootstrap, timeout, _find_coordinator)
 
 
-async def _until(bootstrap: str, timeout: float, ask: Callable[[str], Awaitable[None]]) -> None:
-    pause = _FIRST_PAUSE_SECONDS
-    why = "no connection"
+async def _retry_until(bootstrap: str, timeout: float, request: Callable[[str], Awaitable[None]]) -> None:
+    failures = 0
+    reason = "no connection"
     try:
         async with asyncio.timeout(timeout):
             while True:
                 try:
-                    await ask(bootstrap)
+                    await request(bootstrap)
                     return
                 except (OSError, KafkaError) as error:
-                    why = str(error) or type(error).__name__
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                    reason = str(error) or type(error).__name__
+                failures += 1
+                await asyncio.sleep(backoff_seconds(failures, first_s=0.05, longest_s=2.0))
     except TimeoutError:
-        raise KafkaUnavailable(f"Kafka at {bootstrap} did not answer within {timeout:g} s: {why}") from None
+        raise KafkaUnavailable(f"Kafka at {bootstrap} did not answer within {timeout:g} s: {reason}") from None
 
 
-async def _ask(bootstrap: str) -> None:
-    # A plain connection first: aiokafka writes an error to the log for each one that is refused.
+async def _request_metadata(bootstrap: str) -> None:
+    # A plain connection first: aiokafka logs an error for each one that is refused.
     await _connect_to_any(bootstrap)
     async with _admin(bootstrap):
         pass
 
 
-async def _ask_for_groups(bootstrap: str) -> None:
+async def _find_coordinator(bootstrap: str) -> None:
     async with _admin(bootstrap) as admin:
         await admin.find_coordinator("bitmill.wait")
 

@@ -1,29 +1,22 @@
 """Events to records and back: CloudEvents 1.0 in binary mode, attributes in `ce_*` headers, JSON as value. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from chassis.adapters.kafka.errors import Unreadable
-from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
-from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
+from chassis.adapters.kafka.errors import RecordUnreadable
+from schemas.events import EVENTS, SUBMISSIONS, Event, Submission
 from schemas.explain import explain, format_errors
 from schemas.topics import TOPIC_OF, Topic
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
-_SUBMITTED: Mapping[str, TypeAdapter[Any]] = {
-    JOB_SUBMITTED: JOB_REQUEST,
-    MEDIA_SUBMITTED: TypeAdapter(MediaRequest),
-}
-
 
 @dataclass(frozen=True)
-class Record:
+class OutgoingRecord:
     """What is sent to Kafka."""
 
     topic: str
@@ -33,15 +26,16 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """A body that a producer put on Kafka instead of sending it over HTTP. `id` is the same at each redelivery."""
+class UnknownEvent:
+    """A record whose type this release does not know: a newer release wrote it. It is skipped."""
 
-    project: str
-    id: str
-    body: VideoJobRequest | ImageJobRequest | MediaRequest
+    type: str
 
 
-def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str | None = None) -> Record:
+Decoded: TypeAlias = Event | Submission | UnknownEvent
+
+
+def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str | None = None) -> OutgoingRecord:
     """The record of an event. `source` is `/bitmill/<service>`, `time_ms` Unix milliseconds."""
     headers = {
         "ce_specversion": "1.0",
@@ -55,7 +49,7 @@ def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str
     }
     if traceparent:
         headers["traceparent"] = traceparent
-    return Record(
+    return OutgoingRecord(
         topic=TOPIC_OF[event.TYPE].name,
         key=event.subject().encode(),
         value=event.model_dump_json().encode(),
@@ -63,57 +57,63 @@ def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str
     )
 
 
-def decode(topic: Topic, headers: Headers, value: bytes | None, *, origin: str = "") -> Event | Submission:
-    """The event, or the submission, of a record of `topic`; `Unreadable` with the reason.
+def decode(topic: Topic, headers: Headers, value: bytes | None, *, origin: str = "") -> Decoded:
+    """The event, or the submission, of a record of `topic`. Raises RecordUnreadable.
 
-    `origin` is the record's place (`topic/partition/offset`): the id of a submission that brings none.
+    `origin` is the record's position (`topic/partition/offset`): the id of a submission that has no `ce_id`.
     """
     type_ = header(headers, "ce_type")
-    if type_ is None and len(topic.types) == 1 and topic.types[0] in _SUBMITTED:
-        type_ = topic.types[0]  # written by anybody, and there is nothing else it could be
+    if type_ is None and len(topic.types) == 1 and topic.types[0] in SUBMISSIONS:
+        type_ = topic.types[0]  # any producer may write here, and the topic has one type only
     if type_ is None:
-        raise Unreadable("the header ce_type is missing")
-    if type_ not in topic.types:
-        raise Unreadable(f"ce_type {type_[:120]!r} is not one of {topic.name}: {', '.join(topic.types)}")
-    if type_ in _SUBMITTED:
-        return _submission(type_, headers, _json(value), origin)
+        raise RecordUnreadable("the header ce_type is missing")
+    if type_ in SUBMISSIONS:
+        return _submission(topic, type_, headers, value, origin)
+    model = EVENTS.get(type_)
+    if model is None:
+        return UnknownEvent(type_)
+    if value is None:
+        raise RecordUnreadable("the record has no value")
     try:
-        return EVENTS[type_].model_validate(_json(value))
+        return model.model_validate_json(value)
     except ValidationError as error:
-        raise Unreadable(format_errors(explain(error))) from None
+        raise RecordUnreadable(_reason(error)) from None
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The last header of this name (names do not differ by case), or None; `Unreadable` where it is not UTF-8."""
+    """The last header of this name (case-insensitive), or None; RecordUnreadable where it is not UTF-8."""
     for key, value in reversed(headers):
-        if key.lower() == name and value is not None:
+        if (key == name or key.lower() == name) and value is not None:
             try:
                 return value.decode()
             except UnicodeDecodeError:
-                raise Unreadable(f"the header {name} is not UTF-8") from None
+                raise RecordUnreadable(f"the header {name} is not UTF-8") from None
     return None
 
 
-def _submission(type_: str, headers: Headers, data: Any, origin: str) -> Submission:
+def _submission(topic: Topic, type_: str, headers: Headers, value: bytes | None, origin: str) -> Submission:
+    if type_ not in topic.types:
+        raise RecordUnreadable(f"ce_type {type_!r} does not belong on {topic.name}")
     project = header(headers, "ce_project")
     if not project:
-        raise Unreadable("the header ce_project is missing: it names the project that the work is for")
+        raise RecordUnreadable("the header ce_project is missing: it names the project that the work is for")
+    if value is None:
+        raise RecordUnreadable("the record has no value")
+    adapter = SUBMISSIONS[type_]
     try:
-        body = _SUBMITTED[type_].validate_python(data)
+        body = adapter.validate_json(value)
     except ValidationError as error:
-        raise Unreadable(format_errors(explain(error, tagged=type_ == JOB_SUBMITTED))) from None
+        raise RecordUnreadable(_reason(error, tagged=adapter.core_schema["type"] == "tagged-union")) from None
     return Submission(project=project, id=header(headers, "ce_id") or origin, body=body)
 
 
-def _json(value: bytes | None) -> Any:
-    if value is None:
-        raise Unreadable("the record has no value")
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise Unreadable(f"the value is not JSON: {error}") from None
+def _reason(error: ValidationError, *, tagged: bool = False) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"the value is not JSON: {first['ctx']['error']}"
+    return format_errors(explain(error, tagged=tagged))
 
 
 def _rfc3339(time_ms: int) -> str:
-    whole, milliseconds = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    seconds, milliseconds = divmod(time_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"

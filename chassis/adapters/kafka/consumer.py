@@ -1,51 +1,69 @@
-"""The consumer side of a service: one broker, a subscriber for each topic, readiness.
+"""The Kafka consumers of a service, on FastStream: batch subscribers, acknowledgement, metrics, AsyncAPI.
 
-FastStream as its pitfalls teach: `auto_offset_reset="earliest"`, NACK_ON_ERROR with a pause, one record at a time per
-topic, no replies, headers of strangers never parsed by the framework, and an own bounded wait for Kafka.
+What FastStream 0.7 leaves open is closed here: `auto_offset_reset="earliest"`; NACK_ON_ERROR with pauses (see
+`record_handler`); record headers, which it decodes as UTF-8 and fails on, are read by our codec only; all groups are
+joined at once; an empty poll does not sleep.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from functools import partial, reduce
+from inspect import signature
+from operator import or_
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream import kafka as faststream_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from prometheus_client import REGISTRY
 
-from chassis.adapters.kafka import codec, handling
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
-from chassis.adapters.kafka.dead_letters import DeadLetters
-from chassis.adapters.kafka.delivery import Delivery
-from chassis.adapters.kafka.errors import NotAssigned
-from chassis.adapters.kafka.log_filters import Quiet, spare_client_logs
-from chassis.core import logs
-from schemas.topics import Topic
+from chassis.adapters.kafka.dead_letters import DeadLetterWriter, KafkaDeadLetters
+from chassis.adapters.kafka.errors import ConsumerNotReady
+from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
+from chassis.adapters.kafka.record_handler import HandlerLimits, ReceivedRecord, RecordHandler
+from schemas.events import EVENTS, Event, Submission
+from schemas.topics import Topic, group_id
 
-Handler = TypeVar("Handler", bound=Callable[..., Awaitable[None]])
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 
-log = logs.get_logger(__name__)
-
-_SESSION_MS = 6000
-"""The shortest that brokers allow by default: so long a killed member holds up its group."""
-_HEARTBEAT_MS = 2000
+MAX_BATCH_RECORDS = 500
+_POLL_MS = 30_000
+_FETCH_WAIT_MS = 5_000
+"""How long the broker holds a fetch while there is nothing new; it answers at once when there is."""
+_REQUEST_TIMEOUT_MS = 15_000
+"""After it a silent connection is closed and made anew. Longer than `_FETCH_WAIT_MS`."""
+_SESSION_MS = 6_000
+"""The shortest that brokers allow by default: for so long a killed member holds up its group."""
+_HEARTBEAT_MS = 2_000
 _GRACEFUL_SECONDS = 4.0
-"""For the record in hand when the service stops; handlers are short."""
+"""For the batch in progress when the service stops."""
 _CHECK_SECONDS = 2.0
+_REASSIGNMENT_SECONDS = 15.0
 
 
 class ServiceBroker(KafkaBroker):
-    """FastStream's broker with our delivery around each handler. Made by `make_broker`."""
+    """The broker of one service; connects to nothing before `start`. Handlers are added by `subscribe`."""
 
-    def __init__(self, bootstrap: str, service: str) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        service: str,
+        *,
+        limits: HandlerLimits | None = None,
+        dead_letters: DeadLetterWriter | None = None,
+    ) -> None:
         self.service = service
-        self.read: dict[str, Topic] = {}
-        self.assignments: list[_Assignment] = []
+        self.limits = limits or HandlerLimits()
+        self.subscriptions: dict[str, Subscription] = {}
         self._bootstrap = bootstrap
-        self._dead_letters = DeadLetters(bootstrap, service)
-        self._delivery = Delivery(service, self.read, self._dead_letters)
+        self._kafka_dead_letters = KafkaDeadLetters(bootstrap, service)
+        self.dead_letters: DeadLetterWriter = dead_letters or self._kafka_dead_letters
+        limit_client_logs()
         super().__init__(
             bootstrap,
             client_id=f"bitmill.{service}",
@@ -53,16 +71,19 @@ class ServiceBroker(KafkaBroker):
             consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=_GRACEFUL_SECONDS,
-            # Decoded by our codec: the framework need not validate the same thing again.
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            # Decoded by our codec: FastStream need not validate the same thing again.
             apply_types=False,
             parser=_parse,
             decoder=self._decode,
-            middlewares=(self._delivery,),
-            logger=Quiet(),
+            middlewares=(
+                KafkaPrometheusMiddleware(registry=REGISTRY, app_name=service, metrics_prefix="bitmill_kafka"),
+            ),
+            logger=FastStreamLogger(),
         )
 
     async def start(self) -> None:
-        """Wait for Kafka, then join all groups at once: one after the other, each would wait for the one before."""
+        """Waits for Kafka, then joins all groups at once: one after the other, each would wait for the one before."""
         await wait_for_kafka(self._bootstrap)
         await wait_for_groups(self._bootstrap)
         await self.connect()
@@ -74,90 +95,154 @@ class ServiceBroker(KafkaBroker):
         self.running = True
 
     async def stop(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> None:
-        self._delivery.stopping.set()
+        for subscription in self.subscriptions.values():
+            subscription.handler.stopping.set()
         await super().stop(exc_type, exc_val, exc_tb)
-        await self._dead_letters.close()
+        await self._kafka_dead_letters.close()
 
-    async def _decode(self, message: KafkaMessage) -> Any:
-        record = cast(Any, message.raw_message)
-        origin = f"{record.topic}/{record.partition}/{record.offset}"
-        return codec.decode(self.read[record.topic], record.headers, record.value, origin=origin)
+    async def check(self) -> None:
+        """Raises ConsumerNotReady unless every group is joined, every handler makes progress and Kafka answers.
+
+        A member without partitions, because there are more members than partitions, is ready.
+        """
+        if not self.running:
+            raise ConsumerNotReady("the consumers have not started")
+        for subscription in self.subscriptions.values():
+            subscription.check()
+        consumers = [consumer for each in self.subscribers if (consumer := cast(Any, each).consumer) is not None]
+        if consumers:
+            try:
+                await asyncio.wait_for(consumers[0].topics(), _CHECK_SECONDS)
+            except (TimeoutError, KafkaError) as error:
+                raise ConsumerNotReady(f"Kafka does not answer: {error or f'{_CHECK_SECONDS:g} s'}") from None
+
+    async def _connect(self) -> Any:
+        builder = await super()._connect()
+        if isinstance(builder, partial):
+            self.config.broker_config.builder = partial(LongPollConsumer, **builder.keywords)
+        return self.config.broker_config.builder
+
+    async def _decode(self, message: KafkaMessage) -> list[ReceivedRecord]:
+        records = cast(Sequence[ConsumerRecord], message.raw_message)
+        handler = self.subscriptions[records[0].topic].handler
+        return [handler.decode(record) for record in records]
 
 
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Whether a subscriber has been through an assignment, be it of no partition at all."""
+class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """A consumer whose `getmany` waits for records, however long.
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.made = False
+    After an empty poll FastStream sleeps as long as it had polled, and records that arrive meanwhile wait.
+    """
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Nothing to do: a record in hand is handled to its end, and comes again to the next owner."""
+    async def getmany(
+        self,
+        *partitions: TopicPartition,
+        timeout_ms: int = 0,  # noqa: ARG002 - FastStream's value, see above
+        max_records: int | None = None,
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        while True:
+            found: dict[TopicPartition, list[ConsumerRecord]] = await super().getmany(
+                *partitions, timeout_ms=_POLL_MS, max_records=max_records
+            )
+            if found:
+                return found
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002  # aiokafka's signature
-        self.made = True
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One topic of a service: its handler, and whether its group has assigned partitions (or none) to us."""
+
+    def __init__(self, handler: RecordHandler) -> None:
+        self.handler = handler
+        self._assigned = False
+        self._revoked_at: float | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
+        """The batch in progress is handled to its end; the next owner may get it again."""
+        self._revoked_at = asyncio.get_running_loop().time()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002
+        self._assigned, self._revoked_at = True, None
+        self.handler.forget_batch()
+
+    def check(self) -> None:
+        """Raises ConsumerNotReady where there is no assignment, or the handler makes no progress."""
+        topic = self.handler.topic.name
+        if not self._assigned:
+            raise ConsumerNotReady(f"{topic}: the group is not joined yet")
+        if self._revoked_at is not None:
+            seconds = asyncio.get_running_loop().time() - self._revoked_at
+            if seconds > _REASSIGNMENT_SECONDS:
+                raise ConsumerNotReady(f"{topic}: no partitions were assigned for {seconds:.0f} s")
+        self.handler.check()
 
 
-def make_broker(bootstrap: str, service: str) -> KafkaBroker:
-    """The broker of a service. Connects to nothing before `await broker.start()`."""
-    spare_client_logs()
-    return ServiceBroker(bootstrap, service)
+def subscribe(broker: KafkaBroker, topic: Topic, *, one_by_one: bool = False) -> Callable[[HandlerT], HandlerT]:
+    """Registers `async def handler(events: Sequence[A | B]) -> None` for a topic of the service that `broker` is for.
 
-
-def subscribe(broker: KafkaBroker, topic: Topic, service: str) -> Callable[[Handler], Handler]:
-    """Register `async def handler(event: A | B) -> None` for a topic, with the group `bitmill.<service>.<topic>`.
-
-    Events of the topic that the handler's annotation does not name pass by. What cannot be read, and what the handler
-    refuses by raising `Rejected`, goes to the dead-letter topic; any other exception brings the event again after a
-    pause. Events come at least once and not always in order: handlers must be short and idempotent.
+    The handler gets up to 500 events in their order, per partition; types that its annotation does not name are
+    skipped. It must be idempotent and short, and do all of its work or raise. With `one_by_one` it gets single events.
+    What follows from an exception decides `chassis.adapters.failure_policy`.
     """
     owner = cast(ServiceBroker, broker)
 
-    def register(handler: Handler) -> Handler:
-        owner.read[topic.name] = topic
-        assignment = _Assignment(topic.name)
-        owner.assignments.append(assignment)
+    def register(handler: HandlerT) -> HandlerT:
+        types = _event_types(handler, topic)
+        record_handler = RecordHandler(
+            owner.service, topic, handler, types, owner.dead_letters, owner.limits, one_by_one=one_by_one
+        )
+        subscription = owner.subscriptions[topic.name] = Subscription(record_handler)
         subscriber = owner.subscriber(
             faststream_kafka.Topic(topic.name, declare=False),
-            group_id=f"bitmill.{service}.{topic.name}",
+            group_id=group_id(owner.service, topic),
+            batch=True,
+            max_records=MAX_BATCH_RECORDS,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_HEARTBEAT_MS,
-            listener=assignment,
+            listener=subscription,
             title=topic.name,
             description=topic.description,
         )
-        subscriber(handling.receiver(handler, topic))
+        subscriber(_for_faststream(handler, record_handler, types))
         return handler
 
     return register
 
 
-async def assigned(broker: KafkaBroker) -> None:
-    """Raise `NotAssigned` unless every subscriber has joined its group, and unless Kafka answers within two seconds.
-
-    A member without partitions, because there are more members than partitions, is ready.
-    """
-    owner = cast(ServiceBroker, broker)
-    waiting = [assignment.topic for assignment in owner.assignments if not assignment.made]
-    if waiting or not owner.running:
-        raise NotAssigned(f"not yet a reader of {', '.join(waiting) or 'any topic'}")
-    consumers = [consumer for each in owner.subscribers if (consumer := cast(Any, each).consumer) is not None]
-    if consumers:
-        try:
-            await asyncio.wait_for(consumers[0].topics(), _CHECK_SECONDS)
-        except (TimeoutError, KafkaError) as error:
-            raise NotAssigned(f"Kafka does not answer: {error or f'{_CHECK_SECONDS:g} s have passed'}") from None
+def _event_types(handler: Callable[..., Any], topic: Topic) -> tuple[type[Any], ...]:
+    """The event types in the annotation `Sequence[...]` of the handler's first parameter; TypeError for others."""
+    name = next(iter(signature(handler).parameters))
+    annotation = get_type_hints(handler)[name]
+    (item,) = get_args(annotation) or (None,)
+    if get_origin(annotation) is None or item is None:
+        raise TypeError(f"the handler of {topic.name} must take a Sequence of events, not {annotation!r}")
+    types = get_args(item) or (item,)
+    for type_ in types:
+        known = type_ is Submission or (isinstance(type_, type) and issubclass(type_, Event) and type_.TYPE in EVENTS)
+        if not known:
+            raise TypeError(f"{type_!r} is no event")
+    return types
 
 
-async def _parse(record: Any, original: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
-    """FastStream's message without the record's headers.
+def _for_faststream(
+    handler: Callable[..., Any], run: RecordHandler, types: tuple[type[Any], ...]
+) -> Callable[..., Any]:
+    """The function that FastStream calls; its annotation is what the AsyncAPI document shows."""
 
-    It decodes every header as UTF-8 and fails beyond the reach of any middleware where one is not, and it would send an
-    answer to whatever topic a `reply_to` names. Our codec reads the few headers that matter, from the record.
-    """
-    message = await original(replace(record, headers=()))
-    message.raw_message = record
+    async def receive(events: list[ReceivedRecord]) -> None:
+        await run(events)
+
+    receive.__name__ = getattr(handler, "__name__", "receive")
+    receive.__doc__ = handler.__doc__ or run.topic.description
+    receive.__annotations__ = {"events": list[reduce(or_, types)], "return": None}  # type: ignore[misc]
+    return receive
+
+
+async def _parse(records: Any, original: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
+    """FastStream's message made from records without headers, which it would decode as UTF-8 and act on."""
+    message = await original(tuple(replace(record, headers=()) for record in records))
+    message.raw_message = tuple(records)
     return message

@@ -1,7 +1,8 @@
-"""Where records go that cannot be read or are refused: `<topic>.dlq`, with the reason and the place they came from."""
+"""Dead letters: records that a consumer gave up, on `<topic>.dlq` with the reason and the original position."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
@@ -16,10 +17,17 @@ SOURCE_SERVICE = "source_service"
 _OURS = frozenset({REASON, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
 _REASON_CHARS = 2000
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024
+_WRITE_SECONDS = 15.0
 
 
-class DeadLetters:
-    """The dead-letter writer of one service. Its producer is opened with the first letter: most never write one."""
+class DeadLetterWriter(Protocol):
+    """Writes a dead letter and returns once Kafka has it: only then may the record's offset be committed."""
+
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None: ...
+
+
+class KafkaDeadLetters:
+    """The dead letters of one service. The producer is opened with the first letter: most services write none."""
 
     def __init__(self, bootstrap: str, service: str) -> None:
         self._bootstrap = bootstrap
@@ -27,11 +35,11 @@ class DeadLetters:
         self._producer: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
 
-    async def send(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
-        """Write the letter and wait until Kafka has it: only then may the record be committed."""
-        producer = await self._open()
-        headers = letter_headers(record, self._service, reason)
-        await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            producer = await self._open()
+            headers = letter_headers(record, self._service, reason)
+            await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -48,7 +56,7 @@ class DeadLetters:
 
 
 def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
-    """Our headers, then the record's own as they were; those of an earlier burial give way (pure)."""
+    """Our headers, then the record's own; those of an earlier dead letter are replaced (pure)."""
     ours = {
         REASON: reason[:_REASON_CHARS],
         SOURCE_TOPIC: record.topic,

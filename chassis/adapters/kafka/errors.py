@@ -1,28 +1,21 @@
 """What can go wrong with a record, and with Kafka.
 
-Refused                   the record goes to the dead-letter topic, and the consumer goes on
-├── Unreadable            found by the codec
-└── Rejected              said by a handler, on purpose
+Rejected (chassis.adapters.failure_policy)
+├── RecordUnreadable      the codec cannot read the record: dead letter
+└── RecordRejected        a handler refuses the record: dead letter
 KafkaUnavailable          Kafka did not answer in time
-TopicRefused              Kafka would not create a topic
-NotAssigned               a consumer is not (yet) a member of its group
-Redelivered               a handler failed; the record comes again. Never leaves this room
+TopicCreationFailed       Kafka refused to create a topic
+ConsumerNotReady          a consumer has no assignment, makes no progress, or was stopped: not ready
 """
 
-
-class Refused(Exception):
-    """A record that no repetition will make good; `reason` is a sentence for whoever wrote it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+from chassis.adapters.failure_policy import Rejected
 
 
-class Unreadable(Refused):
-    """The record is not what its topic promises."""
+class RecordUnreadable(Rejected):
+    """The record is not what its topic declares."""
 
 
-class Rejected(Refused):
+class RecordRejected(Rejected):
     """The record can be read, but what it asks for is refused."""
 
 
@@ -30,13 +23,9 @@ class KafkaUnavailable(Exception):
     """Kafka did not answer in the time allowed."""
 
 
-class TopicRefused(Exception):
-    """Kafka would not create a topic."""
+class TopicCreationFailed(Exception):
+    """Kafka refused to create a topic."""
 
 
-class NotAssigned(Exception):
-    """A consumer has not been through an assignment of its group."""
-
-
-class Redelivered(Exception):
-    """Stands for a handler's own exception once that has been logged and waited for."""
+class ConsumerNotReady(Exception):
+    """A consumer cannot do its work at the moment; the message says which and why."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from chassis.adapters.kafka.errors import Redelivered
 from chassis.core import logs
 
 log = logs.get_logger(__name__)
@@ -19,8 +18,8 @@ log = logs.get_logger(__name__)
 _REPEAT_SECONDS = 30.0
 
 
-class Quiet:
-    """A logger for FastStream's brokers: errors only, and those of Kafka itself as one line."""
+class FastStreamLogger:
+    """A logger for FastStream's brokers: errors only, and those of the Kafka client as one line."""
 
     def log(
         self,
@@ -31,18 +30,18 @@ class Quiet:
         extra: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        if level < logging.ERROR or isinstance(exc_info, Redelivered):
+        if level < logging.ERROR:
             return
         fields = dict(extra or {})
         if isinstance(exc_info, KafkaError):
-            # Kafka away, or a rebalance in the middle of a commit: the client goes on by itself, records come again.
-            log.warning("kafka client trouble", error=repr(exc_info), **fields)
+            # Kafka away, or a rebalance during a commit: the client recovers by itself, records come again.
+            log.warning("kafka_client_failed", error=repr(exc_info), **fields)
         else:
-            log.error("faststream trouble", said=str(msg), exc_info=exc_info, **fields)
+            log.error("faststream_failed", message=str(msg), exc_info=exc_info, **fields)
 
 
-class Sparing(logging.Filter):
-    """Lets the same message of a logger through once in a while, and as a warning at most.
+class RepeatFilter(logging.Filter):
+    """Passes the same message of a logger once in 30 seconds, and as a warning at most.
 
     `clock` gives monotonic seconds.
     """
@@ -55,21 +54,21 @@ class Sparing(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         now = self._clock()
         # By the template: the messages differ in the group or the address that they name.
-        about = (record.name, record.msg)
-        if now - self._last.get(about, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+        key = (record.name, record.msg)
+        if now - self._last.get(key, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
             return False
         if len(self._last) > 1000:  # a library that formats its messages itself must not fill the memory
             self._last.clear()
-        self._last[about] = now
+        self._last[key] = now
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
 
 
-_SPARING = Sparing()
+_REPEAT_FILTER = RepeatFilter()
 
 
-def spare_client_logs() -> None:
-    """Put `Sparing` on the loggers of aiokafka that there are; doing so again changes nothing."""
+def limit_client_logs() -> None:
+    """Puts the filter on the existing loggers of aiokafka; calling it again changes nothing."""
     for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "aiokafka"]:
-        logging.getLogger(name).addFilter(_SPARING)
+        logging.getLogger(name).addFilter(_REPEAT_FILTER)

@@ -1,0 +1,182 @@
+"""Consumer lag: how far the groups of a service are behind their topics, as records and as age; and waiting for it.
+
+Measured from Kafka's own numbers, committed offsets and end offsets: it is the lag of the whole group, whichever
+replica reads a partition. Offsets are committed after a handler's transaction, so what is committed can be queried.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from chassis.adapters.kafka.log_filters import limit_client_logs
+from schemas.topics import Topic, group_id
+
+CACHE_SECONDS = 5.0
+"""How long a measurement serves `/metrics` and `/readyz`."""
+_POLL_SECONDS = 0.05
+_REQUEST_SECONDS = 5.0
+
+Offsets = dict[TopicPartition, int]
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a group is behind one topic. `seconds` is for how long it has been behind without a break, at least."""
+
+    records: int
+    seconds: float
+
+
+class GroupLag:
+    """Measures groups of any service, `bitmill.<service>.<topic>`. Connects with the first measurement."""
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._client_id = client_id
+        self._connecting = asyncio.Lock()
+        self._admin: AIOKafkaAdminClient | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._coordinators: dict[str, int] = {}
+        self._ends: dict[frozenset[str], asyncio.Task[Offsets]] = {}
+        self._behind_since: dict[tuple[str, str], float] = {}
+        self._cached: dict[str, tuple[float, Mapping[str, Lag]]] = {}
+
+    async def measure(self, service: str, topics: Sequence[Topic]) -> Mapping[str, Lag]:
+        """The lag of each topic by name, at most `CACHE_SECONDS` old. Raises KafkaError or TimeoutError."""
+        cached = self._cached.get(service)
+        if cached is not None and time.monotonic() - cached[0] < CACHE_SECONDS:
+            return cached[1]
+        async with asyncio.timeout(_REQUEST_SECONDS), self._reconnect_on_failure():
+            ends = await self._end_offsets(topics)
+            lags = {
+                topic.name: self._lag(service, topic, ends, await self._committed(service, topic)) for topic in topics
+            }
+        self._cached[service] = (time.monotonic(), lags)
+        return lags
+
+    async def wait_caught_up(self, service: str, topics: Sequence[Topic], timeout: float) -> bool:
+        """Waits until the service has committed everything that is in the topics now; False where it did not in time.
+
+        Also False where Kafka does not answer. Calls at the same time share their requests for end offsets.
+        """
+        with suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(timeout), self._reconnect_on_failure():
+                ends = await self._shared_end_offsets(topics)
+                for topic in topics:
+                    while not await self._reached(service, topic, ends):  # noqa: ASYNC110 - Kafka does not notify
+                        await asyncio.sleep(_POLL_SECONDS)
+                return True
+        return False
+
+    async def close(self) -> None:
+        """Closes the connections; a later measurement opens them again."""
+        admin, consumer = self._admin, self._consumer
+        self._admin = self._consumer = None
+        self._coordinators.clear()
+        with suppress(Exception):
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                if admin is not None:
+                    await admin.close()
+                if consumer is not None:
+                    await consumer.stop()
+
+    def _lag(self, service: str, topic: Topic, ends: Offsets, committed: Offsets) -> Lag:
+        records = sum(max(0, end - committed.get(tp, 0)) for tp, end in ends.items() if tp.topic == topic.name)
+        key = (service, topic.name)
+        if not records:
+            self._behind_since.pop(key, None)
+            return Lag(0, 0.0)
+        since = self._behind_since.setdefault(key, time.monotonic())
+        return Lag(records, time.monotonic() - since)
+
+    async def _reached(self, service: str, topic: Topic, ends: Offsets) -> bool:
+        committed = await self._committed(service, topic)
+        missing = [tp for tp, end in ends.items() if tp.topic == topic.name and committed.get(tp, 0) < end]
+        if not missing:
+            return True
+        # A group that never committed is not behind where retention has removed all there was.
+        starts: Offsets = await (await self._offsets_client()).beginning_offsets(missing)
+        return all(max(committed.get(tp, 0), starts[tp]) >= ends[tp] for tp in missing)
+
+    async def _committed(self, service: str, topic: Topic) -> Offsets:
+        group = group_id(service, topic)
+        admin = await self._admin_client()
+        if group not in self._coordinators:
+            self._coordinators[group] = await admin.find_coordinator(group)
+        found: Mapping[TopicPartition, Any] = await admin.list_consumer_group_offsets(
+            group, group_coordinator_id=self._coordinators[group]
+        )
+        return {tp: committed.offset for tp, committed in found.items() if committed.offset >= 0}
+
+    async def _shared_end_offsets(self, topics: Sequence[Topic]) -> Offsets:
+        """The end offsets by a request that starts after this call."""
+        key = frozenset(topic.name for topic in topics)
+        current = self._ends.get(key)
+        if current is not None and not current.done():
+            # That request may have been sent before: the next one is shared instead.
+            await asyncio.wait([current])
+            current = self._ends.get(key)
+        if current is None or current.done():
+            current = self._ends[key] = asyncio.create_task(self._end_offsets(topics))
+        return await asyncio.shield(current)
+
+    async def _end_offsets(self, topics: Iterable[Topic]) -> Offsets:
+        client = await self._offsets_client()
+        partitions: list[TopicPartition] = []
+        for topic in topics:
+            # Kafka's own number, because operators can add partitions.
+            numbers = client.partitions_for_topic(topic.name) or range(topic.partitions)
+            partitions += [TopicPartition(topic.name, number) for number in numbers]
+        ends: Offsets = await client.end_offsets(partitions)
+        return ends
+
+    async def _admin_client(self) -> Any:
+        async with self._connecting:
+            if self._admin is None:
+                limit_client_logs()
+                admin = AIOKafkaAdminClient(
+                    bootstrap_servers=self._bootstrap,
+                    client_id=self._client_id,
+                    request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+                )
+                await _started(admin)
+                self._admin = admin
+            return self._admin
+
+    async def _offsets_client(self) -> Any:
+        async with self._connecting:
+            if self._consumer is None:
+                limit_client_logs()
+                consumer = AIOKafkaConsumer(
+                    bootstrap_servers=self._bootstrap,
+                    client_id=self._client_id,
+                    request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+                )
+                await _started(consumer)
+                await consumer.topics()
+                self._consumer = consumer
+            return self._consumer
+
+    @asynccontextmanager
+    async def _reconnect_on_failure(self) -> AsyncIterator[None]:
+        """Closes the connections where the block fails: the next measurement starts with new ones."""
+        try:
+            yield
+        except (KafkaError, OSError):
+            await self.close()
+            raise
+
+
+async def _started(client: Any) -> None:
+    try:
+        await client.start()
+    except BaseException:
+        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        raise

@@ -1,0 +1,257 @@
+"""Runs the handler of one topic over batches of records, under the failure policy.
+
+A batch succeeds or fails as a whole first: one transaction for up to hundreds of records. Where it fails for another
+reason than an outage, its records are handled one by one, so that a bad record does not fail its neighbours. A record
+that is given up goes to the dead-letter topic; too many of those in a minute halt the consumer, because then the code
+is more likely to be wrong than the records.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from faststream.exceptions import NackMessage, StopConsume
+
+from chassis.adapters.failure_policy import FailurePolicy, GiveUp, classify, describe
+from chassis.adapters.kafka.codec import UnknownEvent, decode
+from chassis.adapters.kafka.dead_letters import DeadLetterWriter
+from chassis.adapters.kafka.errors import ConsumerNotReady, RecordUnreadable
+from chassis.core import logs
+from chassis.core.concurrency import abandon_after
+from chassis.core.metrics import counter
+from schemas.events import Event, Submission
+from schemas.topics import Topic
+
+Handler = Callable[[Sequence[Any]], Awaitable[None]]
+"""Handles events of one topic in their order, all or none. It may see each more than once: it has to be idempotent."""
+
+log = logs.get_logger(__name__)
+
+_dead_letters = counter("bitmill_kafka_dead_letters", "Records given up.", ("service", "topic", "kind"))
+_failures = counter("bitmill_kafka_handler_failures", "Failed calls of a Kafka handler.", ("service", "topic", "kind"))
+_unknown = counter("bitmill_kafka_unknown_events", "Records of a type that is not known.", ("service", "topic"))
+
+
+@dataclass(frozen=True)
+class HandlerLimits:
+    """Bounds of a handler. `deadline_s` is for one call; a longer one counts as an outage and is repeated.
+
+    `stalled_s` is how long a batch may be in progress before the consumer counts as not ready.
+    """
+
+    policy: FailurePolicy = field(default_factory=FailurePolicy)
+    dead_letters_per_minute: int = 20
+    deadline_s: float = 30.0
+    stalled_s: float = 15.0
+
+
+@dataclass(frozen=True)
+class ReceivedRecord:
+    """A record and what it was decoded to, or why it could not be."""
+
+    record: ConsumerRecord
+    event: Event | Submission | UnknownEvent | RecordUnreadable
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Partition and offset."""
+        return self.record.partition, self.record.offset
+
+
+class RecordHandler:
+    """The state of one subscription: `handler` is called with the events whose type is one of `types`.
+
+    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        topic: Topic,
+        handler: Handler,
+        types: tuple[type[Any], ...],
+        dead_letters: DeadLetterWriter,
+        limits: HandlerLimits,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
+        self.topic = topic
+        self.stopping = asyncio.Event()
+        """Set when the service stops: ends every pause."""
+        self._service = service
+        self._handler = handler
+        self._types = types
+        self._dead_letters = dead_letters
+        self._limits = limits
+        self._one_by_one = one_by_one
+        self._failures: dict[tuple[int, int], int] = {}
+        """Unexpected failures of single records, by position; kept over redeliveries."""
+        self._outages = 0
+        self._last_error = ""
+        self._given_up: set[tuple[int, int]] = set()
+        """Positions in the batch in progress that have their dead letter already."""
+        self._letter_times: deque[float] = deque()
+        self._letters_in_a_row = 0
+        self._warned: set[str] = set()
+        self._since: float | None = None
+        self._oldest_ms: int | None = None
+        self._halted: str | None = None
+
+    def decode(self, record: ConsumerRecord) -> ReceivedRecord:
+        """Decodes one record; never raises for what is wrong with the record."""
+        origin = f"{record.topic}/{record.partition}/{record.offset}"
+        try:
+            return ReceivedRecord(record, decode(self.topic, record.headers, record.value, origin=origin))
+        except RecordUnreadable as unreadable:
+            return ReceivedRecord(record, unreadable)
+
+    async def __call__(self, batch: Sequence[ReceivedRecord]) -> None:
+        """Handles a batch; returns when its offsets may be committed.
+
+        Raises NackMessage where the batch has to come again, StopConsume where the consumer halts.
+        """
+        if self._since is None:
+            self._since = time.monotonic()
+        self._oldest_ms = min(received.record.timestamp for received in batch)
+        with logs.bind_context(service=self._service, topic=self.topic.name):
+            await self._handle(batch)
+        self.forget_batch()
+
+    def forget_batch(self) -> None:
+        """The batch in progress is done, or its partitions were given to another consumer."""
+        self._since = self._oldest_ms = None
+        self._failures.clear()
+        self._given_up.clear()
+
+    def age_s(self, now_ms: int) -> float:
+        """Seconds since the oldest record in progress was written; 0 when none is."""
+        return max(0.0, (now_ms - self._oldest_ms) / 1000) if self._oldest_ms is not None else 0.0
+
+    def check(self) -> None:
+        """Raises ConsumerNotReady where the consumer was halted or a batch is in progress for too long."""
+        if self._halted is not None:
+            raise ConsumerNotReady(f"{self.topic.name}: halted: {self._halted}")
+        if self._since is not None and time.monotonic() - self._since > self._limits.stalled_s:
+            seconds = time.monotonic() - self._since
+            reason = f", last error {self._last_error}" if self._last_error else ""
+            raise ConsumerNotReady(f"{self.topic.name}: one batch is in progress for {seconds:.0f} s{reason}")
+
+    async def _handle(self, batch: Sequence[ReceivedRecord]) -> None:
+        wanted = [received for received in batch if isinstance(received.event, self._types)]
+        if wanted and not await self._handled_together(wanted):
+            for received in wanted:
+                await self._handle_one(received)
+        for received in batch:
+            if isinstance(received.event, RecordUnreadable):
+                await self._write_dead_letter(received, GiveUp("rejected", received.event.reason))
+            elif isinstance(received.event, UnknownEvent):
+                self._count_unknown(received.event)
+
+    async def _handled_together(self, wanted: Sequence[ReceivedRecord]) -> bool:
+        if self._one_by_one or any(received.position in self._failures for received in wanted):
+            return False
+        try:
+            await self._call([received.event for received in wanted])
+        except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
+            kind = classify(error)
+            self._note(error, kind, records=len(wanted))
+            if kind == "outage":
+                await self._wait_for_recovery()
+            return False
+        return True
+
+    async def _handle_one(self, received: ReceivedRecord) -> None:
+        while True:
+            try:
+                await self._call([received.event])
+            except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
+                failures = self._failures.get(received.position, 0) + 1
+                decision = self._limits.policy.decide(error, failures)
+                if isinstance(decision, GiveUp):
+                    await self._write_dead_letter(received, decision)
+                    return
+                partition, offset = received.position
+                self._note(error, classify(error), partition=partition, offset=offset, failures=failures)
+                if not decision.counts:
+                    await self._wait_for_recovery()
+                self._failures[received.position] = failures
+                await self._pause(decision.delay_s)
+            else:
+                return
+
+    async def _call(self, events: Sequence[Any]) -> None:
+        await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(events)))
+        if self._outages:
+            log.info("kafka_handler_recovered", failures=self._outages)
+        self._outages, self._letters_in_a_row, self._last_error = 0, 0, ""
+
+    async def _wait_for_recovery(self) -> None:
+        """Pauses, longer with each outage in a row, and has the whole batch delivered again."""
+        self._outages += 1
+        await self._pause(self._limits.policy.delay_s(self._outages))
+        raise NackMessage
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+            raise NackMessage
+
+    def _note(self, error: Exception, kind: str, **fields: Any) -> None:
+        _failures.labels(self._service, self.topic.name, kind).inc()
+        self._last_error = type(error).__name__
+        first = self._outages == 0 if kind == "outage" else fields.get("failures", 1) == 1
+        # The traceback once: it is the same each time.
+        log.warning(
+            "kafka_handler_failed", kind=kind, error=describe(error), exc_info=error if first else None, **fields
+        )
+
+    async def _write_dead_letter(self, received: ReceivedRecord, given_up: GiveUp) -> None:
+        if received.position in self._given_up:
+            return
+        self._halt_if_flooded(received)
+        try:
+            await self._dead_letters.write(self.topic, received.record, given_up.reason)
+        except Exception as error:  # noqa: BLE001 - whatever Kafka's client raises: the record must not be lost
+            self._note(error, "outage")
+            await self._wait_for_recovery()
+        self._given_up.add(received.position)
+        self._letter_times.append(time.monotonic())
+        self._letters_in_a_row += 1
+        _dead_letters.labels(self._service, self.topic.name, given_up.kind).inc()
+        partition, offset = received.position
+        report = log.error if given_up.kind == "unexpected" else log.warning
+        report(
+            "kafka_record_dead_lettered",
+            reason=given_up.reason,
+            dead_letter_topic=self.topic.dead_letter,
+            partition=partition,
+            offset=offset,
+        )
+
+    def _halt_if_flooded(self, received: ReceivedRecord) -> None:
+        now = time.monotonic()
+        while self._letter_times and now - self._letter_times[0] > 60:
+            self._letter_times.popleft()
+        limit = self._limits.dead_letters_per_minute
+        # In a row as well: attempts with pauses between them take so long that few letters fit into a minute.
+        if len(self._letter_times) < limit and self._letters_in_a_row < limit:
+            return
+        partition, offset = received.position
+        self._halted = f"more than {limit} dead letters in a minute or without a success in between"
+        log.critical("kafka_consumer_halted", reason=self._halted, partition=partition, offset=offset)
+        raise StopConsume
+
+    def _count_unknown(self, event: UnknownEvent) -> None:
+        _unknown.labels(self._service, self.topic.name).inc()
+        if event.type not in self._warned and len(self._warned) < 100:
+            self._warned.add(event.type)
+            log.warning("kafka_event_type_unknown", event_type=event.type[:120])
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable

@@ -1,0 +1,274 @@
+"""One declaration builds a service: schema and migrations, pool, storage, outbox and relay, job queue and runner, Kafka
+consumers, HTTP routes, metrics and health checks, opened in one order and closed in the reverse.
+
+A service subclasses `ServiceApp`, declares what it needs in `spec`, and returns from `build` what only it has. "Ready"
+means the same for every service: everything is open, every group is joined, and every check passes.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
+
+from chassis.adapters.failure_policy import FailurePolicy
+from chassis.adapters.http.errors import ErrorStyle, unavailable
+from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.consumer import ServiceBroker
+from chassis.adapters.kafka.lag import GroupLag, Lag
+from chassis.adapters.kafka.producer import KafkaLossyPublisher, LossyPublisher, replaceable_producer
+from chassis.adapters.kafka.record_handler import HandlerLimits
+from chassis.adapters.postgres import Pool, check, migrate, open_pool
+from chassis.adapters.storage import Storage, open_storage
+from chassis.core import logs
+from chassis.core.concurrency import TaskSupervisor
+from chassis.core.metrics import gauge
+from chassis.core.settings import CommonSettings
+from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.outbox import Outbox
+from schemas.topics import Service
+
+S = TypeVar("S", bound=CommonSettings)
+P = TypeVar("P")
+
+_OUTBOX_MIGRATIONS = "chassis.runtime.outbox.migrations"
+_JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """What a service stands on. `name` is also its Postgres schema and the middle of its consumer groups' names.
+
+    `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. A service with
+    a `job_queue` has an outbox as well.
+    """
+
+    name: Service
+    migrations: tuple[str, ...] = ()
+    pool_size: int = 10
+    outbox: bool = False
+    job_queue: bool = False
+    storage: bool = False
+    lossy_events: bool = False
+
+    @property
+    def all_migrations(self) -> tuple[str, ...]:
+        outbox = (_OUTBOX_MIGRATIONS,) if self.outbox or self.job_queue else ()
+        return (*outbox, *((_JOB_QUEUE_MIGRATIONS,) if self.job_queue else ()), *self.migrations)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What is open while a service runs. `stack` closes what `build` opens further, before all of these."""
+
+    stack: AsyncExitStack
+    pool: Pool
+    lag: GroupLag
+    _outbox: Outbox | None = None
+    _job_queue: JobQueue | None = None
+    _storage: Storage | None = None
+    _lossy: LossyPublisher | None = None
+
+    @property
+    def outbox(self) -> Outbox:
+        return _declared(self._outbox, "outbox")
+
+    @property
+    def job_queue(self) -> JobQueue:
+        return _declared(self._job_queue, "job_queue")
+
+    @property
+    def storage(self) -> Storage:
+        return _declared(self._storage, "storage")
+
+    @property
+    def lossy_events(self) -> LossyPublisher:
+        return _declared(self._lossy, "lossy_events")
+
+
+@dataclass(frozen=True)
+class Components(Generic[P]):
+    """What only this service has.
+
+    `parts` is what its HTTP handlers use. `subscribe` registers its Kafka handlers. `runner` works on its job queue.
+    `background` are coroutines, by name, that run as long as the service. `checks` are further health checks.
+    `before_stop` is called first of all when the service stops, before its consumers end.
+    """
+
+    parts: P
+    subscribe: Callable[[KafkaBroker], None] | None = None
+    runner: Runner | None = None
+    background: Mapping[str, Coroutine[Any, Any, None]] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    before_stop: Sequence[Callable[[], None]] = ()
+
+
+@dataclass(frozen=True)
+class _Running(Generic[P]):
+    resources: Resources
+    components: Components[P]
+    broker: ServiceBroker
+
+
+class ServiceApp(Generic[S, P]):
+    """An App (see `chassis.runtime.lifecycle`) built from a declaration. Subclasses set `spec` and write `build`."""
+
+    spec: ClassVar[ServiceSpec]
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+        self.error_styles: Mapping[str, ErrorStyle] = {}
+        self._running: _Running[P] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """The HTTP routes; declared before anything is open, so handlers ask `parts` at each request."""
+        return ()
+
+    async def build(self, resources: Resources) -> Components[P]:
+        """Builds what only this service has. What it opens goes on `resources.stack`."""
+        raise NotImplementedError
+
+    def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
+        """The job queue, where `spec` declares one; to be overridden for other bounds."""
+        return JobQueue(pool, outbox)
+
+    @property
+    def parts(self) -> P:
+        """What `build` returned for HTTP handlers; ApiError 503 while the service is not open."""
+        return self._open().components.parts
+
+    def checks(self) -> Mapping[str, Check]:
+        checks: dict[str, Check] = {"postgres": self._check_postgres, "kafka": self._check_kafka}
+        if self.spec.storage:
+            checks["storage"] = self._check_storage
+        if self._running is not None:
+            checks |= self._running.components.checks
+        return checks
+
+    async def lag(self) -> Mapping[str, Lag]:
+        """The lag of each consumed topic by name; empty while the service is not open or Kafka does not answer."""
+        running = self._running
+        if running is None:
+            return {}
+        topics = [subscription.handler.topic for subscription in running.broker.subscriptions.values()]
+        try:
+            measured = await running.resources.lag.measure(self.name, topics)
+        except (KafkaError, OSError):
+            return {}
+        for topic, lag in measured.items():
+            gauge("bitmill_kafka_lag_records", "Records behind the topic.", ("service", "topic")).labels(
+                self.name, topic
+            ).set(lag.records)
+            gauge("bitmill_kafka_lag_seconds", "Seconds without having caught up.", ("service", "topic")).labels(
+                self.name, topic
+            ).set(lag.seconds)
+        return measured
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Entered: the service works. Left: everything is closed in the reverse order of its opening.
+
+        On the way out the consumers end first, then the runner gives its items back, the relay publishes what is left,
+        and the clients close.
+        """
+        spec, settings = self.spec, self.settings
+        await migrate(settings.database_url, spec.name, spec.all_migrations)
+        await ensure_topics(settings.kafka_bootstrap_servers)
+        async with AsyncExitStack() as stack:
+            resources, relay = await self._open_resources(stack)
+            components = await self.build(resources)
+            supervisor = await stack.enter_async_context(TaskSupervisor())
+            self._start_background(supervisor, resources, components, relay)
+            broker = await self._start_consumers(stack, components)
+            self._running = _Running(resources, components, broker)
+            stack.callback(self._close)
+            yield
+
+    async def _open_resources(
+        self, stack: AsyncExitStack
+    ) -> "tuple[Resources, Callable[[Outbox], Coroutine[Any, Any, None]] | None]":
+        spec, settings = self.spec, self.settings
+        kafka = settings.kafka_bootstrap_servers
+        pool = await stack.enter_async_context(await open_pool(settings.database_url, spec.name, size=spec.pool_size))
+        storage = await stack.enter_async_context(open_storage(settings.storage_url)) if spec.storage else None
+        lag = GroupLag(kafka, f"bitmill.{spec.name}.lag")
+        stack.push_async_callback(lag.close)
+        outbox = queue = None
+        relay: Callable[[Outbox], Coroutine[Any, Any, None]] | None = None
+        if spec.outbox or spec.job_queue:
+            outbox = Outbox(pool, spec.name)
+            reopen = await stack.enter_async_context(replaceable_producer(kafka, f"bitmill.{spec.name}"))
+            producer = await reopen()
+
+            async def relay_(to_relay: Outbox) -> None:
+                await to_relay.relay(producer, reopen=reopen)
+
+            relay = relay_
+        if spec.job_queue and outbox is not None:
+            queue = self.job_queue(pool, outbox)
+        lossy = KafkaLossyPublisher(kafka, spec.name) if spec.lossy_events else None
+        return Resources(stack, pool, lag, outbox, queue, storage, lossy), relay
+
+    def _start_background(
+        self,
+        supervisor: TaskSupervisor,
+        resources: Resources,
+        components: Components[P],
+        relay: "Callable[[Outbox], Coroutine[Any, Any, None]] | None",
+    ) -> None:
+        if relay is not None:
+            supervisor.start(relay(resources.outbox), "outbox relay")
+        if self.spec.lossy_events and isinstance(resources.lossy_events, KafkaLossyPublisher):
+            supervisor.start(resources.lossy_events.run(), "lossy events")
+        if components.runner is not None:
+            supervisor.start(components.runner.run(), "job queue runner")
+        for name, coroutine in components.background.items():
+            supervisor.start(coroutine, name)
+
+    async def _start_consumers(self, stack: AsyncExitStack, components: Components[P]) -> ServiceBroker:
+        settings = self.settings
+        limits = HandlerLimits(
+            policy=FailurePolicy(attempts=settings.kafka_handler_attempts),
+            dead_letters_per_minute=settings.kafka_dead_letters_per_minute,
+        )
+        broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name, limits=limits)
+        if components.subscribe is not None:
+            components.subscribe(broker)
+            await broker.start()
+        stack.push_async_callback(broker.stop)
+        for callback in reversed(components.before_stop):
+            stack.callback(callback)
+        return broker
+
+    def _close(self) -> None:
+        self._running = None
+
+    def _open(self) -> _Running[P]:
+        if self._running is None:
+            raise unavailable()
+        return self._running
+
+    async def _check_postgres(self) -> None:
+        await check(self._open().resources.pool)
+
+    async def _check_kafka(self) -> None:
+        await self._open().broker.check()
+
+    async def _check_storage(self) -> None:
+        await self._open().resources.storage.check()
+
+
+def _declared(resource: Any, name: str) -> Any:
+    if resource is None:
+        raise RuntimeError(f"the service's spec does not declare {name}")
+    return resource
