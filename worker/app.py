@@ -5,14 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
-from faststream.kafka import KafkaBroker
 
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.http.errors import unavailable
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
-from chassis.adapters.kafka.consumer import assigned, make_broker
-from chassis.adapters.kafka.producer import producers
+from chassis.adapters.kafka.consumer import ServiceBroker
+from chassis.adapters.kafka.producer import replaceable_producer
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
 from chassis.adapters.sandbox.limits import Limits
 from chassis.adapters.storage import Storage, open_storage
@@ -56,7 +55,7 @@ class _Resources:
 
     pool: Pool
     storage: Storage
-    broker: KafkaBroker
+    broker: ServiceBroker
 
 
 class WorkerApp:
@@ -90,7 +89,7 @@ class WorkerApp:
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
 
             producer = await stack.enter_async_context(
-                producers(settings.kafka_bootstrap_servers, f"bitmill.{spec.name}")
+                replaceable_producer(settings.kafka_bootstrap_servers, f"bitmill.{spec.name}")
             )
             outbox = Outbox(pool, spec.name)
             queue = JobQueue(pool, outbox)
@@ -103,8 +102,8 @@ class WorkerApp:
                 "runner",
             )
             supervisor.start(measure(spec.name, queue, outbox), "measure")
-            broker = make_broker(settings.kafka_bootstrap_servers, spec.name)
-            register(broker, spec.name, JobIntake(pool, queue, spec.kind, spec.estimate, jobs.on_cancel))
+            broker = ServiceBroker(settings.kafka_bootstrap_servers, spec.name)
+            register(broker, JobIntake(pool, queue, spec.kind, spec.estimate, jobs.on_cancel))
             await broker.start()
             stack.push_async_callback(broker.stop)
             self._resources = _Resources(pool, storage, broker)
@@ -134,7 +133,7 @@ class WorkerApp:
         await check(self._open().pool)
 
     async def _check_kafka(self) -> None:
-        await assigned(self._open().broker)
+        self._open().broker.check()
 
     async def _check_storage(self) -> None:
         await self._open().storage.check()

@@ -64,20 +64,20 @@ class JobIntake:
                 await self._queue.finish(item, outcome.state, *outcome.events)
 
 
-def register(broker: KafkaBroker, service: str, intake: JobIntake | None = None) -> None:
-    """Subscribes `service` to the topics of a worker. `intake` is None where only the documents are generated."""
+def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:
+    """Subscribes to the topics of a worker. `intake` is None where only the documents are generated."""
 
-    @subscribe(broker, JOB_CREATED, service)
-    async def on_job_created(event: JobCreated) -> None:
+    @subscribe(broker, JOB_CREATED)
+    async def on_job_created(events: Sequence[JobCreated]) -> None:
         if intake is not None:
-            await intake.enqueue([event.job])
+            await intake.enqueue([event.job for event in events])
 
-    @subscribe(broker, MEDIA_CREATED, service)
-    async def on_media_created(event: MediaCreated) -> None:
+    @subscribe(broker, MEDIA_CREATED)
+    async def on_media_created(events: Sequence[MediaCreated]) -> None:
         if intake is not None:
-            await intake.enqueue(event.jobs)
+            await intake.enqueue([job for event in events for job in event.jobs])
 
-    @subscribe(broker, JOB_CONTROL, service)
-    async def on_cancel_requested(event: CancelRequested) -> None:
+    @subscribe(broker, JOB_CONTROL)
+    async def on_cancel_requested(events: Sequence[CancelRequested]) -> None:
         if intake is not None:
-            await intake.cancel([event.job_id])
+            await intake.cancel([event.job_id for event in events])

@@ -113,12 +113,6 @@ def is_outage(error: BaseException) -> bool:
         return bool(error.retriable) or isinstance(error, KafkaConnectionError)
     if isinstance(error, StorageFull | StorageUnavailable | ConnectionError | TimeoutError):
         return True
-    if isinstance(error, asyncpg.InterfaceError):
-        # asyncpg has one class for "the connection is closed" and for misuse; only the first is an outage.
-        return "clos" in str(error)
-    if isinstance(error, asyncpg.InternalClientError):
-        # The server ended an idle connection and asyncpg has not processed that yet (protocol state 2).
-        return "another operation (2) is in progress" in str(error)
     return isinstance(error, OSError) and error.errno in _OUTAGE_ERRNOS
 
 

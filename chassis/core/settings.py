@@ -30,6 +30,19 @@ class CommonSettings(Base):
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092", title="Kafka", description="Kafka's bootstrap servers: host:port, separated by commas."
     )
+    kafka_handler_attempts: int = Field(
+        5,
+        ge=1,
+        le=100,
+        title="Attempts of a Kafka handler",
+        description="At a record that fails unexpectedly; then it goes to the dead-letter topic. Outages never count.",
+    )
+    kafka_dead_letters_per_minute: int = Field(
+        20,
+        ge=1,
+        title="Dead letters a minute",
+        description="Of one topic; with more the consumer stops and the service is not ready until it is restarted.",
+    )
     database_url: Annotated[str, parsed(service_url("postgresql", "postgres"))] = Field(
         title="Postgres", description="The database: postgresql://user:password@host/name. Each service has a schema."
     )

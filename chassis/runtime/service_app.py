@@ -29,11 +29,13 @@ from chassis.core.concurrency import TaskSupervisor
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings
 from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.job_queue.gauges import measure
 from chassis.runtime.outbox import Outbox
 from schemas.topics import Service
 
 S = TypeVar("S", bound=CommonSettings)
 P = TypeVar("P")
+R = TypeVar("R")
 
 _OUTBOX_MIGRATIONS = "chassis.runtime.outbox.migrations"
 _JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
@@ -230,6 +232,8 @@ class ServiceApp(Generic[S, P]):
             supervisor.start(relay(resources.outbox), "outbox relay")
         if self.spec.lossy_events and isinstance(resources.lossy_events, KafkaLossyPublisher):
             supervisor.start(resources.lossy_events.run(), "lossy events")
+        if self.spec.job_queue:
+            supervisor.start(measure(self.name, resources.job_queue, resources.outbox), "queue gauges")
         if components.runner is not None:
             supervisor.start(components.runner.run(), "job queue runner")
         for name, coroutine in components.background.items():
@@ -262,13 +266,14 @@ class ServiceApp(Generic[S, P]):
         await check(self._open().resources.pool)
 
     async def _check_kafka(self) -> None:
-        await self._open().broker.check()
+        self._open().broker.check()
+        await self._open().resources.lag.ping()
 
     async def _check_storage(self) -> None:
         await self._open().resources.storage.check()
 
 
-def _declared(resource: Any, name: str) -> Any:
+def _declared(resource: R | None, name: str) -> R:
     if resource is None:
         raise RuntimeError(f"the service's spec does not declare {name}")
     return resource

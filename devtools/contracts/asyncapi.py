@@ -7,7 +7,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from chassis.adapters.kafka import dead_letters as dead_letter
-from chassis.adapters.kafka.consumer import make_broker
+from chassis.adapters.kafka.consumer import ServiceBroker
 from devtools.contracts.events import data_schema, headers_schema, title
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Service, Topic
 
@@ -46,7 +46,7 @@ def document(service: Service) -> dict[str, Any]:
 
 def subscriptions(service: Service) -> dict[str, str]:
     """The topics that a service's handlers subscribe to, with the consumer group of each, in the order of `TOPICS`."""
-    broker = make_broker("127.0.0.1:9092", service)
+    broker = ServiceBroker("127.0.0.1:9092", service)
     register = import_module(f"services.{service}.handlers").register
     # What the handlers work with is not needed before a record arrives, and none will: nothing is connected.
     absent = [None for given in list(signature(register).parameters.values())[1:] if given.default is Parameter.empty]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
-from faststream.kafka import KafkaBroker
 
 from chassis.adapters.http.auth import CachedKeys
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
-from chassis.adapters.kafka.consumer import assigned, make_broker
+from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.postgres import Pool, check, migrate
 from chassis.adapters.storage import open_storage
 from chassis.core.concurrency import TaskSupervisor
@@ -66,7 +65,7 @@ class Catalog:
             TaskSupervisor() as supervisor,
         ):
             wait = settings.read_wait.total_seconds()
-            broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name)
             feed = Feed(partial(_hears, broker, projecting_pool), now_ms)
             reading = Reading(Queries(reading_pool), storage, self._arrivals, feed, wait=wait, now_ms=now_ms)
             register(broker, Projection(Store(projecting_pool), self._arrivals))
@@ -94,15 +93,15 @@ class Catalog:
         await check(self._open().pool)
 
     async def _check_kafka(self) -> None:
-        await assigned(self._open().broker)
+        self._open().broker.check()
 
     async def _check_storage(self) -> None:
         await self._reading().storage.check()
 
 
-async def _hears(broker: KafkaBroker, pool: Pool) -> None:
+async def _hears(broker: ServiceBroker, pool: Pool) -> None:
     """Raises unless what is said on Kafka can be written down here."""
-    await assigned(broker)
+    broker.check()
     await check(pool)
 
 
@@ -112,4 +111,4 @@ class _Parts:
 
     reading: Reading
     pool: Pool
-    broker: KafkaBroker
+    broker: ServiceBroker

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from faststream.kafka import KafkaBroker
 
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.http.auth import CachedKeys
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
-from chassis.adapters.kafka.consumer import assigned, make_broker
-from chassis.adapters.kafka.producer import producers
+from chassis.adapters.kafka.consumer import ServiceBroker
+from chassis.adapters.kafka.producer import replaceable_producer
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
 from chassis.adapters.storage import Storage, open_storage
 from chassis.core import logs
@@ -59,7 +58,7 @@ class Ingest:
         self._egress = EgressPolicy(settings.allow_net)
         self._pool: Pool | None = None
         self._storage: Storage | None = None
-        self._broker: KafkaBroker | None = None
+        self._broker: ServiceBroker | None = None
         self._store: Store | None = None
         self._parts: ApiParts | None = None
         self._keys = CachedKeys(self._find_key)
@@ -83,14 +82,14 @@ class Ingest:
             storage = await stack.enter_async_context(open_storage(settings.storage_url))
             pool = await stack.enter_async_context(await open_pool(settings.database_url, SCHEMA, size=POOL_SIZE))
             producer = await stack.enter_async_context(
-                producers(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
+                replaceable_producer(settings.kafka_bootstrap_servers, f"bitmill.{self.name}")
             )
             first = await producer()
             store, outbox = Store(pool, deadline_s=self._deadline_s), Outbox(pool, self.name)
             queue = JobQueue(pool, outbox)
             waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
             jobs, media = JobWriter(store, outbox, deadline_s=self._deadline_s), MediaWriter(store, queue, outbox)
-            broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name)
             handlers.register(broker, Submissions(store, jobs, media, self._egress), JobResults(store, outbox))
             runner = self._runner(queue, self._imports(store, waiter, storage, prober, workdir, queue))
             supervisor = await stack.enter_async_context(TaskSupervisor())
@@ -159,7 +158,7 @@ class Ingest:
 
     async def _check_kafka(self) -> None:
         if self._broker is not None:
-            await assigned(self._broker)
+            self._broker.check()
 
     async def _check_storage(self) -> None:
         if self._storage is not None:

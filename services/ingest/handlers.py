@@ -1,17 +1,17 @@
 """Kafka in: submitted jobs and media items, and the results of jobs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.egress.policy import EgressPolicy
-from chassis.adapters.kafka.codec import Submission
 from chassis.adapters.kafka.consumer import subscribe
-from chassis.adapters.kafka.errors import Rejected
+from chassis.adapters.kafka.errors import RecordRejected
 from chassis.core import logs
 from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
-from schemas.events import JobCancelled, JobFailed, JobSucceeded
+from schemas.events import JobCancelled, JobFailed, JobSucceeded, Submission
 from schemas.explain import format_errors, render_value
 from schemas.faults import FieldFault
 from schemas.ids import is_id
@@ -33,7 +33,7 @@ class Submissions:
     """Accepts jobs and media items that producers submit over Kafka, by the rules of HTTP.
 
     The id of a submission makes it take effect once, whatever Kafka or its producer repeats. The methods raise
-    Rejected with a sentence for the producer.
+    RecordRejected with a sentence for the producer.
     """
 
     store: Store
@@ -45,7 +45,7 @@ class Submissions:
     async def accept_job(self, submission: Submission) -> None:
         request = submission.body
         if isinstance(request, MediaRequest):
-            raise Rejected("this topic takes the bodies of POST /jobs")
+            raise RecordRejected("this topic takes the bodies of POST /jobs")
         await self._check(submission, job_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
@@ -59,7 +59,7 @@ class Submissions:
     async def accept_media(self, submission: Submission) -> None:
         request = submission.body
         if not isinstance(request, MediaRequest):
-            raise Rejected("this topic takes the bodies of POST /media")
+            raise RecordRejected("this topic takes the bodies of POST /media")
         await self._check(submission, media_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
@@ -67,7 +67,7 @@ class Submissions:
         try:
             new = await self.media.accept(item, request.url, key)
         except NameTaken:
-            raise Rejected(format_errors(name_taken(request.folder, request.filename or "").faults)) from None
+            raise RecordRejected(format_errors(name_taken(request.folder, request.filename or "").faults)) from None
         if new:
             media_accepted.labels("ingest", "kafka").inc()
             log.info("media_submitted", media_id=item.id, project=item.project, submission_id=submission.id)
@@ -77,27 +77,29 @@ class Submissions:
     async def _check(self, submission: Submission, faults: list[FieldFault]) -> None:
         # Here and not by an error of Postgres, which would count as a failure of ours.
         if not is_storable(submission.id):
-            raise Rejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters")
+            raise RecordRejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters")
         project = submission.project
         if project not in self._known_projects:
             if not is_id(project, "prj") or not await self.store.project_exists(project):
-                raise Rejected(f"unknown project {render_value(project)} in the header ce_project")
+                raise RecordRejected(f"unknown project {render_value(project)} in the header ce_project")
             self._known_projects.add(project)
         if faults:
-            raise Rejected(format_errors(faults))
+            raise RecordRejected(format_errors(faults))
 
 
 def register(broker: KafkaBroker, submissions: Submissions, results: JobResults) -> None:
     """Subscribes to what this service reads; the arguments are used only once a record arrives."""
 
-    @subscribe(broker, JOB_SUBMITTED_TOPIC, "ingest")
-    async def on_job_submitted(event: Submission) -> None:
-        await submissions.accept_job(event)
+    @subscribe(broker, JOB_SUBMITTED_TOPIC, one_by_one=True)
+    async def on_job_submitted(events: Sequence[Submission]) -> None:
+        for event in events:
+            await submissions.accept_job(event)
 
-    @subscribe(broker, MEDIA_SUBMITTED_TOPIC, "ingest")
-    async def on_media_submitted(event: Submission) -> None:
-        await submissions.accept_media(event)
+    @subscribe(broker, MEDIA_SUBMITTED_TOPIC, one_by_one=True)
+    async def on_media_submitted(events: Sequence[Submission]) -> None:
+        for event in events:
+            await submissions.accept_media(event)
 
-    @subscribe(broker, JOB_RESULTS, "ingest")
-    async def on_job_finished(event: JobSucceeded | JobFailed | JobCancelled) -> None:
-        await results.apply([event.job], now_ms())
+    @subscribe(broker, JOB_RESULTS)
+    async def on_job_finished(events: Sequence[JobSucceeded | JobFailed | JobCancelled]) -> None:
+        await results.apply([event.job for event in events], now_ms())

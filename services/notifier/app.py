@@ -7,12 +7,11 @@ from importlib.metadata import version
 from random import uniform
 
 from aiohttp import web
-from faststream.kafka import KafkaBroker
 
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics
-from chassis.adapters.kafka.consumer import assigned, make_broker
+from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
 from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
@@ -49,7 +48,7 @@ class Notifier:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool: Pool | None = None
-        self._broker: KafkaBroker | None = None
+        self._broker: ServiceBroker | None = None
 
     def routes(self) -> list[web.RouteDef]:
         return []
@@ -79,7 +78,7 @@ class Notifier:
             supervisor.start(measure(self.name, queue, outbox), "measure")
             supervisor.start(self._runner(queue, store, sender).run(), "runner")
             self._pool = pool
-            self._broker = make_broker(settings.kafka_bootstrap_servers, self.name)
+            self._broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name)
             register(self._broker, DeliveryQueue(pool, queue, store, settings.delivery_base))
             try:
                 await self._broker.start()
@@ -110,4 +109,4 @@ class Notifier:
 
     async def _check_kafka(self) -> None:
         if self._broker is not None:
-            await assigned(self._broker)
+            self._broker.check()

@@ -1,5 +1,7 @@
 """Kafka in: finished jobs become webhook deliveries."""
 
+from collections.abc import Sequence
+
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
@@ -11,6 +13,7 @@ from services.notifier.deliveries import DeliveryQueue
 def register(broker: KafkaBroker, deliveries: DeliveryQueue) -> None:
     """Subscribes to what this service reads; `deliveries` is used only once a record arrives."""
 
-    @subscribe(broker, JOB_RESULTS, "notifier")
-    async def on_job_finished(event: JobSucceeded | JobFailed | JobCancelled) -> None:
-        await deliveries.add_for([event.job])
+    @subscribe(broker, JOB_RESULTS)
+    async def on_job_finished(events: Sequence[JobSucceeded | JobFailed | JobCancelled]) -> None:
+        for event in events:
+            await deliveries.add_for([event.job])

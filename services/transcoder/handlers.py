@@ -1,7 +1,5 @@
 """Kafka in: the handlers that every worker has."""
 
-from functools import partial
+from worker.handlers import register
 
-from worker import handlers
-
-register = partial(handlers.register, service="transcoder")
+__all__ = ["register"]

@@ -16,6 +16,7 @@ from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS
 _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 """A dead letter is the record and the reason: it must fit even where the record alone just did."""
 _POLL_SECONDS = 0.05
+_DEFAULT_SEGMENT = timedelta(days=7)
 
 
 async def ensure_topics(
@@ -70,6 +71,9 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": _milliseconds(topic.retention),
     }
+    if topic.retention is not None and topic.retention < _DEFAULT_SEGMENT:
+        # Kafka deletes whole segments only, and keeps the active one open for a week.
+        configs["segment.ms"] = _milliseconds(topic.retention)
     return NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=configs)
 
 

@@ -1,6 +1,6 @@
 """Events to records and back: CloudEvents 1.0 in binary mode, attributes in `ce_*` headers, JSON as value. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from chassis.adapters.kafka.errors import RecordUnreadable
 from schemas.events import EVENTS, SUBMISSIONS, Event, Submission
 from schemas.explain import explain, format_errors
+from schemas.reading import UnknownValue, read_event
 from schemas.topics import TOPIC_OF, Topic
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -44,9 +45,10 @@ def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str
         "ce_source": source,
         "ce_time": _rfc3339(time_ms),
         "ce_subject": event.subject(),
-        "ce_project": event.project_id(),
         "content-type": "application/json",
     }
+    if project := event.project_id():
+        headers["ce_project"] = project
     if traceparent:
         headers["traceparent"] = traceparent
     return OutgoingRecord(
@@ -57,27 +59,38 @@ def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str
     )
 
 
-def decode(topic: Topic, headers: Headers, value: bytes | None, *, origin: str = "") -> Decoded:
+def decode(
+    topic: Topic,
+    headers: Headers,
+    value: bytes | None,
+    *,
+    origin: str = "",
+    on_unknown: Callable[[UnknownValue], None] | None = None,
+) -> Decoded:
     """The event, or the submission, of a record of `topic`. Raises RecordUnreadable.
 
     `origin` is the record's position (`topic/partition/offset`): the id of a submission that has no `ce_id`.
+    `on_unknown` is called with each value that was read as `unknown` because a newer release wrote it.
     """
     type_ = header(headers, "ce_type")
     if type_ is None and len(topic.types) == 1 and topic.types[0] in SUBMISSIONS:
         type_ = topic.types[0]  # any producer may write here, and the topic has one type only
     if type_ is None:
         raise RecordUnreadable("the header ce_type is missing")
-    if type_ in SUBMISSIONS:
+    if not SUBMISSIONS.keys().isdisjoint(topic.types):
         return _submission(topic, type_, headers, value, origin)
-    model = EVENTS.get(type_)
-    if model is None:
+    if type_ not in EVENTS:
         return UnknownEvent(type_)
     if value is None:
         raise RecordUnreadable("the record has no value")
     try:
-        return model.model_validate_json(value)
+        read = read_event(type_, value)
     except ValidationError as error:
         raise RecordUnreadable(_reason(error)) from None
+    if read.unknown and on_unknown is not None:
+        for unknown in read.unknown:
+            on_unknown(unknown)
+    return read.event
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -93,7 +106,7 @@ def header(headers: Headers, name: str) -> str | None:
 
 def _submission(topic: Topic, type_: str, headers: Headers, value: bytes | None, origin: str) -> Submission:
     if type_ not in topic.types:
-        raise RecordUnreadable(f"ce_type {type_!r} does not belong on {topic.name}")
+        raise RecordUnreadable(f"ce_type {type_[:120]!r} is not a type of {topic.name}: {', '.join(topic.types)}")
     project = header(headers, "ce_project")
     if not project:
         raise RecordUnreadable("the header ce_project is missing: it names the project that the work is for")

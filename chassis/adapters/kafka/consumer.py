@@ -14,7 +14,6 @@ from operator import or_
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream import kafka as faststream_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -33,8 +32,9 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 
 MAX_BATCH_RECORDS = 500
 _POLL_MS = 30_000
-_FETCH_WAIT_MS = 5_000
-"""How long the broker holds a fetch while there is nothing new; it answers at once when there is."""
+_FETCH_WAIT_MS = 1_000
+"""How long the broker holds a fetch while there is nothing new; it answers at once when there is. A partition that is
+not part of the fetch in progress, because it was rewound or its last records were just taken, waits for its end."""
 _REQUEST_TIMEOUT_MS = 15_000
 """After it a silent connection is closed and made anew. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
@@ -42,7 +42,6 @@ _SESSION_MS = 6_000
 _HEARTBEAT_MS = 2_000
 _GRACEFUL_SECONDS = 4.0
 """For the batch in progress when the service stops."""
-_CHECK_SECONDS = 2.0
 _REASSIGNMENT_SECONDS = 15.0
 
 
@@ -100,8 +99,8 @@ class ServiceBroker(KafkaBroker):
         await super().stop(exc_type, exc_val, exc_tb)
         await self._kafka_dead_letters.close()
 
-    async def check(self) -> None:
-        """Raises ConsumerNotReady unless every group is joined, every handler makes progress and Kafka answers.
+    def check(self) -> None:
+        """Raises ConsumerNotReady unless every group is joined and every handler makes progress.
 
         A member without partitions, because there are more members than partitions, is ready.
         """
@@ -109,12 +108,6 @@ class ServiceBroker(KafkaBroker):
             raise ConsumerNotReady("the consumers have not started")
         for subscription in self.subscriptions.values():
             subscription.check()
-        consumers = [consumer for each in self.subscribers if (consumer := cast(Any, each).consumer) is not None]
-        if consumers:
-            try:
-                await asyncio.wait_for(consumers[0].topics(), _CHECK_SECONDS)
-            except (TimeoutError, KafkaError) as error:
-                raise ConsumerNotReady(f"Kafka does not answer: {error or f'{_CHECK_SECONDS:g} s'}") from None
 
     async def _connect(self) -> Any:
         builder = await super()._connect()

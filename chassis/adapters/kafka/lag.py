@@ -6,7 +6,7 @@ replica reads a partition. Offsets are committed after a handler's transaction, 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.kafka.log_filters import limit_client_logs
 from schemas.topics import Topic, group_id
 
@@ -22,6 +23,9 @@ CACHE_SECONDS = 5.0
 """How long a measurement serves `/metrics` and `/readyz`."""
 _POLL_SECONDS = 0.05
 _REQUEST_SECONDS = 5.0
+_PING_SECONDS = 1.8
+"""Less than the time that a health check has."""
+_PARTITIONS_SECONDS = 60.0
 
 Offsets = dict[TopicPartition, int]
 
@@ -44,6 +48,8 @@ class GroupLag:
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._coordinators: dict[str, int] = {}
+        self._partitions: dict[str, tuple[float, list[TopicPartition]]] = {}
+        """By topic: when to ask again (monotonic seconds), and its partitions."""
         self._ends: dict[frozenset[str], asyncio.Task[Offsets]] = {}
         self._behind_since: dict[tuple[str, str], float] = {}
         self._cached: dict[str, tuple[float, Mapping[str, Lag]]] = {}
@@ -74,6 +80,14 @@ class GroupLag:
                         await asyncio.sleep(_POLL_SECONDS)
                 return True
         return False
+
+    async def ping(self) -> None:
+        """Raises KafkaUnavailable unless Kafka answers a request."""
+        try:
+            async with asyncio.timeout(_PING_SECONDS), self._reconnect_on_failure():
+                await (await self._admin_client()).describe_cluster()
+        except (KafkaError, OSError) as error:
+            raise KafkaUnavailable(f"Kafka does not answer: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Closes the connections; a later measurement opens them again."""
@@ -127,15 +141,21 @@ class GroupLag:
             current = self._ends[key] = asyncio.create_task(self._end_offsets(topics))
         return await asyncio.shield(current)
 
-    async def _end_offsets(self, topics: Iterable[Topic]) -> Offsets:
-        client = await self._offsets_client()
-        partitions: list[TopicPartition] = []
-        for topic in topics:
-            # Kafka's own number, because operators can add partitions.
-            numbers = client.partitions_for_topic(topic.name) or range(topic.partitions)
-            partitions += [TopicPartition(topic.name, number) for number in numbers]
-        ends: Offsets = await client.end_offsets(partitions)
+    async def _end_offsets(self, topics: Sequence[Topic]) -> Offsets:
+        partitions = await self._partitions_of(topics)
+        ends: Offsets = await (await self._offsets_client()).end_offsets(partitions)
         return ends
+
+    async def _partitions_of(self, topics: Sequence[Topic]) -> list[TopicPartition]:
+        """Their partitions as Kafka has them: operators can add some."""
+        now = time.monotonic()
+        outdated = [topic.name for topic in topics if self._partitions.get(topic.name, (0.0, []))[0] <= now]
+        if outdated:
+            for found in await (await self._admin_client()).describe_topics(outdated):
+                numbers = sorted(partition["partition"] for partition in found["partitions"])
+                tps = [TopicPartition(found["topic"], number) for number in numbers]
+                self._partitions[found["topic"]] = (now + _PARTITIONS_SECONDS, tps)
+        return [tp for topic in topics for tp in self._partitions[topic.name][1]]
 
     async def _admin_client(self) -> Any:
         async with self._connecting:
@@ -160,7 +180,6 @@ class GroupLag:
                     request_timeout_ms=int(_REQUEST_SECONDS * 1000),
                 )
                 await _started(consumer)
-                await consumer.topics()
                 self._consumer = consumer
             return self._consumer
 

@@ -25,6 +25,7 @@ from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.metrics import counter
 from schemas.events import Event, Submission
+from schemas.reading import UnknownValue
 from schemas.topics import Topic
 
 Handler = Callable[[Sequence[Any]], Awaitable[None]]
@@ -34,7 +35,12 @@ log = logs.get_logger(__name__)
 
 _dead_letters = counter("bitmill_kafka_dead_letters", "Records given up.", ("service", "topic", "kind"))
 _failures = counter("bitmill_kafka_handler_failures", "Failed calls of a Kafka handler.", ("service", "topic", "kind"))
-_unknown = counter("bitmill_kafka_unknown_events", "Records of a type that is not known.", ("service", "topic"))
+_unknown = counter(
+    "bitmill_kafka_unknown",
+    "Event types and values of a newer release that were not understood.",
+    ("service", "topic", "what"),
+)
+_MAX_WARNINGS = 100
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,10 @@ class RecordHandler:
         """Decodes one record; never raises for what is wrong with the record."""
         origin = f"{record.topic}/{record.partition}/{record.offset}"
         try:
-            return ReceivedRecord(record, decode(self.topic, record.headers, record.value, origin=origin))
+            event = decode(
+                self.topic, record.headers, record.value, origin=origin, on_unknown=self._count_unknown_value
+            )
+            return ReceivedRecord(record, event)
         except RecordUnreadable as unreadable:
             return ReceivedRecord(record, unreadable)
 
@@ -150,7 +159,7 @@ class RecordHandler:
             if isinstance(received.event, RecordUnreadable):
                 await self._write_dead_letter(received, GiveUp("rejected", received.event.reason))
             elif isinstance(received.event, UnknownEvent):
-                self._count_unknown(received.event)
+                self._count_unknown_event(received.event)
 
     async def _handled_together(self, wanted: Sequence[ReceivedRecord]) -> bool:
         if self._one_by_one or any(received.position in self._failures for received in wanted):
@@ -246,11 +255,21 @@ class RecordHandler:
         log.critical("kafka_consumer_halted", reason=self._halted, partition=partition, offset=offset)
         raise StopConsume
 
-    def _count_unknown(self, event: UnknownEvent) -> None:
-        _unknown.labels(self._service, self.topic.name).inc()
-        if event.type not in self._warned and len(self._warned) < 100:
-            self._warned.add(event.type)
+    def _count_unknown_event(self, event: UnknownEvent) -> None:
+        _unknown.labels(self._service, self.topic.name, "type").inc()
+        if self._first_time(event.type):
             log.warning("kafka_event_type_unknown", event_type=event.type[:120])
+
+    def _count_unknown_value(self, unknown: UnknownValue) -> None:
+        _unknown.labels(self._service, self.topic.name, "value").inc()
+        if self._first_time(f"{unknown.field}={unknown.value}"):
+            log.warning("kafka_event_value_unknown", topic=self.topic.name, field=unknown.field, value=unknown.value)
+
+    def _first_time(self, key: str) -> bool:
+        if key in self._warned or len(self._warned) >= _MAX_WARNINGS:
+            return False
+        self._warned.add(key)
+        return True
 
 
 async def _as_coroutine(awaitable: Awaitable[None]) -> None:

@@ -56,7 +56,7 @@ def example(type_: type[Event]) -> Event:
 EXAMPLES = [example(type_) for type_ in EVENTS.values()]
 
 
-def record(event: Event, **kwargs: Any) -> codec.Record:
+def record(event: Event, **kwargs: Any) -> codec.OutgoingRecord:
     return codec.encode(event, id="evt_1", source="/bitmill/test", time_ms=1_700_000_000_123, **kwargs)
 
 
@@ -69,7 +69,7 @@ def topic_of_its_own(like: Topic = JOB_RESULTS, partitions: int = 1) -> Topic:
     return replace(like, name=f"{like.name}.{uuid4().hex[:8]}", partitions=partitions)
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], *, within: float = 20.0) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], *, within: float = 60.0) -> None:
     """Return once the condition holds; fail after `within` seconds."""
     async with asyncio.timeout(within):
         while not await holds():
@@ -96,6 +96,16 @@ async def committed(bootstrap: str, group: str, topic: str) -> int:
 
 async def read(bootstrap: str, topic: str, count: int) -> list[Any]:
     """The first `count` records of partition 0."""
-    async with _reader(bootstrap) as consumer, asyncio.timeout(20):
+    async with _reader(bootstrap) as consumer, asyncio.timeout(60):
         consumer.assign([TopicPartition(topic, 0)])
         return [await consumer.getone() for _ in range(count)]
+
+
+async def read_any(bootstrap: str, topic: str, *, key: bytes) -> Any:
+    """The first record with this key on any partition."""
+    async with _reader(bootstrap) as consumer, asyncio.timeout(60):
+        consumer.subscribe([topic])
+        while True:
+            found = await consumer.getone()
+            if found.key == key:
+                return found

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
-from chassis.adapters.kafka.errors import KafkaUnavailable, TopicRefused
+from chassis.adapters.kafka.errors import KafkaUnavailable, TopicCreationFailed
 from schemas.topics import KEY_CHANGED, TOPICS
 from tests.chassis.adapters.kafka.examples import topic_of_its_own
 
@@ -48,12 +48,13 @@ async def test_a_topic_has_the_retention_and_compaction_of_its_row(kafka_bootstr
     }
     assert configs[kept.name]["retention.ms"] == "3600000"
     assert configs[kept.name]["cleanup.policy"] == "delete"
+    assert configs[kept.name]["segment.ms"] == "3600000"
     assert configs[compacted.name]["retention.ms"] == "-1"
     assert configs[compacted.name]["cleanup.policy"] == "compact"
 
 
 async def test_a_topic_that_kafka_will_not_have_is_said(kafka_bootstrap: str) -> None:
-    with pytest.raises(TopicRefused, match="InvalidReplicationFactor"):
+    with pytest.raises(TopicCreationFailed, match="InvalidReplicationFactor"):
         await ensure_topics(kafka_bootstrap, [topic_of_its_own()], replication_factor=50)
 
 

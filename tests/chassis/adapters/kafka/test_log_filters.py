@@ -1,8 +1,8 @@
-"""What libraries say, sparingly."""
+"""What libraries say, repeatsly."""
 
 import logging
 
-from chassis.adapters.kafka.log_filters import Sparing
+from chassis.adapters.kafka.log_filters import RepeatFilter
 
 
 def _record(message: str, *args: object) -> logging.LogRecord:
@@ -11,11 +11,11 @@ def _record(message: str, *args: object) -> logging.LogRecord:
 
 def test_the_same_message_passes_once_in_thirty_seconds_and_as_a_warning() -> None:
     now = [0.0]
-    sparing = Sparing(lambda: now[0])
+    repeats = RepeatFilter(lambda: now[0])
     first = _record("Unable connect to node %s", 1)
-    assert sparing.filter(first)
+    assert repeats.filter(first)
     assert first.levelno == logging.WARNING
-    assert not sparing.filter(_record("Unable connect to node %s", 2))
-    assert sparing.filter(_record("Something else"))
+    assert not repeats.filter(_record("Unable connect to node %s", 2))
+    assert repeats.filter(_record("Something else"))
     now[0] = 30.0
-    assert sparing.filter(_record("Unable connect to node %s", 1))
+    assert repeats.filter(_record("Unable connect to node %s", 1))
