@@ -1,1 +1,1 @@
-"""Without I/O of their own: settings, logs, metrics, ids, retries and asyncio building blocks. Bottom layer."""
+"""Settings, logs, metrics, ids, retries and asyncio building blocks. The bottom layer: it does no I/O of its own."""

@@ -14,18 +14,20 @@ log = logs.get_logger(__name__)
 
 
 class WakeSignal:
-    """Wakes coroutines of this process. Subscribe, look for work, then wait: no notification in between is missed.
+    """Wakes coroutines of this process.
 
-    subscription = signal.subscribe()
-    ... no work found ...
-    await subscription.wait(timedelta(seconds=1))
+    Subscribe, look for work, then wait: no notification in between is missed.
+
+        subscription = signal.subscribe()
+        ...  # no work found
+        await subscription.wait(timedelta(seconds=1))
     """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def notify(self) -> None:
-        """Wakes everyone who subscribed before now."""
+        """Wakes all who subscribed before."""
         self._event.set()
         self._event = asyncio.Event()
 
@@ -34,13 +36,13 @@ class WakeSignal:
 
 
 class WakeSubscription:
-    """What `WakeSignal.subscribe` returns; good for one notification."""
+    """Returned by `WakeSignal.subscribe`; receives one notification."""
 
     def __init__(self, event: asyncio.Event) -> None:
         self._event = event
 
     async def wait(self, timeout: timedelta) -> bool:
-        """Waits for the notification, at most `timeout`; returns whether it came."""
+        """Waits for the notification, at most `timeout`. Returns whether it came."""
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await self._event.wait()
@@ -54,8 +56,8 @@ _abandoned: set[asyncio.Task[Any]] = set()
 async def abandon_after(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of the coroutine, or `TimeoutError` after `seconds`, without waiting for the cancelled task to end.
 
-    `asyncio.timeout` cancels the task and waits until it has ended. A query on a connection whose peer disappeared
-    without a reset does not end: here its task is cancelled and no longer awaited.
+    `asyncio.timeout` cancels the task and waits until it has ended, which a task whose cleanup hangs never does. Here
+    such a task is cancelled and no longer awaited.
     """
     task = asyncio.create_task(coroutine)
     try:
@@ -123,7 +125,7 @@ class TaskSupervisor:
                 try:
                     await asyncio.wait([task])
                 except asyncio.CancelledError as late:
-                    # Our own cancellation of the owner may arrive only here; a foreign one means "stop waiting".
+                    # Our own cancellation of the owner may arrive only here; any other means "stop waiting".
                     if not self._owner_cancelled or isinstance(error, asyncio.CancelledError):
                         interrupted = late
                         break

@@ -1,4 +1,4 @@
-"""The clock and the randomness that `schemas.ids` asks for."""
+"""New ids and the current time: the clock and the randomness that the pure functions of `schemas.ids` take."""
 
 import os
 import time
@@ -7,10 +7,10 @@ from schemas.ids import Prefix, typeid, uuid7
 
 
 def now_ms() -> int:
-    """Unix milliseconds."""
+    """The current time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def new_id(prefix: Prefix) -> str:
-    """A new id, dated now: `job_01h455vb4pex5vsknk084sn02q`."""
+    """A new TypeID with the current time, such as `req_01h455vb4pex5vsknk084sn02q`."""
     return typeid(prefix, uuid7(now_ms(), os.urandom(10)))

@@ -1,9 +1,9 @@
 """Every log event of the product: its code, level, fields and meaning.
 
-A log line is `log.info("webhook_delivered", attempt=3)`: a stable code and fields, never a sentence. The fields that
-`logs.bind_context` adds (`service`, `request_id`, `job_id`, `media_id`, `project` ...) are not repeated here. The
-meaning is for an operator: what happened, whether it needs an action, and which. A test compares this table with the
-code in both directions.
+An event is logged as `log.info("http_request", status=200)`: a stable code and fields, never a sentence. The fields
+that `logs.bind_context` adds (`service`, `request_id`, `project`, ids of jobs and media items) are not repeated here.
+The meaning is for an operator: what happened, whether an action is needed, and which. A test compares this table with
+the code of all packages, in both directions.
 """
 
 from collections.abc import Mapping

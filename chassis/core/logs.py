@@ -1,8 +1,8 @@
-"""Logs: one event a line, text on a terminal and JSON otherwise, the same fields in both.
+"""Logs: one event per line, as text on a terminal and as JSON otherwise, with the same fields.
 
-Fields that run through all services: `service`, `request_id`, `job_id`, `media_id`, `project`; they are bound by
-`bind_context` and belong to the asyncio task that bound them. Secrets and query strings are taken out of every value,
-including exceptions: see `chassis.core.redact`.
+Events are codes with fields, listed in `chassis.core.log_events`. Fields that `bind_context` adds to all events of an
+asyncio task: `service`, `request_id`, `project`, and the id of the item that the task works on. Secrets and query
+strings are removed from every value, exceptions included: see `chassis.core.redact`.
 """
 
 import logging
@@ -19,8 +19,8 @@ from chassis.core import redact
 
 Format = Literal["auto", "text", "json"]
 
-# What these libraries say at INFO is about themselves (joins, polls, each request), not about anybody's work.
-# Access lines are events of ours (chassis.adapters.http), with the request's id; aiohttp's own would repeat them.
+# At INFO these libraries log their internals (joins, polls, each request).
+# `http_request` (chassis.adapters.http) is the access log, with the request id; aiohttp's own would duplicate it.
 _LIBRARY_LEVELS = {
     "aiohttp": logging.WARNING,
     "aiohttp.access": logging.CRITICAL,
@@ -34,7 +34,7 @@ _LIBRARY_LEVELS = {
 
 
 def configure(fmt: Format, level: str, *, stream: TextIO | None = None) -> None:
-    """Sets up structlog and the standard library's loggers; once per process. `level` is a name such as `info`."""
+    """Configures structlog and the standard library's loggers, once per process. `level` is a name such as `info`."""
     out = stream or sys.stderr
     as_text = fmt == "text" or (fmt == "auto" and out.isatty())
     lowest = logging.getLevelNamesMapping()[level.upper()]
@@ -53,40 +53,40 @@ def configure(fmt: Format, level: str, *, stream: TextIO | None = None) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        # `bitmill up` configures after modules made their loggers: a cached one would keep the first settings.
+        # `bitmill up` configures after modules have made their loggers: cached ones would keep the first configuration.
         cache_logger_on_first_use=False,
     )
-    ending = _text_ending(out.isatty()) if as_text else _json_ending()
+    renderers = _text_renderers(out.isatty()) if as_text else _json_renderers()
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(lowest)
-    for name, quiet in _LIBRARY_LEVELS.items():
-        logging.getLogger(name).setLevel(max(lowest, quiet))
-    _take_over("faststream")
+    for name, library_level in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(lowest, library_level))
+    _remove_handlers("faststream")
     logging.captureWarnings(True)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module; cheap, and without effect until something is logged."""
+    """The logger of a module."""
     return structlog.stdlib.get_logger(name)
 
 
 @contextmanager
 def bind_context(**context: Any) -> Iterator[None]:
-    """Adds fields to every line logged inside the block, by whichever module. None is left out."""
+    """Adds fields to every event logged inside the block, by any module. Fields that are None are left out."""
     with structlog.contextvars.bound_contextvars(**{key: item for key, item in context.items() if item is not None}):
         yield
 
 
-def _take_over(name: str) -> None:
-    # FastStream gives its loggers handlers of their own, on stdout, when it is imported or makes a broker.
+def _remove_handlers(name: str) -> None:
+    # FastStream adds handlers that write to stdout when it is imported and when it makes a broker.
     for known in [name, *(each for each in logging.root.manager.loggerDict if each.startswith(f"{name}."))]:
         logger = logging.getLogger(known)
         logger.handlers[:] = []
@@ -98,7 +98,7 @@ def _redacted(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
 
 
 def _one_line(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
-    # A line break in a message would let whoever wrote it forge a line of ours.
+    # A line break in a message would allow to forge a log line.
     fields["event"] = str(fields.get("event", "")).replace("\r", "\\r").replace("\n", "\\n")
     return fields
 
@@ -108,12 +108,12 @@ def _json(_: WrappedLogger, __: str, fields: EventDict) -> str:
     return orjson.dumps({**first, **fields}, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _json_ending() -> list[Processor]:
+def _json_renderers() -> list[Processor]:
     return [structlog.processors.format_exc_info, _redacted, _json]
 
 
-def _text_ending(colours: bool) -> list[Processor]:
-    # The traceback is made first, so that it is redacted as well; the renderer prints it below its line.
+def _text_renderers(colours: bool) -> list[Processor]:
+    # The traceback is rendered before redaction, so that it is redacted too.
     return [
         structlog.processors.format_exc_info,
         _redacted,

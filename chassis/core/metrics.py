@@ -1,4 +1,4 @@
-"""Prometheus metrics, made on first use and shared by name: the label `service` tells apart whose they are."""
+"""Prometheus metrics, created on first use and shared by name; the label `service` tells the services apart."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,20 +6,20 @@ from functools import cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds. From an answer out of memory to one that waited for a fetch."""
+"""Seconds: from a response out of memory to one that waited for another server."""
 WORK_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds. From a thumbnail to a film."""
+"""Seconds: from the shortest jobs to those of an hour."""
 
 
 @cache
 def counter(name: str, help: str, labels: tuple[str, ...] = ("service",)) -> Counter:
-    """The counter of this name; `labels` are given with `.labels(service=…)`. Prometheus adds `_total`."""
+    """The counter with this name; set its labels with `.labels(service=…)`. Prometheus appends `_total`."""
     return Counter(name, help, labels)
 
 
 @cache
 def gauge(name: str, help: str, labels: tuple[str, ...] = ("service",)) -> Gauge:
-    """The gauge of this name; `.labels(service=…).set_function(f)` reads a number when it is asked for."""
+    """The gauge with this name; `.labels(service=…).set_function(f)` computes its value at each scrape."""
     return Gauge(name, help, labels)
 
 
@@ -31,10 +31,10 @@ def _histogram(name: str, help: str, labels: tuple[str, ...], buckets: tuple[flo
 def histogram(
     name: str, help: str, labels: tuple[str, ...] = ("service",), buckets: Sequence[float] = LATENCY_BUCKETS
 ) -> Histogram:
-    """The histogram of this name, in seconds unless the name says otherwise."""
+    """The histogram with this name, in seconds unless the name says otherwise."""
     return _histogram(name, help, labels, tuple(buckets))
 
 
 def exposition() -> tuple[bytes, str]:
-    """Everything measured so far in Prometheus' text format, and its content type."""
+    """All metrics in the text format of Prometheus, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

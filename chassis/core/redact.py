@@ -1,25 +1,27 @@
-"""What must not be seen in a log line or an error: secrets, keys, and the query strings of addresses (pure)."""
+"""Removes from log lines and errors what nobody may read there: secrets, keys, query strings of URLs (pure)."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.keys import KEY_PREFIX
+
 MASK = "***"
 _SECRET_NAME = re.compile(r"secret|token|authori[sz]ation|password|passwd|cookie|signature|api_?key", re.IGNORECASE)
-# Keys of ours and the secrets of Standard Webhooks; the prefix stays, so that one sees what was there.
-_KEY = re.compile(r"\b(ittybit_(?:live|test)_|whsec_)[A-Za-z0-9+/=_-]+")
+# API keys, and secrets in the format of Standard Webhooks; the prefix stays, to show what was there.
+_KEY = re.compile(rf"\b({KEY_PREFIX}|whsec_)[A-Za-z0-9+/=_-]+")
 _USER = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/?#@'\"]*@", re.IGNORECASE)
-# A query may be a signature (S3, signed webhooks), so no part of it is kept.
+# A query string may be a signature (presigned S3 URLs), so nothing of it is kept.
 _QUERY = re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
 
 
 def secret_name(name: str) -> bool:
-    """Whether a field of this name holds something that nobody should read."""
+    """Whether a field with this name is a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def text(value: str) -> str:
-    """The text without keys, and with the addresses in it cut before `?` and freed of `user:password@`."""
+    """The text without keys, and with its URLs cut before `?` and without `user:password@`."""
     if "_" in value:
         value = _KEY.sub(rf"\1{MASK}", value)
     if "://" in value:
@@ -28,7 +30,7 @@ def text(value: str) -> str:
 
 
 def value(name: str, content: Any) -> Any:
-    """The value of a field as it may be shown: masked whole where the name says so, cleaned otherwise."""
+    """The value of a field as it may be shown: masked if its name is that of a secret, cleaned otherwise."""
     if secret_name(name) and content is not None and not isinstance(content, bool | int | float):
         return MASK
     return _clean(content)

@@ -1,4 +1,4 @@
-"""Exponential backoff with jitter, for loops that go on until the dependency is back, and periodic work."""
+"""Exponential backoff with jitter, for loops that retry until a dependency works again, and periodic work."""
 
 import asyncio
 import random
@@ -16,9 +16,10 @@ def backoff_seconds(failures: int, *, first_s: float, longest_s: float) -> float
 
 
 class Backoff:
-    """The pauses of one loop: `sleep` after each failure, `reset` after each success.
+    """The pauses of one loop: call `sleep` after each failure, `reset` after each success.
 
-    Logs `retry_started` with `operation` at the first failure of a row, and `retry_succeeded` when it is over.
+    Logs `retry_started` at the first of several failures in a row, and `retry_succeeded` at the next success.
+    `operation` names the loop in these events, e.g. `connect_to_postgres`.
     """
 
     def __init__(
@@ -33,22 +34,22 @@ class Backoff:
 
     @property
     def failures(self) -> int:
-        """How many failures in a row."""
+        """The number of failures in a row."""
         return self._failures
 
     async def sleep(self, error: BaseException, *, at_most_s: float | None = None) -> None:
-        """Counts a failure and sleeps: twice as long each time, up to the longest pause."""
+        """Counts a failure and sleeps, twice as long each time, up to the longest pause or `at_most_s`."""
         if self._failures == 0:
             self._since = time.monotonic()
             self._log.warning("retry_started", operation=self._operation, error=f"{type(error).__name__}: {error}")
         self._failures += 1
         pause = backoff_seconds(self._failures, first_s=self._first, longest_s=self._longest)
-        # Jitter, so that replicas do not all retry in the same instant; not a secret.
+        # Jitter, so that replicas do not retry at the same instant.
         pause *= random.uniform(0.7, 1.0)  # noqa: S311
         await asyncio.sleep(pause if at_most_s is None else max(0.0, min(pause, at_most_s)))
 
     def reset(self) -> None:
-        """The operation succeeded (or never failed)."""
+        """The operation succeeded."""
         if self._failures:
             seconds = round(time.monotonic() - self._since, 1)
             self._log.info("retry_succeeded", operation=self._operation, failures=self._failures, seconds=seconds)
@@ -58,7 +59,7 @@ class Backoff:
 async def run_periodically(
     action: Callable[[], Awaitable[object]], every: timedelta, log: structlog.stdlib.BoundLogger, operation: str
 ) -> NoReturn:
-    """Runs `action` at once and then every `every`, until cancelled. A failure is logged once and retried.
+    """Runs `action` now and then every `every`, until cancelled. Retries a failure with `Backoff`.
 
     `operation` names the action in the log.
     """
@@ -66,7 +67,7 @@ async def run_periodically(
     while True:
         try:
             await action()
-        except Exception as error:  # noqa: BLE001 - any dependency may be away, with any exception
+        except Exception as error:  # noqa: BLE001 - a dependency may fail with any exception
             await backoff.sleep(error)
             continue
         backoff.reset()

@@ -1,4 +1,4 @@
-"""How settings are written in the environment, and the sentence for what is written wrong (pure)."""
+"""Types of settings: how they are written in the environment, and the error message for a wrong one (pure)."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Applies `parse` to text from the environment; values given by code pass as they are."""
+    """Applies `parse` to text from the environment; values that code passes are left unchanged."""
 
     def before(value: Any) -> Any:
         return parse(value.strip()) if isinstance(value, str) else value
@@ -34,7 +34,7 @@ Duration = Annotated[timedelta, parsed(duration)]
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """`10.0.0.0/8,fd00::/8`; an address alone is a network of one."""
+    """Networks such as `10.0.0.0/8,fd00::/8`; a plain address is a network of one."""
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -42,17 +42,17 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def service_url(*schemes: str) -> Callable[[str], str]:
-    """A parser that takes addresses with one of these schemes and a host (or a socket folder as `host=` parameter)."""
-    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    """A parser of URLs with one of these schemes and a host (or a socket folder as parameter `host=`)."""
+    expected = " or ".join(f"{scheme}://" for scheme in schemes)
 
     def parse(text: str) -> str:
         try:
             parts = urlsplit(text)
             _ = parts.port
         except ValueError as error:
-            raise ValueError(f"must be a {wanted} address: {error}") from None
+            raise ValueError(f"must be a {expected} address: {error}") from None
         if parts.scheme not in schemes or not (parts.hostname or "host=" in parts.query):
-            raise ValueError(f"must be a {wanted} address with a host")
+            raise ValueError(f"must be a {expected} address with a host")
         return text
 
     return parse

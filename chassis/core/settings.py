@@ -1,4 +1,4 @@
-"""Settings come from the environment, each titled and described; a wrong one stops the start with a sentence."""
+"""Settings from environment variables, each with title and description; a wrong one ends the start with a message."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Base(BaseSettings):
-    """Settings read from the environment, where a variable has the field's name in capitals; an empty one is unset."""
+    """Settings from environment variables with the fields' names in capitals; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(
         env_prefix="", case_sensitive=False, frozen=True, extra="ignore", env_ignore_empty=True
@@ -25,7 +25,7 @@ class Base(BaseSettings):
 
 
 class CommonSettings(Base):
-    """What every service needs to know."""
+    """The settings that all services have."""
 
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092", title="Kafka", description="Kafka's bootstrap servers: host:port, separated by commas."
@@ -58,7 +58,7 @@ class CommonSettings(Base):
     allow_net: Annotated[tuple[Network, ...], NoDecode, parsed(networks)] = Field(
         (),
         title="Allowed networks",
-        description="Private networks that inputs and webhooks may reach: CIDR, separated by commas.",
+        description="Private networks that requests to customers' addresses may reach: CIDR, separated by commas.",
     )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", title="Log format", description="text, json, or auto: text on a terminal, JSON otherwise."
@@ -71,17 +71,17 @@ class CommonSettings(Base):
     shutdown_timeout: Duration = Field(
         timedelta(seconds=8),
         title="Shutdown timeout",
-        description="How long a stopping service may take to put its work down: seconds, or 500ms, 8s, 2m.",
+        description="How long a stopping service may take to finish or release its work: seconds, or 500ms, 8s, 2m.",
     )
 
     @property
     def delivery_base(self) -> str:
-        """The address below which files are delivered, without a slash at its end."""
+        """The URL below which files are delivered, without a trailing slash."""
         return (self.delivery_url or self.public_url).rstrip("/")
 
 
 class SettingsError(Exception):
-    """The environment holds wrong settings; `problems` has one sentence for each."""
+    """Environment variables are missing or wrong; `problems` has one sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -90,7 +90,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class SettingInfo:
-    """A setting as documentation shows it; `default` is None where it must be set."""
+    """A setting for the documentation; `default` is None if it must be set."""
 
     env: str
     title: str
@@ -104,7 +104,7 @@ S = TypeVar("S", bound=Base)
 
 
 def load(settings: type[S], **overrides: Any) -> S:
-    """The settings from the environment; `overrides` (by field name) win. Raises `SettingsError`."""
+    """The settings from the environment; `overrides`, by field name, take precedence. Raises `SettingsError`."""
     try:
         return settings(**overrides)
     except ValidationError as error:
@@ -129,14 +129,14 @@ def describe(settings: type[Base]) -> list[SettingInfo]:
 def _problems(settings: type[Base], error: ValidationError) -> Iterator[str]:
     by_env = {_env(name, field).lower(): (name, field) for name, field in settings.model_fields.items()}
     for item in error.errors(include_url=False):
-        place = str(item["loc"][0]) if item["loc"] else ""
-        name, field = by_env.get(place.lower(), (place, settings.model_fields.get(place)))
+        location = str(item["loc"][0]) if item["loc"] else ""
+        name, field = by_env.get(location.lower(), (location, settings.model_fields.get(location)))
         env = _env(name, field) if field else name.upper()
         described = f" {field.title}: {field.description}" if field and field.title else ""
         if item["type"] == "missing":
             yield f"{env} is required.{described}"
         else:
-            yield f"{env} {_expected(item)} (it is {_seen(name, field, item['input'])}).{described}"
+            yield f"{env} {_expected(item)} (it is {_shown(name, field, item['input'])}).{described}"
 
 
 def _expected(item: Mapping[str, Any]) -> str:
@@ -165,7 +165,7 @@ def _expected(item: Mapping[str, Any]) -> str:
             return f"is wrong: {message[:1].lower()}{message[1:]}"
 
 
-def _seen(name: str, field: FieldInfo | None, value: Any) -> str:
+def _shown(name: str, field: FieldInfo | None, value: Any) -> str:
     if _secret(name, field):
         return "hidden, because it is a secret"
     return repr(redact.text(str(value)))
@@ -194,7 +194,7 @@ def _default(field: FieldInfo) -> str:
 
 def _type_name(field: FieldInfo) -> str:
     text = str(field.annotation)
-    for mark, name in (
+    for marker, name in (
         ("Literal[", ", ".join(getattr(field.annotation, "__args__", ()) or ()) if "Literal[" in text else ""),
         ("Network", "networks"),
         ("timedelta", "duration"),
@@ -204,6 +204,6 @@ def _type_name(field: FieldInfo) -> str:
         ("int", "whole number"),
         ("float", "number"),
     ):
-        if mark in text:
+        if marker in text:
             return name
     return "text"

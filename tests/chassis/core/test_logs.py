@@ -1,4 +1,4 @@
-"""Logs: one event a line, the same in text and JSON, and nothing secret in them."""
+"""Logs: one event per line, the same in text and JSON, without secrets."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def only(stream: io.StringIO) -> dict[str, Any]:
     return parsed
 
 
-def test_json_is_one_line_an_event_with_the_bound_fields() -> None:
+def test_json_has_one_line_per_event_with_the_bound_fields() -> None:
     stream = configured()
     with logs.bind_context(service="ingest", job_id="job_1", request_id=None):
         logs.get_logger("services.ingest").info("accepted", size=3)
@@ -53,7 +53,7 @@ def test_json_is_one_line_an_event_with_the_bound_fields() -> None:
     assert line["time"].endswith("Z")
 
 
-def test_text_is_for_terminals_and_json_for_the_rest() -> None:
+def test_auto_is_text_on_a_terminal_and_json_otherwise() -> None:
     terminal = Terminal()
     logs.configure("auto", "info", stream=terminal)
     logs.get_logger("x").info("hello", n=1)
@@ -72,7 +72,7 @@ def test_bound_fields_end_with_their_block() -> None:
     assert "job_id" not in only(stream)
 
 
-def test_lower_levels_are_left_out() -> None:
+def test_lower_levels_are_not_logged() -> None:
     stream = configured(level="warning")
     logs.get_logger("x").info("quiet")
     logs.get_logger("x").warning("loud")
@@ -80,7 +80,7 @@ def test_lower_levels_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "gone", "kept"),
+    ("fields", "removed", "kept"),
     [
         ({"url": "https://cdn.example.com/a.mov?X-Sig=abc#t"}, "X-Sig", "https://cdn.example.com/a.mov"),
         ({"url": "https://user:pw@example.com/a"}, "pw@", "example.com/a"),
@@ -88,19 +88,19 @@ def test_lower_levels_are_left_out() -> None:
         ({"webhook_secret": "whsec_abc"}, "whsec_abc", "***"),
         ({"Authorization": "Bearer abc123"}, "abc123", "***"),
         ({"access_token": "abc123"}, "abc123", "***"),
-        ({"said": "key ittybit_live_0123abcXYZ refused"}, "0123abcXYZ", "ittybit_live_***"),
+        ({"text": "key ittybit_live_0123abcXYZ refused"}, "0123abcXYZ", "ittybit_live_***"),
         ({"nested": {"headers": [{"api_key": "abc123"}]}}, "abc123", "***"),
         ({"raw": b"https://example.com/?q=abc123"}, "abc123", "https://example.com/"),
         ({"object": ValueError("https://example.com/?q=abc123")}, "abc123", "https://example.com/"),
     ],
 )
 @pytest.mark.parametrize("fmt", ["json", "text"])
-def test_secrets_and_query_strings_are_taken_out(
-    fmt: logs.Format, fields: dict[str, Any], gone: str, kept: str
+def test_secrets_and_query_strings_are_removed(
+    fmt: logs.Format, fields: dict[str, Any], removed: str, kept: str
 ) -> None:
     stream = configured(fmt)
     logs.get_logger("x").info("event", **fields)
-    assert gone not in stream.getvalue()
+    assert removed not in stream.getvalue()
     assert kept in stream.getvalue()
 
 
@@ -123,9 +123,9 @@ def test_a_line_break_in_a_message_makes_no_second_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["aiokafka.consumer", "faststream.access.kafka", "aiohttp.server", "yoyo.migrations"])
-def test_libraries_speak_through_us_when_it_matters(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_libraries_go_through_our_handler(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     if name.startswith("faststream"):
-        # As FastStream makes its own: a handler on stdout, and no way up.
+        # As FastStream does: a handler on stdout, no propagation.
         own = logging.getLogger(name)
         own.addHandler(logging.StreamHandler(sys.stdout))
         own.propagate = False

@@ -1,4 +1,4 @@
-"""Metrics are shared by name."""
+"""Metrics: shared by name, labelled by service."""
 
 from chassis.core.metrics import counter, exposition, gauge, histogram
 
@@ -9,7 +9,7 @@ def test_the_same_name_is_the_same_metric() -> None:
     assert histogram("bitmill_test_seconds", "Time.") is histogram("bitmill_test_seconds", "Time.")
 
 
-def test_services_are_told_apart_by_a_label() -> None:
+def test_the_label_service_separates_services() -> None:
     things = counter("bitmill_test_things", "Things.")
     things.labels(service="one").inc()
     things.labels(service="two").inc(2)

@@ -1,4 +1,4 @@
-"""Settings: read from the environment, and a sentence for each that is wrong."""
+"""Settings from the environment, and the message for each wrong one."""
 
 import os
 from datetime import timedelta
@@ -36,7 +36,7 @@ def problem(environment: pytest.MonkeyPatch, name: str, value: str) -> str:
     return raised.value.problems[0]
 
 
-def test_the_environment_is_read_and_overrides_win(environment: pytest.MonkeyPatch) -> None:
+def test_overrides_take_precedence_over_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ALLOW_NET", "10.0.0.0/8, ::1")
     environment.setenv("SHUTDOWN_TIMEOUT", "500ms")
     environment.setenv("slots", "3")
@@ -51,14 +51,14 @@ def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) ->
     assert load(Settings).http_port == 8080
 
 
-def test_files_are_delivered_from_the_public_address_unless_told_otherwise(environment: pytest.MonkeyPatch) -> None:
+def test_files_are_delivered_from_the_public_url_by_default(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PUBLIC_URL", "https://api.example.com/")
     assert load(Settings).delivery_base == "https://api.example.com"
     environment.setenv("DELIVERY_URL", "https://cdn.example.com")
     assert load(Settings).delivery_base == "https://cdn.example.com"
 
 
-def test_every_wrong_setting_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_reported_together(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("DATABASE_URL")
     environment.setenv("SLOTS", "0")
     environment.setenv("HTTP_PORT", "eighty")
@@ -67,7 +67,7 @@ def test_every_wrong_setting_is_named_at_once(environment: pytest.MonkeyPatch) -
     assert sorted(line.split()[0] for line in str(raised.value).splitlines()) == ["DATABASE_URL", "HTTP_PORT", "SLOTS"]
 
 
-def test_a_missing_setting_is_required_and_described(environment: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_reported_with_its_description(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("STORAGE_URL")
     with pytest.raises(SettingsError, match=r"^STORAGE_URL is required. Storage: Where files are kept"):
         load(Settings)
@@ -86,11 +86,11 @@ def test_a_missing_setting_is_required_and_described(environment: pytest.MonkeyP
         ("ALLOW_NET", "10.0.0.0/99", "ALLOW_NET must be networks such as 10.0.0.0/8, separated by commas"),
     ],
 )
-def test_a_wrong_setting_is_a_sentence(environment: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+def test_a_wrong_setting_has_a_message(environment: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
     assert problem(environment, name, value).startswith(sentence)
 
 
-def test_a_wrong_address_is_shown_without_its_password(environment: pytest.MonkeyPatch) -> None:
+def test_a_wrong_url_is_shown_without_its_password(environment: pytest.MonkeyPatch) -> None:
     shown = problem(environment, "DATABASE_URL", "mysql://root:hunter2@db/bitmill")
     assert shown.startswith("DATABASE_URL must be a postgresql:// or postgres:// address with a host")
     assert "hunter2" not in shown
