@@ -1,6 +1,6 @@
-"""From start to stop: HTTP first, then every app at once, and everything down again in order.
+"""The life of a process: HTTP listens first, then every app starts, and everything stops again in order.
 
-An app that crashes takes the process with it: half a process that looks alive is worse than one that is restarted.
+An app that fails ends the whole process: a process of which one part works is worse than one that is restarted.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-import chassis.adapters.http.server as http
+from chassis.adapters.http import server as http
 from chassis.adapters.http.health import Check, Readiness, State
 from chassis.core import logs
 from chassis.core.settings import CommonSettings, SettingsError, load
-from chassis.runtime.signals import end_in_time, on_signal, run_loop
+from chassis.runtime.signals import on_signal, run_loop, start_hard_deadline
 
 __all__ = ["App", "Check", "State", "run_loop", "run_main", "serve", "serve_until_signal"]
 
 STOP_TIMEOUT = timedelta(seconds=8)
 _CANCEL_SECONDS = 0.5
 _OPEN_REQUESTS_SECONDS = 0.8
-"""For answers under way once the apps are down: event streams and slow downloads are cut after it."""
+"""For responses in progress once the apps have stopped: event streams and slow downloads are cut off after it."""
 _READY_POLL_SECONDS = 0.05
 EXIT_CRASHED = 1
 EXIT_SETTINGS = 2
@@ -32,7 +32,7 @@ log = logs.get_logger(__name__)
 
 
 class App(Protocol):
-    """One service. It may also have `error_styles`, a mapping of path prefixes to how refusals look below them."""
+    """One service. It may also have `error_styles` and `refresh_metrics`: see `chassis.adapters.http.server`."""
 
     @property
     def name(self) -> str: ...
@@ -40,11 +40,11 @@ class App(Protocol):
     def routes(self) -> Sequence[web.AbstractRouteDef]: ...
 
     def checks(self) -> Mapping[str, Check]:
-        """What requests depend on, by name; a check that raises says that requests would not work."""
+        """What requests depend on, by name. A check that raises says that requests would fail."""
         ...
 
     def run(self) -> AbstractAsyncContextManager[None]:
-        """Entered: it works. Left: everything it opened is closed again, in order and within its timeout."""
+        """Entered: the service works. Left: everything it opened is closed, in order and within its timeout."""
         ...
 
 
@@ -61,29 +61,30 @@ async def serve(
 ) -> None:
     """Serves until `stop` is set; raises the error of an app, or of a `watch`, that ended before.
 
-    `started` gets the address as soon as HTTP listens, `ready` is called once, when every app runs and every check
-    passes. On the way out the apps have `timeout`, then HTTP closes: in the meantime requests get 503.
+    `started` is called with the address when HTTP listens, `ready` once, when every app runs and every check passes.
+    `watch` are coroutine functions that run beside the apps and return only when something is wrong. While stopping,
+    the apps have `timeout`, requests get 503, and HTTP closes last.
     """
     state = State()
     async with _listening(http.make_web_app(apps, state), host, port) as address:
-        log.info("listening", address=address, services=[app.name for app in apps])
+        log.info("http_listening", address=address, services=[app.name for app in apps])
         if started is not None:
             started(address)
         up: set[str] = set()
         running = {asyncio.create_task(_run_app(app, state, up, stop), name=app.name): app.name for app in apps}
-        others = [asyncio.create_task(_announce(apps, state, stop, ready), name="ready")]
-        others += [asyncio.create_task(_watched(each), name="watch") for each in watch]
+        others = [asyncio.create_task(_report_ready(apps, state, stop, ready), name="ready")]
+        others += [asyncio.create_task(_run_watch(each), name="watch") for each in watch]
         try:
             await asyncio.wait([*running, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             state.stopping = True
             stop.set()
-            await _stopped(running, up, timeout)
+            await _stop_apps(running, up, timeout)
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-        _raise_first([*running, *others])
-    log.info("stopped")
+        _raise_first_error([*running, *others])
+    log.info("process_stopped")
 
 
 async def serve_until_signal(
@@ -96,14 +97,14 @@ async def serve_until_signal(
     watch: Sequence[Callable[[], Awaitable[None]]] = (),
     timeout: timedelta = STOP_TIMEOUT,
 ) -> int:
-    """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after a crash, which is logged."""
+    """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after an error, which is logged."""
     stop = asyncio.Event()
     on_signal(stop.set)
     try:
         await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it was logged where it happened, and we end
-        end_in_time()
-        log.critical("crashed, the whole process ends", reason=f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it was logged where it happened, and the process ends
+        start_hard_deadline()
+        log.critical("process_failed", error=f"{type(error).__name__}: {error}")
         return EXIT_CRASHED
     return 0
 
@@ -115,10 +116,10 @@ def run_main(
     host: str | None = None,
     port: int | None = None,
 ) -> int:
-    """What a service's `__main__` does: serves the apps until a signal, on uvloop.
+    """What `bitmill serve` does: serves the apps until a signal, on uvloop.
 
     Address, timeout and logs follow `settings` (of the environment, if neither they nor an address are given); a wrong
-    setting ends with its sentence. Returns 0; after anything else the process ends with another status (`SystemExit`).
+    setting is printed as a sentence. Returns 0; otherwise the process ends with another status (`SystemExit`).
     """
     timeout = STOP_TIMEOUT
     try:
@@ -127,11 +128,11 @@ def run_main(
         if settings is not None:
             logs.configure(settings.log_format, settings.log_level)
             host, port, timeout = settings.http_host, settings.http_port, settings.shutdown_timeout
-        made = apps() if callable(apps) else apps
+        built = apps() if callable(apps) else apps
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for whoever typed the command
         raise SystemExit(EXIT_SETTINGS) from None
-    status = run_loop(serve_until_signal(made, host=host or "127.0.0.1", port=port or 0, timeout=timeout))
+    status = run_loop(serve_until_signal(built, host=host or "127.0.0.1", port=port or 0, timeout=timeout))
     if status:
         raise SystemExit(status)
     return status
@@ -152,37 +153,39 @@ async def _listening(application: web.Application, host: str, port: int) -> Asyn
 
 async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) -> None:
     with logs.bind_context(service=app.name):
-        log.info("starting")
+        log.info("service_starting")
         try:
             async with app.run():
                 up.add(app.name)
                 state.running.add(app.name)
-                log.info("running")
+                log.info("service_started")
                 try:
                     await stop.wait()
                 finally:
-                    # Before its pools close: requests get 503 from here on, and not an error.
+                    # Before its pools close: from here on requests get 503 and not an error.
                     state.running.discard(app.name)
         except Exception:
-            log.exception("crashed")
+            log.exception("service_failed")
             raise
-        log.info("down")
+        log.info("service_stopped")
 
 
-async def _watched(watch: Callable[[], Awaitable[None]]) -> None:
+async def _run_watch(watch: Callable[[], Awaitable[None]]) -> None:
     try:
         await watch()
     except Exception:
-        log.exception("what everything stands on is gone")
+        log.exception("process_dependency_failed")
         raise
 
 
-async def _announce(apps: Sequence[App], state: State, stop: asyncio.Event, ready: Callable[[], None] | None) -> None:
-    """Says once that everything works; ends when it is time to stop."""
+async def _report_ready(
+    apps: Sequence[App], state: State, stop: asyncio.Event, ready: Callable[[], None] | None
+) -> None:
+    """Calls `ready` once everything works; ends when the process stops."""
     while not stop.is_set():
-        # A new Readiness each time: an old one remembers its last answer for a second.
+        # A new Readiness each time: it caches its result for a second.
         if len(state.running) == len(apps) and (await Readiness(apps, state).report())[0]:
-            log.info("ready")
+            log.info("process_ready")
             if ready is not None:
                 ready()
             await stop.wait()
@@ -191,21 +194,21 @@ async def _announce(apps: Sequence[App], state: State, stop: asyncio.Event, read
             await asyncio.wait_for(stop.wait(), _READY_POLL_SECONDS)
 
 
-async def _stopped(running: Mapping["asyncio.Task[None]", str], up: set[str], timeout: timedelta) -> None:
+async def _stop_apps(running: Mapping["asyncio.Task[None]", str], up: set[str], timeout: timedelta) -> None:
     for task, name in running.items():
-        # Not by `state.running`: an app that is on its way down is no longer in it, and must not be cut short.
+        # Not by `state.running`: an app that is stopping is no longer in it, and must not be cancelled.
         if name not in up:
-            # Still coming up, perhaps waiting for a database: there is nothing yet to put down in order.
+            # Still starting, perhaps waiting for a database: nothing is open yet that needs an order.
             task.cancel()
     _, late = await asyncio.wait(running, timeout=timeout.total_seconds())
     for task in late:
-        log.error("not stopped in time, cut off", service=running[task], seconds=timeout.total_seconds())
+        log.error("service_stop_timed_out", service=running[task], seconds=timeout.total_seconds())
         task.cancel()
     if late:
         await asyncio.wait(late, timeout=_CANCEL_SECONDS)
 
 
-def _raise_first(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+def _raise_first_error(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             raise error

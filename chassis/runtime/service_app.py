@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from aiohttp import web
-from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.failure_policy import FailurePolicy
@@ -29,7 +28,7 @@ from chassis.core.concurrency import TaskSupervisor
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings
 from chassis.runtime.job_queue import JobQueue, Runner
-from chassis.runtime.job_queue.gauges import measure
+from chassis.runtime.job_queue.gauges import set_gauges
 from chassis.runtime.outbox import Outbox
 from schemas.topics import Service
 
@@ -41,6 +40,9 @@ _OUTBOX_MIGRATIONS = "chassis.runtime.outbox.migrations"
 _JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
 
 log = logs.get_logger(__name__)
+
+_lag_records = gauge("bitmill_kafka_lag_records", "Records that the group has not handled.", ("service", "topic"))
+_lag_seconds = gauge("bitmill_kafka_lag_seconds", "For how long the group has been behind.", ("service", "topic"))
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class ServiceSpec:
     migrations: tuple[str, ...] = ()
     pool_size: int = 10
     outbox: bool = False
+    watermark: bool = False
+    """The relay says on `outbox.watermark` up to when it has published everything."""
     job_queue: bool = False
     storage: bool = False
     lossy_events: bool = False
@@ -157,24 +161,18 @@ class ServiceApp(Generic[S, P]):
             checks |= self._running.components.checks
         return checks
 
-    async def lag(self) -> Mapping[str, Lag]:
-        """The lag of each consumed topic by name; empty while the service is not open or Kafka does not answer."""
+    async def refresh_metrics(self) -> None:
+        """Measures the gauges of lag, job queue and outbox; called when somebody scrapes them."""
         running = self._running
         if running is None:
-            return {}
-        topics = [subscription.handler.topic for subscription in running.broker.subscriptions.values()]
-        try:
-            measured = await running.resources.lag.measure(self.name, topics)
-        except (KafkaError, OSError):
-            return {}
-        for topic, lag in measured.items():
-            gauge("bitmill_kafka_lag_records", "Records behind the topic.", ("service", "topic")).labels(
-                self.name, topic
-            ).set(lag.records)
-            gauge("bitmill_kafka_lag_seconds", "Seconds without having caught up.", ("service", "topic")).labels(
-                self.name, topic
-            ).set(lag.seconds)
-        return measured
+            return
+        with logs.bind_context(service=self.name):
+            try:
+                await self._lag(running)
+                if self.spec.job_queue:
+                    await set_gauges(self.name, running.resources.job_queue, running.resources.outbox)
+            except Exception as error:  # noqa: BLE001 - a dependency is away: /readyz says which, the gauges stay
+                log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -213,7 +211,7 @@ class ServiceApp(Generic[S, P]):
             producer = await reopen()
 
             async def relay_(to_relay: Outbox) -> None:
-                await to_relay.relay(producer, reopen=reopen)
+                await to_relay.relay(producer, reopen=reopen, watermark=spec.watermark)
 
             relay = relay_
         if spec.job_queue and outbox is not None:
@@ -232,8 +230,6 @@ class ServiceApp(Generic[S, P]):
             supervisor.start(relay(resources.outbox), "outbox relay")
         if self.spec.lossy_events and isinstance(resources.lossy_events, KafkaLossyPublisher):
             supervisor.start(resources.lossy_events.run(), "lossy events")
-        if self.spec.job_queue:
-            supervisor.start(measure(self.name, resources.job_queue, resources.outbox), "queue gauges")
         if components.runner is not None:
             supervisor.start(components.runner.run(), "job queue runner")
         for name, coroutine in components.background.items():
@@ -262,12 +258,26 @@ class ServiceApp(Generic[S, P]):
             raise unavailable()
         return self._running
 
+    async def _lag(self, running: _Running[P]) -> Mapping[str, Lag]:
+        topics = [subscription.handler.topic for subscription in running.broker.subscriptions.values()]
+        measured = await running.resources.lag.measure(self.name, topics)
+        for topic, lag in measured.items():
+            _lag_records.labels(self.name, topic).set(lag.records)
+            _lag_seconds.labels(self.name, topic).set(lag.seconds)
+        return measured
+
     async def _check_postgres(self) -> None:
         await check(self._open().resources.pool)
 
-    async def _check_kafka(self) -> None:
-        self._open().broker.check()
-        await self._open().resources.lag.ping()
+    async def _check_kafka(self) -> Mapping[str, Any]:
+        """Ready with any lag: it is shown, by topic, for people and alerts."""
+        running = self._open()
+        running.broker.check()
+        await running.resources.lag.ping()
+        lags = await self._lag(running)
+        return {
+            "lag": {topic: {"records": lag.records, "seconds": round(lag.seconds, 1)} for topic, lag in lags.items()}
+        }
 
     async def _check_storage(self) -> None:
         await self._open().resources.storage.check()

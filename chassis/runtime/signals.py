@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks for an orderly end, which has a deadline; the second ends at once."""
+"""SIGINT and SIGTERM: the first starts an orderly shutdown with a hard deadline, the second exits at once."""
 
 import asyncio
 import os
@@ -15,38 +15,38 @@ import uvloop
 from chassis.core import logs
 
 DEADLINE_SECONDS = 9.7
-"""From the first signal to the end, whatever hangs. Who runs us is promised ten seconds."""
+"""From the first signal to the end of the process, whatever hangs. Supervisors usually send SIGKILL after ten."""
 
 _timers: ContextVar[list[threading.Timer]] = ContextVar("timers")
-"""The deadlines of the `run_loop` that we are in; they end with it."""
+"""The deadlines of the current `run_loop`; cancelled when it returns."""
 
 log = logs.get_logger(__name__)
 
 
 def on_signal(first: Callable[[], None]) -> None:
-    """From now on the first signal calls `first` (in the loop); it replaces what was said before."""
+    """From now on the first signal calls `first` in the event loop; replaces an earlier registration."""
     loop = asyncio.get_running_loop()
-    seen = False
+    received_one = False
 
     def received(number: signal.Signals) -> None:
-        nonlocal seen
-        if seen:
-            _end(128 + number)
-        seen = True
-        log.info("stopping", signal=number.name)
-        end_in_time()
+        nonlocal received_one
+        if received_one:
+            _exit(128 + number)
+        received_one = True
+        log.info("shutdown_started", signal=number.name)
+        start_hard_deadline()
         first()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, received, number)
 
 
-def end_in_time() -> None:
-    """From now on `run_loop` has `DEADLINE_SECONDS`; then the process is ended, whatever it is doing."""
+def start_hard_deadline() -> None:
+    """Ends the process in `DEADLINE_SECONDS` unless `run_loop` has returned by then."""
     timers = _timers.get(None)
     if timers is None:
-        return  # somebody else's loop, and somebody else's process
-    timer = threading.Timer(DEADLINE_SECONDS, _too_late)
+        return  # not in a `run_loop` of ours: the process belongs to somebody else
+    timer = threading.Timer(DEADLINE_SECONDS, _exit_at_deadline)
     timer.daemon = True
     timer.start()
     timers.append(timer)
@@ -55,7 +55,7 @@ def end_in_time() -> None:
 def run_loop(main: Coroutine[Any, Any, int]) -> int:
     """Runs `main` on uvloop and returns its exit status. A signal cancels it, unless `main` calls `on_signal`."""
 
-    async def under_signals() -> int:
+    async def cancelled_by_signals() -> int:
         task = asyncio.ensure_future(main)
         on_signal(lambda: None if task.done() else _cancel(task))
         try:
@@ -67,7 +67,7 @@ def run_loop(main: Coroutine[Any, Any, int]) -> int:
     token = _timers.set(timers)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(under_signals())
+            return runner.run(cancelled_by_signals())
     finally:
         _timers.reset(token)
         for timer in timers:
@@ -78,13 +78,13 @@ def _cancel(task: "asyncio.Future[int]") -> None:
     task.cancel()
 
 
-def _too_late() -> None:
-    log.error("not stopped in time, ending", seconds=DEADLINE_SECONDS)
-    _end(1)
+def _exit_at_deadline() -> None:
+    log.error("shutdown_deadline_exceeded", seconds=DEADLINE_SECONDS)
+    _exit(1)
 
 
-def _end(status: int) -> None:
-    # Not sys.exit: nothing may hold us up any more. Children see that their parent is gone.
+def _exit(status: int) -> None:
+    # Not sys.exit: nothing may delay the end any more. Children notice that their parent is gone.
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

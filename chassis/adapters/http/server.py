@@ -1,7 +1,9 @@
 """One aiohttp application from the routes of all services of the process."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -15,6 +17,8 @@ from chassis.core.metrics import exposition
 from schemas.api import MAX_BODY_BYTES
 
 STARTING_RETRY_SECONDS = 2
+METRICS_CACHE_SECONDS = 5.0
+METRICS_TIMEOUT_SECONDS = 3.0
 
 
 class HttpApp(Protocol):
@@ -28,6 +32,13 @@ class HttpApp(Protocol):
     def checks(self) -> Mapping[str, Check]: ...
 
 
+@runtime_checkable
+class MetricsSource(Protocol):
+    """An app with metrics that are measured when they are asked for; called at most every `METRICS_CACHE_SECONDS`."""
+
+    async def refresh_metrics(self) -> None: ...
+
+
 def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
     """An application with all routes of all apps, and `/livez`, `/readyz` and `/metrics`.
 
@@ -39,7 +50,7 @@ def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
         styles |= getattr(app, "error_styles", {})
     web_app = web.Application(middlewares=[request_middleware(styles)], client_max_size=MAX_BODY_BYTES)
     web_app.on_response_prepare.append(set_response_headers)
-    web_app.add_routes(_operations_routes(Readiness(apps, state)))
+    web_app.add_routes(_operations_routes(Readiness(apps, state), _MetricsRefresh(apps)))
     owners: dict[tuple[str, str], str] = {}
     for app in apps:
         for route in app.routes():
@@ -52,7 +63,7 @@ def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
     return web_app
 
 
-def _operations_routes(readiness: Readiness) -> list[web.RouteDef]:
+def _operations_routes(readiness: Readiness, metrics_refresh: "_MetricsRefresh") -> list[web.RouteDef]:
     async def livez(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
@@ -62,10 +73,32 @@ def _operations_routes(readiness: Readiness) -> list[web.RouteDef]:
         return json_response(body, status=200 if ready else 503, headers=headers)
 
     async def metrics(_: web.Request) -> web.Response:
+        await metrics_refresh.run()
         text, content_type = exposition()
         return web.Response(body=text, headers={"Content-Type": content_type})
 
     return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+class _MetricsRefresh:
+    """Has the apps measure before a scrape: what nobody asks for costs nothing."""
+
+    def __init__(self, apps: Sequence[HttpApp]) -> None:
+        self._sources = [app for app in apps if isinstance(app, MetricsSource)]
+        self._lock = asyncio.Lock()
+        self._expires = float("-inf")
+
+    async def run(self) -> None:
+        """Returns after `METRICS_TIMEOUT_SECONDS` at the latest; what is late keeps the numbers of the last scrape."""
+        async with self._lock:
+            if time.monotonic() < self._expires:
+                return
+            refreshing = [asyncio.create_task(source.refresh_metrics()) for source in self._sources]
+            if refreshing:
+                _, late = await asyncio.wait(refreshing, timeout=METRICS_TIMEOUT_SECONDS)
+                for task in late:
+                    task.cancel()
+            self._expires = time.monotonic() + METRICS_CACHE_SECONDS
 
 
 def _unavailable_unless_running(service: str, state: State, route: web.AbstractRouteDef) -> web.RouteDef:

@@ -26,21 +26,19 @@ class Outgoing(Protocol):
     async def counts(self) -> OutboxCounts: ...
 
 
+async def set_gauges(service: str, queue: Queue, outbox: Outgoing) -> None:
+    """Measures a service's job queue and outbox once."""
+    counts, outgoing = await queue.counts(), await outbox.counts()
+    for name, help, value in (
+        ("bitmill_job_queue_queued", "Items that wait for a worker.", counts.queued),
+        ("bitmill_job_queue_running", "Items that are worked on.", counts.running),
+        ("bitmill_job_queue_queued_seconds", "Estimated seconds of work that wait.", counts.queued_seconds),
+        ("bitmill_outbox_backlog", "Events that wait to be published.", outgoing.backlog),
+        ("bitmill_outbox_quarantined", "Events that Kafka refuses.", outgoing.quarantined),
+    ):
+        gauge(name, help).labels(service).set(value)
+
+
 async def measure(service: str, queue: Queue, outbox: Outgoing, every: timedelta = MEASURE_EVERY) -> None:
-    """Keeps the gauges of a service's queue and outbox until cancelled."""
-    queued = gauge("bitmill_job_queue_queued", "Items that wait for a worker.").labels(service)
-    running = gauge("bitmill_job_queue_running", "Items that are worked on.").labels(service)
-    seconds = gauge("bitmill_job_queue_queued_seconds", "Estimated seconds of work that wait.").labels(service)
-    backlog = gauge("bitmill_outbox_backlog", "Events that wait to be published.").labels(service)
-    quarantined = gauge("bitmill_outbox_quarantined", "Events that Kafka will not take.").labels(service)
-
-    async def look() -> None:
-        counts = await queue.counts()
-        queued.set(counts.queued)
-        running.set(counts.running)
-        seconds.set(counts.queued_seconds)
-        outgoing = await outbox.counts()
-        backlog.set(outgoing.backlog)
-        quarantined.set(outgoing.quarantined)
-
-    await run_periodically(look, every, log, "measuring")
+    """Keeps the gauges until cancelled."""
+    await run_periodically(lambda: set_gauges(service, queue, outbox), every, log, "queue gauges")

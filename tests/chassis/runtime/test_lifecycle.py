@@ -278,8 +278,10 @@ def test_a_wrong_setting_ends_the_start_with_its_sentence(capsys: pytest.Capture
 PROGRAM = """
 import asyncio, sys, time
 from contextlib import asynccontextmanager
-from chassis import logs, signals
-from chassis.runtime.lifecycle import TaskSupervisor, run_main
+from chassis.core import logs
+from chassis.core.concurrency import TaskSupervisor
+from chassis.runtime import signals
+from chassis.runtime.lifecycle import run_main
 
 class App:
     name = "app"
@@ -351,14 +353,14 @@ def test_a_stop_that_hangs_is_ended_at_the_deadline() -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
     assert process.returncode == 1
-    assert "not stopped in time" in err
+    assert "shutdown_deadline_exceeded" in err
 
 
 def test_a_crash_ends_with_status_1_and_says_what_broke() -> None:
     with _start("crash") as process:
         _, err = process.communicate(timeout=10)
     assert process.returncode == 1
-    crashed = [line for line in err.splitlines() if '"event":"crashed"' in line]
+    crashed = [line for line in err.splitlines() if '"event":"service_failed"' in line]
     assert len(crashed) == 1
     assert '"service":"app"' in crashed[0]
     assert "something broke" in crashed[0]
