@@ -1,5 +1,5 @@
-"""The command, under two names: `bitmill` and `ittybit`.
+"""The command line program, installed as `bitmill` and as `ittybit`.
 
-It runs the whole system on one machine (`up`), one service of it (`serve`), looks after keys, and does single jobs:
-through the API, or here with the workers' own planners and children. The only room that may import every other.
+`up` runs the whole system on one machine, `serve` one service, `gateway` a proxy before the services. `keys` creates,
+lists and revokes API keys. `video` and `image` do one job: through the API, or in this process with the workers' code.
 """

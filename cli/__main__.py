@@ -1,4 +1,4 @@
-"""Entry of `bitmill` and `ittybit`: parse, hand over, turn refusals into a sentence and an exit status."""
+"""Entry point: parse the command line, run the command, turn `CliError` into a sentence and an exit status."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from cli.errors import CliError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 the work failed, 2 the command was wrong, 130 interrupted."""
+    """Exit status: 0 success, 1 the work failed, 2 wrong command or settings, 130 interrupted."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): there is nobody left to tell.
+        # The reader of our output has closed the pipe (`| head`): nothing more can be printed.
         sys.stderr.close()
         return 1
 

@@ -1,4 +1,4 @@
-"""The command line. Each command's module is imported only when that command runs: `ittybit video` starts fast."""
+"""The command line. The module of a command is imported when that command runs, so that each one starts fast."""
 
 import argparse
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def default_data() -> Path:
     return Path(".bitmill")
 
 
-def _later(module: str, function: str = "run") -> Run:
+def _lazy(module: str, function: str = "run") -> Run:
     def run(arguments: argparse.Namespace) -> int:
         return int(getattr(import_module(module), function)(arguments))
 
@@ -26,7 +26,7 @@ def _later(module: str, function: str = "run") -> Run:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line: one subparser a command, each with `run` set."""
+    """The whole command line: one subparser for each command, each with `run` set."""
     root = argparse.ArgumentParser(
         prog="bitmill",
         description="Web-ready outputs, thumbnails, a catalog and webhooks for your media, on your own machines.",
@@ -37,11 +37,11 @@ def parser() -> argparse.ArgumentParser:
     _image(commands.add_parser("image", help="make an image from an image or from a frame of a video"))
     _up(commands.add_parser("up", help="run everything on this machine"))
     _serve(commands.add_parser("serve", help="run one service, configured by its environment"))
-    _gateway(commands.add_parser("gateway", help="one address before five services"))
+    _gateway(commands.add_parser("gateway", help="a proxy: one address for all services"))
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
-    settings.set_defaults(run=_later("cli.settings"))
+    settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))
     return root
 
 
@@ -52,20 +52,21 @@ def _job(command: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
     command.add_argument("--quality", help=", ".join(get_args(Quality)))
     command.add_argument("--width", type=_number, metavar="PIXELS")
     command.add_argument("--height", type=_number, metavar="PIXELS")
-    command.add_argument("--start", type=_number, metavar="SECONDS", help="where in the input to begin")
-    place = command.add_mutually_exclusive_group()
-    place.add_argument("--cloud", action="store_true", help="through the API at ITTYBIT_API_URL with ITTYBIT_API_KEY")
-    place.add_argument("--local", action="store_true", help="here, without any service")
+    command.add_argument("--start", type=_number, metavar="SECONDS", help="where in the input to start")
+    location = command.add_mutually_exclusive_group()
+    location.add_argument("--cloud", action="store_true", help="through the API (ITTYBIT_API_URL, ITTYBIT_API_KEY)")
+    location.add_argument("--local", action="store_true", help="in this process, without any service")
     command.add_argument("--async", action="store_true", dest="detach", help="with the API: do not wait for the end")
-    command.add_argument("--webhook-url", "--webhook_url", metavar="URL", help="with the API: told when the job ends")
-    shape = command.add_mutually_exclusive_group()
-    shape.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
-    shape.add_argument("--tty", action="store_true", help="text for people, even when piped")
-    command.add_argument("--debug", action="store_true", help="show what runs and what it says")
+    webhook_help = "with the API: receives a webhook when the job ends"
+    command.add_argument("--webhook-url", "--webhook_url", metavar="URL", help=webhook_help)
+    output = command.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
+    output.add_argument("--tty", action="store_true", help="text, even when piped")
+    command.add_argument("--debug", action="store_true", help="show the commands that run and their output")
 
 
 def _number(text: str) -> float | int | str:
-    # Whether it is a good number is the options' business, so that the shell and the API refuse in the same words.
+    # The options' model checks the value, so that the command line and the API refuse it in the same words.
     for kind in (int, float):
         try:
             return kind(text)
@@ -77,12 +78,12 @@ def _number(text: str) -> float | int | str:
 def _video(command: argparse.ArgumentParser) -> None:
     _job(command, get_args(VideoFormat))
     command.add_argument("--end", type=_number, metavar="SECONDS", help="where in the input to stop")
-    command.set_defaults(run=_later("cli.jobs"), kind="video")
+    command.set_defaults(run=_lazy("cli.job_command"), kind="video")
 
 
 def _image(command: argparse.ArgumentParser) -> None:
     _job(command, get_args(ImageFormat))
-    command.set_defaults(run=_later("cli.jobs"), kind="image", end=None)
+    command.set_defaults(run=_lazy("cli.job_command"), kind="image", end=None)
 
 
 def _log_format(command: argparse.ArgumentParser) -> None:
@@ -102,30 +103,30 @@ def _up(command: argparse.ArgumentParser) -> None:
         help="a private network from which inputs may be fetched and to which webhooks may go; may be repeated",
     )
     _log_format(command)
-    command.set_defaults(run=_later("cli.up"))
+    command.set_defaults(run=_lazy("cli.up"))
 
 
 def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("service", choices=SERVICES)
-    command.set_defaults(run=_later("cli.serve"))
+    command.set_defaults(run=_lazy("cli.service_commands", "serve"))
 
 
 def _gateway(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=_later("cli.gateway"))
+    command.set_defaults(run=_lazy("cli.gateway"))
 
 
 def _keys(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a key; it is shown once")
+    create = actions.add_parser("create", help="create a key; it is shown once")
     create.add_argument("--name", default="", help="what the key is for")
-    create.add_argument("--project", default="default", metavar="NAME", help="made when it does not exist yet")
-    create.set_defaults(run=_later("cli.keys", "create"))
+    create.add_argument("--project", default="default", metavar="NAME", help="created if it does not exist yet")
+    create.set_defaults(run=_lazy("cli.keys", "create"))
     listing = actions.add_parser("list", help="all keys, without their secrets")
     listing.add_argument("--project", metavar="NAME", help="of this project only")
-    listing.set_defaults(run=_later("cli.keys", "list_"))
-    revoke = actions.add_parser("revoke", help="end a key; it is refused within a second")
+    listing.set_defaults(run=_lazy("cli.keys", "list_"))
+    revoke = actions.add_parser("revoke", help="revoke a key; on a healthy system it is refused within a second")
     revoke.add_argument("key", metavar="KEY_ID")
-    revoke.set_defaults(run=_later("cli.keys", "revoke"))
+    revoke.set_defaults(run=_lazy("cli.keys", "revoke"))
     for action in (create, listing, revoke):
         action.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
-        action.add_argument("--json", action="store_true", help="one JSON object a key")
+        action.add_argument("--json", action="store_true", help="one JSON object for each key")

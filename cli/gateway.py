@@ -1,7 +1,7 @@
-"""`bitmill gateway`: one address before five services.
+"""`bitmill gateway`: a reverse proxy, one address for all services.
 
-The one rule of `deploy/gateway` in Python, for machines without a web server: `/webhooks` goes to the notifier, GET
-and HEAD to the catalog, everything else to ingest. Bodies stream through both ways.
+The rule of `deploy/gateway` in Python, for machines without a web server: `/webhooks` goes to the notifier, GET, HEAD
+and OPTIONS to the catalog, everything else to ingest. Bodies are streamed in both directions.
 """
 
 import argparse
@@ -31,19 +31,19 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110, section 7.6.1: these describe one connection and never travel on."""
+"""Headers that describe one connection and are not forwarded (RFC 9110, section 7.6.1)."""
 
 
 class Settings(Base):
-    """Where the services are, and where to listen."""
+    """The addresses of the services, and the address to listen on."""
 
-    ingest_url: str = Field(title="Ingest", description="Where commands go: POST, PATCH, DELETE.")
-    catalog_url: str = Field(title="Catalog", description="Where queries and files go: GET, HEAD.")
-    notifier_url: str = Field(title="Notifier", description="Where /webhooks goes.")
-    transcoder_url: str | None = Field(None, title="Transcoder", description="Asked for its readiness, if named.")
-    thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="Asked for its readiness, if named.")
-    http_host: str = Field("127.0.0.1", title="Listening address", description="Where the gateway listens.")
-    http_port: int = Field(8080, title="Listening port", description="Where the gateway listens.")
+    ingest_url: str = Field(title="Ingest", description="Receives POST, PATCH and DELETE.")
+    catalog_url: str = Field(title="Catalog", description="Receives GET, HEAD and OPTIONS.")
+    notifier_url: str = Field(title="Notifier", description="Receives requests below /webhooks.")
+    transcoder_url: str | None = Field(None, title="Transcoder", description="If set, a part of /readyz.")
+    thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="If set, a part of /readyz.")
+    http_host: str = Field("127.0.0.1", title="HTTP host", description="The address to listen on.")
+    http_port: int = Field(8080, title="HTTP port", description="The port to listen on.")
     log_format: Literal["auto", "text", "json"] = Field("auto", title="Log format", description="auto, text or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", title="Log level", description="debug, info, warning or error."
@@ -51,14 +51,14 @@ class Settings(Base):
 
 
 def upstream(settings: Settings, method: str, path: str) -> str:
-    """The base address of the service that answers this request."""
+    """The base address of the service that answers this request (pure)."""
     if path == "/webhooks" or path.startswith("/webhooks/"):
         return settings.notifier_url
     return settings.catalog_url if method in ("GET", "HEAD", "OPTIONS") else settings.ingest_url
 
 
 class Gateway:
-    """The proxy as an `App`: no state but its client session."""
+    """The proxy as an `App`; its only state is the client session."""
 
     name = "gateway"
 
@@ -112,14 +112,14 @@ class Gateway:
         try:
             async with self._client.request(
                 request.method,
-                # The path as the client wrote it: decoding and encoding again would change names in it.
+                # The path as the client sent it: decoding and encoding again would change names in it.
                 base.rstrip("/") + request.raw_path,
                 headers=headers,
                 data=request.content if request.body_exists else None,
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
             ) as answer:
-                return await self._relay(request, answer)
+                return await _forward_response(request, answer)
         except (TimeoutError, aiohttp.ClientConnectionError):
             return web.json_response(
                 {"kind": "unavailable", "message": "The service behind this address does not answer; try again."},
@@ -127,19 +127,21 @@ class Gateway:
                 headers={"Retry-After": "1"},
             )
 
-    async def _relay(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        response = web.StreamResponse(status=answer.status, reason=answer.reason)
-        for name, value in answer.headers.items():
-            if name.lower() not in _HOP_BY_HOP:
-                response.headers.add(name, value)
-        await response.prepare(request)
-        async for chunk in answer.content.iter_any():
-            await response.write(chunk)
-        await response.write_eof()
-        return response
+
+async def _forward_response(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    for name, value in answer.headers.items():
+        if name.lower() not in _HOP_BY_HOP:
+            response.headers.add(name, value)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
 
 
 def run(_: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
     try:
         settings = load(Settings)
     except SettingsError as error:

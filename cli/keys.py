@@ -1,59 +1,35 @@
-"""`bitmill keys`: straight on the database of the running system; its relay tells the other services."""
+"""`bitmill keys`: creates, lists and revokes API keys in the database of the running system.
+
+Changes reach the other services as events, by the outbox relay of the running ingest service.
+"""
 
 import argparse
 import asyncio
 import os
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import orjson
 from asyncpg import PostgresError
-from rich.console import Console
-from rich.table import Table
 
 from chassis.adapters.postgres import PostgresUnavailable
 from chassis.adapters.postgres.pool import Pool
-from cli import envfile
+from cli import env_file
 from cli.args import default_data
 from cli.errors import CliError, UsageError
 from schemas.keys import ApiKey
 from services.ingest import keys
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 3.0
-PIPE_WIDTH = 400
-
-
-def database(arguments: argparse.Namespace) -> str:
-    """The running system's database: of `--data`, of the environment, or of the default folder."""
-    if arguments.data is not None:
-        values = envfile.read(arguments.data)
-        if "DATABASE_URL" not in values:
-            raise UsageError(f"{arguments.data} is not the folder of a system: it has no file env with a DATABASE_URL")
-        return values["DATABASE_URL"]
-    dsn = os.environ.get("DATABASE_URL") or envfile.read(default_data()).get("DATABASE_URL")
-    if not dsn:
-        raise UsageError("no system found: name its folder with --data, or set DATABASE_URL (source DIR/env)")
-    return dsn
-
-
-def _with_pool(arguments: argparse.Namespace, work: Callable[[Pool], Awaitable[T]]) -> T:
-    async def run() -> T:
-        try:
-            async with keys.database(database(arguments), wait=PATIENCE_SECONDS) as pool:
-                return await work(pool)
-        except (OSError, PostgresError, PostgresUnavailable) as error:
-            raise CliError(f"the system's database does not answer; is it running? ({error})") from None
-
-    return asyncio.run(run())
+CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def create(arguments: argparse.Namespace) -> int:
+    """Create a key and print it: only its hash is stored."""
     key, secret = _with_pool(arguments, lambda pool: keys.create_key(pool, arguments.project, arguments.name))
     if arguments.json:
-        print(orjson.dumps({**_shown(key), "key": secret}).decode())
+        print(orjson.dumps({**_fields(key), "key": secret}).decode())
     else:
         print(secret)
         print(f"{key.id} of project {key.project}. Keep the key: it is not stored and cannot be shown again.")
@@ -61,37 +37,72 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def list_(arguments: argparse.Namespace) -> int:
-    found = _with_pool(arguments, keys.list_keys)
+    """Print all keys, or those of one project, without their secrets."""
+    listed = _with_pool(arguments, keys.list_keys)
     if arguments.project:
-        found = [listed for listed in found if arguments.project in (listed.project_name, listed.key.project)]
+        listed = [entry for entry in listed if arguments.project in (entry.project_name, entry.key.project)]
     if arguments.json:
-        for listed in found:
-            print(orjson.dumps({**_shown(listed.key), "project_name": listed.project_name}).decode())
+        for entry in listed:
+            print(orjson.dumps({**_fields(entry.key), "project_name": entry.project_name}).decode())
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("Id", "Project", "Name", "Ends in", "Created", "Revoked"):
-        # An id that is broken into two lines cannot be copied into `keys revoke`.
-        table.add_column(column, overflow="fold", no_wrap=column == "Id")
-    for listed in found:
-        key = listed.key
-        table.add_row(key.id, listed.project_name, key.name, key.hint, _day(key.created_at), _day(key.revoked_at))
-    # A pipe has no width: there every row stays on one line, so that grep finds it whole.
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    console.print(table)
+    rows = [
+        (
+            entry.key.id,
+            entry.project_name,
+            entry.key.name,
+            entry.key.hint,
+            _time(entry.key.created_at),
+            _time(entry.key.revoked_at),
+        )
+        for entry in listed
+    ]
+    print(table([("Id", "Project", "Name", "Ends in", "Created", "Revoked"), *rows]))
     return 0
 
 
 def revoke(arguments: argparse.Namespace) -> int:
+    """Revoke a key by its id."""
     key = _with_pool(arguments, lambda pool: keys.revoke_key(pool, arguments.key))
     if key is None:
         raise CliError(f"there is no key {arguments.key}; `bitmill keys list` shows them")
-    print(orjson.dumps(_shown(key)).decode() if arguments.json else f"{key.id} is revoked")
+    print(orjson.dumps(_fields(key)).decode() if arguments.json else f"{key.id} is revoked")
     return 0
 
 
-def _shown(key: ApiKey) -> dict[str, object]:
+def database(arguments: argparse.Namespace) -> str:
+    """The address of the running system's database: of `--data`, of the environment, or of the default folder."""
+    if arguments.data is not None:
+        values = env_file.read(arguments.data)
+        if "DATABASE_URL" not in values:
+            raise UsageError(f"{arguments.data} is not the folder of a system: it has no file env with a DATABASE_URL")
+        return values["DATABASE_URL"]
+    dsn = os.environ.get("DATABASE_URL") or env_file.read(default_data()).get("DATABASE_URL")
+    if not dsn:
+        raise UsageError("no system found: name its folder with --data, or set DATABASE_URL (source DIR/env)")
+    return dsn
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns separated by two spaces, one line for each row, so that grep finds a whole row and ids can be copied."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _with_pool(arguments: argparse.Namespace, work: Callable[[Pool], Awaitable[T]]) -> T:
+    async def run() -> T:
+        try:
+            async with keys.database(database(arguments), wait=CONNECT_TIMEOUT_SECONDS) as pool:
+                return await work(pool)
+        except (OSError, PostgresError, PostgresUnavailable) as error:
+            raise CliError(f"the system's database does not answer; is it running? ({error})") from None
+
+    return asyncio.run(run())
+
+
+def _fields(key: ApiKey) -> dict[str, object]:
     return key.model_dump(exclude={"hash"})
 
 
-def _day(at_ms: int | None) -> str:
+def _time(at_ms: int | None) -> str:
     return "" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

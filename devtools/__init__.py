@@ -1,1 +1,1 @@
-"""What developers and the demonstration use and no service image holds: published contracts, demo, sample footage."""
+"""Tools for developers, in no service image and no wheel: published contracts, demo, sample footage, baseline."""

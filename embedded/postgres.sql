@@ -2,5 +2,5 @@
 SELECT true FROM pg_database WHERE datname = $1;
 
 -- name: create_database
--- {name} is put in by the caller, from a constant: identifiers cannot be parameters.
+-- {name} is replaced by the caller with a constant: identifiers cannot be query parameters.
 CREATE DATABASE {name};

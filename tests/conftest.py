@@ -6,11 +6,11 @@ import pytest
 
 from tests.support import servers
 
-pytest_plugins = ["tests.support.footage", "tests.system"]
+pytest_plugins = ["tests.support.footage", "tests.support.system"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says on what the tests ran: at the end, because `-q` leaves the header out."""
+    """Report which servers the tests used: at the end, because `-q` leaves the header out."""
     terminalreporter.write_line(f"servers: postgres {servers.postgres_source()}, kafka {servers.kafka_source()}")
 
 

@@ -1,10 +1,10 @@
-"""What README and .env.example say, held against the code."""
+"""README, CONTRIBUTING, ARCHITECTURE and .env.example agree with the code."""
 
 import re
 from pathlib import Path
 
 from cli.args import parser
-from cli.settings import collect
+from cli.service_commands import collect_settings
 from schemas.faults import FAULTS
 from schemas.topics import SERVICES
 
@@ -38,7 +38,7 @@ def test_every_command_line_of_the_readme_parses() -> None:
 def test_every_name_in_the_example_environment_is_a_setting() -> None:
     names = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert names
-    assert names <= set(collect(SERVICES))
+    assert names <= set(collect_settings(SERVICES))
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -1,4 +1,4 @@
-"""`make demo`: "Darkroom", a platform whose users upload clips and photographs, on a bitmill of its own.
+"""`make demo`: an example platform whose users upload videos and photographs, on a bitmill of its own.
 
-Everything in it is real: the servers, the footage, the webhooks. It leaves nothing running.
+Servers, files and webhooks are real. Nothing keeps running afterwards.
 """

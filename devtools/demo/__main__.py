@@ -1,4 +1,4 @@
-"""`python -m devtools.demo`: set the stage, play, show, clear away. Exit status 0 when everything truly worked."""
+"""`python -m devtools.demo`: start a bitmill, run the scenario, print the results. Exit status 0 if all succeeded."""
 
 import asyncio
 import shutil
@@ -12,58 +12,68 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from cli.args import default_data
 from cli.errors import CliError
-from devtools.demo import darkroom, story, system
-from devtools.demo.bare import seconds_of_bare_ffmpeg
+from devtools.baseline import seconds_of_ffmpeg
+from devtools.demo import scenario
+from devtools.demo.bitmill_process import Api, bitmill_process
+from devtools.demo.platform_server import PlatformServer, platform_server
 from devtools.demo.report import catalog_table, outputs_table
 from devtools.footage import Footage, FootageUnavailable, fetch_footage
 
-UPLOADS = (
-    story.Upload("bunny.mov", "usr_ada", "Darkroom/iOS"),
-    story.Upload("bikes.mov", "usr_ada", "Darkroom/Web"),
-    story.Upload("car.mov", "usr_bob", "Darkroom/iOS"),
-)
-PHOTOS = (
-    story.Upload("cat.png", "usr_bob", "Darkroom/Web"),
-    story.Upload("coffee.png", "usr_ada", "Darkroom/iOS"),
-)
+VIDEOS = [
+    scenario.Upload("bunny.mov", "usr_ada", "Example/iOS"),
+    scenario.Upload("bikes.mov", "usr_ada", "Example/Web"),
+    scenario.Upload("car.mov", "usr_bob", "Example/iOS"),
+]
+PHOTOS = [
+    scenario.Upload("cat.png", "usr_bob", "Example/Web"),
+    scenario.Upload("coffee.png", "usr_ada", "Example/iOS"),
+]
 
 
-async def play(console: Console, data: Path) -> bool:
-    """The whole demonstration; whether every job succeeded."""
+async def run_demo(console: Console, data: Path) -> bool:
+    """The whole demo; whether every job succeeded and every query found something."""
     console.rule("1. A bitmill of its own")
-    uploads = _uploaded(fetch_footage(default_data().absolute() / "footage", console.print), data / "uploads")
+    uploads = _copy_uploads(fetch_footage(default_data().absolute() / "footage", console.print), data / "uploads")
     began = time.monotonic()
-    async with darkroom.running(uploads) as room, system.running(data / "bitmill", console.print) as bitmill:
-        room.secret = bitmill.secret
+    async with platform_server(uploads) as platform, bitmill_process(data / "bitmill", console.print) as api:
+        platform.secret = api.secret
         console.print(f"Five services, Apache Kafka and Postgres: ready after {time.monotonic() - began:.1f} s.")
-        console.print(f"Darkroom keeps its uploads at {room.address}/uploads/ and waits for webhooks.\n")
-
-        console.rule("2. Three jobs for each upload, all at once")
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-        with Progress(*columns, console=console) as bars:
-            made = await story.transform(bitmill, room, list(UPLOADS), bars)
-        good = all(done.job["status"] == "succeeded" for done in made) and room.refused == 0
-        console.print(f"{len(made)} webhooks, every signature verified.\n")
-        bare = {}
-        with console.status("The same with bare ffmpeg, one after another, for comparison …"):
-            for done in made:
-                if done.job["status"] == "succeeded":
-                    bare[done.job["id"]] = await seconds_of_bare_ffmpeg(uploads, done, data)
-        console.print(outputs_table(made, bare))
-
-        console.rule("3. The catalog")
-        items = await story.collect(bitmill, room, [*UPLOADS, *PHOTOS])
-        items = await story.with_posters(bitmill, items)
-        console.print(f"{len(items)} uploads stored under Darkroom's own metadata; posters came by themselves.")
-        for wanted in ({"user_id": "usr_ada"}, {"user_id": "usr_ada", "source": "Darkroom/iOS"}):
-            found = await story.find(bitmill, **wanted)
-            console.print(catalog_table(wanted, found))
-            good = good and found["meta"]["total"] > 0
-    return good
+        console.print(f"An example platform serves its users' uploads and receives webhooks at {platform.address}.\n")
+        jobs_succeeded = await _show_jobs(console, api, platform, uploads, data)
+        items_found = await _show_catalog(console, api, platform)
+    return jobs_succeeded and items_found
 
 
-def _uploaded(footage: Footage, folder: Path) -> Path:
-    """Darkroom's folder of uploads, under the names that its users gave them."""
+async def _show_jobs(console: Console, api: Api, platform: PlatformServer, uploads: Path, data: Path) -> bool:
+    console.rule("2. Three jobs for each video, all at once")
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+    with Progress(*columns, console=console) as bars:
+        finished = await scenario.run_jobs(api, platform, VIDEOS, bars)
+    console.print(f"{len(finished)} webhooks, every signature verified.\n")
+    baseline = {}
+    with console.status("The same with ffmpeg alone, one after another, for comparison …"):
+        for done in finished:
+            if done.succeeded:
+                baseline[done.job["id"]] = await seconds_of_ffmpeg(uploads / done.upload.name, done.job, data)
+    console.print(outputs_table(finished, baseline))
+    return all(done.succeeded for done in finished) and platform.rejected == 0
+
+
+async def _show_catalog(console: Console, api: Api, platform: PlatformServer) -> bool:
+    console.rule("3. The catalog")
+    items = await scenario.create_media(api, platform, [*VIDEOS, *PHOTOS])
+    items = await scenario.wait_for_posters(api, items)
+    console.print(f"{len(items)} uploads are media items with the platform's own metadata; bitmill made the posters.")
+    complete = True
+    for metadata in ({"user_id": "usr_ada"}, {"user_id": "usr_ada", "source": "Example/iOS"}):
+        found = await scenario.find_media(api, metadata)
+        console.print(catalog_table(metadata, found))
+        complete = complete and found["meta"]["total"] > 0
+    return complete
+
+
+def _copy_uploads(footage: Footage, folder: Path) -> Path:
+    """The platform's folder of uploads, under the names that its users gave them."""
     folder.mkdir()
     for name, path in (
         ("bunny.mov", footage.bunny),
@@ -76,12 +86,12 @@ def _uploaded(footage: Footage, folder: Path) -> Path:
     return folder
 
 
-def _next_steps(console: Console) -> None:
+def _print_next_steps(console: Console) -> None:
     console.rule("What next")
     console.print(
         "Everything that ran has been stopped, its data removed. To keep one running:\n\n"
-        "  make up             # address, key and a first curl on one screen\n\n"
-        "Or without any service, one file here:\n\n"
+        "  make up             # prints address, key and a first request\n\n"
+        "Or without any service, one file on this machine:\n\n"
         "  .venv/bin/ittybit video -i .bitmill/footage/bikes.mp4 -o small.mp4 --width 320\n",
         highlight=False,
     )
@@ -89,24 +99,22 @@ def _next_steps(console: Console) -> None:
 
 def main() -> int:
     console = Console()
-    # Kept when something goes wrong: the log in it says what.
+    # Kept if something fails, for the log in it.
     data = Path(tempfile.mkdtemp(prefix="bitmill-demo-"))
     log = data / "bitmill" / "log"
     try:
-        good = asyncio.run(play(console, data))
+        succeeded = asyncio.run(run_demo(console, data))
     except (CliError, FootageUnavailable, TimeoutError) as error:
-        console.print(
-            f"[red]The demonstration stopped:[/] {error or 'a job took too long'}\nIts log: {data / 'bitmill' / 'log'}"
-        )
+        console.print(f"[red]The demo stopped:[/] {error or 'something took too long'}\nThe log: {log}")
         return 1
     except KeyboardInterrupt:
         shutil.rmtree(data, ignore_errors=True)
         return 130
-    if not good:
-        console.print(f"[red]Not every job succeeded.[/] The log: {log}")
+    if not succeeded:
+        console.print(f"[red]Not everything succeeded.[/] The log: {log}")
         return 1
     shutil.rmtree(data, ignore_errors=True)
-    _next_steps(console)
+    _print_next_steps(console)
     return 0
 
 

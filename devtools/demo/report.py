@@ -1,4 +1,4 @@
-"""The demonstration's tables."""
+"""The tables that the demo prints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from devtools.demo.story import Made
+from devtools.demo.scenario import FinishedJob
 
 
-def outputs_table(made: list[Made], bare: Mapping[str, float]) -> Table:
-    """What came out: size, dimensions, and time beside what bare ffmpeg took alone on the machine."""
+def outputs_table(finished: list[FinishedJob], baseline: Mapping[str, float]) -> Table:
+    """The outputs: size, dimensions, and the time of bitmill beside that of ffmpeg alone, by job id in `baseline`."""
     table = Table(title="Outputs", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("Upload", "Job", "Format", "Size", "Pixels", "bitmill", "ffmpeg"):
         table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right", no_wrap=True)
-    for done in made:
+    for done in finished:
         output = done.job["output"]
         if output is None:
             table.add_row(done.upload.name, done.role, done.job["status"], *[""] * 4)
@@ -26,15 +26,15 @@ def outputs_table(made: list[Made], bare: Mapping[str, float]) -> Table:
             f"{output['filesize'] / 1000:,.0f} kB",
             f"{output['width']}x{output['height']}",
             f"{done.seconds:.2f} s",
-            f"{bare[done.job['id']]:.2f} s",
+            f"{baseline[done.job['id']]:.2f} s",
         )
-    table.caption = "bitmill: all at once, with fetching, checking, storing. ffmpeg: bare, one after another."
+    table.caption = "bitmill: all at once, with fetching, checking and storing. ffmpeg: alone, one after another."
     return table
 
 
-def catalog_table(wanted: Mapping[str, str], found: Mapping[str, Any]) -> Table:
-    """One query of the catalog and what it found."""
-    query = "&".join(f"metadata.{key}={value}" for key, value in wanted.items())
+def catalog_table(metadata: Mapping[str, str], found: Mapping[str, Any]) -> Table:
+    """One query of the catalog and its result."""
+    query = "&".join(f"metadata.{key}={value}" for key, value in metadata.items())
     table = Table(
         title=f"GET /media?{query}: {found['meta']['total']} found", title_justify="left", box=box.SIMPLE_HEAD
     )

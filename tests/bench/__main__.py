@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cli.up import free_port
 from tests.bench import overhead, rate, startup
+from tests.support.system import free_port
 
 README = Path(__file__).with_name("README.md")
 FOOTAGE = Path(".bitmill").absolute() / "footage"
@@ -35,7 +35,7 @@ async def measure() -> list[Row]:
         starts = await startup.measure(folder / "startup")
         rows.append(
             Row(
-                "ForkServer start of `bitmill up` to /readyz 200",
+                "Warm start of `bitmill up` to /readyz 200",
                 f"{starts.warm_median:.1f} s",
                 "≤ 10 s",
                 starts.warm_median <= 10,
@@ -64,16 +64,16 @@ async def measure() -> list[Row]:
         found = await overhead.measure(folder / "overhead", FOOTAGE)
         rows.append(
             Row(
-                "POST to webhook over bare ffmpeg, small clip, idle",
+                "POST to webhook minus ffmpeg alone, small clip, idle system",
                 f"{found.median:.2f} s",
                 "≤ 0.4 s",
                 found.median <= 0.4,
-                f"median of {len(found.whole)} pairs; whole {statistics.median(found.whole):.2f} s, "
-                f"bare {statistics.median(found.bare):.2f} s",
+                f"median of {len(found.total)} pairs; POST to webhook {statistics.median(found.total):.2f} s, "
+                f"ffmpeg alone {statistics.median(found.baseline):.2f} s",
             )
         )
         (folder / "rate").mkdir()
-        rates = await rate.measure(folder / "rate", free_port("127.0.0.1", 0))
+        rates = await rate.measure(folder / "rate", free_port())
         rows.append(
             Row(
                 "POST /jobs a second over one bare insert each",

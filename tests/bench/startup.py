@@ -1,7 +1,6 @@
 """How long a warm start takes until `/readyz` is 200, and how much memory the idle process holds."""
 
 import asyncio
-import os
 import re
 import statistics
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from devtools.demo import system
+from tests.support.system import bitmill_up, clean_environment
 
 STARTS = 3
 IDLE_SECONDS = 10
@@ -35,9 +34,9 @@ def _resident_mb(data: Path) -> float:
 
 
 async def _start(data: Path, *, home: Path | None = None, idle: bool = False) -> tuple[float, float]:
-    env = {**os.environ, "HOME": str(home)} if home else None
+    env = {**clean_environment(), "HOME": str(home)} if home else None
     began = time.perf_counter()
-    async with system.running(data, print, env):
+    async with bitmill_up(data, env):
         took = time.perf_counter() - began
         if idle:
             # Not a synchronisation: the figure is that of a process which has settled.

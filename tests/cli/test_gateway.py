@@ -1,4 +1,4 @@
-"""The one gateway rule."""
+"""Which service a request goes to."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever a file of one's own is called, the shell works on that file: names are no options and no addresses."""
+"""Files of any name can be processed: a name is not taken for an option, a URL or an ffmpeg pattern."""
 
 import io
 import json
@@ -10,9 +10,9 @@ import pytest
 
 from chassis.core import logs
 from cli.args import parser
-from cli.jobs import checked, local_output, options
-from cli.local import run_here
-from cli.show import open_show
+from cli.job_options import option_values, validated
+from cli.local_run import output_path, run_locally
+from cli.reporter import open_reporter
 from tests.support.footage import Material
 
 NAMES = [
@@ -32,59 +32,59 @@ NAMES = [
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    # Logs are the process's, and this process is the tests'.
+    # Logging is configured once for a process, and this is the process of all tests.
     monkeypatch.setattr(logs, "configure", lambda *_: None)
     return tmp_path
 
 
 async def result(*argv: str) -> dict[str, Any]:
-    """What the command says at its end."""
+    """The last line that the command prints."""
     arguments = parser().parse_args([*argv, "--json"])
-    said = io.StringIO()
-    with open_show(arguments, said, io.StringIO()) as show:
-        await run_here(arguments, checked(arguments.kind, options(arguments)), show)
-    last: dict[str, Any] = json.loads(said.getvalue().splitlines()[-1])
+    out = io.StringIO()
+    with open_reporter(arguments, out, io.StringIO()) as reporter:
+        await run_locally(arguments, validated(arguments.kind, option_values(arguments)), reporter)
+    last: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
     return last
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_film_of_any_name_becomes_a_video(here: Path, material: Material, name: str) -> None:
+async def test_a_video_of_any_name_can_be_the_input(here: Path, material: Material, name: str) -> None:
     shutil.copy(material.flat(), here / name)
-    said = await result("video", "-i", name, "-o", "out.webm", "--width", "32", "--end", "0.2")
-    assert said["status"] == "succeeded", said["error"]
-    assert (said["input"], said["output"]["width"]) == (name, 32)
+    job = await result("video", "-i", name, "-o", "out.webm", "--width", "32", "--end", "0.2")
+    assert job["status"] == "succeeded", job["error"]
+    assert (job["input"], job["output"]["width"]) == (name, 32)
     assert (here / "out.webm").is_file()
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_photo_of_any_name_becomes_an_image(here: Path, material: Material, name: str) -> None:
+async def test_an_image_of_any_name_can_be_the_input(here: Path, material: Material, name: str) -> None:
     shutil.copy(material.alpha(), here / name)
-    said = await result("image", "-i", name, "-o", "out.webp", "--width", "32")
-    assert said["status"] == "succeeded", said["error"]
-    assert said["output"]["width"] == 32
+    job = await result("image", "-i", name, "-o", "out.webp", "--width", "32")
+    assert job["status"] == "succeeded", job["error"]
+    assert job["output"]["width"] == 32
 
 
 @pytest.mark.parametrize("name", NAMES[:4])
-async def test_an_output_may_have_any_name_too(here: Path, material: Material, name: str) -> None:
+async def test_an_output_can_have_any_name(here: Path, material: Material, name: str) -> None:
     shutil.copy(material.flat(), here / "clip.mp4")
     (here / name).mkdir()
-    said = await result("image", "-i", "clip.mp4", "-o", f"{name}/{name}.png", "--width", "32")
-    assert said["status"] == "succeeded", said["error"]
+    job = await result("image", "-i", "clip.mp4", "-o", f"{name}/{name}.png", "--width", "32")
+    assert job["status"] == "succeeded", job["error"]
     assert [path.name for path in (here / name).iterdir()] == [f"{name}.png"]
 
 
 @pytest.mark.parametrize("given", [("-i", "./-i.mp4"), ("--input=-i.mp4",), ("-i-i.mp4",)])
-async def test_a_name_that_looks_like_an_option_is_given_as_anywhere(
+async def test_a_name_that_looks_like_an_option_is_given_in_the_usual_ways(
     here: Path, material: Material, given: tuple[str, ...]
 ) -> None:
     shutil.copy(material.flat(), here / "-i.mp4")
-    said = await result("image", *given)
-    assert said["status"] == "succeeded", said["error"]
+    job = await result("image", *given)
+    assert job["status"] == "succeeded", job["error"]
     assert (here / "-i.jpeg").is_file() or (here / "-i.jpg").is_file()
 
 
 def test_the_default_output_is_never_the_input(here: Path) -> None:
     for name in ("-i.mp4", "http:x.mp4", "a b%20.mp4", "new\nline.mp4"):
         (here / name).touch()
-        target = local_output(parser().parse_args(["video", f"--input={name}"]), "mp4")
+        target = output_path(parser().parse_args(["video", f"--input={name}"]), "mp4")
         assert target.name == f"{Path(name).stem}-video.mp4"

@@ -13,7 +13,7 @@ import yaml
 from chassis.core.settings import describe
 from cli.gateway import Settings as GatewaySettings
 from cli.gateway import upstream
-from cli.serve import settings_class
+from cli.service_commands import settings_class
 from schemas.topics import SERVICES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

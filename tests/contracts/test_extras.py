@@ -1,5 +1,6 @@
-"""What an image installs is enough: each service is imported where the packages of all other extras are missing."""
+"""What an image contains is enough: it has one extra's packages, and of the project only what the Dockerfile copies."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,18 +13,25 @@ import pytest
 
 from schemas.topics import SERVICES
 
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-READERS = ("ingest", "transcoder", "thumbnailer")
-"""They look into customers' files, in a child that loads `media.sandbox_probe` and pyvips."""
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"schemas", "chassis", "media", "worker", "services", "cli"}
+NOT_IN_AN_IMAGE = {"embedded", "devtools", "tests"}
+PROBING_SERVICES = ("ingest", "transcoder", "thumbnailer")
+"""They probe customers' files in a child process that loads `media.sandbox_probe` and pyvips."""
+ENVIRONMENT = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/bitmill",
+    "STORAGE_URL": "file:///nowhere",
+    "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+"""Enough to construct every service; nothing is started."""
 
-IMPORT = """
+WITHOUT = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {missing!r}:
-            raise ModuleNotFoundError(f"{{name}} is of another extra", name=name)
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-import {modules}
 """
 
 
@@ -31,15 +39,11 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def extras() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
-    return found
-
-
 def distributions(extra: str) -> set[str]:
-    """What an extra installs, those that it includes among them."""
+    """What an extra installs, with the extras that it includes."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     found = set()
-    for requirement in extras()[extra]:
+    for requirement in extras[extra]:
         if included := re.fullmatch(r"bitmill\[(.+)\]", requirement):
             found |= set().union(*(distributions(name) for name in included[1].split(",")))
         else:
@@ -47,18 +51,73 @@ def distributions(extra: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_starts_with_its_own_extra_alone(service: Any) -> None:
+def run_in_image(service: Any, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code where the packages of all other extras, and those that images do not contain, are missing."""
     others = distributions("all") - distributions(service)
     missing = {
         module for module, owners in packages_distributions().items() if others & {normal(owner) for owner in owners}
     }
-    assert missing
-    modules = [f"services.{service}.__main__", "cli.__main__", "cli.serve", "cli.keys"]
-    if service in READERS:
-        modules += ["media.sandbox_probe", "pyvips"]
-    code = IMPORT.format(missing=missing, modules=", ".join(modules))
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=PYPROJECT.parent
+    assert "rich" in missing
+    program = WITHOUT.format(missing=missing | NOT_IN_AN_IMAGE) + code
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **ENVIRONMENT},
     )
+
+
+def bitmill_in_image(service: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_in_image(service, "from cli.__main__ import main\nsys.exit(main(sys.argv[1:]))", *arguments)
+
+
+def test_the_image_contains_the_packages_of_the_services_and_the_command() -> None:
+    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(copied) == PACKAGES
+    allowed = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+    assert {f"!{package}" for package in PACKAGES} <= set(allowed)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_constructed_with_its_own_extra_alone(service: Any) -> None:
+    modules = ["media.sandbox_probe", "pyvips"] if service in PROBING_SERVICES else ["sys"]
+    code = f"import {', '.join(modules)}\nfrom cli.service_commands import build\nbuild({service!r})"
+    done = run_in_image(service, code)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_command_of_the_image_starts(service: Any) -> None:
+    done = bitmill_in_image(service, "serve", service, "--help")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("gateway --help", 0), ("settings", 0), ("keys list --help", 0), ("keys list", 1)]
+)
+def test_other_commands_work_in_an_image(command: str, status: int) -> None:
+    done = bitmill_in_image("catalog", *command.split())
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("up", "up"),
+        ("serve transcoder", "transcoder"),
+        ("video -i clip.mov -o small.mp4 --local", "cli"),
+    ],
+)
+def test_a_command_that_needs_another_extra_names_it(command: str, extra: str) -> None:
+    done = bitmill_in_image("catalog", *command.split())
+    assert done.returncode == 2
+    assert done.stderr.endswith(f": install the extra bitmill[{extra}]\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_job_through_the_api_needs_no_extra() -> None:
+    code = "import cli.job_command, cli.api_client, cli.reporter\nprint('imported')"
+    assert run_in_image("catalog", code).stdout == "imported\n"

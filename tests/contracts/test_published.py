@@ -11,7 +11,7 @@ from openapi_spec_validator import validate as validate_openapi
 
 from chassis.adapters.http.health import State
 from chassis.adapters.http.server import make_web_app
-from cli.serve import build
+from cli.service_commands import build
 from devtools.contracts import asyncapi, events, files
 from devtools.contracts.__main__ import main
 from schemas.events import EVENTS, SUBMISSIONS

@@ -1,184 +1,173 @@
-"""A customer who goes on asking whatever happens, and who keeps the system to its word about every 2xx."""
+"""A customer who sends requests during outages, and checks that every accepted job ends in exactly one way."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
-from aiohttp import web
 
+from tests.support.file_server import FileServer, Held, file, file_server
+from tests.support.system import ApiClient
 from tests.support.waiting import until
+from tests.support.webhook_receiver import WebhookReceiver, held, webhook_receiver
 
-EVERY_SECONDS = 0.4
-ANSWER_SECONDS = 30.0
-"""No request may hang for longer, whatever is away."""
-SETTLE_SECONDS = 90.0
+INTERVAL_SECONDS = 0.4
+ANSWER_SECONDS = 60.0
+"""No request may hang for longer, whatever is unavailable."""
+SETTLE_SECONDS = 300.0
 
-WORK: tuple[Mapping[str, Any], ...] = (
-    {"kind": "image", "upload": "uploads/photo.png", "options": {"width": 200}},
-    {"kind": "video", "upload": "uploads/short.mp4", "options": {"width": 160, "quality": "low"}},
-    {"kind": "image", "upload": "uploads/short.mp4", "options": {"start": 1, "width": 120}},
+JOBS: tuple[Mapping[str, Any], ...] = (
+    {"kind": "image", "upload": "photo.png", "options": {"width": 200}},
+    {"kind": "video", "upload": "short.mp4", "options": {"width": 160, "quality": "low"}},
+    {"kind": "image", "upload": "short.mp4", "options": {"start": 1, "width": 120}},
 )
+_TIMEOUT = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
 
 
-@dataclass
 class Customer:
-    """Hosts uploads, receives webhooks, posts jobs. `accepted` are the ids that came with a 2xx."""
+    """Hosts uploads, receives webhooks, posts jobs. `accepted` are the ids of jobs that were answered with 2xx.
 
-    session: aiohttp.ClientSession
-    api: str
-    site: str = ""
-    accepted: list[str] = field(default_factory=list)
-    refused: int = 0
-    webhooks: dict[str, set[tuple[str, bytes]]] = field(default_factory=lambda: defaultdict(set))
-    """By job: the different (webhook-id, body) that came."""
-    let_go: asyncio.Event = field(default_factory=asyncio.Event)
-    """Uploads below /held are served, and webhooks for /held are answered, once it is set."""
-    holding: set[str] = field(default_factory=set)
-    """What waits for that: names of uploads and ids of jobs."""
-    uploads: Path = Path()
-    _asking: "asyncio.Task[None] | None" = None
+    `release` lets held uploads and webhooks go on. `unavailable` counts the orderly 503 answers.
+    """
+
+    def __init__(self, api: ApiClient, uploads: FileServer, hooks: WebhookReceiver) -> None:
+        self.accepted: list[str] = []
+        self.unavailable = 0
+        self.release = asyncio.Event()
+        self._api = api
+        self._uploads = uploads
+        self._hooks = hooks
+        self._held: dict[str, Held] = {}
+        self._traffic: asyncio.Task[None] | None = None
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The answer's body, or None for an orderly 503."""
-        async with self.session.post(self.api + path, json=body, timeout=_TIMEOUT) as response:
-            if await self._refused(response):
+        """The body of the answer, or None for an orderly 503."""
+        async with self._api.session.post(self._api.address + path, json=body, timeout=_TIMEOUT) as response:
+            if await self._is_unavailable(response):
                 return None
             answer: dict[str, Any] = await response.json()
             return answer
 
     async def get(self, path: str) -> Any:
-        """The answer's body, or None for an orderly 503."""
-        async with self.session.get(self.api + path, timeout=_TIMEOUT) as response:
-            return None if await self._refused(response) else await response.json()
+        """The body of the answer, or None for an orderly 503."""
+        async with self._api.session.get(self._api.address + path, timeout=_TIMEOUT) as response:
+            return None if await self._is_unavailable(response) else await response.json()
 
-    async def post_job(self, work: Mapping[str, Any]) -> str | None:
-        """The id of the job, if it was accepted."""
-        asked = {name: value for name, value in work.items() if name != "upload"}
-        body = {"webhook_url": f"{self.site}/hooks", **asked, "input": f"{self.site}/{work['upload']}"}
-        job = await self.post("/jobs", body)
-        if job is None:
+    async def post_job(self, job: Mapping[str, Any]) -> str | None:
+        """The id of the job if it was accepted. `upload` in `job` names the file that is its input."""
+        fields = {name: value for name, value in job.items() if name != "upload"}
+        body = {"webhook_url": self._hooks.url(), **fields, "input": self._uploads.url(job["upload"])}
+        answer = await self.post("/jobs", body)
+        if answer is None:
             return None
-        self.accepted.append(job["id"])
-        return str(job["id"])
+        self.accepted.append(answer["id"])
+        return str(answer["id"])
+
+    def hold_upload(self, name: str, upload: str) -> Held:
+        """Serve an upload under another name, but answer only after `release`."""
+        self._held[name] = held_answer = self._uploads.hold(name, file(self._uploads.path(upload)))
+        return held_answer
+
+    def hold_webhooks(self) -> str:
+        """An address whose webhooks are answered only after `release`."""
+        return self._hooks.on("/held", held(self.release))
+
+    def let_go(self) -> None:
+        """Answer everything that is held."""
+        self.release.set()
+        for held_answer in self._held.values():
+            held_answer.release.set()
+
+    def webhook_requests(self, job: str) -> int:
+        """How many requests have arrived about a job."""
+        return len(self._hooks.of(job))
+
+    def upload_url(self, name: str) -> str:
+        return self._uploads.url(name)
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[None]:
-        """Posts jobs and looks at them all the while; whatever is answered wrongly fails the block."""
-        self._asking = task = asyncio.create_task(self._ask())
+    async def traffic(self) -> AsyncIterator[None]:
+        """Post jobs and read them for the duration of the block; a wrong answer fails the block."""
+        self._traffic = task = asyncio.create_task(self._send())
         try:
             yield
-            self._still_asks()
+            self._check_traffic()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def accepts(self, more: int) -> None:
-        """Waits until that many further jobs were accepted."""
+    async def until_accepted(self, more: int) -> None:
+        """Wait until that many further jobs have been accepted."""
         goal = len(self.accepted) + more
 
         def reached() -> bool:
-            self._still_asks()
+            self._check_traffic()
             return len(self.accepted) >= goal
 
-        await until(reached, within=60)
+        await until(reached, within=SETTLE_SECONDS)
 
-    async def settled(self, *jobs: str, within: float = SETTLE_SECONDS) -> None:
-        """Waits until each accepted job (or those named) has its webhook, and says what the system made of them."""
-        wanted = jobs or tuple(self.accepted)
+    async def until_settled(self, within: float = SETTLE_SECONDS) -> None:
+        """Wait until every accepted job has its webhook; check that it is one, and what GET shows."""
+        jobs = tuple(self.accepted)
         try:
-            await until(lambda: all(job in self.webhooks for job in wanted), within=within)
+            await until(lambda: all(self._hooks.of(job) for job in jobs), within=within)
         except AssertionError:
-            missing = [job for job in wanted if job not in self.webhooks]
+            missing = [job for job in jobs if not self._hooks.of(job)]
             states = [(job, await self.get(f"/jobs/{job}")) for job in missing[:5]]
-            raise AssertionError(f"{len(missing)} of {len(wanted)} webhooks did not come: {states}") from None
-        for job in wanted:
-            told = self.webhooks[job]
-            assert len(told) == 1, f"{job} was told in {len(told)} ways: {told}"
-            (_, body), shown = next(iter(told)), await self._shown(job)
+            raise AssertionError(f"{len(missing)} of {len(jobs)} webhooks did not arrive: {states}") from None
+        for job in jobs:
+            distinct = {(request.headers["webhook-id"], request.body) for request in self._hooks.of(job)}
+            assert len(distinct) == 1, f"{job} has {len(distinct)} different webhooks: {distinct}"
+            (_, body), shown = next(iter(distinct)), await self._ended(job)
             assert orjson.loads(body) == shown
             assert shown["status"] == "succeeded", shown
 
-    async def stored(self, item: str) -> None:
-        """Waits until the media item's file is there."""
+    async def until_active(self, media_id: str) -> None:
+        """Wait until the media item's file is stored."""
 
         async def active() -> bool:
-            found = await self.get(f"/media/{item}")
+            found = await self.get(f"/media/{media_id}")
             return found is not None and bool(found["data"]["status"] == "active")
 
         await until(active, within=SETTLE_SECONDS)
 
-    def _still_asks(self) -> None:
-        if self._asking is not None and self._asking.done():
-            self._asking.result()
+    def _check_traffic(self) -> None:
+        if self._traffic is not None and self._traffic.done():
+            self._traffic.result()
 
-    async def _shown(self, job: str) -> Any:
-        async def finished() -> Any:
+    async def _ended(self, job: str) -> Any:
+        async def ended() -> Any:
             found = await self.get(f"/jobs/{job}")
             return found if found and found["status"] not in ("queued", "processing") else None
 
-        return await until(finished)
+        return await until(ended, within=SETTLE_SECONDS, poll=0.05)
 
-    async def _ask(self) -> None:
-        for work in cycle(WORK):
-            await self.post_job(work)
+    async def _send(self) -> None:
+        for job in cycle(JOBS):
+            await self.post_job(job)
             if self.accepted:
                 await self.get(f"/jobs/{self.accepted[-1]}")
             await self.get("/jobs")
-            async with self.session.get(f"{self.api}/livez", timeout=_TIMEOUT) as response:
+            async with self._api.session.get(f"{self._api.address}/livez", timeout=_TIMEOUT) as response:
                 assert response.status == 200
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> bool:
+    async def _is_unavailable(self, response: aiohttp.ClientResponse) -> bool:
         if response.status == 503:
             assert int(response.headers["Retry-After"]) > 0
-            self.refused += 1
+            self.unavailable += 1
             return True
-        said = f"{response.method} {response.url.path} was answered {response.status}: {await response.text()}"
-        assert response.status in (200, 201), said
+        answer = f"{response.method} {response.url.path} was answered {response.status}: {await response.text()}"
+        assert response.status in (200, 201), answer
         return False
-
-    async def receive(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        job = orjson.loads(body)["id"]
-        if request.path.startswith("/held"):
-            await self._held(job)
-        self.webhooks[job].add((request.headers["webhook-id"], body))
-        return web.Response(status=204)
-
-    async def serve_late(self, request: web.Request) -> web.FileResponse:
-        name = request.match_info["name"]
-        await self._held(name)
-        return web.FileResponse(self.uploads / name)
-
-    async def _held(self, what: str) -> None:
-        self.holding.add(what)
-        await self.let_go.wait()
-
-
-_TIMEOUT = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
 
 
 @asynccontextmanager
-async def customer(session: aiohttp.ClientSession, api: str, uploads: Path) -> AsyncIterator[Customer]:
-    """A customer whose uploads and webhooks live on a free port; `session` carries the key."""
-    found = Customer(session, api, uploads=uploads)
-    app = web.Application()
-    app.router.add_static("/uploads/", uploads)
-    app.router.add_get("/held/{name}", found.serve_late)
-    app.router.add_post("/hooks", found.receive)
-    app.router.add_post("/held", found.receive)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.site = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield found
-    finally:
-        await runner.cleanup()
+async def customer(api: ApiClient, folder: Path) -> AsyncIterator[Customer]:
+    """A customer with the uploads in `folder`."""
+    async with file_server(folder) as uploads, webhook_receiver(secret=api.secret) as hooks:
+        yield Customer(api, uploads, hooks)

@@ -1,4 +1,4 @@
-"""Five processes beside a gateway, each of which can be killed and started again: what `bitmill up` does in one."""
+"""The five services and a gateway as six processes, each of which a test can kill and start again."""
 
 import asyncio
 import signal
@@ -12,19 +12,16 @@ from typing import Any
 import aiohttp
 import psutil
 
-from cli.up import free_port
-from devtools.demo.system import System
 from schemas.topics import SERVICES
+from tests.support.system import DEADLINE_SECONDS, ApiClient, clean_environment, free_port, shell
 from tests.support.waiting import until
-from tests.system import clean_environment, shell
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-READY_SECONDS = 60
-STOP_SECONDS = 15
+READY_SECONDS = 180
 
 
-class Member:
-    """One process of the six. Its log goes on through restarts."""
+class ServiceProcess:
+    """One of the six processes. Its log continues through restarts."""
 
     def __init__(self, name: str, command: tuple[str, ...], port: int, env: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -41,12 +38,12 @@ class Member:
             )
 
     async def kill(self) -> list[psutil.Process]:
-        """SIGKILL; the children that it had at that moment."""
-        family = self.family()
+        """SIGKILL; returns the child processes that it had at that moment."""
+        children = self.children()
         assert self._process is not None
         self._process.kill()
         assert await self._process.wait() == -signal.SIGKILL, self.tail()
-        return family
+        return children
 
     async def stop(self) -> None:
         if self._process is None:
@@ -54,7 +51,7 @@ class Member:
         if self._process.returncode is None:
             self._process.terminate()
         try:
-            status = await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            status = await asyncio.wait_for(self._process.wait(), DEADLINE_SECONDS)
         except TimeoutError:
             self._process.kill()
             raise
@@ -64,13 +61,13 @@ class Member:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    def family(self) -> list[psutil.Process]:
+    def children(self) -> list[psutil.Process]:
         assert self._process is not None
         return psutil.Process(self._process.pid).children(recursive=True)
 
-    def encoding(self) -> bool:
-        """Whether an ffmpeg runs below it."""
-        return any("ffmpeg" in child.name() for child in self.family())
+    def is_encoding(self) -> bool:
+        """Whether an ffmpeg runs as its child."""
+        return any("ffmpeg" in child.name() for child in self.children())
 
     def tail(self) -> str:
         return f"{self.name}: {self.log.read_text(errors='replace')[-3000:]}"
@@ -78,17 +75,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The running six. `api` is the gateway with a key; `env` is what a shell needs for the same system."""
+    """The six processes. `api` is a client of the gateway; `env` is what the command line needs for this system."""
 
-    api: System
-    members: Mapping[str, Member]
+    api: ApiClient
+    processes: Mapping[str, ServiceProcess]
     env: Mapping[str, str]
-    folder: Path
 
-    async def failing(self, name: str) -> set[str] | None:
-        """The checks of a member that do not hold, as its /readyz names them; None where nobody answers."""
+    async def failing_checks(self, name: str) -> set[str] | None:
+        """The checks of a process that fail, as its /readyz names them; None if it does not answer."""
         try:
-            async with self.api.session.get(f"{self.members[name].address}/readyz") as response:
+            async with self.api.session.get(f"{self.processes[name].address}/readyz") as response:
                 body: dict[str, Any] = await response.json()
         except aiohttp.ClientError:
             return None
@@ -96,18 +92,18 @@ class Deployment:
         assert (response.status == 200) == (not failing), body
         return failing
 
-    async def ready(self, within: float = READY_SECONDS) -> None:
-        """Waits until every process says that it is ready."""
+    async def until_ready(self, within: float = READY_SECONDS) -> None:
+        """Wait until every process reports that it is ready."""
 
         async def all_ready() -> bool:
-            dead = [member.tail() for member in self.members.values() if not member.running]
+            dead = [process.tail() for process in self.processes.values() if not process.running]
             assert not dead, "\n".join(dead)
-            return all([await self.failing(name) == set() for name in self.members])
+            return all([await self.failing_checks(name) == set() for name in self.processes])
 
         try:
-            await until(all_ready, within=within)
+            await until(all_ready, within=within, poll=0.05)
         except AssertionError as error:
-            logs = "\n".join(member.tail() for member in self.members.values())
+            logs = "\n".join(process.tail() for process in self.processes.values())
             raise AssertionError(f"{error}\n{logs}") from None
 
 
@@ -115,11 +111,11 @@ class Deployment:
 async def deployment(
     database_url: str, kafka_bootstrap: str, folder: Path, **settings: str
 ) -> AsyncIterator[Deployment]:
-    """Starts the six on the given Postgres and Kafka, waits until they are ready, and stops them at the end."""
-    ports: dict[str, int] = {name: free_port("127.0.0.1", 0) for name in (*SERVICES, "gateway")}
+    """Start the six on the given Postgres and Kafka, wait until they are ready, and stop them at the end."""
+    ports: dict[str, int] = {name: free_port() for name in (*SERVICES, "gateway")}
     address = f"http://127.0.0.1:{ports['gateway']}"
     urls = {f"{service.upper()}_URL": f"http://127.0.0.1:{ports[service]}" for service in SERVICES}
-    common = {
+    env = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
         "DATABASE_URL": database_url,
         "STORAGE_URL": (folder / "files").as_uri(),
@@ -133,20 +129,20 @@ async def deployment(
     }
     (folder / "files").mkdir(exist_ok=True)
     (folder / "work").mkdir()
-    everybody = {name: Member(name, ("serve", name), ports[name], common, folder) for name in map(str, SERVICES)}
-    everybody["gateway"] = Member("gateway", ("gateway",), ports["gateway"], urls, folder)
+    processes = {name: ServiceProcess(name, ("serve", name), ports[name], env, folder) for name in map(str, SERVICES)}
+    processes["gateway"] = ServiceProcess("gateway", ("gateway",), ports["gateway"], urls, folder)
     try:
-        for member in everybody.values():
-            await member.start()
+        for process in processes.values():
+            await process.start()
         async with aiohttp.ClientSession() as session:
-            system = System(address, SECRET, session)
-            await Deployment(system, everybody, common, folder).ready()
-        key = await shell(["bitmill", "keys", "create"], cwd=folder, env={**clean_environment(), **common})
+            await Deployment(ApiClient(address, SECRET, session), processes, env).until_ready()
+        key = await shell(["bitmill", "keys", "create"], cwd=folder, env={**clean_environment(), **env})
         assert key.returncode == 0, key.stderr
         headers = {"Authorization": f"Bearer {key.stdout.split()[0]}"}
         async with aiohttp.ClientSession(headers=headers) as session:
-            yield Deployment(System(address, SECRET, session), everybody, common, folder)
+            yield Deployment(ApiClient(address, SECRET, session), processes, env)
     finally:
-        ends = await asyncio.gather(*(member.stop() for member in everybody.values()), return_exceptions=True)
-    failures = [str(end) for end in ends if end is not None]
+        stops = (process.stop() for process in processes.values())
+        results = await asyncio.gather(*stops, return_exceptions=True)
+    failures = [str(result) for result in results if result is not None]
     assert not failures, "\n".join(failures)

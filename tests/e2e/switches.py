@@ -1,4 +1,4 @@
-"""What everything stands on, under the hand of a test: servers that go away and come back, a disk that fills up."""
+"""Servers that a test stops and starts again, and a disk that it fills."""
 
 import errno
 import os
@@ -17,26 +17,26 @@ class Server(Protocol):
 
 
 class Switch:
-    """A server that can be turned off and on again: the same data, the same address."""
+    """A server that can be stopped and started again with the same data and address."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._running: AbstractAsyncContextManager[str] | None = None
 
     async def on(self) -> str:
-        """Its address."""
+        """Start it; returns its address."""
         self._running = self._server.running(print)
         return await self._running.__aenter__()
 
     async def off(self) -> None:
-        """Stopped in order, if it is on."""
+        """Stop it orderly, if it is running."""
         running, self._running = self._running, None
         if running is not None:
             await running.__aexit__(None, None, None)
 
 
 class Disk:
-    """The folder in which files are stored. Where none can be mounted for it, no room is no permission."""
+    """The folder of stored files. Without a mounted file system, a missing permission stands for a full disk."""
 
     def __init__(self, folder: Path, mounted: bool) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class Disk:
                 if error.errno != errno.ENOSPC:
                     raise
 
-    def make_room(self) -> None:
+    def free_space(self) -> None:
         if self._mounted:
             (self.folder / _BALLAST).unlink(missing_ok=True)
         else:
@@ -63,7 +63,7 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
-    """A disk of its own at `folder`, in memory, where the test may mount one."""
+    """A file system of 48 MB in memory at `folder`, if the test may mount one."""
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs"]
     mounted = os.geteuid() == 0 and subprocess.run(["mount", *options, str(folder)], check=False).returncode == 0

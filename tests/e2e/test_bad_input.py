@@ -1,56 +1,31 @@
-"""What a customer gets for input that is bad: an answer at once, or a failed job with a sentence and a webhook."""
+"""Bad input: a refusal that names the field, or a failed job with a code, a sentence and a webhook."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from devtools.demo.darkroom import Darkroom
+from tests.support.file_server import FileServer, content, file_server, redirect, status
 from tests.support.footage import Material
-from tests.system import Up
+from tests.support.system import BitmillUp
+from tests.support.webhook_receiver import WebhookReceiver
+
+_PAGE = b"<!doctype html><html><body>Not found, sorry</body></html>"
 
 
 @pytest.fixture(scope="module")
-async def awful(material: Material) -> AsyncIterator[str]:
-    """A server with everything that goes wrong behind an address."""
-
-    async def redirect(request: web.Request) -> web.Response:
-        raise web.HTTPFound("http://10.1.2.3/secret.mp4")
-
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html><html><body>Not found, sorry</body></html>", content_type="video/mp4")
-
-    async def empty(request: web.Request) -> web.Response:
-        return web.Response(body=b"", content_type="video/mp4")
-
-    async def denied(request: web.Request) -> web.Response:
-        return web.Response(status=403)
-
-    async def cut(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(material.truncated())
-
-    async def sound(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(material.tone())
-
-    app = web.Application()
-    for name, handler in (
-        ("redirect", redirect),
-        ("page", page),
-        ("empty", empty),
-        ("denied", denied),
-        ("cut", cut),
-        ("sound", sound),
-    ):
-        app.router.add_get(f"/{name}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+async def broken(material: Material) -> AsyncIterator[FileServer]:
+    """A server whose files are missing, forbidden, empty, truncated or of another kind."""
+    async with file_server() as server:
+        server.answer("redirect", redirect("http://10.1.2.3/secret.mp4"))
+        server.answer("page", content(_PAGE, "video/mp4"))
+        server.answer("empty", content(b"", "video/mp4"))
+        server.answer("denied", status(403))
+        server.add(material.truncated(), "cut")
+        server.add(material.tone(), "sound")
+        yield server
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
@@ -67,21 +42,20 @@ async def awful(material: Material) -> AsyncIterator[str]:
     ],
 )
 async def test_a_bad_file_fails_the_job_with_a_code_a_sentence_and_a_webhook(
-    path: str, code: str, kind: str, awful: str, up: Up, platform: Darkroom
+    path: str, code: str, kind: str, broken: FileServer, up: BitmillUp, hooks: WebhookReceiver
 ) -> None:
-    body = {"input": f"{awful}/{path}?signature=abc", "kind": kind, "webhook_url": platform.webhook_url}
+    body = {"input": f"{broken.url(path)}?signature=abc", "kind": kind, "webhook_url": hooks.url()}
     job = await up.api.post("/jobs", body)
-    async with asyncio.timeout(60):
-        webhook = await platform.webhook(job["id"])
+    webhook = await hooks.webhook(job["id"])
     assert (webhook["status"], webhook["output"]) == ("failed", None)
     assert webhook["error"]["kind"] == code, webhook["error"]
     assert webhook["error"]["message"].endswith(".")
     assert "signature" not in webhook["error"]["message"]
 
 
-async def test_a_start_beyond_the_end_fails_clearly(up: Up, platform: Darkroom) -> None:
-    body = {"input": platform.upload_url("clip.mov"), "kind": "image", "options": {"start": 5000}}
-    job = await up.finished((await up.api.post("/jobs", body))["id"])
+async def test_a_start_beyond_the_end_fails_clearly(up: BitmillUp, uploads: FileServer) -> None:
+    body = {"input": uploads.url("clip.mov"), "kind": "image", "options": {"start": 5000}}
+    job = await up.api.finished((await up.api.post("/jobs", body))["id"])
     assert job["error"]["kind"] == "start_out_of_range"
 
 
@@ -104,7 +78,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("body", "field"), REFUSED, ids=[field for _, field in REFUSED])
 async def test_a_bad_request_is_refused_with_the_field_the_rule_and_the_value(
-    body: dict[str, Any], field: str, up: Up
+    body: dict[str, Any], field: str, up: BitmillUp
 ) -> None:
     async with up.api.session.post(f"{up.api.address}/jobs", json=body) as response:
         answer = await response.json()
@@ -117,7 +91,7 @@ async def test_a_bad_request_is_refused_with_the_field_the_rule_and_the_value(
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"a":1,"a":2}', b"x" * (1024 * 1024 + 1)])
 @pytest.mark.parametrize("path", ["/jobs", "/tasks", "/media"])
-async def test_a_body_that_is_no_object_is_refused(raw: bytes, path: str, up: Up) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(raw: bytes, path: str, up: BitmillUp) -> None:
     async with up.api.session.post(up.api.address + path, data=io.BytesIO(raw)) as response:
         answer = await response.json()
     assert response.status == 400
@@ -135,7 +109,9 @@ async def test_a_body_that_is_no_object_is_refused(raw: bytes, path: str, up: Up
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_without_a_good_key_nothing_is_answered(header: str | None, kind: str, method: str, up: Up) -> None:
+async def test_a_request_without_a_valid_key_is_refused(
+    header: str | None, kind: str, method: str, up: BitmillUp
+) -> None:
     headers = {"Authorization": header} if header is not None else {}
     async with (
         aiohttp.ClientSession(headers=headers) as session,

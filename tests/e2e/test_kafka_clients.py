@@ -4,11 +4,14 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from devtools.demo.darkroom import Darkroom
-from tests.system import Up
+from tests.support.file_server import FileServer
+from tests.support.system import BitmillUp
+from tests.support.waiting import until
+from tests.support.webhook_receiver import WebhookReceiver
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "published" / "events"
 
@@ -46,10 +49,10 @@ asyncio.run(main(sys.argv[1], sys.argv[2], set(sys.argv[3].split(","))))
 
 
 async def test_a_consumer_in_another_process_reads_events_that_fit_the_published_schemas(
-    up: Up, platform: Darkroom
+    up: BitmillUp, uploads: FileServer
 ) -> None:
-    media = await up.api.post("/media", {"url": platform.upload_url("photo.png")})
-    job = await up.api.post("/jobs", {"input": platform.upload_url("photo.png"), "kind": "image"})
+    media = await up.api.post("/media", {"url": uploads.url("photo.png")})
+    job = await up.api.post("/jobs", {"input": uploads.url("photo.png"), "kind": "image"})
     wanted = "bitmill.media.created.v1,bitmill.job.succeeded.v1"
     arguments = (up.env["KAFKA_BOOTSTRAP_SERVERS"], str(PUBLISHED), wanted, job["id"], media["data"]["id"])
     process = await asyncio.create_subprocess_exec(
@@ -67,32 +70,36 @@ async def test_a_consumer_in_another_process_reads_events_that_fit_the_published
     assert ["bitmill.job.succeeded.v1", job["id"]] in seen
 
 
-async def _project(up: Up) -> str:
+def bodies(hooks: WebhookReceiver) -> list[dict[str, Any]]:
+    return [request.json for request in hooks.received]
+
+
+async def _project(up: BitmillUp) -> str:
     media = await up.api.get("/media")
     found: str = media["meta"]["project_id"]
     return found
 
 
-async def test_a_plain_producer_gets_the_same_work_done(up: Up, platform: Darkroom) -> None:
+async def test_a_plain_producer_gets_the_same_work_done(
+    up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver
+) -> None:
     project = await _project(up)
     body = {
-        "input": platform.upload_url("photo.png"),
+        "input": uploads.url("photo.png"),
         "kind": "image",
         "options": {"width": 100},
         "metadata": {"from": "a producer"},
-        "webhook_url": platform.webhook_url,
+        "webhook_url": hooks.url(),
     }
     async with AIOKafkaProducer(bootstrap_servers=up.env["KAFKA_BOOTSTRAP_SERVERS"]) as producer:
         headers = [("ce_project", project.encode())]
         await producer.send_and_wait("job.submitted", json.dumps(body).encode(), key=project.encode(), headers=headers)
-    async with asyncio.timeout(60):
-        while not (found := [job for job in platform.webhooks.values() if job["metadata"] == body["metadata"]]):
-            await asyncio.sleep(0.05)
-    assert found[0]["status"] == "succeeded"
-    assert found[0]["output"]["width"] == 100
+    arrived = await until(lambda: [job for job in bodies(hooks) if job["metadata"] == body["metadata"]])
+    assert arrived[0]["status"] == "succeeded"
+    assert arrived[0]["output"]["width"] == 100
 
 
-async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(up: Up) -> None:
+async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(up: BitmillUp) -> None:
     project = await _project(up)
     bootstrap = up.env["KAFKA_BOOTSTRAP_SERVERS"]
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
@@ -102,7 +109,7 @@ async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(
     consumer = AIOKafkaConsumer("job.submitted.dlq", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             letters = [await consumer.getone(), await consumer.getone()]
     finally:
         await consumer.stop()

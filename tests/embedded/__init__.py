@@ -1,1 +1,1 @@
-"""Tests of `embedded`: the servers themselves, started, stopped and killed."""
+"""Tests of `embedded`: real servers, started, stopped and killed."""

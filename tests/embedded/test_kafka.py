@@ -1,4 +1,4 @@
-"""Kafka as a child of ours: what can be said without starting one. Starting is in `test_kill` and every fixture."""
+"""Kafka's configuration, ports and errors; `test_kill` and the fixtures start a real one."""
 
 import socket
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 import jgo
 import pytest
 
-from embedded import EmbeddedServerError, KafkaServer
-from embedded import kafka_dist as jars
-from embedded.kafka import _free_ports, broker_properties
+from embedded import EmbeddedServerError, KafkaServer, kafka_dist
+from embedded.kafka import broker_properties, free_ports
 
 
-def test_everything_listens_on_loopback_alone_and_the_advertised_port_is_the_real_one() -> None:
+def test_every_listener_is_on_loopback_and_the_advertised_port_is_the_real_one() -> None:
     properties = broker_properties(9001, 9002)
     assert properties["listeners"] == "PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9002"
     assert properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9001"
@@ -23,11 +22,11 @@ def test_the_port_of_the_last_run_is_kept_while_it_is_free() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert _free_ports(port)[0] != port
-    assert _free_ports(port)[0] == port
+        assert free_ports(port)[0] != port
+    assert free_ports(port)[0] == port
 
 
-def test_without_a_network_and_with_nothing_fetched_the_start_ends_in_one_sentence(
+def test_without_network_and_cached_jars_the_error_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -36,18 +35,18 @@ def test_without_a_network_and_with_nothing_fetched_the_start_ends_in_one_senten
         raise OSError(f"no route to {endpoint}")
 
     monkeypatch.setattr(jgo, "build", unreachable)
-    said: list[str] = []
+    progress: list[str] = []
     with pytest.raises(EmbeddedServerError) as raised:
-        jars.fetch(said.append)
-    assert said == ["Fetching Apache Kafka 4.3.0 (45 MB), once …"]
+        kafka_dist.fetch_jars(progress.append)
+    assert progress == ["Fetching Apache Kafka 4.3.0 (45 MB), once …"]
     assert "could not be fetched (OSError): connect to a network for the first start" in str(raised.value)
 
 
-async def test_a_java_that_does_not_work_is_said_with_the_end_of_the_log(tmp_path: Path) -> None:
-    said: list[str] = []
+async def test_a_java_that_does_not_work_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
+    progress: list[str] = []
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'this is not Java' >&2\nexit 3\n")
     java.chmod(0o755)
     with pytest.raises(EmbeddedServerError, match=r"(?s)kafka-format ended with status 3.*this is not Java"):
-        async with KafkaServer(tmp_path / "data", java=java).running(said.append):
+        async with KafkaServer(tmp_path / "data", java=java).running(progress.append):
             pass

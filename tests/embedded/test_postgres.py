@@ -1,4 +1,4 @@
-"""Postgres as a child of ours."""
+"""Postgres as a child process: folders, durability, stale files, errors."""
 
 import os
 import shutil
@@ -10,18 +10,15 @@ import psycopg
 import pytest
 
 from embedded import EmbeddedServerError, PostgresServer
-
-
-def _say(_: str) -> None:
-    """Progress is not looked at."""
+from tests.embedded.both_servers import ignore_progress
 
 
 @pytest.mark.parametrize("name", ["long" * 30, "with space, comma, ä and %"])
-async def test_it_works_below_a_folder_whose_name_a_socket_may_not_have(tmp_path: Path, name: str) -> None:
+async def test_it_works_below_a_folder_whose_path_a_socket_cannot_have(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir(parents=True)
     for expected in (None, 7):
-        async with PostgresServer(folder, durable=False).running(_say) as dsn:
+        async with PostgresServer(folder, durable=False).running(ignore_progress) as dsn:
             connection = await asyncpg.connect(dsn)
             if expected is None:
                 await connection.execute("CREATE TABLE t AS SELECT 7 AS n")
@@ -31,8 +28,8 @@ async def test_it_works_below_a_folder_whose_name_a_socket_may_not_have(tmp_path
                 assert blocking.execute("SHOW jit").fetchone() == ("off",)
 
 
-async def test_promises_are_written_to_disk_unless_said_otherwise(tmp_path: Path) -> None:
-    async with PostgresServer(tmp_path).running(_say) as dsn:
+async def test_commits_are_durable_by_default(tmp_path: Path) -> None:
+    async with PostgresServer(tmp_path).running(ignore_progress) as dsn:
         connection = await asyncpg.connect(dsn)
         settings = [
             await connection.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit", "max_connections")
@@ -41,29 +38,29 @@ async def test_promises_are_written_to_disk_unless_said_otherwise(tmp_path: Path
     assert settings == ["on", "on", "200"]
 
 
-async def test_a_stale_pid_file_whose_number_belongs_to_somebody_else_does_not_stop_the_start(tmp_path: Path) -> None:
+async def test_a_stale_pid_file_with_the_pid_of_another_process_does_not_prevent_the_start(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path, durable=False)
-    async with server.running(_say):
+    async with server.running(ignore_progress):
         text = (tmp_path / "postgres" / "postmaster.pid").read_text()
     lines = ["1", *text.splitlines()[1:]]  # process 1 is always there, and never Postgres
     (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join(lines) + "\n")
-    async with server.running(_say) as dsn:
+    async with server.running(ignore_progress) as dsn:
         await (await asyncpg.connect(dsn)).close()
 
 
-async def test_a_server_that_cannot_start_says_why_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path, durable=False)
-    async with server.running(_say):
+    async with server.running(ignore_progress):
         pass
     (tmp_path / "postgres" / "postgresql.conf").write_text("no_such_setting = 1\n")
     with pytest.raises(EmbeddedServerError, match=r"(?s)postgres ended with status 1.*no_such_setting"):
-        async with server.running(_say):
+        async with server.running(ignore_progress):
             pass
 
 
-async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
+async def test_watch_reports_a_server_that_was_killed(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path, durable=False)
-    async with server.running(_say):
+    async with server.running(ignore_progress):
         assert server.pid
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(EmbeddedServerError, match="postgres ended with status -9"):
@@ -74,8 +71,8 @@ async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
 async def test_a_data_folder_that_root_copied_can_be_used(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
-    async with PostgresServer(first, durable=False).running(_say):
+    async with PostgresServer(first, durable=False).running(ignore_progress):
         pass
     shutil.copytree(first, second)
-    async with PostgresServer(second, durable=False).running(_say) as dsn:
+    async with PostgresServer(second, durable=False).running(ignore_progress) as dsn:
         await (await asyncpg.connect(dsn)).close()

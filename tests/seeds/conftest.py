@@ -1,14 +1,14 @@
-"""A media item of the running system, for the examples that ask for one by its id."""
+"""A media item of the running system, for the examples that get one by its id."""
 
 import pytest
 
-from devtools.demo.darkroom import Darkroom
-from tests.system import Up
+from tests.support.file_server import FileServer
+from tests.support.system import BitmillUp
 
 
 @pytest.fixture(scope="session")
-async def media_id(up: Up, platform: Darkroom) -> str:
-    body = {"url": platform.upload_url("your-file.mp4"), "folder": "examples", "filename": "seen.mp4"}
+async def media_id(up: BitmillUp, uploads: FileServer) -> str:
+    body = {"url": uploads.url("your-file.mp4"), "folder": "examples", "filename": "seen.mp4"}
     answer = await up.api.post("/media", body)
     assert answer["data"]["status"] == "active"
     found: str = answer["data"]["id"]

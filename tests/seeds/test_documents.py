@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from devtools.demo.darkroom import Darkroom
 from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
-from tests.system import Up, shell
+from tests.support.file_server import FileServer
+from tests.support.system import BitmillUp, shell
 
 SEEDS = os.environ.get("SEEDS_DIR")
 
@@ -38,13 +38,13 @@ def _media_blocks() -> list[Block]:
     return [*reads, *fetches(_document("003"))]
 
 
-def replaced(text: str, up: Up, platform: Darkroom, media_id: str = "") -> str:
+def replaced(text: str, up: BitmillUp, uploads: FileServer, media_id: str = "") -> str:
     """The block with our hosts and key in place of the documents'."""
     for old, new in {
         "https://api.ittybit.com": up.api.address,
-        "https://tapestry-app.com/submissions": f"{platform.address}/uploads",
-        "https://darkroom-app.com/uploads": f"{platform.address}/uploads",
-        "https://yourbucket.s3.amazonaws.com": f"{platform.address}/uploads",
+        "https://tapestry-app.com/submissions": uploads.address,
+        "https://darkroom-app.com/uploads": uploads.address,
+        "https://yourbucket.s3.amazonaws.com": uploads.address,
         "Bearer ITTYBIT_API_KEY": f"Bearer {up.env['ITTYBIT_API_KEY']}",
         "med_abcdefgh1234": media_id,
     }.items():
@@ -52,7 +52,7 @@ def replaced(text: str, up: Up, platform: Darkroom, media_id: str = "") -> str:
     return text
 
 
-async def run(block: Block, text: str, up: Up, cwd: Path) -> str:
+async def run(block: Block, text: str, up: BitmillUp, cwd: Path) -> str:
     """Run a block in its language and give back its output; the answer of an API call is printed by an added line."""
     match block.language:
         case "bash":
@@ -77,13 +77,13 @@ async def run(block: Block, text: str, up: Up, cwd: Path) -> str:
 @pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
 @pytest.mark.parametrize("block", _blocks(), ids=str)
 async def test_a_block_of_the_documents_runs_as_it_stands(
-    block: Block, up: Up, platform: Darkroom, tmp_path: Path
+    block: Block, up: BitmillUp, uploads: FileServer, tmp_path: Path
 ) -> None:
     if block.language == "typescript" and not shutil.which("node"):
         pytest.skip("no Node on this machine")
     for name in ("clip.mov", "photo.png"):
-        shutil.copy(platform.uploads / name, tmp_path / name)
-    output = await run(block, replaced(block.text, up, platform), up, tmp_path)
+        shutil.copy(uploads.path(name), tmp_path / name)
+    output = await run(block, replaced(block.text, up, uploads), up, tmp_path)
     if "ittybit " in block.text:
         made = [path for path in tmp_path.iterdir() if path.suffix in (".mp4", ".webp") and path.stat().st_size]
         assert '"succeeded"' in output or made
@@ -96,12 +96,12 @@ def _json(output: str) -> dict[str, Any]:
     return answer
 
 
-async def _check_job(job: dict[str, Any], block: Block, up: Up) -> None:
+async def _check_job(job: dict[str, Any], block: Block, up: BitmillUp) -> None:
     assert job["object"] == ("task" if "/tasks" in block.text else "job")
     assert job["status"] == "queued"
     if "campaign" in block.text:
         assert job["metadata"] == {"user_id": "usr_abc123", "submission_id": "sub_9182", "campaign": "summer-launch"}
-    done = await up.finished(job["id"])
+    done = await up.api.finished(job["id"])
     assert done["status"] == "succeeded", done["error"]
     assert done["metadata"] == job["metadata"]
     assert done["output"]["width"] == job["options"]["width"]
@@ -110,11 +110,11 @@ async def _check_job(job: dict[str, Any], block: Block, up: Up) -> None:
 @pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
 @pytest.mark.parametrize("block", _media_blocks(), ids=str)
 async def test_a_request_of_the_media_reference_runs_as_it_stands(
-    block: Block, up: Up, platform: Darkroom, media_id: str, tmp_path: Path
+    block: Block, up: BitmillUp, uploads: FileServer, media_id: str, tmp_path: Path
 ) -> None:
     if block.language == "typescript" and not shutil.which("node"):
         pytest.skip("no Node on this machine")
-    text = replaced(block.text, up, platform, media_id)
+    text = replaced(block.text, up, uploads, media_id)
     # One project for all tests: the reference's file name may be taken by an earlier run of the same block.
     answer = _json(await run(block, text, up, tmp_path))
     assert answer["meta"]["version"] == "2024-08-21"

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from devtools.demo.darkroom import Darkroom
-from tests.system import Up, shell
+from tests.support.file_server import FileServer
+from tests.support.system import BitmillUp, shell
+from tests.support.webhook_receiver import WebhookReceiver
 
 METADATA = {"user_id": "usr_7", "submission_id": "sub_12", "campaign": "winter"}
 
 
-def _job(platform: Darkroom, **changes: Any) -> dict[str, Any]:
+def _job(uploads: FileServer, **changes: Any) -> dict[str, Any]:
     job = {
-        "input": platform.upload_url("video-9182.mov"),
+        "input": uploads.url("video-9182.mov"),
         "kind": "video",
         "options": {"width": 1280, "format": "mp4"},
         "metadata": METADATA,
@@ -24,7 +25,7 @@ def _job(platform: Darkroom, **changes: Any) -> dict[str, Any]:
     return {**job, **changes}
 
 
-async def _by_curl(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+async def _by_curl(address: str, body: str, up: BitmillUp, cwd: Path) -> dict[str, Any]:
     script = """
 curl -sS -X POST "$ADDRESS" -H "Authorization: Bearer $ITTYBIT_API_KEY" -H "Content-Type: application/json" -d "$BODY"
 """
@@ -34,7 +35,7 @@ curl -sS -X POST "$ADDRESS" -H "Authorization: Bearer $ITTYBIT_API_KEY" -H "Cont
     return answer
 
 
-async def _by_python(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+async def _by_python(address: str, body: str, up: BitmillUp, cwd: Path) -> dict[str, Any]:
     script = """
 import json, os, requests
 answer = requests.post(
@@ -50,7 +51,7 @@ print(json.dumps(answer.json()))
     return answer
 
 
-async def _by_node(address: str, body: str, up: Up, cwd: Path) -> dict[str, Any]:
+async def _by_node(address: str, body: str, up: BitmillUp, cwd: Path) -> dict[str, Any]:
     script = """
 const answer = await fetch(process.env.ADDRESS, {
   method: 'POST',
@@ -72,30 +73,30 @@ CLIENTS = {"curl": _by_curl, "python": _by_python, "node": _by_node}
 @pytest.mark.parametrize("resource", ["job", "task"])
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_metadata_comes_back_in_the_answer_and_in_the_webhook(
-    client: str, resource: str, up: Up, platform: Darkroom, tmp_path: Path
+    client: str, resource: str, up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver, tmp_path: Path
 ) -> None:
     if not shutil.which(client) and client != "python":
         pytest.skip(f"no {client} on this machine")
-    body = json.dumps(_job(platform, webhook_url=platform.webhook_url))
+    body = json.dumps(_job(uploads, webhook_url=hooks.url()))
     job = await CLIENTS[client](f"{up.api.address}/{resource}s", body, up, tmp_path)
     assert job["id"].startswith(f"{resource}_")
     assert (job["status"], job["metadata"], job["output"]) == ("queued", METADATA, None)
-    webhook = await platform.webhook(job["id"])
+    webhook = await hooks.webhook(job["id"])
     assert (webhook["status"], webhook["metadata"]) == ("succeeded", METADATA)
     assert webhook["output"]["url"].startswith(up.api.address)
     assert (webhook["output"]["width"], webhook["output"]["height"]) == (1280, 720)
-    assert await up.finished(job["id"]) == webhook
+    assert await up.api.finished(job["id"]) == webhook
 
 
-async def test_three_jobs_of_one_upload_run_in_parallel(up: Up, platform: Darkroom) -> None:
-    upload = platform.upload_url("clip.mov")
+async def test_three_jobs_of_one_upload_run_in_parallel(up: BitmillUp, uploads: FileServer) -> None:
+    upload = uploads.url("clip.mov")
     wanted: list[dict[str, Any]] = [
         {"input": upload, "kind": "video", "options": {"width": 1920, "format": "mp4", "quality": "high"}},
         {"input": upload, "kind": "image", "options": {"start": 2, "width": 640, "format": "webp"}},
         {"input": upload, "kind": "video", "options": {"width": 480, "quality": "low", "format": "mp4"}},
     ]
     jobs = [await up.api.post("/jobs", body) for body in wanted]
-    done = [await up.finished(job["id"]) for job in jobs]
+    done = [await up.api.finished(job["id"]) for job in jobs]
     assert [job["status"] for job in done] == ["succeeded"] * 3, [job["error"] for job in done]
     assert [job["output"]["format"] for job in done] == ["mp4", "webp", "mp4"]
     assert [job["output"]["width"] for job in done] == [1920, 640, 480]
@@ -112,10 +113,10 @@ LINES = {
 
 @pytest.mark.parametrize("made", LINES)
 async def test_the_shell_works_on_files_without_any_service(
-    made: str, platform: Darkroom, up: Up, tmp_path: Path
+    made: str, uploads: FileServer, up: BitmillUp, tmp_path: Path
 ) -> None:
     for name in ("clip.mov", "photo.png"):
-        shutil.copy(platform.uploads / name, tmp_path / name)
+        shutil.copy(uploads.path(name), tmp_path / name)
     env = {name: value for name, value in up.env.items() if not name.startswith(("ITTYBIT", "KAFKA", "DATABASE"))}
     done = await shell(["bash", "-c", LINES[made]], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
@@ -126,8 +127,10 @@ async def test_the_shell_works_on_files_without_any_service(
 
 
 @pytest.mark.parametrize("flags", ["", "--cloud"])
-async def test_the_shell_hands_an_address_to_the_api(flags: str, up: Up, platform: Darkroom, tmp_path: Path) -> None:
-    line = f"ittybit video -i {platform.upload_url('video-9182.mov')} --width 1280 --format mp4 {flags}"
+async def test_the_shell_hands_an_address_to_the_api(
+    flags: str, up: BitmillUp, uploads: FileServer, tmp_path: Path
+) -> None:
+    line = f"ittybit video -i {uploads.url('video-9182.mov')} --width 1280 --format mp4 {flags}"
     done = await shell(["bash", "-c", line], cwd=tmp_path, env=up.env)
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout.splitlines()[-1])
@@ -135,10 +138,10 @@ async def test_the_shell_hands_an_address_to_the_api(flags: str, up: Up, platfor
     assert job["output"]["url"].startswith(up.api.address)
 
 
-async def test_a_media_item_is_stored_listed_by_its_metadata_and_seen(up: Up, platform: Darkroom) -> None:
+async def test_a_media_item_is_stored_listed_by_its_metadata_and_seen(up: BitmillUp, uploads: FileServer) -> None:
     metadata = {"original_filename": "your-file.mp4", "user_id": "90210", "source": "OurApp/iOS", "purpose": "profile"}
     body = {
-        "url": platform.upload_url("your-file.mp4") + "?signature=1234567890&expires=1234567890",
+        "url": uploads.url("your-file.mp4") + "?signature=1234567890&expires=1234567890",
         "filename": "our-filename.mp4",
         "folder": "our/folder/path",
         "title": "Our Video Upload",

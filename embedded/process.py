@@ -1,7 +1,7 @@
-"""Server processes that must not outlive us.
+"""Child processes that do not outlive this process.
 
-Three nets, one below the other: an orderly stop; the kernel's signal on our death (Linux); and the next start on the
-same folder, which ends what it finds (`embedded.orphan_reaper`).
+Three mechanisms, each for the case that the one before failed: `ChildProcess.stop`; the signal that the kernel sends
+when the parent dies (Linux, `exec_wrapper`); and `data_folder.reap_orphans` at the next start on the same folder.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import launch
-from embedded import orphan_reaper as orphans
+from embedded import exec_wrapper
+from embedded.data_folder import CHILD_ENV_VAR, data_id, remove_run_file, write_run_file
 from embedded.errors import EmbeddedServerError
 
 _TAIL_BYTES = 4096
@@ -24,7 +24,7 @@ _TAIL_LINES = 12
 
 @dataclass(frozen=True)
 class User:
-    """Whom a server runs as where root must not run it."""
+    """The account under which a program runs that refuses to run as root."""
 
     uid: int
     gid: int
@@ -32,7 +32,7 @@ class User:
 
 @dataclass(frozen=True)
 class Command:
-    """A server's command line and how it likes to be stopped. Its output goes to `log`."""
+    """A command line, its stop signal, and where its output goes (`log`). `name` is also that of its run file."""
 
     name: str
     argv: Sequence[str]
@@ -43,8 +43,8 @@ class Command:
     cwd: Path | None = None
 
 
-class Child:
-    """One running server. Made by `start`."""
+class ChildProcess:
+    """A running command. Made by `start`."""
 
     def __init__(self, command: Command, data_dir: Path, process: asyncio.subprocess.Process) -> None:
         self.command = command
@@ -59,36 +59,35 @@ class Child:
     def running(self) -> bool:
         return self._process.returncode is None
 
-    def died(self) -> EmbeddedServerError:
-        """The error to raise when the server ended by itself: a sentence, and the last lines of its log."""
+    async def wait(self) -> int:
+        """Wait for its end; returns the exit status, or minus the number of the signal that ended it."""
+        return await self._process.wait()
+
+    def exit_error(self) -> EmbeddedServerError:
+        """The error to raise once it has ended unasked: its status and the last lines of its log."""
         return EmbeddedServerError(
             f"{self.command.name} ended with status {self._process.returncode}. The end of {self.command.log}:\n"
             + tail(self.command.log)
         )
 
-    async def watch(self) -> None:
-        """Wait for the server to end by itself, and raise that."""
-        await self._process.wait()
-        raise self.died()
-
-    async def stop(self, patience: float) -> None:
-        """Ask it to stop, and kill its whole process group when it has not after `patience` seconds."""
+    async def stop(self, timeout: float) -> None:
+        """Send the stop signal, and SIGKILL to its whole process group after `timeout` seconds."""
         try:
             if self.running:
                 self._process.send_signal(self.command.stop_signal)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), patience)
+                    await asyncio.wait_for(self._process.wait(), timeout)
         finally:
-            # Also when we are being cancelled ourselves; and for helpers that the server left in its group.
+            # Also when this task is cancelled; and for processes that the server started and left in its group.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
-        orphans.forget(self._data_dir, self.command.name)
+        remove_run_file(self._data_dir, self.command.name)
 
 
-async def start(command: Command, data_dir: Path) -> Child:
-    """Start a server in a session of its own, so that Ctrl-C reaches us alone and we stop it in order."""
-    wish = {
+async def start(command: Command, data_dir: Path) -> ChildProcess:
+    """Start a command in a session of its own: Ctrl-C reaches only this process, which then stops its children."""
+    options = {
         "parent": os.getpid(),
         "signal": int(command.stop_signal),
         "user": {"uid": command.user.uid, "gid": command.user.gid} if command.user else None,
@@ -99,31 +98,31 @@ async def start(command: Command, data_dir: Path) -> Child:
             sys.executable,
             "-I",
             "-S",
-            launch.__file__,
-            json.dumps(wish),
+            exec_wrapper.__file__,
+            json.dumps(options),
             *command.argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             cwd=command.cwd,
-            env={**_base_env(), **(command.env or {}), orphans.CHILD_ENV_VAR: orphans.data_id(data_dir)},
+            env={**_base_env(), **(command.env or {}), CHILD_ENV_VAR: data_id(data_dir)},
         )
-    orphans.remember(data_dir, command.name, process.pid, command.stop_signal)
-    return Child(command, data_dir, process)
+    write_run_file(data_dir, command.name, process.pid, command.stop_signal)
+    return ChildProcess(command, data_dir, process)
 
 
 async def run_once(command: Command, data_dir: Path, timeout: float) -> None:
-    """Run a program to its end; `EmbeddedServerError` with the last lines of its log where that is not status 0."""
+    """Run a command to its end. `EmbeddedServerError` after `timeout` seconds or with another status than 0."""
     child = await start(command, data_dir)
     try:
-        status = await asyncio.wait_for(child._process.wait(), timeout)
+        status = await asyncio.wait_for(child.wait(), timeout)
     except TimeoutError:
         raise EmbeddedServerError(f"{command.name} did not finish within {timeout:g} s; see {command.log}") from None
     finally:
-        await child.stop(patience=1.0)
+        await child.stop(timeout=1.0)
     if status != 0:
-        raise child.died()
+        raise child.exit_error()
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:
@@ -138,6 +137,6 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> str:
 
 
 def _base_env() -> dict[str, str]:
-    # A fixed language, so that logs read the same everywhere; nothing of ours that a server might obey (PG*, JAVA_*).
+    # A fixed language, so that logs are the same everywhere; no variable that a server obeys (PG*, JAVA_*).
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TZ", "HOME") if name in os.environ}
     return {**kept, "LANG": "C.UTF-8"}

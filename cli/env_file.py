@@ -1,4 +1,4 @@
-"""`DIR/env`: how other programs find a system that `bitmill up` runs. A shell can source it, and we read it back."""
+"""`DIR/env`: the addresses and the key of a system that `bitmill up` runs, as shell assignments to source."""
 
 import os
 import shlex
@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 EMBEDDED = "BITMILL_EMBEDDED"
-"""Names of the addresses below that belong to servers which `up` itself started, separated by commas.
+"""The variable that lists those of the addresses that belong to embedded servers, separated by commas.
 
-A shell that has sourced the file hands them to the next `up`, which must start its own servers again instead of
-waiting for those.
+A shell that has sourced the file passes them on to the next `up`, which must start its embedded servers again instead
+of waiting for servers that nobody runs.
 """
 
 
 def path(data: Path) -> Path:
+    """Where the file of a data folder is."""
     return data / "env"
 
 
 def write(data: Path, values: Mapping[str, str]) -> None:
-    """Replace the file in one step, readable by its owner only: it holds a key and a secret."""
+    """Replace the file atomically, readable by its owner only: it holds a key and a secret."""
     target = path(data)
     temporary = target.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -28,7 +29,7 @@ def write(data: Path, values: Mapping[str, str]) -> None:
 
 
 def read(data: Path) -> dict[str, str]:
-    """The values of the file; empty where there is none."""
+    """The values of the file; empty if there is no file."""
     try:
         text = path(data).read_text()
     except FileNotFoundError:
@@ -43,7 +44,7 @@ def read(data: Path) -> dict[str, str]:
 
 
 def external(environment: Mapping[str, str], name: str) -> str | None:
-    """The address in the environment, unless it is one of a server that an earlier `up` had started itself."""
+    """The address in the environment, unless it is that of an embedded server of an earlier `up`."""
     if name in environment.get(EMBEDDED, "").split(","):
         return None
     return environment.get(name) or None

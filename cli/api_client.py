@@ -1,0 +1,90 @@
+"""One job through the API: create it, poll it until it ends, download the output when `-o` names a file."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from cli.errors import CliError
+from cli.reporter import Reporter, summary
+
+_POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""Delays between polls: short jobs end within the first ones; the last delay repeats."""
+_TIMEOUT = aiohttp.ClientTimeout(total=60)
+
+
+class ApiClient:
+    """The API calls that the command line makes. They raise `CliError` with the API's sentence."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+        self._session = session
+        self._base = base.rstrip("/")
+
+    async def create_job(self, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._call("POST", "/jobs", json=body)
+
+    async def get_job(self, job_id: str) -> dict[str, Any]:
+        return await self._call("GET", f"/jobs/{job_id}")
+
+    async def download(self, url: str, target: Path) -> None:
+        """Fetch `url` under a temporary name beside `target`, then move it into place."""
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None, sock_read=60)) as response:
+                response.raise_for_status()
+                with partial.open("wb") as file:
+                    async for chunk in response.content.iter_chunked(1 << 20):
+                        file.write(chunk)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    async def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        async with self._session.request(method, self._base + path, timeout=_TIMEOUT, **arguments) as response:
+            try:
+                answer: dict[str, Any] = await response.json()
+            except (aiohttp.ContentTypeError, ValueError):
+                raise CliError(f"{self._base} answered {response.status} and no JSON: is it bitmill's API?") from None
+            if response.status >= 400:
+                raise CliError(f"{answer.get('message', 'refused')} [{answer.get('kind', response.status)}]")
+            return answer
+
+
+async def run_job(
+    base: str, key: str, body: dict[str, Any], reporter: Reporter, *, output: str | None = None, wait: bool = True
+) -> int:
+    """Create the job and report on it; returns the exit status. With `wait=False` it ends once the job is accepted."""
+    try:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+            client = ApiClient(session, base)
+            job = await client.create_job(body)
+            if not wait:
+                reporter.result(job, job["id"])
+                return 0
+            return await _finish(client, await _poll(client, job, reporter), reporter, output)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise CliError(f"the API at {base} does not answer: {error or 'timed out'}") from None
+
+
+async def _poll(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    polls = 0
+    while job["status"] in ("queued", "processing"):
+        reporter.progress(job["status"], job["progress"])
+        await asyncio.sleep(_POLL_SECONDS[min(polls, len(_POLL_SECONDS) - 1)])
+        job = await client.get_job(job["id"])
+        polls += 1
+    return job
+
+
+async def _finish(client: ApiClient, job: dict[str, Any], reporter: Reporter, output: str | None) -> int:
+    if job["status"] != "succeeded":
+        error = job["error"] or {"kind": job["status"], "message": "The job was cancelled."}
+        reporter.result(job, f"{job['id']} {job['status']}: {error['message']} [{error['kind']}]")
+        return 1
+    place = job["output"]["url"]
+    if output:
+        await client.download(place, Path(output))
+        place = output
+    reporter.result(job, f"{place}  ({summary(job['output'])})")
+    return 0

@@ -1,0 +1,127 @@
+"""One job in this process, without any service: the workers' own code, on files of this machine."""
+
+import argparse
+import tempfile
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from chassis.adapters.egress.errors import FetchError
+from chassis.adapters.egress.fetch import FetchLimits, fetch
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.core import logs
+from cli.errors import CliError, UsageError
+from cli.job_options import is_url
+from cli.reporter import Reporter, summary
+from media.faults import MediaFault
+from media.info import MediaInfo
+from media.tools import Tools, open_tools
+from schemas.options import ImageOptions, VideoOptions
+from worker.input import fetch_fault
+
+_ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+"""Users may fetch from their own network on their own machine; only the API restricts addresses."""
+
+
+async def run_locally(arguments: argparse.Namespace, options: VideoOptions | ImageOptions, reporter: Reporter) -> int:
+    """Fetch or open the input, make the output, report; returns the exit status."""
+    logs.configure("text", "debug" if arguments.debug else "error")
+    with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:
+        scratch = Path(folder)
+        try:
+            source = await _open_input(arguments.input, scratch, reporter)
+            async with open_tools(scratch) as tools:
+                reporter.progress("probe", None)
+                info = await tools.prober.probe(source)
+                target = output_path(arguments, options.format or _image_format(info))
+                output_info = await _make(source, info, options, target, tools, reporter)
+        except (MediaFault, FetchError) as error:
+            fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
+            resource = _job_resource(arguments, "failed", error=fault.model_dump())
+            reporter.result(resource, f"failed: {fault.message} [{fault.kind}]")
+            return 1
+    output = {"path": str(target), **_output_fields(output_info)}
+    reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)})")
+    return 0
+
+
+def output_path(arguments: argparse.Namespace, format: str) -> Path:
+    """Where the output goes: `--output`, or the input's name in the current folder. It is never the input itself."""
+    if arguments.output:
+        if is_url(arguments.output):
+            raise UsageError(f"--output {arguments.output} must be a file when the work is done here")
+        return Path(arguments.output)
+    path = unquote(urlsplit(arguments.input).path) if is_url(arguments.input) else arguments.input
+    stem = Path(path).stem or "output"
+    extension = "jpg" if format == "jpeg" else format
+    target = Path(f"{stem}.{extension}")
+    source = Path(arguments.input)
+    if target.exists() and source.exists() and target.samefile(source):
+        target = Path(f"{stem}-{arguments.kind}.{extension}")
+    return target
+
+
+async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
+    if is_url(name):
+        if not name.startswith(("http://", "https://")):
+            raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
+        reporter.progress("fetch", None)
+        target = scratch / "input"
+        await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits())
+        return target
+    path = Path(name)
+    if not path.is_file():
+        raise CliError(f"--input {name}: there is no such file")
+    return path.absolute()
+
+
+async def _make(
+    source: Path,
+    info: MediaInfo,
+    options: VideoOptions | ImageOptions,
+    target: Path,
+    tools: Tools,
+    reporter: Reporter,
+) -> MediaInfo:
+    if not target.absolute().parent.is_dir():
+        raise CliError(f"--output {target}: there is no such folder")
+    match options:
+        case VideoOptions():
+            from services.transcoder.encode import encode
+
+            return await encode(
+                source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("video", fraction)
+            )
+        case ImageOptions():
+            from services.thumbnailer.picture import make
+
+            picture = await make(
+                source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("image", fraction)
+            )
+            return picture.info
+
+
+def _image_format(info: MediaInfo) -> str:
+    return info.format if info.kind == "image" and info.format in ("jpeg", "png", "webp", "avif") else "jpeg"
+
+
+def _output_fields(info: MediaInfo) -> dict[str, Any]:
+    return {name: getattr(info, name) for name in ("kind", "format", "width", "height", "duration", "filesize")}
+
+
+def _job_resource(
+    arguments: argparse.Namespace,
+    status: str,
+    *,
+    output: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "object": "job",
+        "kind": arguments.kind,
+        "status": status,
+        "input": arguments.input,
+        "output": output,
+        "error": error,
+    }

