@@ -6,7 +6,7 @@ from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
-from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
+from chassis.runtime.job_queue import Complete, JobQueue, NewItem, QueueItem
 from schemas.events import CancelRequested, JobCreated, MediaCreated
 from schemas.jobs import Job, JobKind
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
@@ -39,29 +39,26 @@ class JobIntake:
             return
         async with self._pool.acquire() as conn:
             async with conn.transaction():
-                for job in ours:
-                    await self._queue.add(
-                        conn,
-                        id=job.id,
-                        project=job.project,
-                        kind=job.kind,
-                        payload=job.model_dump(mode="json"),
-                        estimate_s=self._estimate(job),
-                    )
+                await self._queue.add_many(conn, [self._new_item(job) for job in ours])
             cancelled = await self._queue.pending_cancellations(conn, [job.id for job in ours])
         self._queue.wake()
         # Topics have no order between them: a cancellation may come before its job, which must not wait for a slot.
         await self.cancel(cancelled)
 
+    def _new_item(self, job: Job) -> NewItem:
+        payload = job.model_dump(mode="json")
+        return NewItem(job.id, job.project, job.kind, payload, estimate_s=self._estimate(job))
+
     async def cancel(self, job_ids: Sequence[str]) -> None:
         """Ends queued jobs at once; a running one is stopped by the worker that runs it."""
-        for job_id in job_ids:
-            async with self._pool.acquire() as conn:
-                item = await self._queue.request_cancel(conn, job_id)
-            self._queue.wake()
-            if item is not None:
-                outcome = await self._on_cancel(item)
-                await self._queue.finish(item, outcome.state, *outcome.events)
+        if not job_ids:
+            return
+        async with self._pool.acquire() as conn:
+            items = await self._queue.request_cancel(conn, *job_ids)
+        self._queue.wake()
+        for item in items:
+            outcome = await self._on_cancel(item)
+            await self._queue.finish(item, outcome.state, *outcome.events)
 
 
 def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:

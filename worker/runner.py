@@ -105,7 +105,7 @@ class JobRunner:
             log.info("input_fetch_failed", error=str(error), retriable=error.retriable)
             fault = fetch_fault(error)
             if error.retriable:
-                return Retry(fetch_retry_delay(item.attempt), f"{fault.kind}: {fault.message}")
+                return Retry(fetch_retry_delay(item.failures + 1), str(error), fault)
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, reporter.at()))])
         log.info("job_succeeded", filesize=output.filesize, format=output.format)
         return Complete("done", [JobSucceeded(job=reporter.job.succeed(output, reporter.at()))])

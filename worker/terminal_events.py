@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from chassis.runtime.job_queue import Complete, QueueItem
+from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Poisoned, QueueItem
 from schemas.events import JobCancelled, JobFailed
 from schemas.faults import FAULTS, Fault, FaultKind
 from schemas.jobs import Job
@@ -33,9 +33,9 @@ class Endings:
         job = self._last.pop(item.id, None) or Job.model_validate(item.payload)
         return Complete("cancelled", [JobCancelled(job=job.cancel(self._at(job)))])
 
-    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
-        """The end of a job that failed as often as it may. `reason` is that of the last attempt, or `poisoned`."""
-        fault = why(reason)
+    async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
+        """The end of a job that failed as often as it may."""
+        fault = fault_of(cause)
         job = self._last.pop(item.id, None)
         if job is None:
             job = Job.model_validate(item.payload)
@@ -48,11 +48,10 @@ class Endings:
         return max(self._now_ms(), job.updated_at + 1)
 
 
-def why(reason: str) -> Fault:
-    """A queue's reason as a fault that can be shown (pure). What is not for the customer is `internal_error`."""
-    if reason == "poisoned":
-        return Fault(kind="poisoned", message=FAULTS["poisoned"])
-    for kind in _FETCHING:
-        if reason.startswith(f"{kind}: "):
-            return Fault(kind=kind, message=reason.removeprefix(f"{kind}: "))
-    return Fault(kind="internal_error", message=FAULTS["internal_error"])
+def fault_of(cause: Cause) -> Fault:
+    """What the customer is to see of the cause (pure)."""
+    match cause:
+        case Poisoned():
+            return Fault(kind="poisoned", message=FAULTS["poisoned"])
+        case LastAttempt(_, fault):
+            return fault or Fault(kind="internal_error", message=FAULTS["internal_error"])

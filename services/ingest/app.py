@@ -91,7 +91,7 @@ class Ingest:
             jobs, media = JobWriter(store, outbox, deadline_s=self._deadline_s), MediaWriter(store, queue, outbox)
             broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name)
             handlers.register(broker, Submissions(store, jobs, media, self._egress), JobResults(store, outbox))
-            runner = self._runner(queue, self._imports(store, waiter, storage, prober, workdir, queue))
+            runner = self._runner(queue, self._imports(store, waiter, storage, prober, workdir))
             supervisor = await stack.enter_async_context(TaskSupervisor())
             supervisor.start(outbox.relay(first, reopen=producer), "relay")
             supervisor.start(runner.run(), "imports")
@@ -121,9 +121,7 @@ class Ingest:
             delivery_base=settings.delivery_base,
         )
 
-    def _imports(
-        self, store: Store, waiter: ImportWaiter, storage: Storage, prober: Prober, workdir: Path, queue: JobQueue
-    ) -> Imports:
+    def _imports(self, store: Store, waiter: ImportWaiter, storage: Storage, prober: Prober, workdir: Path) -> Imports:
         settings = self._settings
         return Imports(
             store=store,
@@ -135,7 +133,6 @@ class Ingest:
             workdir=workdir,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
-            max_attempts=queue.max_attempts,
         )
 
     def _runner(self, queue: JobQueue, imports: Imports) -> Runner:

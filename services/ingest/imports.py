@@ -16,11 +16,11 @@ from chassis.adapters.storage import Storage
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
-from chassis.runtime.job_queue import Complete, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry
 from media.faults import MediaFault
 from media.info import MediaInfo
 from schemas.events import MediaCreated, MediaFailed
-from schemas.faults import FAULTS, Fault, FaultKind
+from schemas.faults import FAULTS, Fault
 from schemas.files import File
 from schemas.ids import derived
 from schemas.jobs import Job
@@ -54,7 +54,6 @@ class Imports:
     workdir: Path
     media_jobs: tuple[MediaJob, ...]
     delivery_base: str
-    max_attempts: int
 
     async def work(self, item: QueueItem) -> Outcome:
         """One attempt. Anything raised from here is our fault."""
@@ -65,22 +64,27 @@ class Imports:
             try:
                 original = await self._fetched(media, item.payload["url"])
             except FetchError as error:
-                if error.retriable and item.attempt < self.max_attempts:
-                    return Retry(fetch_retry_delay(item.attempt), str(error))
+                if error.retriable:
+                    return Retry(fetch_retry_delay(item.failures + 1), str(error), fetch_fault(error))
                 return self._failed(media, fetch_fault(error))
             except MediaFault as fault:
                 log.info("file refused", fault=fault.kind, detail=fault.detail)
                 return self._failed(media, fault.fault())
             return self._stored(media, original)
 
-    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
-        """No attempt is left: our fault shows, or the input's, which killed whoever touched it."""
+    async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
+        """The end of an import without a further attempt."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
             return Complete("failed", ())
-        kind: FaultKind = "poisoned" if reason == "poisoned" else "internal_error"
-        log.error("import given up", media_id=item.id, project=item.project, reason=reason)
-        return self._failed(media, Fault(kind=kind, message=FAULTS[kind]))
+        match cause:
+            case Poisoned():
+                fault = Fault(kind="poisoned", message=FAULTS["poisoned"])
+            case LastAttempt(reason, shown):
+                fault = shown or Fault(kind="internal_error", message=FAULTS["internal_error"])
+                if shown is None:
+                    log.error("import given up", media_id=item.id, project=item.project, reason=reason)
+        return self._failed(media, fault)
 
     async def on_cancel(self, _: QueueItem) -> Complete:
         """Nobody wants the file any more; whoever said so has already changed the item."""

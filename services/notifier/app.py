@@ -32,8 +32,6 @@ MIGRATIONS = (
     "chassis.runtime.job_queue.migrations",
     "services.notifier.sql.migrations",
 )
-MANY = 2**31 - 1
-"""Claims that the queue allows: how often a webhook is tried is decided by the schedule, which counts by itself."""
 POOL_SIZE = 10
 PURGE_EVERY = timedelta(hours=1)
 
@@ -69,7 +67,7 @@ class Notifier:
         ):
             store = Store(pool)
             outbox = Outbox(pool, self.name)
-            queue = JobQueue(pool, outbox, max_attempts=MANY)
+            queue = JobQueue(pool, outbox)
             sender = Sender(session, egress, deadline_s=settings.notifier_deadline.total_seconds())
             supervisor.start(
                 run_periodically(lambda: store.delete_closed(settings.notifier_keep), PURGE_EVERY, log, "purge"),
@@ -96,7 +94,15 @@ class Notifier:
             jitter=lambda: uniform(-1, 1),  # noqa: S311  spreads load, protects nothing
         )
         slots = self._settings.notifier_slots
-        return Runner(queue, runner.work, slots=slots, exhausted=runner.exhausted, on_cancel=runner.on_cancel)
+        return Runner(
+            queue,
+            runner.work,
+            slots=slots,
+            exhausted=runner.exhausted,
+            on_cancel=runner.on_cancel,
+            # A POST to a receiver stops no process; one slow receiver must not get this one to itself.
+            isolate=False,
+        )
 
     async def _purge(self, store: Store) -> None:
         await run_periodically(

@@ -13,7 +13,7 @@ from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Connection, Pool
 from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
-from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, Outcome, QueueItem, Retry
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.resources import job_resource
@@ -101,7 +101,7 @@ class DeliveryRunner:
         host = item.payload["host"]
         delay = self.limiter.acquire(host, monotonic())
         if delay is not None:
-            return Retry(timedelta(seconds=delay), "host at its limit")
+            return Retry(timedelta(seconds=delay), "host at its limit", counts=False)
         started = monotonic()
         try:
             with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
@@ -110,8 +110,11 @@ class DeliveryRunner:
             ended = monotonic()
             self.limiter.release(host, ended, ended - started)
 
-    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
-        """The end of a delivery without a further attempt. `reason` is kept with it."""
+    async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
+        """The end of a delivery that our own faults kept from being tried further."""
+        return self._exhausted(item, cause.reason if isinstance(cause, LastAttempt) else "poisoned")
+
+    def _exhausted(self, item: QueueItem, reason: str) -> Complete:
         log.error("webhook_delivery_given_up", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
         attempts_total.labels("notifier", "gave_up").inc()
         return Complete("failed", (), also=partial(self._close, delivery_id=item.id, reason=reason))
@@ -125,9 +128,9 @@ class DeliveryRunner:
             case Closed():
                 return Complete("done", ())
             case AttemptInProgress():
-                return Retry(IN_PROGRESS_DELAY, "another worker is beginning this attempt")
+                return Retry(IN_PROGRESS_DELAY, "another worker is beginning this attempt", counts=False)
             case AttemptsExhausted():
-                return await self.exhausted(item, "exhausted")
+                return self._exhausted(item, "exhausted")
             case DeliveryAttempt() as attempt:
                 try:
                     result = await self._send(attempt)
@@ -177,9 +180,13 @@ class DeliveryRunner:
             case RetryLater(delay_s):
                 log.info("webhook_attempt_failed", retry_in_s=round(delay_s, 1), **fields)
                 attempts_total.labels("notifier", "retry").inc()
-                async with self.store.transaction() as conn:
-                    await self.store.end_attempt(conn, attempt, result)
-                return Retry(timedelta(seconds=delay_s), result.error or f"HTTP status {result.status}")
+                # The schedule counts the attempts, and the queue only the faults of ours.
+                return Retry(
+                    timedelta(seconds=delay_s),
+                    result.error or f"HTTP status {result.status}",
+                    counts=False,
+                    also=partial(self.store.end_attempt, attempt=attempt, result=result),
+                )
             case GaveUp(reason):
                 log.warning("webhook_delivery_given_up", reason=reason, **fields)
                 attempts_total.labels("notifier", "gave_up").inc()

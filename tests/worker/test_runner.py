@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from chassis.runtime.job_queue import QueueItem
+from chassis.runtime.job_queue import Cause, LastAttempt, Poisoned, QueueItem
 from media.info import MediaInfo
 from schemas.events import JobCancelled, JobFailed
+from schemas.faults import Fault
 from schemas.ids import derived
 from schemas.jobs import Job
 from worker.runner import JobOutput, describe
-from worker.terminal_events import Endings, why
+from worker.terminal_events import Endings, fault_of
 
 JOB = Job.queued(
     id="job_01h455vb4pex5vsknk084sn02q",
@@ -45,28 +46,31 @@ def test_an_output_of_a_media_item_is_named_by_its_label() -> None:
     assert (output.path, output.placeholder, output.background) == ("med_1/poster.jpg", "data:x", "#102030")
 
 
+UNREACHABLE = Fault(kind="input_unreachable", message="The server said 503.")
+
+
 @pytest.mark.parametrize(
-    ("reason", "kind"),
+    ("cause", "kind"),
     [
-        ("poisoned", "poisoned"),
-        ("input_unreachable: The server said 503.", "input_unreachable"),
-        ("input_timeout: Too slow.", "input_timeout"),
-        ("StorageFull: no room on /srv/secret-path", "internal_error"),
+        (Poisoned(), "poisoned"),
+        (LastAttempt("503", UNREACHABLE), "input_unreachable"),
+        (LastAttempt("StorageFull: no room on /srv/secret-path"), "internal_error"),
     ],
 )
-def test_reasons_become_faults_that_can_be_shown(reason: str, kind: str) -> None:
-    fault = why(reason)
+def test_causes_become_faults_that_can_be_shown(cause: Cause, kind: str) -> None:
+    fault = fault_of(cause)
     assert fault.kind == kind
     assert "secret" not in fault.message
 
 
-async def test_a_job_that_was_tried_elsewhere_fails_at_the_step_that_the_reason_names() -> None:
+async def test_a_job_that_was_tried_elsewhere_fails_at_the_step_that_the_cause_names() -> None:
     endings = Endings(lambda: 5000)
-    for reason, statuses in (
-        ("input_unreachable: no", ["failed", "cancelled", "cancelled"]),
-        ("poisoned", ["succeeded", "succeeded", "failed"]),
-    ):
-        done = await endings.exhausted(ITEM, reason)
+    causes: list[tuple[Cause, list[str]]] = [
+        (LastAttempt("no", UNREACHABLE), ["failed", "cancelled", "cancelled"]),
+        (Poisoned(), ["succeeded", "succeeded", "failed"]),
+    ]
+    for cause, statuses in causes:
+        done = await endings.exhausted(ITEM, cause)
         (event,) = done.events
         assert isinstance(event, JobFailed) and done.state == "failed"
         assert [task.status for task in event.job.tasks] == statuses

@@ -1,11 +1,38 @@
-"""Work that must not be lost: rows claimed by lease, fair between projects, every write fenced by (worker, attempt).
+"""A queue of work that must not be lost: claimed by lease, fair between projects, each write fenced by its claim.
 
-The room knows the tables `queue` and `ledger_cancel` in the schema of whoever uses it, and the outbox. What the work
-is, only the functions know that a service gives to the `Runner`.
+It owns the tables `job_queue` and `job_queue_cancellations` in the schema of the service that uses it, and writes
+events through that service's outbox. What the work is, only the functions know that a service gives to its `Runner`.
 """
 
-from chassis.runtime.job_queue.item import Complete, Counts, FinalState, LeaseLost, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue.item import (
+    Cause,
+    Complete,
+    Counts,
+    FinalState,
+    LastAttempt,
+    LeaseLost,
+    NewItem,
+    Outcome,
+    Poisoned,
+    QueueItem,
+    Retry,
+)
 from chassis.runtime.job_queue.queue import JobQueue
-from chassis.runtime.job_queue.runner import Runner
+from chassis.runtime.job_queue.runner import Runner, SlotStuck
 
-__all__ = ["Complete", "Counts", "FinalState", "JobQueue", "LeaseLost", "Outcome", "QueueItem", "Retry", "Runner"]
+__all__ = [
+    "Cause",
+    "Complete",
+    "Counts",
+    "FinalState",
+    "JobQueue",
+    "LastAttempt",
+    "LeaseLost",
+    "NewItem",
+    "Outcome",
+    "Poisoned",
+    "QueueItem",
+    "Retry",
+    "Runner",
+    "SlotStuck",
+]

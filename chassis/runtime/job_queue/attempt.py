@@ -1,32 +1,29 @@
 """One claimed item, from the claim to the row's next state.
 
-The outcome is decided first (by the service's functions), written last (by the queue, fenced). In between the lease
-is renewed; who cannot prove the lease any longer stops the work, because another worker may have begun it.
+First the outcome is decided, by the service's functions and the failure policy; then it is written, fenced by the
+claim. In between heartbeats renew the lease. The work is stopped when Postgres says that the claim is another's, or
+that the item is to be cancelled, and at shutdown. It goes on while Postgres is away: nobody else can claim meanwhile,
+and if only this process cannot reach Postgres, the fence keeps its outcome out.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Literal
 
-from chassis.adapters.failure_policy import is_outage
+from chassis.adapters.failure_policy import FailurePolicy, GiveUp, RetryAfter, classify, describe, is_outage
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.retry import Backoff
-from chassis.runtime.job_queue.item import Complete, Heartbeat, LeaseLost, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue.item import Cause, Complete, LastAttempt, LeaseLost, Outcome, Poisoned, QueueItem, Retry
+from chassis.runtime.job_queue.lease import HEARTBEAT_EVERY, HEARTBEAT_LONGEST_PAUSE, HEARTBEAT_TIMEOUT
 from chassis.runtime.job_queue.queue import JobQueue
+from schemas.ids import log_field
 
-BACKOFF = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
-"""Between attempts that failed by our own fault."""
-LAST_RESORT = timedelta(seconds=60)
-"""When even the closing of a hopeless item fails: it must neither spin nor be forgotten."""
-WRITE_SECONDS = 30.0
-"""For one try at writing an outcome, on a connection that may hang; then comes the next."""
-SHUTDOWN_WRITE_SECONDS = 2.0
-"""At shutdown: for writing what is already decided, or for giving the lease back."""
-POISONED = "poisoned"
+POLICY = FailurePolicy(attempts=5, first_delay_s=1.0, longest_delay_s=30.0)
 
 log = logs.get_logger(__name__)
 
@@ -36,147 +33,191 @@ class Handlers:
     """What a service does with its items: see `Runner`."""
 
     work: Callable[[QueueItem], Awaitable[Outcome]]
-    exhausted: Callable[[QueueItem, str], Awaitable[Complete]]
+    exhausted: Callable[[QueueItem, Cause], Awaitable[Complete]]
     on_cancel: Callable[[QueueItem], Awaitable[Complete]]
 
 
-class _CancelWanted(Exception):
-    """A customer no longer wants this item."""
+@dataclass(frozen=True)
+class AttemptLimits:
+    """The bounds of an attempt: see `Runner`."""
+
+    max_attempts: int = 3
+    """Attempts that end in a `Retry` that counts. Errors that `work` raises follow `policy`."""
+    policy: FailurePolicy = POLICY
+    write_s: float = 30.0
+    """For one try at writing an outcome, on a connection that may hang; then comes the next."""
+    shutdown_write_s: float = 2.0
+    """At shutdown: for writing an outcome that is decided already, or for releasing the item."""
 
 
-async def execute(queue: JobQueue, handlers: Handlers, item: QueueItem, claimed_at: float) -> None:
-    """Never raises but when cancelled, and then the item is back in the queue. `claimed_at`: `time.monotonic()`."""
-    with logs.bind_context(project=item.project, **{_field(item.id): item.id}):
+class Attempt:
+    """An attempt at `item`. `alone_after`: the work begins when these tasks have ended, and runs alone; None: beside
+    others."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        handlers: Handlers,
+        item: QueueItem,
+        limits: AttemptLimits,
+        alone_after: "Sequence[asyncio.Task[Any]] | None" = None,
+    ) -> None:
+        self._queue = queue
+        self._handlers = handlers
+        self._item = item
+        self._limits = limits
+        self._alone_after = alone_after
+        self._stopping_since: float | None = None
+
+    def stopping_s(self) -> float:
+        """For how many seconds the work has been stopped without ending; 0 where it has not been stopped."""
+        return 0.0 if self._stopping_since is None else time.monotonic() - self._stopping_since
+
+    async def run(self) -> None:
+        """Raises nothing but CancelledError; the item is then back in the queue."""
+        item = self._item
+        with logs.bind_context(project=item.project, **{log_field(item.id): item.id}):
+            try:
+                await self._run()
+            except asyncio.CancelledError:
+                await self._release()
+                raise
+            except LeaseLost:
+                log.warning("queue_item_lease_lost", attempt=item.attempt)
+            except Exception:
+                # Neither could it be ended, nor put back: its lease runs out.
+                log.exception("queue_item_abandoned", attempt=item.attempt)
+
+    async def _run(self) -> None:
         try:
-            await _attempt(queue, handlers, item, claimed_at)
-        except asyncio.CancelledError:
-            await _release(queue, item)
-            raise
-        except LeaseLost as lost:
-            log.warning("lease lost, nothing written", attempt=item.attempt, reason=str(lost))
-        except Exception:
-            log.exception("an item could be neither finished nor retried", attempt=item.attempt)
-            with suppress(Exception):
-                await queue.retry(item, LAST_RESORT, "could not be closed")
-
-
-async def _attempt(queue: JobQueue, handlers: Handlers, item: QueueItem, claimed_at: float) -> None:
-    try:
-        outcome = await _decide(queue, handlers, item, claimed_at)
-        await _record_outcome(queue, item, outcome)
-    except LeaseLost:
-        raise
-    except Exception as error:
-        log.exception("attempt failed", attempt=item.attempt, of=queue.max_attempts)
-        reason = f"{type(error).__name__}: {error}"
-        await _record_outcome(queue, item, await _retry_or_fail(queue, handlers, item, Retry(_backoff(item), reason)))
-
-
-async def _decide(queue: JobQueue, handlers: Handlers, item: QueueItem, claimed_at: float) -> Outcome:
-    if item.cancelled:
-        return await handlers.on_cancel(item)
-    if item.attempt > queue.max_attempts:
-        return await handlers.exhausted(item, POISONED)
-    try:
-        outcome = await _watched(queue, handlers, item, claimed_at)
-    except _CancelWanted:
-        return await handlers.on_cancel(item)
-    return outcome if isinstance(outcome, Complete) else await _retry_or_fail(queue, handlers, item, outcome)
-
-
-async def _retry_or_fail(queue: JobQueue, handlers: Handlers, item: QueueItem, later: Retry) -> Outcome:
-    """Another attempt, or the end where there were enough."""
-    if item.attempt < queue.max_attempts:
-        return later
-    return await handlers.exhausted(item, later.reason)
-
-
-async def _watched(queue: JobQueue, handlers: Handlers, item: QueueItem, claimed_at: float) -> Outcome:
-    """The work, as long as the lease holds and nobody cancels it."""
-    work = asyncio.ensure_future(handlers.work(item))
-    heartbeat = asyncio.create_task(_heartbeat_loop(queue, item, claimed_at))
-    try:
-        await asyncio.wait([work, heartbeat], return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            work.cancel()
-            await asyncio.wait([work])
-            if heartbeat.result() == "lost":
-                raise LeaseLost(item)
-            if work.cancelled() or work.exception() is not None:
-                raise _CancelWanted
-            # It was done in the very moment in which it was cancelled: what is done is done.
-        return work.result()
-    finally:
-        heartbeat.cancel()
-        work.cancel()
-        await asyncio.gather(work, heartbeat, return_exceptions=True)
-
-
-async def _heartbeat_loop(queue: JobQueue, item: QueueItem, proven_at: float) -> Heartbeat:
-    """Renews the lease until it is lost or the item is cancelled. A lease that cannot be renewed in time is lost."""
-    lease = queue.lease.total_seconds()
-    backoff = Backoff(log, "heartbeat", longest_s=lease / 6)
-    while True:
-        subscription = queue.cancelled.subscribe()
-        if not backoff.failures:
-            await subscription.wait(queue.lease / 3)
-        began = time.monotonic()
-        left = proven_at + lease - began
-        try:
-            verdict = await abandon_after(left, queue.heartbeat(item))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the lease was not renewed
-            if proven_at + lease <= time.monotonic():
-                return "lost"
-            await backoff.sleep(error, at_most_s=proven_at + lease - time.monotonic())
-            continue
-        backoff.reset()
-        if verdict != "held":
-            return verdict
-        proven_at = began
-
-
-async def _record_outcome(queue: JobQueue, item: QueueItem, outcome: Outcome) -> None:
-    """Writes the outcome, however long Postgres is away; a shutdown waits for it, but not for long."""
-    writing = asyncio.create_task(_write(queue, item, outcome))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait([writing], timeout=SHUTDOWN_WRITE_SECONDS)
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-        raise
-
-
-async def _write(queue: JobQueue, item: QueueItem, outcome: Outcome) -> None:
-    backoff = Backoff(log, "writing an outcome")
-    while True:
-        try:
-            match outcome:
-                case Complete(state, events, also):
-                    await abandon_after(WRITE_SECONDS, queue.finish(item, state, *events, also=also))
-                case Retry(delay, reason):
-                    await abandon_after(WRITE_SECONDS, queue.retry(item, delay, reason))
-            return
+            await self._write(await self._outcome())
         except LeaseLost:
             raise
-        except Exception as error:
-            # Repeating it is safe: if the lost connection took a commit with it, the fence says so.
-            if not is_outage(error):
+        except Exception as error:  # noqa: BLE001 - of the work, or of what the outcome writes besides
+            try:
+                await self._write(await self._after(error))
+            except LeaseLost:
                 raise
-            await backoff.sleep(error)
+            except Exception as second:
+                # Of `exhausted`, or of what it writes: the item must neither be forgotten nor spin.
+                log.exception("queue_item_close_failed", attempt=self._item.attempt)
+                delay = timedelta(seconds=self._limits.policy.delay_s(self._item.postponements + 1))
+                await self._write(Retry(delay, describe(second), counts=False))
 
+    async def _outcome(self) -> Outcome:
+        item = self._item
+        if item.cancelled:
+            return await self._handlers.on_cancel(item)
+        if item.poisoned:
+            log.error("queue_item_quarantined", attempt=item.attempt, crashed=item.crashed)
+            return await self._handlers.exhausted(item, Poisoned())
+        outcome = await self._work()
+        if outcome == "cancelled":
+            return await self._handlers.on_cancel(item)
+        if isinstance(outcome, Retry) and outcome.counts and item.failures + 1 >= self._limits.max_attempts:
+            return await self._handlers.exhausted(item, LastAttempt(outcome.reason, outcome.fault))
+        return outcome
 
-async def _release(queue: JobQueue, item: QueueItem) -> None:
-    try:
-        await abandon_after(SHUTDOWN_WRITE_SECONDS, queue.release(item))
-    except Exception as error:  # noqa: BLE001 - the lease runs out by itself
-        log.warning("lease not given back", reason=f"{type(error).__name__}: {error}")
+    async def _after(self, error: Exception) -> Outcome:
+        """What follows from an error that the attempt raised."""
+        item = self._item
+        earlier = item.postponements if classify(error) == "outage" else item.failures
+        match self._limits.policy.decide(error, earlier + 1):
+            case RetryAfter(delay_s, counts):
+                if counts:
+                    log.error("queue_item_attempt_failed", attempt=item.attempt, failures=earlier + 1, exc_info=error)
+                else:
+                    log.warning("queue_item_postponed", attempt=item.attempt, error=describe(error))
+                return Retry(timedelta(seconds=delay_s), describe(error), counts=counts)
+            case GiveUp(_, reason):
+                log.error("queue_item_given_up", attempt=item.attempt, failures=earlier + 1, exc_info=error)
+                return await self._handlers.exhausted(item, LastAttempt(reason))
 
+    async def _work(self) -> Outcome | Literal["cancelled"]:
+        """The outcome of the service's work, while heartbeats renew the lease. Raises LeaseLost."""
+        work = asyncio.create_task(self._start_work())
+        heartbeats = asyncio.create_task(self._heartbeats())
+        try:
+            await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
+            if work.cancelled():
+                raise RuntimeError("the work cancelled itself")
+            if work.done():
+                return work.result()
+            await self._stop(work)
+            if heartbeats.result() == "lost":
+                raise LeaseLost(self._item)
+            # Work that ended well in the very moment in which it was stopped is not thrown away.
+            return "cancelled" if work.cancelled() or work.exception() is not None else work.result()
+        finally:
+            heartbeats.cancel()
+            await self._stop(work)
+            await asyncio.gather(work, heartbeats, return_exceptions=True)
 
-def _backoff(item: QueueItem) -> timedelta:
-    return BACKOFF[min(item.attempt, len(BACKOFF)) - 1]
+    async def _start_work(self) -> Outcome:
+        if self._alone_after is not None:
+            if self._alone_after:
+                await asyncio.wait(self._alone_after)
+            await self._queue.start_alone(self._item)
+        return await self._handlers.work(self._item)
 
+    async def _stop(self, work: "asyncio.Task[Outcome]") -> None:
+        if not work.done():
+            self._stopping_since = time.monotonic()
+            work.cancel()
+            await asyncio.wait([work])
+        self._stopping_since = None
 
-def _field(item_id: str) -> str:
-    """The log field of an item: the one that its kind of id has everywhere."""
-    return {"job": "job_id", "task": "job_id", "med": "media_id"}.get(item_id.partition("_")[0], "item_id")
+    async def _heartbeats(self) -> Literal["lost", "cancelled"]:
+        """Renews the lease until Postgres says that the claim is another's, or that the item is to be cancelled."""
+        lease_s = self._queue.lease.total_seconds()
+        backoff = Backoff(log, "queue_item_heartbeat", longest_s=lease_s * HEARTBEAT_LONGEST_PAUSE)
+        while True:
+            subscription = self._queue.cancelled.subscribe()
+            if not backoff.failures:
+                await subscription.wait(self._queue.lease * HEARTBEAT_EVERY)
+            try:
+                answer = await abandon_after(lease_s * HEARTBEAT_TIMEOUT, self._queue.heartbeat(self._item))
+            except Exception as error:  # noqa: BLE001 - whatever it is, only an answer of Postgres stops the work
+                await backoff.sleep(error)
+                continue
+            backoff.reset()
+            if answer != "held":
+                return answer
+
+    async def _write(self, outcome: Outcome) -> None:
+        """Writes the outcome, however long Postgres is away; a shutdown waits for it, but not for long."""
+        writing = asyncio.create_task(self._write_until_answered(outcome))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing], timeout=self._limits.shutdown_write_s)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
+        if isinstance(outcome, Complete) and outcome.after_commit is not None:
+            outcome.after_commit()
+
+    async def _write_until_answered(self, outcome: Outcome) -> None:
+        backoff = Backoff(log, "queue_item_outcome")
+        while True:
+            try:
+                await abandon_after(self._limits.write_s, self._write_once(outcome))
+            except Exception as error:
+                # Repeating it is safe: if the lost connection took a commit with it, the fence says so.
+                if not is_outage(error):
+                    raise
+                await backoff.sleep(error)
+            else:
+                return
+
+    async def _write_once(self, outcome: Outcome) -> None:
+        match outcome:
+            case Complete(state, events, also):
+                await self._queue.finish(self._item, state, *events, also=also)
+            case Retry(delay, reason, _, counts, also):
+                await self._queue.retry(self._item, delay, reason, counts=counts, also=also)
+
+    async def _release(self) -> None:
+        # Where it fails the lease runs out, and another worker runs the item alone.
+        with suppress(Exception):
+            await abandon_after(self._limits.shutdown_write_s, self._queue.release(self._item))

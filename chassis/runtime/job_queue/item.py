@@ -1,20 +1,49 @@
-"""The words of the queue: an item, and how an attempt at it can end."""
+"""The values of the queue: items, how an attempt at one ends, and why an item gets no further attempt."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from chassis.adapters.postgres.pool import Connection
 from schemas.events import Event
+from schemas.faults import Fault
 
 FinalState = Literal["done", "failed", "cancelled"]
 Heartbeat = Literal["held", "lost", "cancelled"]
 
+POISONED_AFTER = 3
+"""Crashes of workers that ran nothing but the item."""
+RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
+"""The usual pauses after the first, second and later failures that count."""
+
+Write: TypeAlias = Callable[[Connection], Awaitable[None]]
+"""Writes more in the transaction that ends an attempt."""
+
 
 @dataclass(frozen=True)
+class NewItem:
+    """An item to be queued. `estimate_s` are the seconds of work it will probably be; due at once by default."""
+
+    id: str
+    project: str
+    kind: str
+    payload: Mapping[str, Any]
+    priority: int = 0
+    estimate_s: float = 1.0
+    not_before_ms: int | None = None
+
+
+@dataclass
 class QueueItem:
-    """A claimed item. `attempt` counts from 1; (worker, attempt) is the fence that every write has to pass."""
+    """A claimed item.
+
+    `attempt` numbers its claims from 1: (worker, attempt) is the fence that every write has to pass. `failures` counts
+    the earlier attempts that failed and counted towards the limit, `postponements` those in a row that did not count,
+    `crashed` the claims whose worker disappeared, `crashed_alone` those of them that had the worker to themselves.
+    `step` is what `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time
+    of the first claim in Unix milliseconds, None for an item that was cancelled before it.
+    """
 
     id: str
     project: str
@@ -23,40 +52,90 @@ class QueueItem:
     attempt: int
     worker: str
     cancelled: bool
+    failures: int = 0
+    postponements: int = 0
+    crashed: int = 0
+    crashed_alone: int = 0
+    step: str | None = None
+    started_at_ms: int | None = None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what stopped a worker: it then runs alone."""
+        return self.crashed > 0
+
+    @property
+    def poisoned(self) -> bool:
+        """Whether it stopped its worker every time that it ran alone: it must not run again."""
+        return self.crashed_alone >= POISONED_AFTER
 
 
 @dataclass(frozen=True)
 class Complete:
-    """The end of an item: its state, the events that say so, and what else has to be true in the same transaction."""
+    """The end of an item: its state, the events that say so, and what else is written in the same transaction.
+
+    `after_commit` is called once that transaction is committed.
+    """
 
     state: FinalState
     events: Sequence[Event] = ()
-    also: Callable[[Connection], Awaitable[None]] | None = None
+    also: Write | None = None
+    after_commit: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Not now, for a reason outside (a network, a full disk): tried again after `delay`. It counts as an attempt."""
+    """The item is tried again after `delay`, because of `reason` (one line, for the row and the log).
+
+    Where the attempt counts and was the last one, the item ends instead, and its end is told `fault`: what the
+    customer is to see. `also` is written in the same transaction as the retry, and not where the item ends instead.
+    """
 
     delay: timedelta
     reason: str
+    fault: Fault | None = None
+    counts: bool = True
+    also: Write | None = None
+
+    @classmethod
+    def failed(cls, item: QueueItem, reason: str, fault: Fault | None = None) -> "Retry":
+        """A failed attempt that counts, retried after the usual pause."""
+        return cls(RETRY_DELAYS[min(item.failures, len(RETRY_DELAYS) - 1)], reason, fault)
 
 
-Outcome = Complete | Retry
+Outcome: TypeAlias = Complete | Retry
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """Its worker died each time that the item ran alone."""
+
+
+@dataclass(frozen=True)
+class LastAttempt:
+    """The last attempt failed, or was refused. `fault` is what the customer is to see; None for a fault of ours."""
+
+    reason: str
+    fault: Fault | None = None
+
+
+Cause: TypeAlias = Poisoned | LastAttempt
+"""Why an item gets no further attempt."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is to do: items, and the seconds of work that the queued ones are estimated at."""
+    """Items and their estimated seconds of work."""
 
     queued: int
     running: int
     queued_seconds: float
+    running_seconds: float
 
 
 class LeaseLost(Exception):
-    """Another worker has the item, or it is finished: nothing was written."""
+    """Another worker has claimed the item, or it has ended: nothing was written."""
 
     def __init__(self, item: QueueItem) -> None:
-        super().__init__(f"{item.id}: attempt {item.attempt} of {item.worker} no longer holds the lease")
+        super().__init__(f"{item.id}: the claim of {item.worker}, attempt {item.attempt}, is over")
         self.item = item

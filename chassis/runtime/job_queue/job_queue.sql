@@ -1,19 +1,28 @@
 -- All times are Postgres' own: workers whose clocks disagree still agree on leases.
 
 -- name: add
+-- In the order of the ids, so that two transactions that add the same ids do not wait for each other.
 INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before)
-VALUES ($1, $2, $3, $4, $5, $6, coalesce(to_timestamp($7::double precision / 1000), now()))
+SELECT id, project, kind, payload::json, priority, estimate,
+    coalesce(to_timestamp(not_before_ms::double precision / 1000), now())
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[])
+    AS item (id, project, kind, payload, priority, estimate, not_before_ms)
+ORDER BY id
 ON CONFLICT (id) DO NOTHING
-RETURNING true;
+RETURNING id;
 
 -- name: claim
 -- THE RULE OF FAIRNESS: first the project with the fewest items running, then the highest priority, then what has
--- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the row.
+-- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the queue,
+-- where $4 allows it; its worker is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
 --
 -- The cost grows with the number of projects that have something queued, not with the number of items: `hops` walks
 -- the index from project to project, `fronts` looks at the front of each queue, and only the projects that are next in
 -- line give candidates. There are more candidates than one, so that claimers at the same time do not all want the
 -- same row; the lock is taken on one, and its state is looked at again once it is held.
+--
+-- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (less than
+-- 0 where one is due already and somebody else has it locked).
 WITH RECURSIVE
 running AS (
     SELECT project, count(*) AS items FROM job_queue
@@ -50,75 +59,103 @@ candidates AS (
     UNION ALL
     SELECT expired.id, coalesce(running.items, 0), expired.priority, expired.not_before
     FROM job_queue AS expired LEFT JOIN running ON running.project = expired.project
-    WHERE expired.state = 'running' AND expired.lease_until <= now()
+    WHERE $4 AND expired.state = 'running' AND expired.lease_until <= now()
     ORDER BY items, priority DESC, not_before, id
     LIMIT 32
 ),
 chosen AS (
     SELECT job_queue.id FROM candidates JOIN job_queue ON job_queue.id = candidates.id
-    WHERE job_queue.state = 'queued' OR (job_queue.state = 'running' AND job_queue.lease_until <= now())
+    WHERE now() <= $3
+        AND (job_queue.state = 'queued' OR ($4 AND job_queue.state = 'running' AND job_queue.lease_until <= now()))
     ORDER BY candidates.items, candidates.priority DESC, candidates.not_before, candidates.id
     LIMIT 1
     FOR UPDATE OF job_queue SKIP LOCKED
+),
+claimed AS (
+    UPDATE job_queue
+    SET state = 'running', worker = $1, attempt = attempt + 1, lease_until = now() + $2::interval,
+        started_at = CASE WHEN cancel_requested THEN started_at ELSE coalesce(started_at, now()) END,
+        crashed = crashed + CASE state WHEN 'running' THEN 1 ELSE 0 END,
+        crashed_alone = crashed_alone + CASE WHEN state = 'running' AND alone THEN 1 ELSE 0 END,
+        alone = false
+    FROM chosen
+    WHERE job_queue.id = chosen.id
+    RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone,
+        step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, cancel_requested OR EXISTS (
+            SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
+        ) AS cancelled
 )
-UPDATE job_queue
-SET state = 'running', worker = $1, attempt = attempt + 1, lease_until = now() + $2::interval
-FROM chosen
-WHERE job_queue.id = chosen.id
-RETURNING job_queue.id, project, kind, payload, attempt, worker,
-    cancel_requested OR EXISTS (SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id) AS cancelled;
-
--- name: next_due
--- Seconds until the next queued item is due; less than 0 where one is due already.
-SELECT extract(epoch FROM min(not_before) - now())::double precision FROM job_queue WHERE state = 'queued';
+SELECT now() AS at, claimed.*,
+    CASE WHEN claimed.id IS NULL THEN (
+        SELECT extract(epoch FROM min(not_before) - now())::double precision FROM job_queue WHERE state = 'queued'
+    ) END AS next_due_s
+FROM (VALUES (1)) AS always (row) LEFT JOIN claimed ON true;
 
 -- name: heartbeat
 UPDATE job_queue SET lease_until = now() + $4::interval
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
-RETURNING cancel_requested OR EXISTS (SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id);
+RETURNING now() AS at, cancel_requested OR EXISTS (
+    SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
+) AS cancelled;
 
--- name: hold
--- Locks the row until the end of the transaction; no row where the lease is another's.
+-- name: start_alone
+-- From here on a crash of the worker is this item's.
+UPDATE job_queue SET alone = true
+WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
+RETURNING true;
+
+-- name: set_step
+UPDATE job_queue SET step = $4
+WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
+RETURNING true;
+
+-- name: lock_claimed
+-- Locks the row until the end of the transaction; no row where the claim is another's.
 SELECT true FROM job_queue WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR UPDATE;
 
 -- name: finish
-UPDATE job_queue SET state = $4, finished_at = now(), worker = NULL, lease_until = NULL
+UPDATE job_queue SET state = $4, finished_at = now(), worker = NULL, lease_until = NULL, alone = false
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
 -- name: retry
 UPDATE job_queue
-SET state = 'queued', worker = NULL, lease_until = NULL, not_before = now() + $4::interval, last_error = $5
+SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,
+    not_before = now() + $4::interval, last_error = $5,
+    failures = failures + CASE WHEN $6 THEN 1 ELSE 0 END,
+    postponements = CASE WHEN $6 THEN 0 ELSE postponements + 1 END
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
 -- name: release
--- Back to where it was before the claim.
-UPDATE job_queue SET state = 'queued', worker = NULL, lease_until = NULL, attempt = attempt - 1
+UPDATE job_queue SET state = 'queued', worker = NULL, lease_until = NULL, alone = false
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';
 
 -- name: request_cancel
--- A queued item is claimed for the caller ($2), so that nobody starts it while the caller closes it.
+-- Queued items are claimed for the caller ($2), so that nobody starts one while the caller closes it.
 UPDATE job_queue
 SET cancel_requested = true,
     worker = CASE state WHEN 'queued' THEN $2 ELSE worker END,
     lease_until = CASE state WHEN 'queued' THEN now() + $3::interval ELSE lease_until END,
     state = 'running'
-WHERE id = $1 AND state IN ('queued', 'running')
-RETURNING id, project, kind, payload, attempt, worker, true AS cancelled;
+WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
+RETURNING id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone, step,
+    floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
 
--- name: mark_cancel
-INSERT INTO job_queue_cancellations (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = $1)
+-- name: remember_cancellations
+INSERT INTO job_queue_cancellations (id)
+SELECT asked.id FROM unnest($1::text[]) AS asked (id) WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = asked.id)
+ORDER BY asked.id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: pending_cancellations
 SELECT id FROM job_queue_cancellations WHERE id = ANY ($1::text[]);
 
 -- name: counts
-SELECT
-    (SELECT count(*) FROM job_queue WHERE state = 'queued') AS queued,
-    (SELECT count(*) FROM job_queue WHERE state = 'running') AS running,
-    (SELECT coalesce(sum(estimate), 0) FROM job_queue WHERE state = 'queued') AS queued_seconds;
+SELECT queued.items AS queued, queued.seconds AS queued_seconds, running.items AS running,
+    running.seconds AS running_seconds
+FROM (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'queued') AS queued,
+    (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'running') AS running;
 
 -- name: purge
 -- In steps, so that it never holds many locks.
@@ -126,6 +163,6 @@ WITH old AS (
     SELECT id FROM job_queue WHERE finished_at < now() - $1::interval ORDER BY finished_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 ),
-old_marks AS (DELETE FROM job_queue_cancellations WHERE created_at < now() - $1::interval),
-gone AS (DELETE FROM job_queue USING old WHERE job_queue.id = old.id RETURNING 1)
-SELECT count(*) FROM gone;
+old_cancellations AS (DELETE FROM job_queue_cancellations WHERE created_at < now() - $1::interval),
+purged AS (DELETE FROM job_queue USING old WHERE job_queue.id = old.id RETURNING 1)
+SELECT count(*) FROM purged;

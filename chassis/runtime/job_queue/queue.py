@@ -1,41 +1,59 @@
-"""The queue: the one module that speaks its SQL. What the queries promise is said beside them, in `queue.sql`."""
+"""The queue: the one module that speaks its SQL. What the queries promise is said beside them, in `job_queue.sql`."""
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
-from typing import Any, cast
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
 
 import asyncpg
+import orjson
 from asyncpg.pool import PoolAcquireContext
 
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
-from chassis.runtime.job_queue.item import Counts, FinalState, Heartbeat, LeaseLost, QueueItem
+from chassis.runtime.job_queue.item import (
+    Counts,
+    FinalState,
+    Heartbeat,
+    LeaseLost,
+    NewItem,
+    QueueItem,
+    Write,
+)
+from chassis.runtime.job_queue.lease import LEASE, NEVER, Contact
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
 
-LEASE = timedelta(seconds=15)
-"""How long a killed worker's item lies still. Shorter means more heartbeats; a pause of Postgres must fit in."""
-PURGE_STEP = 1000
+PURGE_ROWS = 1000
 CONNECTION_SECONDS = 5.0
-"""For getting a connection, and for giving it back: one that hangs is then thrown away instead of given back."""
+"""For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
+
+
+class Claimed(NamedTuple):
+    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued)."""
+
+    item: QueueItem | None
+    next_due: timedelta | None
 
 
 class JobQueue:
-    """The queue of one service. After the commit of a transaction that called `add` or `request_cancel`: `wake()`."""
+    """The queue of one service. After the commit of a transaction that called `add…` or `request_cancel`: `wake()`."""
 
-    def __init__(self, pool: Pool, outbox: Outbox, *, lease: timedelta = LEASE, max_attempts: int = 3) -> None:
+    def __init__(
+        self, pool: Pool, outbox: Outbox, *, lease: timedelta = LEASE, connection_s: float = CONNECTION_SECONDS
+    ) -> None:
         self._pool = pool
         self._outbox = outbox
+        self._connection_s = connection_s
         self._queries = sql.load("chassis.runtime.job_queue")
         self._cancelling = False
         self.lease = lease
-        self.max_attempts = max_attempts
+        self.contact = Contact(lease)
         self.added = WakeSignal()
-        """Rings when something can perhaps be claimed."""
+        """Notified when something can perhaps be claimed."""
         self.cancelled = WakeSignal()
-        """Rings when a running item was perhaps cancelled, so that its heartbeat does not wait its time."""
+        """Notified when a running item was perhaps cancelled, so that its heartbeat comes at once."""
 
     async def add(
         self,
@@ -50,11 +68,24 @@ class JobQueue:
         not_before_ms: int | None = None,
     ) -> bool:
         """Queues an item in the caller's transaction; False where the id is known already, in whichever state."""
-        arguments = (id, project, kind, payload, priority, estimate_s, not_before_ms)
-        return bool(await conn.fetchval(self._queries["add"], *arguments))
+        item = NewItem(id, project, kind, payload, priority, estimate_s, not_before_ms)
+        return bool(await self.add_many(conn, [item]))
+
+    async def add_many(self, conn: Connection, items: Sequence[NewItem]) -> list[str]:
+        """Queues items in the caller's transaction, in one statement; the ids that were new."""
+        columns: tuple[list[Any], ...] = (
+            [item.id for item in items],
+            [item.project for item in items],
+            [item.kind for item in items],
+            [orjson.dumps(item.payload).decode() for item in items],
+            [item.priority for item in items],
+            [item.estimate_s for item in items],
+            [item.not_before_ms for item in items],
+        )
+        return [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
 
     def wake(self) -> None:
-        """Tells the runners of this process to look now; others look every second."""
+        """Tells the runners of this process to look now; those of others look once per poll interval."""
         self.added.notify()
         if self._cancelling:
             self._cancelling = False
@@ -62,39 +93,49 @@ class JobQueue:
 
     async def claim(self, worker: str) -> QueueItem | None:
         """Starts an attempt at the item whose turn it is, if any. `worker` must be unique among all processes."""
-        async with self._connection() as conn:
-            row = await conn.fetchrow(self._queries["claim"], worker, self.lease)
-        return None if row is None else _item(row)
+        return (await self.claim_next(worker)).item
 
-    async def next_due(self) -> timedelta | None:
-        """How long until the next queued item is due; None where nothing is queued."""
+    async def claim_next(self, worker: str, *, valid_until: datetime = NEVER, expired: bool = True) -> Claimed:
+        """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out.
+
+        Nothing is claimed where Postgres carries the query out after `valid_until` (by its clock).
+        """
         async with self._connection() as conn:
-            seconds = await conn.fetchval(self._queries["next_due"])
-        return None if seconds is None else timedelta(seconds=max(0.0, seconds))
+            row = await conn.fetchrow(self._queries["claim"], worker, self.lease, valid_until, expired)
+        assert row is not None  # noqa: S101 - the query always has one row
+        self.contact.answered(row["at"])
+        if row["id"] is not None:
+            return Claimed(_item(row), None)
+        due_s = row["next_due_s"]
+        return Claimed(None, None if due_s is None else timedelta(seconds=max(0.0, due_s)))
 
     async def heartbeat(self, item: QueueItem) -> Heartbeat:
         """Extends the lease, even one that ran out, as long as nobody else claimed the item."""
         async with self._connection() as conn:
-            cancelled = await conn.fetchval(self._queries["heartbeat"], *_fence(item), self.lease)
-        if cancelled is None:
+            row = await conn.fetchrow(self._queries["heartbeat"], *_fence(item), self.lease)
+        if row is None:
             return "lost"
-        return "cancelled" if cancelled else "held"
+        self.contact.answered(row["at"])
+        return "cancelled" if row["cancelled"] else "held"
+
+    async def start_alone(self, item: QueueItem) -> None:
+        """Records that nothing else runs in the worker from now on. Raises `LeaseLost`."""
+        await self._fenced("start_alone", item)
+
+    async def set_step(self, item: QueueItem, step: str) -> None:
+        """Records the step that the attempt has reached, in the row and in `item`. Raises `LeaseLost`."""
+        await self._fenced("set_step", item, step)
+        item.step = step
 
     async def emit(self, item: QueueItem, *events: Event) -> None:
         """Publishes events of an attempt that is under way. Raises `LeaseLost`."""
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["hold"], *_fence(item)):
+            if not await conn.fetchval(self._queries["lock_claimed"], *_fence(item)):
                 raise LeaseLost(item)
             await self._outbox.put(conn, *events)
         self._outbox.wake()
 
-    async def finish(
-        self,
-        item: QueueItem,
-        state: FinalState,
-        *events: Event,
-        also: Callable[[Connection], Awaitable[None]] | None = None,
-    ) -> None:
+    async def finish(self, item: QueueItem, state: FinalState, *events: Event, also: Write | None = None) -> None:
         """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`."""
         async with self._connection() as conn, conn.transaction():
             if not await conn.fetchval(self._queries["finish"], *_fence(item), state):
@@ -104,61 +145,70 @@ class JobQueue:
             await self._outbox.put(conn, *events)
         self._outbox.wake()
 
-    async def retry(self, item: QueueItem, delay: timedelta, reason: str) -> None:
-        """Puts the item back, due after `delay`. Raises `LeaseLost`."""
-        async with self._connection() as conn:
-            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, reason):
+    async def retry(
+        self, item: QueueItem, delay: timedelta, reason: str, *, counts: bool = True, also: Write | None = None
+    ) -> None:
+        """Puts the item back, due after `delay`, with what `also` writes, all or nothing. Raises `LeaseLost`."""
+        async with self._connection() as conn, conn.transaction():
+            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, reason, counts):
                 raise LeaseLost(item)
+            if also is not None:
+                await also(conn)
         self.wake()
 
     async def release(self, item: QueueItem) -> None:
-        """Puts the item back as if it had never been claimed. Nothing happens where the lease was lost."""
+        """Puts the item back as if it had not been claimed. Nothing happens where the lease was lost."""
         async with self._connection() as conn:
             await conn.execute(self._queries["release"], *_fence(item))
 
-    async def request_cancel(self, conn: Connection, id: str) -> QueueItem | None:
-        """Requests a cancellation. An item that was still queued is returned, claimed for the caller, who finishes it:
+    async def request_cancel(self, conn: Connection, *ids: str) -> list[QueueItem]:
+        """Requests cancellations. Items that were still queued are returned, claimed for the caller, who finishes them:
 
-            if item := await queue.request_cancel(conn, id):   # after the commit, if `conn` is in a transaction
+            for item in await queue.request_cancel(conn, *ids):   # after the commit, if `conn` is in a transaction
                 await queue.finish(item, "cancelled", JobCancelled(...))
 
-        If the caller dies in between, a runner closes it through `on_cancel`. A running one is stopped by its worker
-        within a heartbeat; the wish for an unknown id is kept, in case the item arrives later.
+        If the caller dies in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
+        within a heartbeat. Unknown ids are remembered, because the item may be added later.
         """
         caller = f"cancel-{os.urandom(8).hex()}"
-        row = await conn.fetchrow(self._queries["request_cancel"], id, caller, self.lease)
+        asked = sorted(set(ids))
+        rows = await conn.fetch(self._queries["request_cancel"], asked, caller, self.lease)
         self._cancelling = True
-        if row is None:
-            await conn.execute(self._queries["mark_cancel"], id)
-            # Who adds it at this moment may have looked for the mark just before it was there; then the item is here.
-            row = await conn.fetchrow(self._queries["request_cancel"], id, caller, self.lease)
-            if row is None:
-                return None
-        return _item(row) if row["worker"] == caller else None
+        unknown = sorted(set(asked).difference(row["id"] for row in rows))
+        if unknown:
+            await conn.execute(self._queries["remember_cancellations"], unknown)
+            # Who adds one at this moment may have looked for its cancellation just before; then the item is here now.
+            rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease)
+        return [_item(row) for row in rows if row["worker"] == caller]
 
     async def pending_cancellations(self, conn: Connection, ids: Sequence[str]) -> list[str]:
-        """Those ids whose cancellation was asked for before they were added: to be asked once more."""
+        """Those ids whose cancellation was requested before they were added: `request_cancel` is to be called again."""
         return [row["id"] for row in await conn.fetch(self._queries["pending_cancellations"], list(ids))]
 
     async def counts(self) -> Counts:
         """For metrics and autoscaling."""
         async with self._connection() as conn:
             row = await conn.fetchrow(self._queries["counts"])
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        return Counts(row["queued"], row["running"], float(row["queued_seconds"]))
+        assert row is not None  # noqa: S101 - aggregates always have one row
+        return Counts(row["queued"], row["running"], float(row["queued_seconds"]), float(row["running_seconds"]))
 
     async def purge(self, age: timedelta) -> int:
-        """Forgets items that were finished more than `age` ago; how many."""
-        gone = 0
+        """Deletes items that ended more than `age` ago; how many."""
+        purged = 0
         while True:
             async with self._connection() as conn:
-                step = cast(int, await conn.fetchval(self._queries["purge"], age, PURGE_STEP))
-            gone += step
-            if step < PURGE_STEP:
-                return gone
+                rows = cast(int, await conn.fetchval(self._queries["purge"], age, PURGE_ROWS))
+            purged += rows
+            if rows < PURGE_ROWS:
+                return purged
+
+    async def _fenced(self, query: str, item: QueueItem, *arguments: object) -> None:
+        async with self._connection() as conn:
+            if not await conn.fetchval(self._queries[query], *_fence(item), *arguments):
+                raise LeaseLost(item)
 
     def _connection(self) -> "PoolAcquireContext[asyncpg.Record]":
-        return self._pool.acquire(timeout=CONNECTION_SECONDS)
+        return self._pool.acquire(timeout=self._connection_s)
 
 
 def _item(row: asyncpg.Record) -> QueueItem:
@@ -170,6 +220,12 @@ def _item(row: asyncpg.Record) -> QueueItem:
         attempt=row["attempt"],
         worker=row["worker"],
         cancelled=row["cancelled"],
+        failures=row["failures"],
+        postponements=row["postponements"],
+        crashed=row["crashed"],
+        crashed_alone=row["crashed_alone"],
+        step=row["step"],
+        started_at_ms=row["started_at_ms"],
     )
 
 

@@ -1,39 +1,59 @@
-"""The runner: a number of slots, each busy with one item after another."""
+"""The runner: claims items and makes attempts at them, at most `slots` at a time."""
 
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.retry import Backoff
-from chassis.runtime.job_queue.attempt import SHUTDOWN_WRITE_SECONDS, Handlers, execute
-from chassis.runtime.job_queue.item import Complete, Outcome, QueueItem
-from chassis.runtime.job_queue.queue import JobQueue
+from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
+from chassis.runtime.job_queue.item import Cause, Complete, Outcome, QueueItem
+from chassis.runtime.job_queue.queue import Claimed, JobQueue
 
-POLL = timedelta(seconds=1)
-"""For items that other processes queue, and for leases that run out."""
-CLAIM_SECONDS = 10.0
-"""A claim takes milliseconds; after this long its connection is dead."""
-KEEP_FINISHED = timedelta(days=30)
-"""Longer than any topic keeps the message that would bring the item again."""
-PURGE_EVERY = timedelta(hours=1)
+_SHORTEST_PAUSE = timedelta(milliseconds=10)
+"""An item can be due and yet be locked by another claimer at this moment."""
 
 log = logs.get_logger(__name__)
 
 
-class Runner:
-    """Carries out the items of a queue, at most `slots` at a time.
+@dataclass(frozen=True)
+class RunnerTimes:
+    """The runner's intervals and bounds."""
 
-    `work` does one item and says how it ended; anything it raises is our fault and is retried, with a growing delay,
-    until `max_attempts`. Then `exhausted(item, reason)` gives the end; also, with the reason "poisoned", for an item
-    whose workers died each time. `on_cancel(item)` gives the end of an item that nobody wants any more. `work` is
-    cancelled when the lease is lost, when the item is cancelled, and at shutdown: it must then end its children and
-    return soon. `worker` has to be unique among all processes; by default it is made up.
+    poll: timedelta = timedelta(seconds=1)
+    """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
+    claim_s: float = 10.0
+    """For a claim, which takes milliseconds. After it the connection is dead."""
+    stuck_s: float = 60.0
+    """How long stopped work may take to end before `check` raises."""
+    keep_ended: timedelta = timedelta(days=30)
+    """How long ended items are kept: longer than any topic keeps the message that would bring the item again."""
+    purge_every: timedelta = timedelta(hours=1)
+
+
+class SlotStuck(Exception):
+    """Work was stopped and does not end: its slot is lost until the process is restarted."""
+
+
+class Runner:
+    """Makes attempts at the items of a queue.
+
+    `work` makes one attempt and says how it ended. What it raises follows the failure policy: an outage is retried
+    with a growing delay without limit, a rejection ends the item, anything else is retried until `policy.attempts`. A
+    `Retry` that counts is granted until `max_attempts`. Then `exhausted(item, cause)` gives the end; also, with
+    `Poisoned`, for an item whose workers died each time that it ran alone. `on_cancel(item)` gives the end of an item
+    whose cancellation was requested. `work` is cancelled when the lease is lost, when the item is cancelled, and at
+    shutdown: it must then end its children and return soon.
+
+    An item whose worker disappeared may have stopped it: it runs alone, and other items of that worker are not blamed.
+    The runner that claims it claims nothing else until it ends. `isolate=False` is for work that cannot stop a process.
+
+    `worker` has to be unique among all processes; by default it is made up.
     """
 
     def __init__(
@@ -42,71 +62,97 @@ class Runner:
         work: Callable[[QueueItem], Awaitable[Outcome]],
         *,
         slots: int,
-        exhausted: Callable[[QueueItem, str], Awaitable[Complete]],
+        exhausted: Callable[[QueueItem, Cause], Awaitable[Complete]],
         on_cancel: Callable[[QueueItem], Awaitable[Complete]],
+        limits: AttemptLimits | None = None,
+        isolate: bool = True,
+        times: RunnerTimes | None = None,
         worker: str | None = None,
     ) -> None:
         self._queue = queue
         self._handlers = Handlers(work, exhausted, on_cancel)
         self._slots = slots
+        self._limits = limits or AttemptLimits()
+        self._isolate = isolate
+        self._times = times or RunnerTimes()
+        self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
     async def run(self) -> None:
-        """Until cancelled: then the work is stopped, and what was not finished is back in the queue."""
-        free = asyncio.Semaphore(self._slots)
-        busy: set[asyncio.Task[None]] = set()
-        tidying = asyncio.create_task(self._tidy())
+        """Until cancelled: then the work is stopped, and what did not end is back in the queue."""
+        purging = asyncio.create_task(self._purge())
         try:
             while True:
-                await free.acquire()
-                claimed_at, item = await self._next()
-                task = asyncio.create_task(execute(self._queue, self._handlers, item, claimed_at))
-                busy.add(task)
-                task.add_done_callback(busy.discard)
-                task.add_done_callback(lambda _: free.release())
+                if len(self._attempts) >= self._slots:
+                    await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
+                    continue
+                item = await self._claim()
+                task = self._start(item)
+                if self._isolate and item.suspect:
+                    await asyncio.wait([task])
         finally:
-            for task in (tidying, *busy):
-                task.cancel()
-            await asyncio.gather(tidying, *busy, return_exceptions=True)
+            tasks = [purging, *self._attempts]
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _next(self) -> tuple[float, QueueItem]:
-        backoff = Backoff(log, "claiming work")
+    async def check(self) -> None:
+        """Raises `SlotStuck` where stopped work does not end. A health check."""
+        seconds = [attempt.stopping_s() for attempt in self._attempts.values()]
+        stuck = [each for each in seconds if each > self._times.stuck_s]
+        if stuck:
+            raise SlotStuck(f"{len(stuck)} of {self._slots} slots: work stopped {max(stuck):.0f} s ago does not end")
+
+    def _start(self, item: QueueItem) -> "asyncio.Task[None]":
+        alone_after = None
+        if self._isolate and item.suspect:
+            alone_after = tuple(self._attempts)
+            log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
+        attempt = Attempt(self._queue, self._handlers, item, self._limits, alone_after)
+        task = asyncio.create_task(attempt.run())
+        self._attempts[task] = attempt
+        task.add_done_callback(self._attempts.pop)
+        return task
+
+    async def _claim(self) -> QueueItem:
+        """The next item, however long there is none or Postgres is away."""
+        backoff = Backoff(log, "queue_claim")
         while True:
             subscription = self._queue.added.subscribe()
-            claimed_at = time.monotonic()
             try:
-                item = await self._claim()
-                if item is not None:
-                    return claimed_at, item
-                due = await abandon_after(CLAIM_SECONDS, self._queue.next_due())
-            except Exception as error:  # noqa: BLE001 - Postgres is away, in any of its many words
+                item, next_due = await self._claim_once()
+            except Exception as error:  # noqa: BLE001 - whatever it is: without claims there is nothing to do here
                 await backoff.sleep(error)
                 continue
             backoff.reset()
-            # Never 0: an item can be due and yet locked by another claimer at this moment.
-            await subscription.wait(max(timedelta(milliseconds=10), min(POLL, due if due is not None else POLL)))
+            if item is not None:
+                return item
+            pause = self._times.poll if next_due is None else min(self._times.poll, next_due)
+            await subscription.wait(max(_SHORTEST_PAUSE, pause))
 
-    async def _claim(self) -> QueueItem | None:
-        # A claim that is cut off by a shutdown may have happened in Postgres all the same.
-        claim = asyncio.create_task(abandon_after(CLAIM_SECONDS, self._queue.claim(self.worker)))
+    async def _claim_once(self) -> Claimed:
+        # A claim that a shutdown interrupts may have happened in Postgres all the same.
+        contact = self._queue.contact
+        claiming = self._queue.claim_next(self.worker, valid_until=contact.valid_until(), expired=contact.is_steady())
+        claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
             with suppress(Exception):
-                await abandon_after(SHUTDOWN_WRITE_SECONDS, self._give_back(claim))
+                await abandon_after(self._limits.shutdown_write_s, self._release(claim))
             raise
 
-    async def _give_back(self, claim: "asyncio.Task[QueueItem | None]") -> None:
-        item = await claim
+    async def _release(self, claim: "asyncio.Task[Claimed]") -> None:
+        item = (await claim).item
         if item is not None:
             await self._queue.release(item)
 
-    async def _tidy(self) -> None:
+    async def _purge(self) -> None:
         while True:
-            await asyncio.sleep(PURGE_EVERY.total_seconds())
+            await asyncio.sleep(self._times.purge_every.total_seconds())
             try:
-                gone = await self._queue.purge(KEEP_FINISHED)
+                purged = await self._queue.purge(self._times.keep_ended)
             except Exception as error:  # noqa: BLE001 - the next hour comes
-                log.warning("old items not forgotten", reason=f"{type(error).__name__}: {error}")
+                log.warning("queue_purge_failed", error=f"{type(error).__name__}: {error}")
             else:
-                log.debug("old items forgotten", items=gone)
+                log.debug("queue_items_purged", items=purged)

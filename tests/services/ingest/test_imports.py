@@ -10,10 +10,11 @@ from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import Pool
 from chassis.adapters.storage import open_storage
-from chassis.runtime.job_queue import JobQueue
+from chassis.runtime.job_queue import Cause, JobQueue, LastAttempt, Poisoned
 from chassis.runtime.outbox import Outbox
 from media.info import MediaInfo
 from schemas.api import MediaRequest
+from schemas.faults import Fault
 from schemas.ids import typeid, uuid7
 from services.ingest import keys, transitions
 from services.ingest.import_waiter import ImportWaiter
@@ -38,8 +39,18 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
         yield pool
 
 
-@pytest.mark.parametrize(("reason", "kind"), [("poisoned", "poisoned"), ("disk on fire", "internal_error")])
-async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: Path, reason: str, kind: str) -> None:
+UNREACHABLE = Fault(kind="input_unreachable", message="The server answered 503.")
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (Poisoned(), "poisoned"),
+        (LastAttempt("disk on fire"), "internal_error"),
+        (LastAttempt("503", UNREACHABLE), "input_unreachable"),
+    ],
+)
+async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: Path, cause: Cause, kind: str) -> None:
     store, outbox = Store(pool), Outbox(pool, "ingest")
     queue = JobQueue(pool, outbox)
     waiter = ImportWaiter(store.media_item, timeout=timedelta(0))
@@ -48,11 +59,11 @@ async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: P
     assert await MediaWriter(store, queue, outbox).accept(item, request.url)
     async with open_storage(tmp_path.as_uri()) as storage:
         imports = Imports(
-            store, waiter, storage, EgressPolicy(), NeverCalled(), FetchLimits(), tmp_path, (), "http://cdn", 3
+            store, waiter, storage, EgressPolicy(), NeverCalled(), FetchLimits(), tmp_path, (), "http://cdn"
         )
         claimed = await queue.claim("worker")
         assert claimed is not None
-        done = await imports.exhausted(claimed, reason)
+        done = await imports.exhausted(claimed, cause)
         await queue.finish(claimed, done.state, *done.events, also=done.also)
         failed = await store.media_item(MEDIA)
         assert failed is not None

@@ -14,7 +14,7 @@ from chassis.adapters.postgres import migrate, open_pool
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
 from chassis.runtime.outbox import Outbox
 from schemas.jobs import Job
-from services.notifier.app import MANY, MIGRATIONS, SCHEMA
+from services.notifier.app import MIGRATIONS, SCHEMA
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
@@ -53,8 +53,8 @@ class Harness:
             case Complete(state, events, also):
                 await self.queue.finish(item, state, *events, also=also)
                 return state
-            case Retry(delay, reason):
-                await self.queue.retry(item, delay, reason)
+            case Retry(delay, reason, counts=counts, also=also):
+                await self.queue.retry(item, delay, reason, counts=counts, also=also)
                 return f"{delay.total_seconds():g}"
 
 
@@ -64,7 +64,7 @@ async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
     egress = EgressPolicy(LOOPBACK)
     async with await open_pool(fresh_dsn, SCHEMA) as pool, egress.session() as session, tables(fresh_dsn) as found:
         store = Store(pool, delete_batch=2)
-        queue = JobQueue(pool, Outbox(pool, "notifier"), max_attempts=MANY)
+        queue = JobQueue(pool, Outbox(pool, "notifier"))
         runner = DeliveryRunner(
             store=store,
             sender=Sender(session, egress, deadline_s=60),

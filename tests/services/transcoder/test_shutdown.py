@@ -29,8 +29,10 @@ async def test_a_worker_that_stops_gives_its_job_back(
     assert list((tmp_path / "work").glob("run-*")) == []
     connection = await asyncpg.connect(url)
     try:
-        row = await connection.fetchrow("SELECT state, attempt FROM transcoder.job_queue WHERE id = $1", job_id)
-        assert row is not None and (row["state"], row["attempt"]) == ("queued", 0)
+        row = await connection.fetchrow(
+            "SELECT state, failures + crashed AS counted FROM transcoder.job_queue WHERE id = $1", job_id
+        )
+        assert row is not None and (row["state"], row["counted"]) == ("queued", 0)
         assert await connection.fetchval("SELECT count(*) FROM transcoder.outbox") == 0, "the relay said its farewell"
     finally:
         await connection.close()

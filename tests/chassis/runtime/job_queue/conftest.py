@@ -1,6 +1,8 @@
-"""A queue with an outbox in a schema of its own per test."""
+"""A queue with an outbox in a schema of its own per test, and runners whose work a test defines."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -8,22 +10,27 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.adapters.failure_policy import FailurePolicy
 from chassis.adapters.postgres import Pool, migrate, open_pool
-from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Runner
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, Outcome, QueueItem, Runner
+from chassis.runtime.job_queue.attempt import AttemptLimits
+from chassis.runtime.job_queue.runner import RunnerTimes
 from chassis.runtime.outbox import Outbox
 from schemas.events import CancelRequested
 
 LEASE = timedelta(seconds=1.5)
+QUICK = AttemptLimits(policy=FailurePolicy(attempts=5, first_delay_s=0.01, longest_delay_s=0.02))
+TIMES = RunnerTimes(poll=timedelta(milliseconds=200))
 
 
 def event(item_id: str, at: int = 0) -> CancelRequested:
-    """Any event will do; this one is the smallest."""
+    """The smallest event."""
     return CancelRequested(job_id=item_id, project="prj_a", at=at)
 
 
 @dataclass
 class QueueFixture:
-    """A queue to try things on, and what a test wants to ask of its tables."""
+    """A queue on a real Postgres, and queries about its rows."""
 
     dsn: str
     schema: str
@@ -43,7 +50,7 @@ class QueueFixture:
         return item
 
     async def expire(self, *ids: str) -> None:
-        """What time does to a lease, at once."""
+        """Makes leases run out."""
         await self.pool.execute("UPDATE job_queue SET lease_until = now() - interval '1 ms' WHERE id = ANY ($1)", ids)
 
     async def state(self, item_id: str) -> str:
@@ -52,32 +59,80 @@ class QueueFixture:
     async def is_in(self, state: str, *ids: str) -> bool:
         return all([await self.state(each) == state for each in ids])
 
-    async def attempt(self, item_id: str) -> int:
-        return int(await self.pool.fetchval("SELECT attempt FROM job_queue WHERE id = $1", item_id))
+    async def number(self, column: str, item_id: str) -> int:
+        """An integer column of an item: `attempt`, `failures`, `crashed` …"""
+        return int(await self.pool.fetchval(f"SELECT {column} FROM job_queue WHERE id = $1", item_id))
+
+    async def due_in(self, item_id: str) -> timedelta:
+        """How long until a queued item is due."""
+        due: timedelta = await self.pool.fetchval("SELECT not_before - now() FROM job_queue WHERE id = $1", item_id)
+        return due
 
     async def published(self) -> list[str]:
-        """The keys of what waits in the outbox, in order."""
+        """The keys of the events in the outbox, in order."""
         return [row["key"].decode() for row in await self.pool.fetch("SELECT key FROM outbox ORDER BY id")]
 
 
 @dataclass
 class Worker:
-    """The functions of a service, with a record of what was asked of them."""
+    """The functions of a service, with a record of their calls."""
 
     work: Callable[[QueueItem], Awaitable[Outcome]]
-    exhausted_with: list[tuple[str, str]] = field(default_factory=list)
+    exhausted_with: list[tuple[str, Cause]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
-    async def exhausted(self, item: QueueItem, reason: str) -> Complete:
-        self.exhausted_with.append((item.id, reason))
+    async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
+        self.exhausted_with.append((item.id, cause))
         return Complete("failed", [event(item.id)])
 
     async def on_cancel(self, item: QueueItem) -> Complete:
         self.cancelled.append(item.id)
         return Complete("cancelled", [event(item.id)])
 
-    def runner(self, queue: JobQueue, slots: int = 2) -> Runner:
-        return Runner(queue, self.work, slots=slots, exhausted=self.exhausted, on_cancel=self.on_cancel)
+    def runner(
+        self,
+        queue: JobQueue,
+        slots: int = 2,
+        *,
+        limits: AttemptLimits = QUICK,
+        times: RunnerTimes = TIMES,
+        isolate: bool = True,
+    ) -> Runner:
+        return Runner(
+            queue,
+            self.work,
+            slots=slots,
+            exhausted=self.exhausted,
+            on_cancel=self.on_cancel,
+            limits=limits,
+            times=times,
+            isolate=isolate,
+        )
+
+
+@asynccontextmanager
+async def running(*runners: Runner) -> AsyncIterator[None]:
+    """The runners run inside the block."""
+    tasks = [asyncio.create_task(runner.run()) for runner in runners]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def finishes(item: QueueItem) -> Outcome:
+    """Work that ends at once."""
+    return Complete("done", [event(item.id)])
+
+
+async def never(item: QueueItem) -> Outcome:
+    """Work that ends only when it is cancelled."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def prepare(dsn: str, schema: str) -> None:

@@ -55,7 +55,7 @@ class FailsOnce:
         self.asked += 1
         if self.asked == 1:
             raise ConnectionRefusedError
-        return Counts(queued=7, running=0, queued_seconds=7.0)
+        return Counts(queued=7, running=0, queued_seconds=7.0, running_seconds=0.0)
 
 
 class EmptyOutbox:
