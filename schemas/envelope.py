@@ -1,20 +1,115 @@
-"""The envelope of `/media` (version 2024-08-21): `meta`, `data`, `links`, and `error` where something was refused."""
+"""The envelope of `/media` (version 2024-08-21): `meta`, `data`, `links`, and `error` if the request was refused.
+
+Typed dictionaries, as in `schemas.job_resource`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NotRequired
 from urllib.parse import urlencode
 
-from schemas.faults import FieldFault
-from schemas.ids import InvalidId, derived
-from schemas.resources import API_VERSION
+from typing_extensions import TypedDict
 
-Links = dict[str, str | None]
+from schemas.faults import FieldFault, FieldFaultResource, RequestFault, field_fault_resource
+from schemas.ids import InvalidId, derived
+from schemas.media_resource import MediaResource
+
+API_VERSION = "2024-08-21"
+
+
+class _Meta(TypedDict):
+    id: str
+    org_id: str | None
+    project_id: str | None
+    method: str
+    host: str
+    path: str
+    version: str
+    status: int
+
+
+class Meta(_Meta):
+    """About the request. `type` says what `data` is; null where there is none."""
+
+    type: Literal["object"] | None
+
+
+class ListMeta(_Meta):
+    """About a request for a list: its filters (`query`), how many items and pages there are, and which page this is."""
+
+    type: Literal["list"]
+    query: dict[str, str]
+    total: int
+    limit: int
+    page: int
+    pages: int
+
+
+class Links(TypedDict):
+    """The addresses of the item and of the collection that it is in."""
+
+    self: str
+    parent: str
+
+
+class ParentLink(TypedDict):
+    """The address of the collection alone, where there is no item."""
+
+    parent: str
+
+
+class PageLinks(TypedDict):
+    """The addresses of this page and its neighbours; null where there is none."""
+
+    self: str
+    next: str | None
+    prev: str | None
+
+
+class MediaEnvelope(TypedDict):
+    """One media item."""
+
+    meta: Meta
+    data: MediaResource
+    links: Links
+
+
+class EmptyEnvelope(TypedDict):
+    """What is left of a deleted media item."""
+
+    meta: Meta
+    data: None
+    links: ParentLink
+
+
+class MediaListEnvelope(TypedDict):
+    """One page of media items."""
+
+    meta: ListMeta
+    data: list[MediaResource]
+    links: PageLinks
+
+
+class MediaError(TypedDict):
+    """Why a request to `/media` was refused; `errors` name the fields at fault."""
+
+    kind: RequestFault
+    message: str
+    errors: NotRequired[list[FieldFaultResource]]
+
+
+class MediaErrorEnvelope(TypedDict):
+    """A refused request to `/media`."""
+
+    meta: Meta
+    data: None
+    error: MediaError
+    links: ParentLink
 
 
 @dataclass(frozen=True)
 class RequestInfo:
-    """The request as `meta` tells it.
+    """The request, as `meta` describes it.
 
     `id` is the request id (`req_…`), `host` the public address of the API with its scheme, `path` starts with a
     slash and has no query. `project` is None where the caller is not known.
@@ -54,65 +149,71 @@ class Page:
         return -(-self.total // self.limit)
 
 
-def envelope(asked: RequestInfo, data: Mapping[str, Any] | None, *, status: int = 200) -> dict[str, Any]:
-    """One media item (`data` has its `id`), or nothing (`DELETE`: no `data`, no type, no link to itself)."""
-    if data is None:
-        return {"meta": _meta(asked, status, None), "data": None, "links": {"parent": asked.collection}}
-    links = {"self": f"{asked.collection}/{data['id']}", "parent": asked.collection}
-    return {"meta": _meta(asked, status, "object"), "data": data, "links": links}
+def envelope(request: RequestInfo, data: MediaResource, *, status: int = 200) -> MediaEnvelope:
+    """One media item."""
+    meta: Meta = {**_meta(request, status), "type": "object"}
+    links: Links = {"self": f"{request.collection}/{data['id']}", "parent": request.collection}
+    return {"meta": meta, "data": data, "links": links}
+
+
+def empty_envelope(request: RequestInfo, *, status: int = 200) -> EmptyEnvelope:
+    """The answer to `DELETE`: no `data`, no type, no link to itself."""
+    meta: Meta = {**_meta(request, status), "type": None}
+    return {"meta": meta, "data": None, "links": {"parent": request.collection}}
 
 
 def list_envelope(
-    asked: RequestInfo, data: Sequence[Mapping[str, Any]], page: Page, *, status: int = 200
-) -> dict[str, Any]:
+    request: RequestInfo, data: Sequence[MediaResource], page: Page, *, status: int = 200
+) -> MediaListEnvelope:
     """One page of media items."""
-    meta = _meta(asked, status, "list") | {
+    meta: ListMeta = {
+        **_meta(request, status),
+        "type": "list",
         "query": dict(page.query),
         "total": page.total,
         "limit": page.limit,
         "page": page.number,
         "pages": page.pages,
     }
-    return {"meta": meta, "data": list(data), "links": _page_links(asked, page)}
+    return {"meta": meta, "data": list(data), "links": _page_links(request, page)}
 
 
 def error_envelope(
-    asked: RequestInfo, *, status: int, kind: str, message: str, errors: Sequence[FieldFault] = ()
-) -> dict[str, Any]:
-    """A refusal: `data` is null, `error` says why, field by field where `errors` are given."""
-    error: dict[str, Any] = {"kind": kind, "message": message}
+    request: RequestInfo, *, status: int, kind: RequestFault, message: str, errors: Sequence[FieldFault] = ()
+) -> MediaErrorEnvelope:
+    """A refused request: `data` is null, `error` says why, field by field where `errors` are given."""
+    error: MediaError = {"kind": kind, "message": message}
     if errors:
-        error["errors"] = [fault.model_dump() for fault in errors]
-    links = {"parent": asked.collection}
-    return {"meta": _meta(asked, status, None), "data": None, "error": error, "links": links}
+        error["errors"] = [field_fault_resource(fault) for fault in errors]
+    meta: Meta = {**_meta(request, status), "type": None}
+    return {"meta": meta, "data": None, "error": error, "links": {"parent": request.collection}}
 
 
 def org_id(project: str) -> str | None:
-    """The organisation of a project: there is one for each, so its id follows from the project's."""
+    """The organisation of a project: there is one for each, so its id is derived from the project's."""
     try:
         return derived("org", project, "org")
     except InvalidId:
         return None
 
 
-def _meta(asked: RequestInfo, status: int, type_: Literal["object", "list"] | None) -> dict[str, Any]:
+def _meta(request: RequestInfo, status: int) -> _Meta:
     return {
-        "id": asked.id,
-        "org_id": org_id(asked.project) if asked.project else None,
-        "project_id": asked.project,
-        "method": asked.method,
-        "host": asked.base,
-        "path": asked.path,
+        "id": request.id,
+        "org_id": org_id(request.project) if request.project else None,
+        "project_id": request.project,
+        "method": request.method,
+        "host": request.base,
+        "path": request.path,
         "version": API_VERSION,
         "status": status,
-        "type": type_,
     }
 
 
-def _page_links(asked: RequestInfo, page: Page) -> Links:
+def _page_links(request: RequestInfo, page: Page) -> PageLinks:
     def address(number: int) -> str:
         parameters = [*page.parameters, *([("page", str(number))] if number > 1 else [])]
-        return asked.base + asked.path + (f"?{urlencode(parameters)}" if parameters else "")
+        return request.base + request.path + (f"?{urlencode(parameters)}" if parameters else "")
 
     # A page beyond the end leads back to the last one that has items.
     before = min(page.number - 1, page.pages)

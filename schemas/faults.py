@@ -1,6 +1,12 @@
-"""The published codes: what a failed job or a refused request can say. Codes are stable; sentences may improve."""
+"""The published error codes of jobs and requests, and how answers show them.
 
-from typing import Literal
+Codes are stable; sentences may improve.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from schemas.base import EventModel, OpenEnum
 
@@ -66,8 +72,48 @@ class Fault(EventModel):
 
 
 class FieldFault(EventModel):
-    """One field that was refused: where, which rule, and the value seen (shortened)."""
+    """One refused field: its path, the rule that it breaks, and the value seen (shortened, as JSON)."""
 
     field: str
     rule: str
     value: str
+
+
+class FaultResource(TypedDict):
+    """Why a job or an import failed: a published code, and a sentence that can be shown to the uploader."""
+
+    kind: OpenEnum[FaultKind]
+    message: str
+
+
+class FieldFaultResource(TypedDict):
+    """One refused field: its path, the rule that it breaks, and the value seen (shortened, as JSON)."""
+
+    field: str
+    rule: str
+    value: str
+
+
+class ErrorResource(TypedDict):
+    """A refused request, everywhere but under `/media`; `errors` name the fields at fault."""
+
+    kind: RequestFault
+    message: str
+    errors: NotRequired[list[FieldFaultResource]]
+    request_id: str
+
+
+def fault_resource(fault: Fault) -> FaultResource:
+    return {"kind": fault.kind, "message": fault.message}
+
+
+def field_fault_resource(fault: FieldFault) -> FieldFaultResource:
+    return {"field": fault.field, "rule": fault.rule, "value": fault.value}
+
+
+def error_resource(kind: RequestFault, message: str, errors: Sequence[FieldFault], request_id: str) -> ErrorResource:
+    """The body of a refused request. Without `errors` where none is given."""
+    if not errors:
+        return {"kind": kind, "message": message, "request_id": request_id}
+    listed = [field_fault_resource(fault) for fault in errors]
+    return {"kind": kind, "message": message, "errors": listed, "request_id": request_id}

@@ -1,6 +1,7 @@
-"""What is known of a stored file."""
+"""Stored files: what the probe found, and the address at which they are delivered."""
 
 from typing import Literal
+from urllib.parse import quote
 
 from schemas.base import EventModel, OpenEnum
 
@@ -44,3 +45,8 @@ class Output(File):
     """A file that a job made, and `path`, its name below the project at the delivery address."""
 
     path: str
+
+
+def delivery_url(base: str, project: str, path: str) -> str:
+    """The public address of a file: `<base>/<project>/<path>`."""
+    return f"{base.rstrip('/')}/{project}/{quote(path)}"

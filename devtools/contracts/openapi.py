@@ -1,33 +1,34 @@
-"""The HTTP surface and the webhook as one OpenAPI 3.1 document."""
+"""The HTTP API and the webhook as one OpenAPI 3.1 document; schemas come from the types that are rendered."""
 
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
-from devtools.contracts import parts, paths, webhook
-from schemas import responses
+from chassis.adapters.http.health import LivenessReport, ReadinessReport
+from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
+from schemas.envelope import MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
+from schemas.faults import ErrorResource
+from schemas.job_resource import JobResource
 
 _REF = "#/components/schemas/{model}"
-_ABOUT = """\
+_DESCRIPTION = """\
 Post a file's address, get web-ready outputs, a catalog and webhooks.
 
 Jobs and tasks are bare JSON with times in Unix milliseconds. `/media` answers in an envelope (version 2024-08-21)
-with times in ISO 8601. Every answer carries `X-Request-Id`, which leads to the logs.
+with times in ISO 8601. Every response carries `X-Request-Id`, which leads to the logs. Enums of responses may grow;
+`unknown` stands for a value that this server is too old to name.
 """
-_SPOKEN: tuple[type[BaseModel], ...] = (
-    VideoJobRequest,
-    ImageJobRequest,
-    MediaRequest,
-    responses.JobBody,
-    responses.MediaEnvelope,
-    responses.MediaListEnvelope,
-    responses.MediaErrorEnvelope,
-    responses.ErrorBody,
-    responses.ReadinessBody,
-    responses.LivenessBody,
+_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
+_RESPONSES: tuple[Any, ...] = (
+    JobResource,
+    MediaEnvelope,
+    MediaListEnvelope,
+    MediaErrorEnvelope,
+    ErrorResource,
+    ReadinessReport,
+    LivenessReport,
 )
 
 
@@ -38,7 +39,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "bitmill",
             "version": version("bitmill"),
-            "description": _ABOUT,
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [
@@ -51,26 +52,30 @@ def document() -> dict[str, Any]:
         "security": [{"key": []}],
         "tags": [
             {"name": "jobs", "description": "One input becomes one output."},
-            {"name": "media", "description": "The catalog."},
-            {"name": "files", "description": "Delivery of what is stored."},
-            {"name": "health", "description": "For whoever keeps it running."},
+            {"name": "media", "description": "The catalog of media items."},
+            {"name": "files", "description": "Delivery of stored files."},
+            {"name": "health", "description": "Probes and metrics."},
         ],
         "paths": paths.PATHS,
-        "webhooks": {"job": webhook.JOB_FINISHED},
+        "webhooks": {"jobFinished": paths.webhook("job_finished")},
         "components": {
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key: `ittybit_live_…`."}
             },
             "schemas": _schemas(),
-            "responses": parts.RESPONSES,
-            "parameters": parts.PARAMETERS,
-            "headers": parts.HEADERS,
+            "responses": components.RESPONSES,
+            "parameters": components.PARAMETERS,
+            "headers": components.HEADERS,
         },
     }
 
 
 def _schemas() -> dict[str, Any]:
-    _, generated = models_json_schema([(model, "validation") for model in _SPOKEN], ref_template=_REF)
+    # Requests are described as they are read, responses as they are written: what has a default is optional in the
+    # one and always there in the other.
+    adapters: list[Any] = [(model, "validation", TypeAdapter(model)) for model in _REQUESTS]
+    adapters += [(model, "serialization", TypeAdapter(model)) for model in _RESPONSES]
+    _, generated = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     schemas = dict(generated["$defs"])
     schemas["JobRequest"] = {
         "oneOf": [{"$ref": _REF.format(model=model)} for model in ("VideoJobRequest", "ImageJobRequest")],

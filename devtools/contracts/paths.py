@@ -1,9 +1,8 @@
-"""The operations of the HTTP surface, as OpenAPI writes them: data, and nothing but data."""
+"""The operations of the HTTP API and the webhook, as OpenAPI writes them: data, and nothing but data."""
 
 from typing import Any, get_args
 
-from devtools.contracts.parts import JSON, answer, content, parameter, query, refusals, shared, whole
-from devtools.contracts.webhook import JOB_FINISHED
+from devtools.contracts.components import JSON, content, errors, integer, parameter, query, response, shared
 from schemas.files import MediaKind
 from schemas.jobs import JobKind, Status
 
@@ -13,18 +12,18 @@ _JOB_FILTERS = [
     query("kind", {"type": "string", "enum": [*get_args(JobKind)]}, "Only jobs of this kind."),
     query("status", {"type": "string", "enum": [*get_args(Status)]}, "Only jobs in this state."),
     query("input", {"type": "string"}, "Only jobs of exactly this input."),
-    query("limit", whole(20, 100), "How many."),
+    query("limit", integer(20, 100), "How many."),
     query("after", {"type": "string"}, "The id that ends the page before."),
     query("before", {"type": "string"}, "The id that begins the page after."),
     query("order", _ORDER, "By time of creation: newest first, or oldest first."),
 ]
 _MEDIA_FILTERS = [
-    query("page", whole(1), "Which page."),
-    query("limit", whole(12, 100), "How many items a page."),
+    query("page", integer(1), "Which page."),
+    query("limit", integer(12, 100), "How many items a page."),
     query("sort", {"type": "string", "enum": _SORT, "default": "created"}, "What to sort by."),
     query("order", _ORDER, "Which way."),
     query("kind", {"type": "string", "enum": [*get_args(MediaKind)]}, "Only items of this kind."),
-    # OpenAPI has no word for parameters that share a prefix, so that the rule stands in the sentence.
+    # OpenAPI cannot express parameters that share a prefix, so that the description has to.
     query(
         "metadata.{key}",
         {"type": "string"},
@@ -33,15 +32,57 @@ _MEDIA_FILTERS = [
 ]
 
 
-def _list_of_jobs(noun: str) -> dict[str, Any]:
-    listed = answer("One page of the project's jobs.", "JobBody", "Link", "Has-More", "Limit")
-    listed["content"] = {JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/JobBody"}}}}
+def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": schema}
+
+
+def webhook(operation: str) -> dict[str, Any]:
+    """The webhook. It is described once by itself and once as a callback of each operation that asks for it."""
+    return {
+        "post": {
+            "operationId": operation,
+            "summary": "A job succeeded, failed or was cancelled",
+            "description": (
+                "Sent to the job's `webhook_url` with exactly the JSON that `GET /jobs/{id}` answers then. Any 2xx "
+                "within 20 seconds is success; redirects are not followed. Otherwise ten attempts: at once, then after "
+                "5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each varied by up to 20 %; a longer "
+                "`Retry-After` is honoured up to 24 h, and 410 ends it. It may arrive more than once, always with the "
+                "same `webhook-id`."
+            ),
+            "tags": ["jobs"],
+            "security": [],
+            "parameters": [
+                _header("webhook-id", {"type": "string", "pattern": "^msg_"}, "The same on every attempt."),
+                _header("webhook-timestamp", {"type": "integer"}, "When this attempt was made, in Unix seconds."),
+                _header(
+                    "webhook-signature",
+                    {"type": "string", "pattern": "^v1,"},
+                    "Standard Webhooks 1.0.0: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`.",
+                ),
+                _header(
+                    "Ittybit-Signature",
+                    {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "Hex HMAC-SHA256 of the raw body, keyed by the secret exactly as it is printed.",
+                ),
+            ],
+            "requestBody": {"required": True, "content": content("JobResource")},
+            "responses": {
+                "2XX": {"description": "Received."},
+                "410": {"description": "This webhook is not wanted any more and is not sent again."},
+            },
+        }
+    }
+
+
+def _list_jobs(noun: str) -> dict[str, Any]:
+    listed = response("One page of the project's jobs.", "JobResource", "Link", "Has-More", "Limit")
+    listed["content"] = {JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/JobResource"}}}}
     return {
         "operationId": f"list_{noun}",
         "summary": "List jobs" if noun == "jobs" else "The older name of `GET /jobs`",
         "tags": ["jobs"],
         "parameters": _JOB_FILTERS,
-        "responses": {"200": listed, **refusals("", "InvalidInput")},
+        "responses": {"200": listed, **errors("", "InvalidInput")},
     }
 
 
@@ -53,11 +94,11 @@ def _create_job(noun: str, summary: str) -> dict[str, Any]:
         "parameters": [shared("IdempotencyKey")],
         "requestBody": {"required": True, "content": content("JobRequest")},
         "responses": {
-            "200": answer("Accepted before, under the same Idempotency-Key.", "JobBody", "Idempotent-Replayed"),
-            "201": answer("Accepted and stored: it will be done, and told by webhook.", "JobBody"),
-            **refusals("", "InvalidInput", "Conflict", "IdempotencyMismatch"),
+            "200": response("Accepted before, with the same Idempotency-Key.", "JobResource", "Idempotent-Replayed"),
+            "201": response("Accepted and stored: it will be done, and reported by webhook.", "JobResource"),
+            **errors("", "InvalidInput", "Conflict", "IdempotencyMismatch"),
         },
-        "callbacks": {"finished": {"{$request.body#/webhook_url}": JOB_FINISHED}},
+        "callbacks": {"finished": {"{$request.body#/webhook_url}": webhook(f"{noun}_finished_callback")}},
     }
 
 
@@ -67,10 +108,7 @@ def _get_job(noun: str) -> dict[str, Any]:
         "summary": f"Read a {noun}",
         "tags": ["jobs"],
         "parameters": [shared("JobId")],
-        "responses": {
-            "200": answer("As it is now.", "JobBody"),
-            **refusals("", "InvalidInput", "NotFound"),
-        },
+        "responses": {"200": response("As it is now.", "JobResource"), **errors("", "InvalidInput", "NotFound")},
     }
 
 
@@ -80,23 +118,23 @@ _LIST_MEDIA: dict[str, Any] = {
     "tags": ["media"],
     "parameters": _MEDIA_FILTERS,
     "responses": {
-        "200": answer("One page of the project's items.", "MediaListEnvelope"),
-        **refusals("Media", "InvalidInput"),
+        "200": response("One page of the project's items.", "MediaListEnvelope"),
+        **errors("Media", "InvalidInput"),
     },
 }
 _CREATE_MEDIA: dict[str, Any] = {
     "operationId": "create_media",
-    "summary": "Take a file into the catalog",
+    "summary": "Add a file to the catalog",
     "description": (
-        "Answers once the file is stored, or after MEDIA_WAIT with status `processing`. A file that cannot be had is "
-        "an answer as well: status `failed`, and the reason in `error`."
+        "Answers once the file is stored, or after MEDIA_WAIT with status `processing`. If the file cannot be fetched "
+        "or read, that is an answer as well: status `failed`, and the reason in `error`."
     ),
     "tags": ["media"],
     "parameters": [shared("IdempotencyKey")],
     "requestBody": {"required": True, "content": content("MediaRequest")},
     "responses": {
-        "200": answer("The item.", "MediaEnvelope", "Idempotent-Replayed"),
-        **refusals("Media", "InvalidInput", "Conflict", "IdempotencyMismatch"),
+        "200": response("The item.", "MediaEnvelope", "Idempotent-Replayed"),
+        **errors("Media", "InvalidInput", "Conflict", "IdempotencyMismatch"),
     },
 }
 _GET_MEDIA: dict[str, Any] = {
@@ -104,7 +142,7 @@ _GET_MEDIA: dict[str, Any] = {
     "summary": "Read a media item",
     "tags": ["media"],
     "parameters": [shared("MediaId")],
-    "responses": {"200": answer("The item.", "MediaEnvelope"), **refusals("Media", "InvalidInput", "NotFound")},
+    "responses": {"200": response("The item.", "MediaEnvelope"), **errors("Media", "InvalidInput", "NotFound")},
 }
 
 _FILE_PATH = [
@@ -115,51 +153,56 @@ _BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _GET_FILE: dict[str, Any] = {
     "operationId": "get_file",
     "summary": "Fetch a stored file",
-    "description": "At DELIVERY_URL (PUBLIC_URL unless set). Whoever has the address may fetch.",
+    "description": "At DELIVERY_URL (PUBLIC_URL unless set). Whoever has the address may fetch it.",
     "tags": ["files"],
     "security": [],
     "responses": {
         "200": {"description": "The file.", "content": _BINARY},
-        "206": {"description": "The asked range of it.", "content": _BINARY},
+        "206": {"description": "The requested range of it.", "content": _BINARY},
         "304": {"description": "Unchanged since the ETag or the time that was sent."},
-        "404": answer("`file_not_found`", "ErrorBody"),
-        "416": answer("`range_not_satisfiable`", "ErrorBody"),
+        "404": response("`file_not_found`", "ErrorResource"),
+        "416": response("`range_not_satisfiable`", "ErrorResource"),
     },
 }
+# What HTTP itself can refuse, where an operation has no errors of its own.
+_BAD_REQUEST = {"400": {"description": "The request is not valid HTTP."}}
 _PREFLIGHT: dict[str, Any] = {
     "operationId": "preflight_file",
-    "summary": "Scripts of other sites may ask for files and ranges of them",
+    "summary": "CORS: scripts of other sites may request files and ranges of them",
     "tags": ["files"],
     "security": [],
-    "responses": {"204": {"description": "They may."}},
+    "responses": {"204": {"description": "They may."}, **_BAD_REQUEST},
 }
 
 
 def _health(operation: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
     details = {"operationId": operation, "summary": summary, "tags": ["health"], "security": []}
-    return {"get": {**details, "responses": responses}}
+    return {"get": {**details, "responses": responses | _BAD_REQUEST}}
 
 
 PATHS: dict[str, Any] = {
-    "/jobs": {"get": _list_of_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
+    "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
     "/jobs/{id}": {"get": _get_job("job")},
     "/tasks": {
-        "get": _list_of_jobs("tasks"),
+        "get": _list_jobs("tasks"),
         "post": _create_job("task", "The older name of `POST /jobs`: the same body, ids `task_…`"),
     },
     "/tasks/{id}": {"get": _get_job("task")},
     "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
     "/media/{id}": {"get": _GET_MEDIA},
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},
-    "/livez": _health("livez", "Is the process alive", {"200": answer("It is.", "LivenessBody")}),
+    "/livez": _health("livez", "Is the process alive", {"200": response("It is.", "LivenessReport")}),
     "/readyz": _health(
         "readyz",
-        "Would a request truly work",
-        {"200": answer("It would.", "ReadinessBody"), "503": answer("Not now.", "ReadinessBody", "Retry-After")},
+        "Would a request succeed",
+        {
+            "200": response("It would.", "ReadinessReport"),
+            "503": response("Not now.", "ReadinessReport", "Retry-After"),
+        },
     ),
     "/metrics": _health(
         "metrics",
-        "What is measured",
+        "Metrics of the process",
         {"200": {"description": "Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
     ),
 }

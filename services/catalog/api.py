@@ -1,7 +1,7 @@
 """HTTP in: jobs and media items, as customers see them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 from structlog.contextvars import bind_contextvars, get_contextvars
@@ -10,8 +10,9 @@ from chassis.adapters.http.auth import Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import REQUEST_ID
-from schemas.envelope import Page, RequestInfo, envelope, error_envelope, list_envelope
-from schemas.resources import job_resource, media_resource
+from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
+from schemas.job_resource import job_resource
+from schemas.media_resource import media_resource
 from services.catalog import paging
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
 from services.catalog.filters import Refused, jobs_query, media_filter, none_at_all, read
@@ -74,7 +75,7 @@ class Api:
             raise media_not_found()
         return json_response(envelope(self._about(request, caller.project), media_resource(item, self._delivery_base)))
 
-    def refused_media(self, request: web.Request, refusal: ApiError, request_id: str) -> dict[str, Any]:
+    def refused_media(self, request: web.Request, refusal: ApiError, request_id: str) -> MediaErrorEnvelope:
         """How refusals below `/media` look: the envelope, whoever refused (an `ErrorStyle`)."""
         # Whoever identified the caller bound the project for the log; the refusal may come from before that.
         project = get_contextvars().get("project")

@@ -12,10 +12,11 @@ from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.middleware import REQUEST_ID
 from chassis.core.ids import new_id, now_ms
-from schemas.envelope import RequestInfo, envelope, error_envelope
+from schemas.envelope import MediaErrorEnvelope, RequestInfo, envelope, error_envelope
 from schemas.ids import Prefix
+from schemas.job_resource import job_resource
 from schemas.media import MediaItem
-from schemas.resources import job_resource, media_resource
+from schemas.media_resource import media_resource
 from services.ingest import idempotency, transitions
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
@@ -123,10 +124,10 @@ def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyK
     return None if key is None else idempotency.request_key(request.path, key, data, at)
 
 
-def media_error_style(public_base: str) -> Callable[[web.Request, ApiError, str], dict[str, object]]:
+def media_error_style(public_base: str) -> Callable[[web.Request, ApiError, str], MediaErrorEnvelope]:
     """Renders the errors of /media in the envelope."""
 
-    def style(request: web.Request, error: ApiError, request_id: str) -> dict[str, object]:
+    def style(request: web.Request, error: ApiError, request_id: str) -> MediaErrorEnvelope:
         caller = request.get(CALLER)
         info = _request_info(request, caller.project if caller else None, public_base, request_id)
         return error_envelope(info, status=error.status, kind=error.kind, message=error.message, errors=error.faults)

@@ -6,12 +6,12 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, fie
 
 from schemas.base import RequestModel
 from schemas.explain import explain, format_errors
-from schemas.files import File
+from schemas.files import File, delivery_url
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
+from schemas.media_resource import media_resource
 from schemas.options import OPTIONS
-from schemas.resources import delivery_url, media_resource
 
 _SOURCE_KINDS = {"image": frozenset({"image", "video"}), "video": frozenset({"video"})}
 """Kind of a job -> kinds of original that it takes."""

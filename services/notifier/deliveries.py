@@ -15,8 +15,8 @@ from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
 from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, Outcome, QueueItem, Retry
 from schemas.ids import derived
+from schemas.job_resource import job_resource
 from schemas.jobs import Job
-from schemas.resources import job_resource
 from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
 from services.notifier.sender import Sender

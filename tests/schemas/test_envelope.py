@@ -1,11 +1,16 @@
 """The envelope says what the published examples say, key by key."""
 
-from schemas.envelope import Page, RequestInfo, envelope, error_envelope, list_envelope, org_id
+from typing import Any
+
+from schemas.envelope import Page, RequestInfo, empty_envelope, envelope, error_envelope, list_envelope, org_id
 from schemas.faults import FieldFault
 from schemas.ids import is_id
 
 PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
 HOST = "https://api.example.com"
+
+ITEM: Any = {"id": "med_1"}
+"""The envelope looks at nothing but the id."""
 
 
 def asked(method: str = "GET", path: str = "/media", project: str | None = PROJECT) -> RequestInfo:
@@ -13,7 +18,7 @@ def asked(method: str = "GET", path: str = "/media", project: str | None = PROJE
 
 
 def test_an_item_has_meta_data_and_links_to_itself_and_its_parent() -> None:
-    body = envelope(asked(path="/media/med_1"), {"id": "med_1"})
+    body = envelope(asked(path="/media/med_1"), ITEM)
     assert body == {
         "meta": {
             "id": "req_1",
@@ -32,18 +37,18 @@ def test_an_item_has_meta_data_and_links_to_itself_and_its_parent() -> None:
 
 
 def test_a_created_item_links_to_where_it_can_be_read() -> None:
-    body = envelope(asked("POST"), {"id": "med_1"})
+    body = envelope(asked("POST"), ITEM)
     assert body["meta"]["path"] == "/media"
     assert body["links"] == {"self": f"{HOST}/media/med_1", "parent": f"{HOST}/media"}
 
 
 def test_nothing_left_after_delete_is_null_with_a_parent_only() -> None:
-    body = envelope(asked("DELETE", "/media/med_1"), None)
+    body = empty_envelope(asked("DELETE", "/media/med_1"))
     assert (body["meta"]["type"], body["data"], body["links"]) == (None, None, {"parent": f"{HOST}/media"})
 
 
 def test_a_list_tells_its_total_and_its_pages() -> None:
-    body = list_envelope(asked(), [{"id": "med_1"}], Page(1, 12, 120, {"user_id": "1"}, [("metadata.user_id", "1")]))
+    body = list_envelope(asked(), [ITEM], Page(1, 12, 120, {"user_id": "1"}, [("metadata.user_id", "1")]))
     meta = body["meta"]
     assert (meta["type"], meta["query"], meta["total"], meta["limit"], meta["page"], meta["pages"]) == (
         "list",

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from schemas.api import JOB_REQUEST
+from schemas.events import JobCreated
 from schemas.faults import Fault
-from schemas.files import Codecs, File, Output
+from schemas.files import Codecs, File, Output, delivery_url
 from schemas.ids import derived
+from schemas.job_resource import job_resource
 from schemas.jobs import Job
 from schemas.media import Derived, MediaItem
-from schemas.resources import delivery_url, iso, job_resource, media_resource
+from schemas.media_resource import iso, media_resource
+from schemas.reading import read_event
 
 PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
 JOB = "job_01h455vb4pex5vsknk084sn02q"
@@ -142,8 +146,8 @@ def test_a_media_item_shows_what_the_published_example_shows() -> None:
     body = media_resource(item(), BASE)
     original = f"{BASE}/{PROJECT}/your/folder/path/new-filename.mp4"
     poster = f"{BASE}/{PROJECT}/your/folder/path/{MEDIA}/poster.jpg"
-    sources = body.pop("sources")
-    assert body == {
+    sources = body["sources"]
+    assert {name: value for name, value in body.items() if name != "sources"} == {
         "id": MEDIA,
         "object": "media",
         "title": "My Video Upload",
@@ -206,3 +210,29 @@ def test_addresses_are_joined_with_one_slash_and_encoded() -> None:
 def test_times_are_whole_seconds_in_utc() -> None:
     assert iso(0) == "1970-01-01T00:00:00Z"
     assert iso(AT) == "2024-08-30T15:00:00Z"
+
+
+WRITTEN = {"z": "1", "a": "2", "key 10": "3", "key 9": "4", "": "5"}
+"""Neither in the order of the alphabet nor of length, which is how `jsonb` would sort it."""
+
+
+def test_metadata_keeps_the_customer_s_order_from_the_request_to_the_response() -> None:
+    order = list(WRITTEN)[:-1]
+    request = JOB_REQUEST.validate_python(
+        {"input": "https://example.com/a", "kind": "video", "metadata": {key: WRITTEN[key] for key in order}}
+    )
+    job = queued(metadata=request.metadata)
+    assert list(job_resource(job, BASE)["metadata"]) == order
+    published = read_event(JobCreated.TYPE, JobCreated(job=job).model_dump_json().encode()).event
+    assert isinstance(published, JobCreated)
+    assert list(published.job.metadata) == order
+    assert list(job_resource(published.job.start(AT + 1).succeed(OUTPUT, AT + 2), BASE)["metadata"]) == order
+    stored = MediaItem.model_validate_json(item(metadata=WRITTEN).model_dump_json())
+    assert list(media_resource(stored, BASE)["metadata"]) == list(WRITTEN)
+
+
+def test_a_file_of_an_unknown_kind_is_shown_as_unknown() -> None:
+    output = Output.model_validate(OUTPUT.model_dump() | {"kind": "subtitles"})
+    body = job_resource(queued().start(AT + 1).succeed(output, AT + 2), BASE)
+    assert body["output"] is not None
+    assert body["output"]["kind"] == "unknown"

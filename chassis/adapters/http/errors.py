@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from schemas.explain import format_errors
-from schemas.faults import FieldFault, RequestFault
+from schemas.faults import FieldFault, RequestFault, error_resource
 from schemas.keys import KEY_PREFIX
 
 
@@ -45,7 +45,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
-ErrorStyle = Callable[[web.Request, ApiError, str], dict[str, Any]]
+ErrorStyle = Callable[[web.Request, ApiError, str], Mapping[str, Any]]
 """Makes the JSON body of an error response from the request, the error and the request id."""
 
 
@@ -104,13 +104,9 @@ def internal_error() -> ApiError:
     return ApiError(500, "internal_error", "Something went wrong on our side; the request id leads us to it.")
 
 
-def default_style(_request: web.Request, error: ApiError, request_id: str) -> dict[str, Any]:
+def default_style(_request: web.Request, error: ApiError, request_id: str) -> Mapping[str, Any]:
     """The usual error body: `kind`, `message`, `errors` if fields are invalid, `request_id`."""
-    body: dict[str, Any] = {"kind": error.kind, "message": error.message}
-    if error.faults:
-        body["errors"] = [fault.model_dump() for fault in error.faults]
-    body["request_id"] = request_id
-    return body
+    return error_resource(error.kind, error.message, error.faults, request_id)
 
 
 def style_for(path: str, styles: Mapping[str, ErrorStyle]) -> ErrorStyle:

@@ -5,7 +5,9 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NotRequired, Protocol
+
+from typing_extensions import TypedDict
 
 from chassis.adapters.postgres import PostgresError
 
@@ -62,10 +64,36 @@ class CheckResult:
     message: str | None = None
     details: Mapping[str, Any] | None = None
 
-    def body(self) -> dict[str, Any]:
+    def report(self) -> "CheckReport":
         """The entry as plain data; without what is None."""
-        optional = {"message": self.message, "details": self.details}
-        return {"name": self.name, "state": self.state} | {key: item for key, item in optional.items() if item}
+        report: CheckReport = {"name": self.name, "state": self.state}
+        if self.message:
+            report["message"] = self.message
+        if self.details:
+            report["details"] = dict(self.details)
+        return report
+
+
+class CheckReport(TypedDict):
+    """One dependency. `details` differ from check to check."""
+
+    name: str
+    state: CheckState
+    message: NotRequired[str]
+    details: NotRequired[dict[str, Any]]
+
+
+class ReadinessReport(TypedDict):
+    """Whether requests would succeed, and the state of each dependency."""
+
+    status: Literal["ready", "not ready", "stopping"]
+    checks: list[CheckReport]
+
+
+class LivenessReport(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
 
 
 def public_message(error: BaseException) -> str:
@@ -95,15 +123,17 @@ class Readiness:
         self._results: list[CheckResult] = []
         self._expires = float("-inf")
 
-    async def report(self) -> tuple[bool, dict[str, Any]]:
+    async def report(self) -> tuple[bool, ReadinessReport]:
         """Whether the process is ready, and the body of `/readyz`."""
         async with self._lock:
             if self._clock() >= self._expires:
                 self._results = await self._run()
                 self._expires = self._clock() + CACHE_SECONDS
         ready = not self._state.stopping and all(result.state == "ok" for result in self._results)
-        status = "stopping" if self._state.stopping else "ready" if ready else "not ready"
-        return ready, {"status": status, "checks": [result.body() for result in self._results]}
+        checks = [result.report() for result in self._results]
+        if self._state.stopping:
+            return False, {"status": "stopping", "checks": checks}
+        return ready, {"status": "ready" if ready else "not ready", "checks": checks}
 
     async def _run(self) -> list[CheckResult]:
         pending: list[Awaitable[CheckResult]] = []

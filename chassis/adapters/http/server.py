@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from structlog.contextvars import bind_contextvars
 
 from chassis.adapters.http.errors import ErrorStyle, unavailable
-from chassis.adapters.http.health import Check, Readiness, State
+from chassis.adapters.http.health import Check, LivenessReport, Readiness, State
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import request_middleware, set_response_headers
 from chassis.core.metrics import exposition
@@ -65,7 +65,7 @@ def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
 
 def _operations_routes(readiness: Readiness, metrics_refresh: "_MetricsRefresh") -> list[web.RouteDef]:
     async def livez(_: web.Request) -> web.Response:
-        return json_response({"status": "ok"})
+        return json_response(LivenessReport(status="ok"))
 
     async def readyz(_: web.Request) -> web.Response:
         ready, body = await readiness.report()

@@ -10,8 +10,8 @@ from chassis.adapters.http.json_body import json_bytes
 from chassis.core.ids import new_id, now_ms
 from schemas.events import JobCreated, JobFailed, JobSucceeded, KeyChanged
 from schemas.ids import typeid, uuid7
+from schemas.job_resource import job_resource
 from schemas.jobs import Job
-from schemas.resources import job_resource
 from tests.services.catalog import made
 from tests.services.catalog.running import Customer, Running, customer, eventually
 

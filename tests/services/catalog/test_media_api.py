@@ -11,7 +11,7 @@ from chassis.core.ids import new_id, now_ms
 from schemas.envelope import org_id
 from schemas.events import MediaAccepted, MediaCreated, MediaDeleted
 from schemas.media import MediaItem
-from schemas.resources import media_resource
+from schemas.media_resource import media_resource
 from tests.services.catalog import made
 from tests.services.catalog.running import Customer, Running
 

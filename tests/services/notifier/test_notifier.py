@@ -18,7 +18,7 @@ from chassis.adapters.kafka.admin import ensure_topics
 from chassis.core.settings import SettingsError, load
 from schemas.events import JobEvent, JobProgressed
 from schemas.ids import is_id
-from schemas.resources import job_resource
+from schemas.job_resource import job_resource
 from services.notifier.app import Notifier
 from services.notifier.settings import Settings
 from tests.services.notifier.receiver import receiver, stall, status, statuses

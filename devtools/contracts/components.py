@@ -1,31 +1,34 @@
-"""What the operations of the API document are put together from: parameters, headers, answers and refusals."""
+"""What the operations of the OpenAPI document share: parameters, headers, success and error responses."""
 
 from typing import Any
 
 JSON = "application/json"
 
 
-def content(model: str) -> dict[str, Any]:
-    """A JSON body of one of the document's schemas."""
-    return {JSON: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+def content(schema: str) -> dict[str, Any]:
+    """A JSON body that is one of the document's schemas."""
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
-def answer(description: str, model: str, *headers: str) -> dict[str, Any]:
-    """An answer with such a body; `headers` are names of `HEADERS`, beside the request id."""
-    shown = {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *headers)}
-    return {"description": description, "headers": shown, "content": content(model)}
+def response(description: str, schema: str, *headers: str) -> dict[str, Any]:
+    """A response with such a body. `headers` are names of `HEADERS`, beside the request id."""
+    referred = {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *headers)}
+    return {"description": description, "headers": referred, "content": content(schema)}
 
 
-def refusals(style: str, *names: str) -> dict[str, Any]:
-    """References to refusals by status; every operation that needs a key can also say 401 and 503."""
+def errors(style: str, *names: str) -> dict[str, Any]:
+    """References to error responses by status. An operation that needs a key can also answer 401 and 503.
+
+    `style` is `Media` for those below `/media`, which have an envelope, and empty for the others.
+    """
     return {
         status: {"$ref": f"#/components/responses/{style}{name}"}
-        for name, (status, _) in _REFUSALS.items()
+        for name, (status, _) in _ERRORS.items()
         if name in (*names, "TokenMissingOrInvalid", "Unavailable")
     }
 
 
-_REFUSALS: dict[str, tuple[str, str]] = {
+_ERRORS: dict[str, tuple[str, str]] = {
     "InvalidInput": (
         "400",
         "`invalid_input`: each field that broke a rule, the rule, and the value seen. Nothing was stored.",
@@ -34,7 +37,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
         "401",
         "`token_missing` or `token_invalid`: no key, or one that is wrong or revoked.",
     ),
-    "NotFound": ("404", "There is no such thing, or it is another project's."),
+    "NotFound": ("404", "It does not exist, or it is another project's."),
     "Conflict": (
         "409",
         "`conflict`: the name is taken, or the first request with this Idempotency-Key is still being answered.",
@@ -50,20 +53,20 @@ _REFUSALS: dict[str, tuple[str, str]] = {
 }
 
 
-def _refusal(name: str, model: str) -> dict[str, Any]:
-    _, sentence = _REFUSALS[name]
-    return answer(sentence, model, *(("Retry-After",) if name in ("Unavailable", "Conflict") else ()))
+def _error(name: str, schema: str) -> dict[str, Any]:
+    _, sentence = _ERRORS[name]
+    return response(sentence, schema, *(("Retry-After",) if name in ("Unavailable", "Conflict") else ()))
 
 
-RESPONSES: dict[str, Any] = {name: _refusal(name, "ErrorBody") for name in _REFUSALS} | {
-    f"Media{name}": _refusal(name, "MediaErrorEnvelope") for name in _REFUSALS
+RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS} | {
+    f"Media{name}": _error(name, "MediaErrorEnvelope") for name in _ERRORS
 }
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string", "pattern": "^req_"}, "description": "Leads to the logs."},
-    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds, where asking again helps."},
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the request is sent again."},
     "Idempotent-Replayed": {
         "schema": {"type": "string", "const": "true"},
-        "description": "There where this is the answer to an earlier request with the same Idempotency-Key.",
+        "description": "Present if this repeats the response to an earlier request with the same Idempotency-Key.",
     },
     "Link": {
         "schema": {"type": "string"},
@@ -73,7 +76,7 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "string", "enum": ["true", "false"]},
         "description": "Whether a page follows.",
     },
-    "Limit": {"schema": {"type": "integer"}, "description": "How many a page holds at most."},
+    "Limit": {"schema": {"type": "integer"}, "description": "The greatest number of jobs on a page."},
 }
 
 
@@ -93,8 +96,8 @@ def query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]
     return parameter(name, "query", schema, description)
 
 
-def whole(default: int, maximum: int | None = None) -> dict[str, Any]:
-    """A whole number from 1."""
+def integer(default: int, maximum: int | None = None) -> dict[str, Any]:
+    """The schema of an integer from 1."""
     return {"type": "integer", "minimum": 1, **({"maximum": maximum} if maximum else {}), "default": default}
 
 
@@ -105,7 +108,7 @@ PARAMETERS: dict[str, Any] = {
         "Idempotency-Key",
         "header",
         {"type": "string", "minLength": 1, "maxLength": 255},
-        "The same key within 24 hours does nothing again: it gives the first answer, with status 200.",
+        "A repetition with the same key within 24 hours changes nothing: it gets the first response, with status 200.",
     ),
 }
 
