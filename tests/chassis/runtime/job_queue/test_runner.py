@@ -81,9 +81,10 @@ async def test_an_item_that_another_process_adds_is_found_by_the_poll(fixture: Q
 
 
 async def test_a_cancelled_item_is_stopped_at_once_where_it_runs(fixture: QueueFixture) -> None:
-    stopped = asyncio.Event()
+    begun, stopped = asyncio.Event(), asyncio.Event()
 
     async def work(item: QueueItem) -> Outcome:
+        begun.set()
         try:
             return await never(item)
         finally:
@@ -93,7 +94,7 @@ async def test_a_cancelled_item_is_stopped_at_once_where_it_runs(fixture: QueueF
     queue = JobQueue(fixture.pool, fixture.outbox, lease=timedelta(hours=1))
     await fixture.add("job_1")
     async with running(worker.runner(queue)):
-        await until(lambda: fixture.is_in("running", "job_1"), within=60)
+        await asyncio.wait_for(begun.wait(), 60)
         async with fixture.pool.acquire() as conn:
             assert await queue.request_cancel(conn, "job_1") == []
         queue.wake()
