@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to take the server away: connections break, or hang, until it is mended."""
+"""A TCP proxy in front of Postgres, to simulate outages: connections break and are refused, or become silent."""
 
 import asyncio
 from contextlib import suppress
@@ -6,14 +6,22 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class Proxy:
-    """Stands before the Postgres of `dsn` (host and port, or a socket folder); `dsn` is the address to use instead."""
+    """Forwards to the Postgres of `dsn` (host and port, or a socket folder). Connect to `proxy.dsn` instead.
+
+        async with Proxy(dsn) as proxy:
+            await proxy.cut(hang=True)
+            await proxy.restore()
+
+    It is in one of three states: forwarding, refusing (connections break and new ones are refused) or silent
+    (connections stay open and new ones are accepted, but no byte passes).
+    """
 
     def __init__(self, dsn: str) -> None:
         self._parts = urlsplit(dsn)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
         self._refusing = False
         self.port = 0
 
@@ -25,8 +33,8 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self._open.set()
-        await self._break()
+        self._forwarding.set()
+        await self._break_connections()
 
     @property
     def dsn(self) -> str:
@@ -34,22 +42,24 @@ class Proxy:
         return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{self.port}", query="sslmode=disable"))
 
     async def cut(self, *, hang: bool = False) -> None:
-        """From now on nothing comes through: connections break and are refused, or just stay silent."""
-        self._open.clear()
+        """Starts an outage: from now on the proxy is silent if `hang`, otherwise it refuses connections."""
+        self._forwarding.clear()
         self._refusing = not hang
         if not hang:
-            await self._break()
+            await self._break_connections()
+
+    async def restore(self, *, old_connections: bool = True) -> None:
+        """Ends the outage. Without `old_connections`, those that became silent stay silent for ever."""
+        self._refusing = False
+        if not old_connections:
+            self._forwarding = asyncio.Event()
+        self._forwarding.set()
 
     async def mend(self, *, silent_ones: bool = True) -> None:
-        """New connections work again, and silent ones too unless they are to stay silent for ever."""
-        self._refusing = False
-        if silent_ones:
-            self._open.set()
-        else:
-            self._open = asyncio.Event()
-            self._open.set()
+        """The old name of `restore`."""
+        await self.restore(old_connections=silent_ones)
 
-    async def _break(self) -> None:
+    async def _break_connections(self) -> None:
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -61,33 +71,37 @@ class Proxy:
         task = asyncio.create_task(self._connect(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
-        # Not in the task itself: one that is cancelled before its first step never gets to its `finally`.
+        # Not in a `finally` of the task: one that is cancelled before its first step never gets there.
         task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there: asyncio.StreamWriter | None = None
+        server_writer: asyncio.StreamWriter | None = None
         pipes: list[asyncio.Task[None]] = []
         try:
-            back, there = await self._dial()
-            pipes = [asyncio.create_task(self._pipe(reader, there)), asyncio.create_task(self._pipe(back, writer))]
+            server_reader, server_writer = await self._connect_to_server()
+            pipes = [
+                asyncio.create_task(self._forward(reader, server_writer)),
+                asyncio.create_task(self._forward(server_reader, writer)),
+            ]
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pipe in pipes:
                 pipe.cancel()
-            if there is not None:
-                there.transport.abort()
+            if server_writer is not None:
+                server_writer.transport.abort()
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect_to_server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         folder = parse_qs(self._parts.query).get("host", [None])[0]
         if folder is not None and folder.startswith("/"):
             port = parse_qs(self._parts.query).get("port", ["5432"])[0]
             return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{port}")
         return await asyncio.open_connection(self._parts.hostname, self._parts.port or 5432)
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gate = self._open
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The event of now: `restore` may leave this connection behind with an event that is never set.
+        forwarding = self._forwarding
         with suppress(ConnectionError):
             while data := await reader.read(65536):
-                await gate.wait()
+                await forwarding.wait()
                 writer.write(data)
                 await writer.drain()

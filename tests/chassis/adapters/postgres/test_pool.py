@@ -133,7 +133,7 @@ async def test_a_query_without_an_answer_ends_at_its_deadline_and_its_connection
                 await pool.fetchval("SELECT 1")
             with pytest.raises(TimeoutError):  # a new connection is not answered either
                 await pool.fetchval("SELECT 1")
-        await proxy.mend(silent_ones=False)
+        await proxy.restore(old_connections=False)
         assert await pool.fetchval("SELECT pg_backend_pid()") != before
 
 
@@ -173,7 +173,7 @@ async def test_a_pool_of_silent_connections_works_again_soon_after_postgres_answ
         await _open_connections(pool, 10)
         await proxy.cut(hang=True)
         assert not await _works(pool)
-        await proxy.mend(silent_ones=False)
+        await proxy.restore(old_connections=False)
         started = time.monotonic()
         await until(lambda: _works(pool), within=SAFETY_NET_S)
         # One ping (0.5 s here) speaks for all. Ten connections found out one by one would take ten times as long.

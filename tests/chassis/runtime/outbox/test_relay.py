@@ -181,7 +181,7 @@ async def test_postgres_may_be_away_and_everything_arrives_when_it_is_back(env: 
         await env.put(event("b"))
         await asyncio.sleep(0.5)  # the outage itself
         assert producer.keys == ["a"]
-        await proxy.mend()
+        await proxy.restore()
         await until(env.empty)
     assert producer.keys == ["a", "b"]
 
@@ -198,7 +198,7 @@ async def test_a_connection_that_stays_silent_for_ever_is_discarded(env: OutboxF
                 await proxy.cut(hang=True)
                 await env.put(event("b"))
                 await asyncio.sleep(0.5)  # the outage itself
-                await proxy.mend(silent_ones=False)
+                await proxy.restore(old_connections=False)
                 await until(env.empty)
         finally:
             pool.terminate()
