@@ -6,70 +6,135 @@ The meaning is for an operator: what happened, whether an action is needed, and 
 the code of all packages, in both directions.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-Level = Literal["debug", "info", "warning", "error", "critical"]
+_TABLE = """
+background_task_failed | error | task
+    A task of the service raised an exception (a bug, with its traceback), so that the service stops.
+retry_started | warning | operation error
+    The operation failed and is repeated with growing pauses. No action if retry_succeeded follows soon; otherwise look
+    at the dependency that the error names.
+retry_succeeded | info | operation failures seconds
+    The operation of an earlier retry_started works again, after this many failures and seconds.
+
+process_ready | info |
+    All services of the process run and every check passes: /readyz responds 200 from now on.
+process_stopped | info |
+    The process has stopped in order.
+process_failed | critical | error
+    A service or something it needs failed, so that the process exits with status 1. The cause was logged before.
+process_dependency_failed | error |
+    Something that the whole process needs ended (with `bitmill up`: an embedded server), so that the process stops.
+shutdown_started | info | signal
+    SIGTERM or SIGINT arrived: running work is finished or released. A second signal ends the process at once.
+shutdown_deadline_exceeded | error | seconds
+    The process did not stop in time and was ended. Its leases expire, other workers continue its work; nothing is lost.
+service_starting | info |
+    The service waits for its dependencies, migrates its schema and opens its pools.
+service_started | info |
+    The service handles requests, events and jobs.
+service_stopped | info |
+    The service has closed everything in order.
+service_failed | error |
+    The service could not start, or one of its tasks failed (with its traceback). The process stops.
+service_stop_timed_out | error | service seconds
+    The service did not stop within SHUTDOWN_TIMEOUT and was cancelled. Its work continues elsewhere after its leases.
+
+http_listening | info | address services
+    The HTTP server accepts connections; routes of services that are still starting respond 503.
+http_request | info | method path status ms
+    The access log: one line per request. Probes and scrapes are at level debug; status 499 is a client that left.
+http_request_failed | error |
+    A request ended in a 500: a bug, with its traceback. The request_id is in the response.
+http_request_unavailable | warning | error
+    A request ended in a 503, because Postgres, storage or Kafka did not work. Look at /readyz.
+http_response_aborted | error |
+    An exception ended a response that had been sent in part; the client saw the connection break.
+metrics_not_refreshed | warning | error
+    A scrape could not measure lag, queue or outbox, because a dependency does not answer; the gauges keep old values.
+
+postgres_connection_discarded | warning | error
+    A connection did not answer a ping or could not be reset; the pool replaces it. Many in a row: Postgres or the
+    network is silent.
+postgres_pool_terminated | warning | seconds
+    At the stop of a service, connections were still in use or silent after this many seconds, and were terminated.
+
+kafka_client_failed | warning | error
+    The Kafka client reports an error of the connection or the group. It recovers by itself, records come again. If it
+    repeats for minutes, look at the brokers.
+kafka_consumer_halted | critical | reason partition offset
+    Too many dead letters: the consumer stopped before this record and /readyz fails. Look at the dead letters, fix
+    their cause (often the last deployment), and restart the service; it continues with this record.
+kafka_event_type_unknown | warning | event_type
+    A record of a type that this release does not know was skipped; a newer release produces it. Logged once per type.
+kafka_event_value_unknown | warning | topic field value
+    An event has a value that this release does not know; it is handled as `unknown`. Logged once per value.
+kafka_handler_failed | warning | kind error records partition offset failures
+    A handler raised an exception. kind `outage`: the batch is repeated until the dependency works. kind `unexpected`:
+    a bug; the record is repeated and becomes a dead letter after 5 attempts.
+kafka_handler_recovered | info | failures
+    A handler works again after this many outages in a row.
+kafka_producer_not_stopped | debug | error
+    A producer could not be closed; what it had not sent is still in the outbox.
+kafka_record_dead_lettered | error | reason dead_letter_topic partition offset
+    A record was written to the dead letter topic and skipped. Level error: unexpected errors, a bug to fix before the
+    record is replayed. Level warning: the record is unreadable or rejected, so that its producer has to change.
+faststream_failed | error | message
+    FastStream reports an error of its own, with its traceback: a bug of ours or of the library.
+lossy_event_dropped | debug | event_type error
+    An event that may be lost (progress) was not sent, because Kafka does not answer.
+
+outbox_producer_reopened | warning | error
+    The relay replaces its Kafka producer after an error that the producer does not recover from.
+outbox_record_quarantined | error | outbox_id topic error
+    Kafka rejects an event as too large; it stays in the outbox table, marked, and later ones pass. Readers miss this
+    event: raise the limit of the topic, or remove the row.
+
+embedded_server_exited | warning | server error exits
+    An embedded server (`bitmill up`) ended and is started again, after a pause that grows with `exits`.
+embedded_server_restarted | info | server seconds
+    The embedded server works again, this many seconds after it ended.
+
+webhook_attempt_failed | info | attempt status error seconds retry_in_s
+    A webhook was not accepted by its receiver; it is sent again after this many seconds. No action.
+webhook_attempt_interrupted | info | attempt
+    A shutdown or a lost lease interrupted a delivery attempt; it is repeated and does not count.
+webhook_delivered | info | attempt status error seconds
+    A receiver accepted a webhook.
+webhook_delivery_given_up | warning | attempt status error seconds reason
+    A webhook was not accepted in all of its attempts, or its receiver rejects it for good. It can be replayed.
+webhook_delivery_quarantined | error | delivery_id reason
+    A delivery is given up without a further attempt, because its workers crashed or failed each time: a bug. It can be
+    replayed after the fix.
+webhook_delivery_queued | info | delivery_id
+    A webhook is due for a finished job.
+webhook_request_failed | info | error detail
+    The request of a delivery attempt failed; the attempt is then logged as failed or given up.
+"""
 
 
 @dataclass(frozen=True)
 class LogEvent:
-    """One code. `fields` are the names of its own fields, separated by spaces."""
+    """One row of the table. `fields` are the names of the event's own fields."""
 
-    level: Level
-    fields: str
+    level: str
+    fields: frozenset[str]
     meaning: str
 
 
-_CORE = {
-    "background_task_failed": LogEvent(
-        "error",
-        "task",
-        "A task of the service raised an exception (a bug, with its traceback), so that the service stops.",
-    ),
-    "retry_started": LogEvent(
-        "warning",
-        "operation error",
-        "The operation failed and is repeated with growing pauses. No action if retry_succeeded follows soon; "
-        "otherwise look at the dependency that the error names.",
-    ),
-    "retry_succeeded": LogEvent(
-        "info",
-        "operation failures seconds",
-        "The operation of an earlier retry_started works again, after this many failures and seconds.",
-    ),
-}
+def _parsed(table: str) -> Mapping[str, LogEvent]:
+    """Each row is `code | level | fields`, followed by indented lines with the meaning. A code may occur once."""
+    events: dict[str, LogEvent] = {}
+    for block in re.split(r"\n+(?=\S)", table.strip()):
+        head, *meaning = block.splitlines()
+        code, level, fields = (part.strip() for part in head.split("|"))
+        if code in events:
+            raise ValueError(f"the log event {code} is listed twice")
+        events[code] = LogEvent(level, frozenset(fields.split()), " ".join(line.strip() for line in meaning))
+    return MappingProxyType(events)
 
-_ADAPTERS = {
-    "http_request": LogEvent(
-        "info",
-        "method path status ms",
-        "The access log: one line per request. Probes and scrapes are at level debug; 499 is a client that left.",
-    ),
-    "http_request_failed": LogEvent(
-        "error", "", "A request ended in a 500: a bug, with its traceback. The request_id is in the response."
-    ),
-    "http_request_unavailable": LogEvent(
-        "warning",
-        "error",
-        "A request ended in a 503, because Postgres, storage or Kafka did not work. Look at /readyz.",
-    ),
-    "http_response_aborted": LogEvent(
-        "error", "", "An exception ended a response that had been sent in part; the client saw the connection break."
-    ),
-    "postgres_connection_discarded": LogEvent(
-        "warning",
-        "error",
-        "A connection did not answer a ping or could not be reset; the pool replaces it. Many in a row: Postgres or "
-        "the network is silent.",
-    ),
-    "postgres_pool_terminated": LogEvent(
-        "warning",
-        "seconds",
-        "At the stop of a service, connections were still in use or silent after this many seconds, and were cut.",
-    ),
-}
 
-LOG_EVENTS: Mapping[str, LogEvent] = MappingProxyType({**_CORE, **_ADAPTERS})
+LOG_EVENTS = _parsed(_TABLE)

@@ -115,7 +115,7 @@ class DeliveryRunner:
         return self._exhausted(item, cause.reason if isinstance(cause, LastAttempt) else "poisoned")
 
     def _exhausted(self, item: QueueItem, reason: str) -> Complete:
-        log.error("webhook_delivery_given_up", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
+        log.error("webhook_delivery_quarantined", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
         attempts_total.labels("notifier", "gave_up").inc()
         return Complete("failed", (), also=partial(self._close, delivery_id=item.id, reason=reason))
 

@@ -7,7 +7,7 @@ CHASSIS = Path(__file__).parents[2] / "chassis"
 TERMS = re.compile(
     r"job_id|media_id|\bmed_|ittybit|input_|webhook|whsec_|transcod|thumbnail|video|\bimages?\b|audio|ffmpeg|libvips"
     r"|uploader|poster|playlist|\bmedia\b|Media[A-Z]|Job(?:Created|Started|Succeeded|Failed|Cancelled|Progressed|Request)"
-    r"|(?-i:JOB_|MEDIA_)",
+    r"|(?-i:JOB_(?!QUEUE)|MEDIA_)",
     re.IGNORECASE,
 )
 ALLOWED = {
@@ -21,7 +21,7 @@ ALLOWED = {
     ("core/redact.py", "whsec_"): "a public format of secrets (Standard Webhooks)",
     ("core/redact.py", "webhook"): "the name of that format",
 }
-PENDING = ("adapters/kafka/", "runtime/")
+PENDING = ("runtime/job_queue/",)
 """Folders that are not converted yet."""
 
 

@@ -7,6 +7,7 @@ is more likely to be wrong than the records.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -233,8 +234,8 @@ class RecordHandler:
         self._letters_in_a_row += 1
         _dead_letters.labels(self._service, self.topic.name, given_up.kind).inc()
         partition, offset = received.position
-        report = log.error if given_up.kind == "unexpected" else log.warning
-        report(
+        log.log(
+            logging.ERROR if given_up.kind == "unexpected" else logging.WARNING,
             "kafka_record_dead_lettered",
             reason=given_up.reason,
             dead_letter_topic=self.topic.dead_letter,

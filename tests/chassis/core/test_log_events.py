@@ -13,11 +13,11 @@ from chassis.core.log_events import LOG_EVENTS
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("schemas", "chassis", "media", "worker", "services", "embedded", "cli", "devtools")
-PENDING: frozenset[str] = frozenset(
-    {"chassis/runtime", "chassis/adapters/kafka", "worker", "services", "embedded", "media", "cli", "devtools"}
-)
+PENDING: frozenset[str] = frozenset({"chassis/runtime/job_queue", "worker", "services/ingest", "services/catalog"})
 """Packages whose events are not in the table yet."""
 
+COMMON_FIELDS = {"service", "request_id", "project", "job_id", "media_id"}
+"""Usually added by `bind_context`; the table does not list them."""
 _LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
 _LOGGERS = {"log", "_log", "logger", "_logger"}
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
@@ -63,20 +63,35 @@ def _calls_of(path: Path) -> Iterator[LogCall]:
             yield LogCall(place, code, level, fields, complete=None not in names)
 
 
+def _files() -> list[Path]:
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    pending = tuple(f"{package}/" for package in PENDING)
+    return [file for file in files if not str(file.relative_to(ROOT)).startswith(pending)]
+
+
 @cache
 def calls() -> list[LogCall]:
     """All log calls of the packages that are not pending."""
-    files = (file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
-    return [
-        call
-        for file in files
-        if not str(file.relative_to(ROOT)).startswith(tuple(f"{package}/" for package in PENDING))
-        for call in _calls_of(file)
-    ]
+    return [call for file in _files() for call in _calls_of(file)]
 
 
 def test_every_log_call_has_a_literal_code_of_the_table() -> None:
     assert {call.place: call.code for call in calls() if call.code not in LOG_EVENTS} == {}
+
+
+def test_methods_of_loggers_are_called_where_they_are_named() -> None:
+    """`report = log.error if bug else log.warning` would hide an event from these tests: use `log.log(level, ...)`."""
+    aliases = []
+    for file in _files():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        aliases += [
+            f"{file.relative_to(ROOT)}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and node.attr in _LEVELS and _receiver(node) in _LOGGERS
+            if id(node) not in called
+        ]
+    assert aliases == []
 
 
 def test_every_code_of_the_table_is_logged_somewhere() -> None:
@@ -98,8 +113,12 @@ def test_calls_have_the_fields_of_the_table_and_no_others() -> None:
         if call.code in LOG_EVENTS:
             found.setdefault(call.code, set()).update(call.fields)
     partly = {call.code for call in calls() if not call.complete}
-    documented = {code: set(event.fields.split()) for code, event in LOG_EVENTS.items()}
-    undocumented = {code: fields - documented[code] for code, fields in found.items() if fields - documented[code]}
+    documented = {code: event.fields for code, event in LOG_EVENTS.items()}
+    undocumented = {
+        code: fields - documented[code] - COMMON_FIELDS
+        for code, fields in found.items()
+        if fields - documented[code] - COMMON_FIELDS
+    }
     missing = {
         code: documented[code] - fields
         for code, fields in found.items()
