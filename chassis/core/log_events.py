@@ -93,6 +93,27 @@ outbox_record_quarantined | error | outbox_id topic error
     Kafka rejects an event as too large; it stays in the outbox table, marked, and later ones pass. Readers miss this
     event: raise the limit of the topic, or remove the row.
 
+queue_item_abandoned | error | attempt
+    An item could neither be finished nor put back; its lease expires and another worker claims it. Look at Postgres.
+queue_item_attempt_failed | error | attempt failures
+    The work of an item raised an unexpected exception (a bug, with its traceback); it is tried again a few times.
+queue_item_close_failed | error | attempt
+    Ending an item after its last attempt raised an exception (a bug, with its traceback); it is tried again later.
+queue_item_given_up | error | attempt failures
+    The last attempt of an item failed with an unexpected exception: a bug, with its traceback. The item is failed.
+queue_item_isolated | warning | item_id crashed crashed_alone
+    An item was running when a worker process died. It now runs alone in its worker, which shows whether it is at fault.
+queue_item_lease_lost | warning | attempt
+    Another worker has claimed the item meanwhile; this attempt writes nothing. Often a sign of a stalled machine.
+queue_item_postponed | warning | attempt error
+    An outage ended the attempt; the item is tried again, without limit, and the outage does not count against it.
+queue_item_quarantined | error | attempt crashed
+    The item was running alone each time that its worker died, so that it is failed. Keep its input for an analysis.
+queue_items_purged | debug | items
+    Old ended items were deleted from the queue.
+queue_purge_failed | warning | error
+    Old ended items could not be deleted; the next attempt follows in an hour.
+
 embedded_server_exited | warning | server error exits
     An embedded server (`bitmill up`) ended and is started again, after a pause that grows with `exits`.
 embedded_server_restarted | info | server seconds

@@ -21,8 +21,6 @@ ALLOWED = {
     ("core/redact.py", "whsec_"): "a public format of secrets (Standard Webhooks)",
     ("core/redact.py", "webhook"): "the name of that format",
 }
-PENDING = ("runtime/job_queue/",)
-"""Folders that are not converted yet."""
 
 
 def _found() -> set[tuple[str, str]]:
@@ -31,7 +29,7 @@ def _found() -> set[tuple[str, str]]:
     return {
         (name, term.lower())
         for name, file in names.items()
-        if not name.startswith(PENDING) and (name, "*") not in ALLOWED
+        if (name, "*") not in ALLOWED
         for term in TERMS.findall(file.read_text(encoding="utf-8"))
     }
 

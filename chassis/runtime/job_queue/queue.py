@@ -165,7 +165,7 @@ class JobQueue:
         """Requests cancellations. Items that were still queued are returned, claimed for the caller, who finishes them:
 
             for item in await queue.request_cancel(conn, *ids):   # after the commit, if `conn` is in a transaction
-                await queue.finish(item, "cancelled", JobCancelled(...))
+                await queue.finish(item, "cancelled", event_of(item))
 
         If the caller dies in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
         within a heartbeat. Unknown ids are remembered, because the item may be added later.

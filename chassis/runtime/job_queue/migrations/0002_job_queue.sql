@@ -19,8 +19,8 @@ ALTER TABLE job_queue
     ADD COLUMN started_at timestamptz, -- the first claim
     ADD COLUMN step text; -- the step that the newest attempt has reached, by the names of whoever uses the queue
 
--- In release 0.1 `attempt` counted failures as well; from now on it is the fencing number alone. Webhooks had no limit
--- there: nobody loses the attempts that are left.
+-- In release 0.1 `attempt` counted failures as well; from now on it is the fencing number alone. Some queues had no
+-- limit there: nobody loses the attempts that are left.
 UPDATE job_queue SET failures = least(2, attempt - CASE state WHEN 'running' THEN 1 ELSE 0 END)
 WHERE state IN ('queued', 'running') AND attempt > 0;
 
