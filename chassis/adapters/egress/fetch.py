@@ -1,22 +1,26 @@
 """Downloads one file from a customer's URL to the local disk, within limits and through the egress policy."""
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiohttp
+from aiohttp.client_reqrep import ContentDisposition
 from yarl import URL
 
 from chassis.adapters.egress.errors import FetchError, from_exception, from_status
-from chassis.adapters.egress.naming import next_hop, suggested_name
+from chassis.adapters.egress.hosts import redirect_target
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 
 MAX_REDIRECTS = 5
+MAX_NAME_CHARS = 255
 BUFFER_BYTES = 1024 * 1024
 """Written to disk at once: one thread round trip per network read would halve the throughput."""
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
@@ -123,7 +127,7 @@ async def _get(
 
 def _next_url(url: str, location: str) -> str:
     try:
-        return next_hop(url, location)
+        return redirect_target(url, location)
     except AddressForbidden as error:
         raise from_exception(error) from None
     except ValueError:
@@ -148,3 +152,12 @@ async def _receive(response: aiohttp.ClientResponse, file: BinaryIO, max_bytes: 
         raise FetchError("truncated", received=received, expected=response.content_length) from error
     await asyncio.to_thread(file.write, buffer)
     return received
+
+
+def suggested_name(disposition: ContentDisposition | None, url: str) -> str | None:
+    """The file name that the server gives, or else that of the URL, without folders and control characters (pure)."""
+    given = disposition.filename if disposition is not None else None
+    name = (given or unquote(urlsplit(url).path)).replace("\\", "/").rpartition("/")[2]
+    # Control and format characters (also those that change the direction of writing) and lone surrogates.
+    name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()
+    return name[:MAX_NAME_CHARS] if name.strip(".") else None

@@ -7,7 +7,7 @@ loopback address. So a host is either clearly an address, or clearly a name, or 
 import re
 import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from chassis.adapters.egress.addresses import Address
 
@@ -16,6 +16,7 @@ MAX_HOST_CHARS = 253
 _NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 
 # Well-known ports of other protocols, which may take an HTTP request for a command: those that browsers block (WHATWG
 # Fetch, "bad ports"), and the usual databases, queues and cluster managers.
@@ -62,6 +63,18 @@ def check_syntax(url: str) -> tuple[str, Address | None]:
         raise AddressForbidden("The address must not carry a user name or password.")
     check_port(_DEFAULT_PORTS[parts.scheme] if port is None else port)
     return check_host(parts.hostname or "", bracketed="[" in parts.netloc)
+
+
+def redirect_target(url: str, location: str) -> str:
+    """The URL that the header `Location` of a response to `url` leads to.
+
+    Servers send spaces and raw UTF-8, which are quoted; everything else stays unchanged, because signatures cover the
+    exact characters. Raises ValueError if it is no URL, AddressForbidden if it leads from https to http.
+    """
+    target = urljoin(url, quote(location.strip(), safe=_PRINTABLE, errors="surrogateescape"))
+    if url.startswith("https:") and not target.startswith("https:"):
+        raise AddressForbidden("The address redirects from https to something less safe.")
+    return target
 
 
 def check_port(port: int) -> None:
