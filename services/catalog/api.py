@@ -1,117 +1,140 @@
-"""HTTP in: jobs and media items, as customers see them."""
+"""HTTP in: jobs and media items as customers see them."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aiohttp import web
-from structlog.contextvars import bind_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars
 
-from chassis.adapters.http.auth import Caller, KeyStore, authenticated
+from chassis.adapters.http.auth import CALLER, Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import REQUEST_ID
 from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
 from schemas.job_resource import job_resource
+from schemas.keys import ApiKey
 from schemas.media_resource import media_resource
 from services.catalog import paging
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
-from services.catalog.filters import Refused, jobs_query, media_filter, none_at_all, read
-from services.catalog.reading import Reading
+from services.catalog.filters import QueryError, jobs_query, media_filter, no_parameters, parse_query_string
+from services.catalog.lookup import Lookup, client_party
+from services.catalog.queries import Queries
 
-Question = TypeVar("Question")
+Query = TypeVar("Query")
 
 
 class Api:
     """The routes of `/jobs`, `/tasks` and `/media`.
 
-    `reading` gives what is open while the service runs. `public_url` is where customers reach the API,
-    `delivery_base` where they fetch files.
+    `lookup` and `queries` return what is open while the service runs. `keys` are known keys; one that is not among
+    them is looked up by `lookup`, because it may have been made a moment ago. `public_url` is where customers reach the
+    API, `delivery_base` where they fetch files.
     """
 
-    def __init__(self, reading: Callable[[], Reading], keys: KeyStore, public_url: str, delivery_base: str) -> None:
-        self._reading = reading
+    def __init__(
+        self,
+        lookup: Callable[[], Lookup],
+        queries: Callable[[], Queries],
+        keys: KeyStore,
+        public_url: str,
+        delivery_base: str,
+    ) -> None:
+        self._lookup = lookup
+        self._queries = queries
         self._keys = keys
         self._public_url = public_url.rstrip("/")
         self._delivery_base = delivery_base
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/jobs", self._guarded(self.list_jobs)),
-            web.get("/tasks", self._guarded(self.list_jobs)),
-            web.get("/jobs/{id}", self._guarded(self.get_job)),
-            web.get("/tasks/{id}", self._guarded(self.get_task)),
-            web.get("/media", self._guarded(self.list_media)),
-            web.get("/media/{id}", self._guarded(self.get_media)),
+            web.get("/jobs", self._authenticated(self.list_jobs)),
+            web.get("/tasks", self._authenticated(self.list_jobs)),
+            web.get("/jobs/{id}", self._authenticated(self.get_job)),
+            web.get("/tasks/{id}", self._authenticated(self.get_task)),
+            web.get("/media", self._authenticated(self.list_media)),
+            web.get("/media/{id}", self._authenticated(self.get_media)),
         ]
 
     async def get_job(self, request: web.Request, caller: Caller) -> web.Response:
         return await self._job(request, caller, job_not_found)
 
     async def get_task(self, request: web.Request, caller: Caller) -> web.Response:
-        """The same resource: `POST /tasks` with the address of an input makes a job under a `task_` id."""
+        """The same resource: `POST /tasks` with the address of an input makes a job with a `task_` id."""
         return await self._job(request, caller, task_not_found)
 
     async def list_jobs(self, request: web.Request, caller: Caller) -> web.Response:
-        parameters, query = _asked(request, jobs_query)
-        page, jobs = await self._reading().jobs(caller.project, query)
-        address = self._public_url + request.path
+        parameters, query = _parse_query(request, jobs_query)
+        page, jobs = await self._queries().jobs(caller.project, query)
+        url = self._public_url + request.path
         resources = [job_resource(job, self._delivery_base) for job in jobs]
-        return json_response(resources, headers=paging.headers(page, query, parameters, address))
+        return json_response(resources, headers=paging.headers(page, query, parameters, url))
 
     async def list_media(self, request: web.Request, caller: Caller) -> web.Response:
-        parameters, filter = _asked(request, media_filter)
-        found = await self._reading().media(caller.project, filter)
+        parameters, filter = _parse_query(request, media_filter)
+        found = await self._queries().media(caller.project, filter)
         kept = [(name, value) for name, value in parameters if name != "page"]
-        page = Page(filter.asked.page, filter.asked.limit, found.total, filter.shown, kept)
+        page = Page(filter.query.page, filter.query.limit, found.total, filter.described, kept)
         data = [media_resource(item, self._delivery_base) for item in found.items]
-        return json_response(list_envelope(self._about(request, caller.project), data, page))
+        return json_response(list_envelope(self._request_info(request, caller.project), data, page))
 
     async def get_media(self, request: web.Request, caller: Caller) -> web.Response:
         id = request.match_info["id"]
         bind_contextvars(media_id=id)
-        _no_parameters(request)
-        item = await self._reading().media_item(id, caller.project)
+        _parse_query(request, no_parameters)
+        item = await self._lookup().media_item(id, caller.project)
         if item is None:
             raise media_not_found()
-        return json_response(envelope(self._about(request, caller.project), media_resource(item, self._delivery_base)))
+        resource = media_resource(item, self._delivery_base)
+        return json_response(envelope(self._request_info(request, caller.project), resource))
 
-    def refused_media(self, request: web.Request, refusal: ApiError, request_id: str) -> MediaErrorEnvelope:
-        """How refusals below `/media` look: the envelope, whoever refused (an `ErrorStyle`)."""
-        # Whoever identified the caller bound the project for the log; the refusal may come from before that.
-        project = get_contextvars().get("project")
-        about = RequestInfo(request_id, request.method, self._public_url, request.path, project)
-        return error_envelope(
-            about, status=refusal.status, kind=refusal.kind, message=refusal.message, errors=refusal.faults
-        )
+    def media_error(self, request: web.Request, error: ApiError, request_id: str) -> MediaErrorEnvelope:
+        """The body of errors below `/media`: the envelope (an `ErrorStyle`)."""
+        caller = request.get(CALLER)  # None where the error comes from before the authentication
+        project = caller.project if caller is not None else None
+        info = RequestInfo(request_id, request.method, self._public_url, request.path, project)
+        return error_envelope(info, status=error.status, kind=error.kind, message=error.message, errors=error.faults)
 
-    async def _job(self, request: web.Request, caller: Caller, missing: Callable[[], ApiError]) -> web.Response:
+    async def _job(self, request: web.Request, caller: Caller, not_found: Callable[[], ApiError]) -> web.Response:
         id = request.match_info["id"]
         bind_contextvars(job_id=id)
-        _no_parameters(request)
-        job = await self._reading().job(id, caller.project)
+        _parse_query(request, no_parameters)
+        job = await self._lookup().job(id, caller.project)
         if job is None:
-            raise missing()
+            raise not_found()
         return json_response(job_resource(job, self._delivery_base))
 
-    def _guarded(
+    def _authenticated(
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        return authenticated(self._keys, handler)
+        async def authenticate(request: web.Request) -> web.StreamResponse:
+            keys = _ClientKeys(self._keys, self._lookup, client_party(request))
+            return await authenticated(keys, handler)(request)
 
-    def _about(self, request: web.Request, project: str) -> RequestInfo:
+        return authenticate
+
+    def _request_info(self, request: web.Request, project: str) -> RequestInfo:
         return RequestInfo(request[REQUEST_ID], request.method, self._public_url, request.path, project)
 
 
-def _asked(
-    request: web.Request, parse: Callable[[list[tuple[str, str]]], Question]
-) -> tuple[list[tuple[str, str]], Question]:
-    """The parameters as they were sent, and the question that they ask; a ApiError 400 where they break a rule."""
+class _ClientKeys:
+    """The KeyStore for the requests of one client: known keys, and those that are projected within a moment."""
+
+    def __init__(self, known: KeyStore, lookup: Callable[[], Lookup], party: str) -> None:
+        self._known = known
+        self._lookup = lookup
+        self._party = party
+
+    async def find(self, hash: str) -> ApiKey | None:
+        key = await self._known.find(hash)
+        return key if key is not None else await self._lookup().key(hash, self._party)
+
+
+def _parse_query(
+    request: web.Request, parse: Callable[[list[tuple[str, str]]], Query]
+) -> tuple[list[tuple[str, str]], Query]:
+    """The parameters as they were sent, and what `parse` makes of them. Raises ApiError 400."""
     try:
-        parameters = read(request.rel_url.raw_query_string)
+        parameters = parse_query_string(request.rel_url.raw_query_string)
         return parameters, parse(parameters)
-    except Refused as refused:
-        raise invalid_input(refused.faults) from None
-
-
-def _no_parameters(request: web.Request) -> None:
-    _asked(request, none_at_all)
+    except QueryError as error:
+        raise invalid_input(error.faults) from None

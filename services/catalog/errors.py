@@ -1,6 +1,8 @@
-"""How the catalog refuses: what never was, what is deleted and what is another project's look the same."""
+"""The errors of the catalog. What never existed, what is deleted and what is another project's look the same."""
 
-from chassis.adapters.http.errors import ApiError, not_found
+from chassis.adapters.http.errors import ApiError, not_found, unavailable
+
+RETRY_AFTER_SECONDS = 2
 
 
 def job_not_found() -> ApiError:
@@ -17,3 +19,8 @@ def media_not_found() -> ApiError:
 
 def file_not_found() -> ApiError:
     return not_found("file_not_found", "There is no file at this address.")
+
+
+def not_yet_known() -> ApiError:
+    """503: what was asked for may have been accepted, and the catalog has not read that far."""
+    return unavailable(RETRY_AFTER_SECONDS, "It is not known yet whether this exists; try again soon.")

@@ -1,16 +1,14 @@
-"""What a list is asked for: from the query string to a checked question (pure).
+"""From the query string of a list to a validated query (pure).
 
-The query string is read as forms write it: `+` and `%20` are a space, `%2B` is a plus. Names and values are
-compared exactly, case included. A parameter that is not known is refused, so that a typing error is not taken for
-"everything".
+The query string is decoded like a form: `+` and `%20` are a space, `%2B` is a plus. Names and values are compared
+exactly, case included. An unknown parameter is an error, so that a mistyped filter does not return everything.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -27,12 +25,12 @@ MAX_PAGE = 1_000_000_000
 _MAX_PARAMETERS = 200
 _MAX_DIGITS = 18
 
-Order = Literal["asc", "desc"]
-Sort = Literal["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
+SortOrder = Literal["asc", "desc"]
+SortKey = Literal["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
 Parameters = Sequence[tuple[str, str]]
 
 
-class Refused(ValueError):
+class QueryError(ValueError):
     """The query string breaks a rule; `faults` name each parameter."""
 
     def __init__(self, faults: Sequence[FieldFault]) -> None:
@@ -40,7 +38,7 @@ class Refused(ValueError):
         self.faults = list(faults)
 
 
-def _whole(text: object) -> object:
+def _parse_integer(text: object) -> object:
     if isinstance(text, str):
         if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _MAX_DIGITS):
             raise ValueError("must be a whole number")
@@ -54,7 +52,7 @@ def _cursor(text: str) -> str:
     return text
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(_parse_integer)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
 
 
@@ -65,8 +63,8 @@ class _Query(BaseModel):
 class JobsQuery(_Query):
     """`GET /jobs`. Cursors are ids: `after` ends the page before, `before` begins the page after."""
 
-    limit: Annotated[Whole, Field(ge=1, le=100)] = 20
-    order: Order = "desc"
+    limit: Annotated[Integer, Field(ge=1, le=100)] = 20
+    order: SortOrder = "desc"
     after: Cursor | None = None
     before: Cursor | None = None
     kind: JobKind | None = None
@@ -77,90 +75,93 @@ class JobsQuery(_Query):
 class MediaQuery(_Query):
     """`GET /media`, without its metadata filters."""
 
-    page: Annotated[Whole, Field(ge=1, le=MAX_PAGE)] = 1
-    limit: Annotated[Whole, Field(ge=1, le=100)] = 12
-    sort: Sort = "created"
-    order: Order = "desc"
+    page: Annotated[Integer, Field(ge=1, le=MAX_PAGE)] = 1
+    limit: Annotated[Integer, Field(ge=1, le=100)] = 12
+    sort: SortKey = "created"
+    order: SortOrder = "desc"
     kind: MediaKind | None = None
 
 
 class MediaFilter(_Query):
-    """`GET /media` as a whole: `metadata` are pairs that an item must all have."""
+    """`GET /media` with its metadata filters: an item must have all pairs of `metadata`."""
 
-    asked: MediaQuery
+    query: MediaQuery
     metadata: tuple[tuple[str, str], ...] = ()
 
     @property
-    def shown(self) -> dict[str, str]:
-        """The filters as `meta.query` tells them: the customer's keys by their bare names."""
-        kind = {} if self.asked.kind is None else {"kind": self.asked.kind}
+    def described(self) -> dict[str, str]:
+        """The filters as `meta.query` shows them: the customer's keys without `metadata.`."""
+        kind = {} if self.query.kind is None else {"kind": self.query.kind}
         return kind | {(METADATA + key if key in kind else key): value for key, value in self.metadata}
 
 
-def read(query_string: str) -> list[tuple[str, str]]:
-    """The parameters in their order, decoded. Raises `Refused` where they are not UTF-8 or too many."""
+def parse_query_string(query_string: str) -> list[tuple[str, str]]:
+    """The parameters in their order, decoded. Raises `QueryError` where they are not UTF-8 or too many."""
     try:
         return parse_qsl(query_string, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
     except UnicodeDecodeError:
         rule = "must be percent-encoded UTF-8"
     except ValueError:
         rule = f"must have at most {_MAX_PARAMETERS} parameters"
-    raise Refused([FieldFault(field="query", rule=rule, value=render_value(query_string))])
+    raise QueryError([FieldFault(field="query", rule=rule, value=render_value(query_string))])
 
 
 def jobs_query(parameters: Parameters) -> JobsQuery:
-    """The question that the parameters of `GET /jobs` ask; raises `Refused`."""
+    """The query in the parameters of `GET /jobs`. Raises `QueryError`."""
     try:
-        return JobsQuery.model_validate(_once_each(parameters))
+        return JobsQuery.model_validate(_each_once(parameters))
     except ValidationError as error:
-        raise Refused(_explained(error)) from None
+        raise QueryError(_field_faults(error)) from None
 
 
 def media_filter(parameters: Parameters) -> MediaFilter:
-    """The question that the parameters of `GET /media` ask; raises `Refused`."""
+    """The query in the parameters of `GET /media`. Raises `QueryError`."""
     named = [(name[len(METADATA) :], value) for name, value in parameters if _is_metadata(name)]
     pairs = tuple(dict.fromkeys(named))
     if len(pairs) > MAX_KEYS:
         rule = f"must have at most {MAX_KEYS} filters, as an item has at most so many keys"
-        raise Refused([FieldFault(field="metadata", rule=rule, value=str(len(pairs)))])
+        raise QueryError([FieldFault(field="metadata", rule=rule, value=str(len(pairs)))])
     try:
-        asked = MediaQuery.model_validate(_once_each([item for item in parameters if not _is_metadata(item[0])]))
+        query = MediaQuery.model_validate(_each_once([item for item in parameters if not _is_metadata(item[0])]))
     except ValidationError as error:
-        raise Refused(_explained(error)) from None
-    return MediaFilter(asked=asked, metadata=pairs)
+        raise QueryError(_field_faults(error)) from None
+    return MediaFilter(query=query, metadata=pairs)
 
 
-def none_at_all(parameters: Parameters) -> None:
-    """For addresses that take no parameters: raises `Refused` where there are any."""
+def no_parameters(parameters: Parameters) -> None:
+    """For routes without parameters: raises `QueryError` where there are any."""
     rule = "is not a known parameter"
     if parameters:
-        raise Refused([FieldFault(field=name, rule=rule, value=render_value(value)) for name, value in parameters])
+        raise QueryError([FieldFault(field=name, rule=rule, value=render_value(value)) for name, value in parameters])
 
 
-def pair_hash(project: str, key: str, value: str) -> UUID:
-    """What a metadata pair is found by: 128 bits of SHA-256 over project, key and value, which have no U+0000."""
-    return UUID(bytes=sha256(f"{project}\0{key}\0{value}".encode()).digest()[:16])
+def pair_id(project: str, key: str, value: str) -> str:
+    """What a metadata pair is found by: 128 bits of SHA-256, as 32 hexadecimal digits.
+
+    Hashed are project, key and value, separated by U+0000, which none of them contains.
+    """
+    return sha256(f"{project}\0{key}\0{value}".encode()).hexdigest()[:32]
 
 
-def pair_hashes(project: str, metadata: Sequence[tuple[str, str]]) -> list[UUID]:
-    return [pair_hash(project, key, value) for key, value in metadata]
+def pair_ids(project: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [pair_id(project, key, value) for key, value in pairs]
 
 
 def _is_metadata(name: str) -> bool:
     return name.startswith(METADATA) and len(name) > len(METADATA)
 
 
-def _once_each(parameters: Parameters) -> dict[str, str]:
+def _each_once(parameters: Parameters) -> dict[str, str]:
     counted = Counter(name for name, _ in parameters)
     twice = [name for name, count in counted.items() if count > 1]
     if twice:
         values = {name: [value for given, value in parameters if given == name] for name in twice}
         rule = "must be given once"
-        raise Refused([FieldFault(field=name, rule=rule, value=render_value(values[name])) for name in twice])
+        raise QueryError([FieldFault(field=name, rule=rule, value=render_value(values[name])) for name in twice])
     return dict(parameters)
 
 
-def _explained(error: ValidationError) -> list[FieldFault]:
+def _field_faults(error: ValidationError) -> list[FieldFault]:
     known = "is not a known parameter"
     return [
         fault.model_copy(update={"rule": known}) if fault.rule == "is not a known field" else fault

@@ -1,14 +1,18 @@
-"""From events to rows: each event may come twice and in any order, and the same rows come out.
+"""From events to rows, a batch in one transaction.
 
-A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its version, a key's revocation for ever.
+Events come more than once and in any order, cut into batches anywhere, and two replicas may project the same ones at
+the same time: the rows come out the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
+version, and the revocation of a key is final.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from chassis.core import logs
 from schemas.events import (
     JobCancelled,
-    JobCreated,
+    JobEvent,
     JobFailed,
     JobProgressed,
     JobStarted,
@@ -23,81 +27,111 @@ from schemas.events import (
     MediaUpdated,
 )
 from schemas.jobs import Job
-from schemas.media import MediaItem
-from services.catalog.arrivals import Arrivals, file_name
-from services.catalog.filters import pair_hashes
-from services.catalog.rows import FileRow, files_of_job, files_of_media
+from services.catalog.snapshots import (
+    FileRow,
+    MediaSnapshot,
+    files_of_job,
+    files_of_media,
+    latest_jobs,
+    latest_keys,
+    latest_media,
+)
 from services.catalog.store import Store, Transaction
 
-JobResults = JobStarted | JobSucceeded | JobFailed | JobCancelled
-JobEvents = JobCreated | JobProgressed | JobResults
-MediaChanges = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
+JobResult: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobCancelled
+MediaChange: TypeAlias = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
 log = logs.get_logger(__name__)
 
 
+def file_name(project: str, path: str) -> str:
+    """The name under which `Projection` announces a file."""
+    return f"{project}/{path}"
+
+
 class Projection:
-    """Writes what events tell, then wakes those who wait for it."""
+    """Writes events. `announce` gets, after the commit, what can be found now: ids, hashes of keys, `file_name`s."""
 
-    def __init__(self, store: Store, arrivals: Arrivals) -> None:
+    def __init__(self, store: Store, announce: Callable[[Iterable[str]], None]) -> None:
         self._store = store
-        self._arrivals = arrivals
+        self._announce = announce
 
-    async def job(self, event: JobEvents) -> None:
-        await self._job(event.job, quietly=isinstance(event, JobProgressed))
+    async def jobs(self, events: Sequence[JobEvent]) -> None:
+        await self._put_jobs(events, logging.INFO)
 
-    async def media_created(self, event: MediaCreated) -> None:
-        await self._media(event.media, hidden=False)
-        for job in event.jobs:
-            await self._job(job)
+    async def progress(self, events: Sequence[JobProgressed]) -> None:
+        """As `jobs`, but logged for debugging only: there is one a second for each running job."""
+        await self._put_jobs(events, logging.DEBUG)
 
-    async def media_changed(self, event: MediaChanges) -> None:
-        await self._media(event.media, hidden=isinstance(event, MediaDeleted | MediaPurged))
-
-    async def key(self, event: KeyChanged) -> None:
-        await self._store.put_key(event.key)
-        self._arrivals.announce(event.key.hash)
-
-    async def _job(self, job: Job, *, quietly: bool = False) -> None:
-        files = files_of_job(job)
-        if files:
-            async with self._store.transaction() as transaction:
-                news = await transaction.put_job(job)
-                if news:
-                    await transaction.put_files(job.id, files)
-        else:
-            news = await self._store.put_job(job)
-        self._announce(job.id, files)
-        if news:
-            told = log.debug if quietly else log.info
-            told("projected", job_id=job.id, status=job.status, project=job.project)
-
-    async def _media(self, item: MediaItem, *, hidden: bool) -> None:
-        hidden = hidden or item.status == "deleted"
-        files = [] if hidden else files_of_media(item)
+    async def media_created(self, events: Sequence[MediaCreated]) -> None:
+        """The items, and the jobs that come with them."""
+        snapshots = latest_media(_snapshot(event) for event in events)
+        jobs = latest_jobs(job for event in events for job in event.jobs)
         async with self._store.transaction() as transaction:
-            news = await _put_media(transaction, item, files, hidden)
-        self._announce(item.id, files)
-        if news:
-            log.info("projected", media_id=item.id, status=item.status, version=item.version, project=item.project)
+            written_media = await _put_media(transaction, snapshots)
+            written_jobs = await _put_jobs(transaction, jobs)
+        self._announce_media(snapshots, written_media)
+        self._announce_jobs(jobs, written_jobs)
 
-    def _announce(self, id: str, files: Sequence[FileRow]) -> None:
-        self._arrivals.announce(id)
+    async def media_changed(self, events: Sequence[MediaChange]) -> None:
+        snapshots = latest_media(_snapshot(event) for event in events)
+        async with self._store.transaction() as transaction:
+            written = await _put_media(transaction, snapshots)
+        self._announce_media(snapshots, written)
+
+    async def keys(self, events: Sequence[KeyChanged]) -> None:
+        keys = latest_keys(event.key for event in events)
+        async with self._store.transaction() as transaction:
+            await transaction.put_keys(keys)
+        self._announce(key.hash for key in keys)
+        log.info("keys_projected", key_ids=[key.id for key in keys])
+
+    async def _put_jobs(self, events: Sequence[JobEvent], level: int) -> None:
+        jobs = latest_jobs(event.job for event in events)
+        async with self._store.transaction() as transaction:
+            written = await _put_jobs(transaction, jobs)
+        self._announce_jobs(jobs, written, level)
+
+    def _announce_jobs(self, jobs: Sequence[Job], written: Iterable[str], level: int = logging.INFO) -> None:
+        self._announce(_names((job.id, files_of_job(job)) for job in jobs))
+        for status, ids in _by_status(written, {job.id: job.status for job in jobs}):
+            log.log(level, "jobs_projected", status=status, job_ids=ids)
+
+    def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Iterable[str]) -> None:
+        self._announce(_names((snapshot.item.id, files_of_media(snapshot)) for snapshot in snapshots))
+        for status, ids in _by_status(written, {each.item.id: each.item.status for each in snapshots}):
+            log.info("media_projected", status=status, media_ids=ids)
+
+
+async def _put_jobs(transaction: Transaction, jobs: Sequence[Job]) -> set[str]:
+    written = await transaction.put_jobs(jobs)
+    await transaction.put_files([file for job in jobs if job.id in written for file in files_of_job(job)])
+    return written
+
+
+async def _put_media(transaction: Transaction, snapshots: Sequence[MediaSnapshot]) -> set[str]:
+    written = await transaction.put_media(snapshots)
+    await transaction.delete_files([id for id, replaced in written.items() if replaced is not None])
+    files = [file for snapshot in snapshots if snapshot.item.id in written for file in files_of_media(snapshot)]
+    await transaction.put_files(files)
+    return set(written)
+
+
+def _snapshot(event: MediaCreated | MediaChange) -> MediaSnapshot:
+    hidden = event.media.status == "deleted" or isinstance(event, MediaDeleted | MediaPurged)
+    return MediaSnapshot(event.media, hidden)
+
+
+def _names(found: Iterable[tuple[str, Sequence[FileRow]]]) -> Iterable[str]:
+    for id, files in found:
+        yield id
         for file in files:
-            self._arrivals.announce(file_name(file.project, file.path))
+            yield file_name(file.project, file.path)
 
 
-async def _put_media(transaction: Transaction, item: MediaItem, files: Sequence[FileRow], hidden: bool) -> bool:
-    """Whether the snapshot was news."""
-    before = await transaction.lock_media(item.id)
-    if before is not None and item.version <= before.version:
-        return False
-    pairs = [] if hidden else pair_hashes(item.project, list(item.metadata.items()))
-    kind = item.original.kind if item.original else None
-    if before is None or (set(before.pairs), before.kind, before.created_at) != (set(pairs), kind, item.created_at):
-        if before is not None:
-            await transaction.drop_pairs(item.id, before)
-        await transaction.add_pairs(item.id, pairs, kind, item.created_at)
-    await transaction.replace_files(item.id, files)
-    await transaction.put_media(item, hidden, pairs)
-    return True
+def _by_status(written: Iterable[str], statuses: Mapping[str, str]) -> Iterable[tuple[str, list[str]]]:
+    """The written ids by their status. One log line each: every id can be found, and a batch costs a few lines."""
+    ids: dict[str, list[str]] = {}
+    for id in sorted(written):
+        ids.setdefault(statuses[id], []).append(id)
+    return ids.items()

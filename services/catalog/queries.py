@@ -1,25 +1,25 @@
-"""What requests read: the catalog's rows, as the project's own types."""
+"""What requests read: the catalog's rows, as types of `schemas`. The projection writes by `services.catalog.store`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
 from uuid import UUID
 
-from chassis.adapters.postgres import Connection, Pool, sql
+from chassis.adapters.postgres import Connection, Pool, open_pool, sql
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
-from services.catalog.filters import JobsQuery, MediaFilter, pair_hashes
-from services.catalog.paging import JobsPage, cut, reading
-from services.catalog.rows import Deliverable
+from services.catalog.filters import JobsQuery, MediaFilter, pair_ids
+from services.catalog.paging import JobsPage, page_of, scan_of
 
 SQL = sql.load("services.catalog.sql")
-ACQUIRE_SECONDS = 5.0
-"""How long a request waits for a free connection before it is answered with 503."""
-FEW = 6_000
-"""Up to so many hits, fetching and sorting all of them costs less than walking the sort column's index for them.
+SORT_ALL_MAX = 6_000
+"""Up to so many hits, fetching and sorting all of them costs less than scanning the sort column's index for them.
 
-Walking costs about limit * items / hits rows, fetching costs the hits: with millions of items they meet near here.
+Scanning costs about limit * items / hits rows, fetching costs the hits: with millions of items they meet near here.
 """
+PairId: TypeAlias = str | UUID
 _COLUMNS = {"created": "created_at", "updated": "updated_at"}
 """Where a sort word is not the column's own name."""
 
@@ -30,6 +30,15 @@ class Hidden:
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """The stored object behind a name at the delivery address; `lasting`: the name never points at other bytes."""
+
+    key: str
+    content_type: str
+    lasting: bool
+
+
+@dataclass(frozen=True)
 class MediaList:
     """The items of one page, and how many there are in all."""
 
@@ -37,8 +46,19 @@ class MediaList:
     total: int
 
 
+async def open_query_pool(dsn: str, schema: str, *, size: int, timeout: timedelta) -> Pool:
+    """The pool for `Queries`; Postgres cancels a query that takes longer than `timeout`.
+
+    Each query is planned for its values: the plan for a rare metadata value takes seconds with a common one, and
+    asyncpg's prepared statements would settle on one plan for both.
+    """
+    milliseconds = str(round(timeout.total_seconds() * 1000))
+    settings = {"plan_cache_mode": "force_custom_plan", "statement_timeout": milliseconds, "jit": "off"}
+    return await open_pool(dsn, schema, size=size, settings=settings)
+
+
 class Queries:
-    """Reads only. The pool plans each query for its values: a plan for any value would be slow for most."""
+    """Reads only, through a pool of `open_query_pool`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -49,19 +69,19 @@ class Queries:
         return Job.model_validate_json(text) if text else None
 
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
-        way = reading(query)
-        above, below = (cursor and cursor[-26:] for cursor in (way.above, way.below))
-        name = "jobs_newest_first" if way.newest_first else "jobs_oldest_first"
+        scan = scan_of(query)
+        above, below = (cursor and cursor[-26:] for cursor in (scan.above, scan.below))
+        name = "jobs_newest_first" if scan.newest_first else "jobs_oldest_first"
         filters = (query.kind, query.status, query.input)
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with self._pool.acquire() as connection:
             rows = await connection.fetch(SQL[name], project, *filters, above, below, query.limit + 1)
         jobs = {job.id: job for job in (Job.model_validate_json(row["job"]) for row in rows)}
-        page = cut(list(jobs), query)
+        page = page_of(list(jobs), query)
         return page, [jobs[id] for id in page.ids]
 
     async def media_item(self, id: str, project: str) -> MediaItem | Hidden | None:
         """The item; None where it is unknown or another project's."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with self._pool.acquire() as connection:
             row = await connection.fetchrow(SQL["find_media"], id, project)
         if row is None:
             return None
@@ -69,47 +89,49 @@ class Queries:
 
     async def media(self, project: str, filter: MediaFilter) -> MediaList:
         """One page, counted exactly."""
-        pairs = pair_hashes(project, filter.metadata)
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        pairs: list[PairId] = [*pair_ids(project, filter.metadata)]
+        async with self._pool.acquire() as connection:
             if len(pairs) > 1:
                 pairs = [row["pair"] for row in await connection.fetch(SQL["rarest_first"], pairs)]
             total = await _count(connection, project, filter, pairs)
-            offset = (filter.asked.page - 1) * filter.asked.limit
+            offset = (filter.query.page - 1) * filter.query.limit
             if offset >= total:
                 return MediaList([], total)
             query, arguments = page_query(project, filter, pairs, total)
-            rows = await connection.fetch(query, *arguments, filter.asked.limit, offset)
+            rows = await connection.fetch(query, *arguments, filter.query.limit, offset)
         return MediaList([MediaItem.model_validate_json(row["item"]) for row in rows], total)
 
-    async def file(self, project: str, path: str) -> Deliverable | None:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async def file(self, project: str, path: str) -> StoredFile | None:
+        async with self._pool.acquire() as connection:
             row = await connection.fetchrow(SQL["find_file"], project, path)
-        return Deliverable(**dict(row)) if row else None
+        return StoredFile(**dict(row)) if row else None
 
     async def key(self, hash: str) -> ApiKey | None:
         text = await self._value("find_key", hash)
         return ApiKey.model_validate_json(text) if text else None
 
     async def _value(self, name: str, *arguments: object) -> str | None:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with self._pool.acquire() as connection:
             value: str | None = await connection.fetchval(SQL[name], *arguments)
             return value
 
 
-async def _count(connection: Connection, project: str, filter: MediaFilter, pairs: Sequence[UUID]) -> int:
+async def _count(connection: Connection, project: str, filter: MediaFilter, pairs: Sequence[PairId]) -> int:
     if pairs:
-        total = await connection.fetchval(SQL["count_media_with"], pairs[0], list(pairs[1:]), filter.asked.kind)
+        total = await connection.fetchval(SQL["count_media_with"], pairs[0], list(pairs[1:]), filter.query.kind)
     else:
-        total = await connection.fetchval(SQL["count_media"], project, filter.asked.kind)
+        total = await connection.fetchval(SQL["count_media"], project, filter.query.kind)
     return int(total)
 
 
-def page_query(project: str, filter: MediaFilter, pairs: Sequence[UUID], total: int) -> tuple[str, tuple[object, ...]]:
+def page_query(
+    project: str, filter: MediaFilter, pairs: Sequence[PairId], total: int
+) -> tuple[str, tuple[object, ...]]:
     """The query that reads this page by an index, and its first arguments; rarest pair first."""
-    sort, kind = filter.asked.sort, filter.asked.kind
+    sort, kind = filter.query.sort, filter.query.kind
     if pairs and sort == "created":
         name, arguments = "media_page_with", (pairs[0], list(pairs[1:]), kind)
-    elif pairs and total <= FEW:
+    elif pairs and total <= SORT_ALL_MAX:
         name, arguments = "media_page_of_few", (pairs[0], list(pairs[1:]), kind)
     else:
         return _ordered("media_page", filter), (project, list(pairs), kind)
@@ -118,5 +140,5 @@ def page_query(project: str, filter: MediaFilter, pairs: Sequence[UUID], total: 
 
 def _ordered(name: str, filter: MediaFilter) -> str:
     # Identifiers cannot be parameters. Both words come out of closed lists, never out of a request as they stand.
-    sort = filter.asked.sort
-    return SQL[name].format(sort=_COLUMNS.get(sort, sort), order=filter.asked.order.upper())
+    sort = filter.query.sort
+    return SQL[name].format(sort=_COLUMNS.get(sort, sort), order=filter.query.order.upper())

@@ -1,4 +1,4 @@
-"""Which part of a file is asked for, and whether at all: RFC 9110, sections 13 and 14 (pure)."""
+"""Conditional and range requests: which part of a file to answer with, if any. RFC 9110, sections 13 and 14 (pure)."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ _MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
-class Whole:
-    """All of it."""
+class FullContent:
+    """200 with all bytes."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """The bytes from `start` to `end`, both included."""
+class PartialContent:
+    """206 with the bytes from `start` to `end`, both included."""
 
     start: int
     end: int
@@ -26,15 +26,15 @@ class Part:
 
 @dataclass(frozen=True)
 class NotModified:
-    """The asker has it already."""
+    """304: the client has the current version."""
 
 
 @dataclass(frozen=True)
 class Unsatisfiable:
-    """The range lies outside the file."""
+    """416: the range lies outside the file."""
 
 
-Answer = Whole | Part | NotModified | Unsatisfiable
+Decision = FullContent | PartialContent | NotModified | Unsatisfiable
 
 
 def http_date(at: datetime) -> str:
@@ -42,21 +42,21 @@ def http_date(at: datetime) -> str:
     return format_datetime(at.astimezone(UTC), usegmt=True)
 
 
-def decide(method: str, headers: Mapping[str, str], *, size: int, etag: str, modified: datetime) -> Answer:
-    """What to answer to a GET or HEAD with these request headers. `etag` is strong and has its quotes.
+def decide(method: str, headers: Mapping[str, str], *, size: int, etag: str, modified: datetime) -> Decision:
+    """The response to a GET or HEAD with these request headers. `etag` is strong and has its quotes.
 
-    Several ranges at once are answered with the whole file, as are ranges that make no sense: both are allowed, and
-    players ask for one.
+    Several ranges, or one that is malformed, are answered with the full content: both are allowed, and players ask for
+    one range.
     """
-    if _has_it(headers, etag, modified):
+    if _is_current(headers, etag, modified):
         return NotModified()
-    asked = headers.get("Range")
-    if method != "GET" or asked is None or not _still(headers.get("If-Range"), etag, modified):
-        return Whole()
-    return _part(asked, size)
+    range_header = headers.get("Range")
+    if method != "GET" or range_header is None or not _condition_holds(headers.get("If-Range"), etag, modified):
+        return FullContent()
+    return _range(range_header, size)
 
 
-def _has_it(headers: Mapping[str, str], etag: str, modified: datetime) -> bool:
+def _is_current(headers: Mapping[str, str], etag: str, modified: datetime) -> bool:
     tags = headers.get("If-None-Match")
     if tags is not None:
         return tags.strip() == "*" or etag in _TAG.findall(tags)
@@ -64,7 +64,7 @@ def _has_it(headers: Mapping[str, str], etag: str, modified: datetime) -> bool:
     return since is not None and modified.replace(microsecond=0) <= since
 
 
-def _still(condition: str | None, etag: str, modified: datetime) -> bool:
+def _condition_holds(condition: str | None, etag: str, modified: datetime) -> bool:
     if condition is None:
         return True
     if condition.strip().startswith(('"', "W/")):
@@ -72,18 +72,18 @@ def _still(condition: str | None, etag: str, modified: datetime) -> bool:
     return _date(condition) == modified.replace(microsecond=0)
 
 
-def _part(asked: str, size: int) -> Answer:
-    match = _RANGE.fullmatch(asked.strip())
+def _range(header: str, size: int) -> Decision:
+    match = _RANGE.fullmatch(header.strip())
     if not match or match.groups() == ("", "") or max(map(len, match.groups())) > _MAX_DIGITS:
-        return Whole()
+        return FullContent()
     first, last = match.groups()
     if not first:
         length = min(int(last), size)
-        return Part(size - length, size - 1) if length else Unsatisfiable()
+        return PartialContent(size - length, size - 1) if length else Unsatisfiable()
     start, end = int(first), int(last) if last else size - 1
     if start >= size:
         return Unsatisfiable()
-    return Part(start, min(end, size - 1)) if start <= end else Whole()
+    return PartialContent(start, min(end, size - 1)) if start <= end else FullContent()
 
 
 def _date(text: str | None) -> datetime | None:

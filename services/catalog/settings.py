@@ -1,4 +1,4 @@
-"""What can be set for the catalog, by environment."""
+"""The settings of the catalog."""
 
 from datetime import timedelta
 
@@ -16,14 +16,14 @@ class Settings(CommonSettings):
         ge=timedelta(0),
         le=timedelta(seconds=30),
         title="Read wait",
-        description="How long a GET waits for the event of an id that was minted just now, before it answers 404.",
+        description="How long a GET waits for the event of an id that is not known yet, before it answers 503.",
     )
     catalog_connections: int = Field(
         10,
         ge=2,
         le=200,
         title="Connections for queries",
-        description="Postgres connections that one catalog process uses to answer requests; projecting has its own.",
+        description="Postgres connections of one catalog process for requests; the projection has its own.",
     )
     catalog_query_timeout: Duration = Field(
         timedelta(seconds=5),

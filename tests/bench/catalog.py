@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chassis.adapters.postgres import Pool, migrate
+from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.adapters.postgres.pool import Connection
 from chassis.core.ids import new_id
 from schemas.ids import typeid, uuid7
-from services.catalog.filters import Parameters, media_filter, pair_hash, pair_hashes
-from services.catalog.queries import SQL, Queries
-from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
-from tests.services.catalog.made import OLD_MS, item, queued
+from services.catalog.app import SPEC
+from services.catalog.filters import Parameters, media_filter, pair_id, pair_ids
+from services.catalog.queries import SQL, Queries, open_query_pool
+from tests.services.catalog.factories import OLD_MS, item, queued
 from tests.support import servers
 
 ROUNDS = 60
@@ -42,7 +42,7 @@ _JOB = "SELECT job::text FROM jobs WHERE id = $1"
 
 @dataclass(frozen=True)
 class Case:
-    """One question: through the catalog's queries, and as one bare statement."""
+    """One query: through the catalog's code, and as one bare statement."""
 
     name: str
     ask: Callable[[], Awaitable[object]]
@@ -77,15 +77,16 @@ async def _fill_batch(connection: Connection, project: str, job: str, numbers: S
         at, random = OLD_MS + number, number.to_bytes(10, "big")
         id, job_id = typeid("med", uuid7(at, random)), typeid("job", uuid7(at, random))
         metadata = {"rare": str(number // 20), "tenth": str(number % 10), "fifth": str(number % 5)}
-        made = item(project, id=id, metadata=metadata, created_at=at, updated_at=at)
-        size, hashes = number * 7919 % 1_000_003, pair_hashes(project, list(metadata.items()))
+        media = item(project, id=id, metadata=metadata, created_at=at, updated_at=at)
+        size, hashes = number * 7919 % 1_000_003, pair_ids(project, metadata.items())
+        literal = f"{{{','.join(hashes)}}}"
         seconds = float(number % 900)
-        text = made.model_dump_json()
-        items.append((id, project, 1, False, "video", at, at, size, seconds, 1, 1, 25.0, made.filename, hashes, text))
+        text = media.model_dump_json()
+        items.append((id, project, 1, False, "video", at, at, size, seconds, 1, 1, 25.0, media.filename, literal, text))
         pairs += [(pair, at, id, "video") for pair in hashes]
         jobs.append((job_id, project, "video", "succeeded", "u", 2, at, job))
-    await connection.executemany(SQL["put_media"].split("ON CONFLICT")[0], items)
-    await connection.executemany(SQL["put_job"].split("ON CONFLICT")[0], jobs)
+    await connection.execute(SQL["put_media"], *zip(*items, strict=True))
+    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True))
     columns = ["pair", "created_at", "media_id", "kind"]
     await connection.copy_records_to_table("media_metadata", records=pairs, columns=columns)
     return str(jobs[len(jobs) // 2][0])
@@ -97,7 +98,7 @@ def cases(queries: Queries, project: str, job_id: str, count: int) -> list[Case]
         return lambda: queries.media(project, media_filter(asked))
 
     def pair(key: str, value: str) -> tuple[str, tuple[object, ...]]:
-        return _BY_PAIR, (pair_hash(project, key, value),)
+        return _BY_PAIR, (pair_id(project, key, value),)
 
     deep = count // 24
     return [
@@ -133,10 +134,10 @@ async def measure(case: Case, pool: Pool) -> Measured:
 async def main(count: int) -> None:
     async with servers.postgres() as server:
         dsn, project = await server.database(), new_id("prj")
-        await migrate(dsn, SCHEMA, MIGRATIONS)
+        await migrate(dsn, SPEC.name, SPEC.all_migrations)
         async with (
-            await open_projecting_pool(dsn) as writing,
-            await open_reading_pool(dsn, size=2, timeout=timedelta(minutes=1)) as reading,
+            await open_pool(dsn, SPEC.name) as writing,
+            await open_query_pool(dsn, SPEC.name, size=2, timeout=timedelta(minutes=1)) as reading,
         ):
             job_id = await fill(writing, project, count)
             found = [await measure(case, reading) for case in cases(Queries(reading), project, job_id, count)]

@@ -6,48 +6,46 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.adapters.postgres import Pool, migrate
+from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.core.ids import new_id
-from services.catalog.arrivals import Arrivals
+from services.catalog.app import SPEC
 from services.catalog.projection import Projection
-from services.catalog.queries import Queries
+from services.catalog.queries import Queries, open_query_pool
 from services.catalog.store import Store
-from services.catalog.tables import MIGRATIONS, SCHEMA, open_projecting_pool, open_reading_pool
-from tests.services.catalog.running import Running, running
+from tests.services.catalog.service import CatalogService, running
 
 
 @dataclass(frozen=True)
 class Tables:
-    """`pool` writes, `queries` reads, `projection` takes events."""
+    """`pool` writes, `queries` reads through `query_pool`, `projection` takes events."""
 
     pool: Pool
     queries: Queries
-    reading_pool: Pool
+    query_pool: Pool
     projection: Projection
 
 
 @pytest.fixture(scope="session")
 async def tables(database_url: str) -> AsyncIterator[Tables]:
     """The schema `catalog` of the session's database. Tests share it, each with projects of its own."""
-    await migrate(database_url, SCHEMA, MIGRATIONS)
+    await migrate(database_url, SPEC.name, SPEC.all_migrations)
     async with (
-        await open_projecting_pool(database_url) as pool,
-        await open_reading_pool(database_url, size=4, timeout=timedelta(seconds=10)) as reading_pool,
+        await open_pool(database_url, SPEC.name, size=SPEC.pool_size) as pool,
+        await open_query_pool(database_url, SPEC.name, size=4, timeout=timedelta(seconds=30)) as query_pool,
     ):
-        projection = Projection(Store(pool), Arrivals())
-        yield Tables(pool, Queries(reading_pool), reading_pool, projection)
+        yield Tables(pool, Queries(query_pool), query_pool, Projection(Store(pool), lambda names: None))
 
 
 @pytest.fixture
 def project() -> str:
-    """A project that nobody else has."""
+    """A project of the test's own."""
     return new_id("prj")
 
 
 @pytest.fixture(scope="session")
 async def catalog(
     tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Running]:
-    """The whole service on the same tables, shared by the tests of this room."""
+) -> AsyncIterator[CatalogService]:
+    """The whole service on the same tables, shared by the tests of this package."""
     async with running(database_url, kafka_bootstrap, tmp_path_factory.mktemp("catalog")) as service:
         yield service

@@ -1,4 +1,4 @@
-"""Query strings become checked questions, or refusals that name each parameter."""
+"""Query strings become validated queries, or errors that name each parameter."""
 
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -6,25 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.filters import MediaFilter, Refused, jobs_query, media_filter, none_at_all, pair_hash, read
+from services.catalog.filters import (
+    MediaFilter,
+    QueryError,
+    jobs_query,
+    media_filter,
+    no_parameters,
+    pair_id,
+    parse_query_string,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
 JOB = "job_01h455vb4pex5vsknk084sn02q"
 
 
 def media(query_string: str) -> MediaFilter:
-    return media_filter(read(query_string))
+    return media_filter(parse_query_string(query_string))
 
 
 def refused(query_string: str, kind: str = "media") -> dict[str, str]:
-    with pytest.raises(Refused) as refusal:
-        (media_filter if kind == "media" else jobs_query)(read(query_string))
+    with pytest.raises(QueryError) as refusal:
+        (media_filter if kind == "media" else jobs_query)(parse_query_string(query_string))
     return {fault.field: fault.rule for fault in refusal.value.faults}
 
 
 def test_nothing_asked_is_the_first_page_of_everything_newest_first() -> None:
-    asked = media("").asked
-    assert (asked.page, asked.limit, asked.sort, asked.order, asked.kind) == (1, 12, "created", "desc", None)
+    filter = media("").query
+    assert (filter.page, filter.limit, filter.sort, filter.order, filter.kind) == (1, 12, "created", "desc", None)
     query = jobs_query([])
     assert (query.limit, query.order, query.after, query.before) == (20, "desc", None, None)
 
@@ -32,7 +40,7 @@ def test_nothing_asked_is_the_first_page_of_everything_newest_first() -> None:
 def test_the_published_example_of_two_filters_is_read() -> None:
     filter = media("metadata.user_id=123&metadata.source=YourApp/iOS")
     assert filter.metadata == (("user_id", "123"), ("source", "YourApp/iOS"))
-    assert filter.shown == {"user_id": "123", "source": "YourApp/iOS"}
+    assert filter.described == {"user_id": "123", "source": "YourApp/iOS"}
 
 
 def test_a_key_may_have_dots() -> None:
@@ -56,8 +64,8 @@ def test_the_same_pair_twice_is_one_and_two_values_of_a_key_are_both_asked_for()
 
 
 def test_a_metadata_key_named_kind_does_not_hide_the_filter_by_kind() -> None:
-    assert media("kind=video&metadata.kind=x").shown == {"kind": "video", "metadata.kind": "x"}
-    assert media("metadata.kind=x").shown == {"kind": "x"}
+    assert media("kind=video&metadata.kind=x").described == {"kind": "video", "metadata.kind": "x"}
+    assert media("metadata.kind=x").described == {"kind": "x"}
 
 
 @pytest.mark.parametrize(
@@ -115,12 +123,12 @@ def test_more_filters_than_an_item_can_have_keys_are_refused() -> None:
 
 
 def test_addresses_without_parameters_name_those_they_get() -> None:
-    none_at_all(read(""))
-    with pytest.raises(Refused) as refusal:
-        none_at_all(read("a=1"))
+    no_parameters(parse_query_string(""))
+    with pytest.raises(QueryError) as refusal:
+        no_parameters(parse_query_string("a=1"))
     assert refusal.value.faults[0].field == "a"
 
 
 @given(st.tuples(TEXT, TEXT, TEXT), st.tuples(TEXT, TEXT, TEXT))
 def test_different_pairs_have_different_hashes(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
-    assert (pair_hash(*one) == pair_hash(*other)) == (one == other)
+    assert (pair_id(*one) == pair_id(*other)) == (one == other)

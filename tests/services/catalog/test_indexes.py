@@ -4,18 +4,17 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from chassis.adapters.postgres import Connection, sql
 from chassis.core.ids import new_id
 from schemas.ids import typeid, uuid7
-from services.catalog.filters import Parameters, jobs_query, media_filter, pair_hash, pair_hashes
-from services.catalog.paging import reading
+from services.catalog.filters import Parameters, jobs_query, media_filter, pair_id, pair_ids
+from services.catalog.paging import scan_of
 from services.catalog.queries import page_query
 from tests.services.catalog.conftest import Tables
-from tests.services.catalog.made import OLD_MS, item, queued
+from tests.services.catalog.factories import OLD_MS, item, queued
 
 COUNT = 20_000
 SQL = sql.load("services.catalog.sql")
@@ -49,10 +48,10 @@ def _metadata(number: int) -> dict[str, str]:
     return {"all": "1", "fifth": str(number % 5), "tenth": str(number % 10), "rare": str(number // 20)}
 
 
-def _pairs(project: str) -> Iterator[UUID]:
-    yield pair_hash(project, "all", "1")
+def _pairs(project: str) -> Iterator[str]:
+    yield pair_id(project, "all", "1")
     for key, count in (("fifth", 5), ("tenth", 10), ("rare", COUNT // 20)):
-        yield from (pair_hash(project, key, str(value)) for value in range(count))
+        yield from (pair_id(project, key, str(value)) for value in range(count))
 
 
 async def _fill(connection: Connection, project: str, count: int) -> None:
@@ -66,19 +65,20 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         id = typeid("med", uuid7(at, random))
         length = None if number % 4 == 0 else float(number % 900)
         jobs.append((typeid("job", uuid7(at, random)), project, "video", status, f"u{number // 3}", rank, at, job))
-        hashes = pair_hashes(project, list(_metadata(number).items()))
+        hashes = pair_ids(project, _metadata(number).items())
+        literal = f"{{{','.join(hashes)}}}"
         size = number * 7919 % 1_000_003
-        items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", hashes, media))
+        items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
         pairs += [(pair, at, id, kind) for pair in hashes]
-    await connection.executemany(SQL["put_job"].split("ON CONFLICT")[0], jobs)
-    await connection.executemany(SQL["put_media"].split("ON CONFLICT")[0], items)
+    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True))
+    await connection.execute(SQL["put_media"], *zip(*items, strict=True))
     columns = ["pair", "created_at", "media_id", "kind"]
     await connection.copy_records_to_table("media_metadata", records=pairs, columns=columns)
 
 
 async def rows_read(filled: Filled, query: str, arguments: Sequence[object]) -> tuple[int, str]:
     """How many rows the plan takes out of tables and indexes, filtered ones included; and the plan."""
-    text = await filled.tables.reading_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments)
+    text = await filled.tables.query_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments)
     plan = text if isinstance(text, list) else json.loads(text)
 
     def walk(node: dict[str, Any]) -> Iterator[int]:
@@ -111,7 +111,7 @@ async def assert_cheap(filled: Filled, query: str, arguments: Sequence[object], 
 )
 async def test_lists_of_jobs_walk_an_index(filled: Filled, parameters: Parameters, most: int) -> None:
     query = jobs_query(parameters)
-    name = "jobs_newest_first" if reading(query).newest_first else "jobs_oldest_first"
+    name = "jobs_newest_first" if scan_of(query).newest_first else "jobs_oldest_first"
     arguments = (filled.project, query.kind, query.status, query.input, None, None, query.limit + 1)
     await assert_cheap(filled, SQL[name], arguments, most)
 
@@ -123,13 +123,13 @@ async def assert_page_cheap(filled: Filled, parameters: Parameters, total: int, 
     filter = media_filter(parameters)
     found = await filled.tables.queries.media(filled.project, filter)
     assert found.total == total
-    pairs = pair_hashes(filled.project, filter.metadata)
+    pairs = pair_ids(filled.project, filter.metadata)
     if len(pairs) > 1:
-        rows = await filled.tables.reading_pool.fetch(SQL["rarest_first"], pairs)
-        pairs = [row["pair"] for row in rows]
+        rows = await filled.tables.query_pool.fetch(SQL["rarest_first"], pairs)
+        pairs = [row["pair"].hex for row in rows]
     query, arguments = page_query(filled.project, filter, pairs, total)
-    offset = (filter.asked.page - 1) * filter.asked.limit
-    await assert_cheap(filled, query, (*arguments, filter.asked.limit, offset), most)
+    offset = (filter.query.page - 1) * filter.query.limit
+    await assert_cheap(filled, query, (*arguments, filter.query.limit, offset), most)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

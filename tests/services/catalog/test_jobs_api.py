@@ -1,8 +1,8 @@
 """`GET /jobs` and `GET /jobs/{id}` on real Kafka and Postgres."""
 
 import asyncio
+import os
 import re
-import time
 
 import pytest
 
@@ -12,28 +12,31 @@ from schemas.events import JobCreated, JobFailed, JobSucceeded, KeyChanged
 from schemas.ids import typeid, uuid7
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
-from tests.services.catalog import made
-from tests.services.catalog.running import Customer, Running, customer, eventually
+from tests.services.catalog import factories
+from tests.services.catalog.service import CatalogService, Customer, customer
+from tests.support.waiting import until
 
 BASE = "https://cdn.example.com"
 
 
-async def jobs_of(catalog: Running, count: int) -> tuple[Customer, list[Job]]:
+async def jobs_of(catalog: CatalogService, count: int) -> tuple[Customer, list[Job]]:
     """A customer with so many jobs, oldest first, all of them projected."""
     who = await catalog.new_customer()
     jobs = []
     for number in range(count):
-        id = made.old_id("task" if number % 4 == 3 else "job", number)
+        id = factories.old_id("task" if number % 4 == 3 else "job", number)
         kind = "image" if number % 3 == 0 else "video"
-        jobs.append(made.queued(who.project, id=id, kind=kind, input=f"https://example.com/{number % 2}?a=b&c='\"%20"))
+        jobs.append(
+            factories.queued(who.project, id=id, kind=kind, input=f"https://example.com/{number % 2}?a=b&c='\"%20")
+        )
     await catalog.publish(*(JobCreated(job=job) for job in jobs))
     await catalog.until("/jobs?limit=100", who, lambda body: len(body) == count)
     return who, jobs
 
 
-async def test_a_job_is_answered_byte_for_byte_as_the_webhook_shows_it(catalog: Running) -> None:
+async def test_a_job_is_answered_byte_for_byte_as_the_webhook_shows_it(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
-    life = made.life(made.queued(who.project))
+    life = factories.snapshots(factories.queued(who.project))
     await catalog.publish(JobCreated(job=life[0]), JobSucceeded(job=life[-1]))
     await catalog.until(f"/jobs/{life[0].id}", who, lambda body: body["status"] == "succeeded")
     async with catalog.session.get(f"{catalog.url}/jobs/{life[0].id}", headers=who.headers) as response:
@@ -42,34 +45,30 @@ async def test_a_job_is_answered_byte_for_byte_as_the_webhook_shows_it(catalog: 
         assert (await response.json())["output"]["url"] == f"{BASE}/{who.project}/{life[0].id}/video.mp4"
 
 
-async def test_an_id_that_was_minted_just_now_is_waited_for(catalog: Running) -> None:
+async def test_an_id_whose_event_is_not_published_yet_is_waited_for(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
     await catalog.get("/jobs", who)  # the key is known from here on
-    job = made.queued(who.project)
-    began = time.monotonic()
-    asked = asyncio.create_task(catalog.get(f"/jobs/{job.id}", who))
-    done, _ = await asyncio.wait({asked}, timeout=0.3)
-    assert not done
-    await catalog.publish(JobCreated(job=job))
-    status, body = await asked
+    job = factories.queued(who.project)
+    with catalog.ingest.unpublished_row():
+        request = asyncio.create_task(catalog.get(f"/jobs/{job.id}", who))
+        done, _ = await asyncio.wait({request}, timeout=0.3)
+        assert not done
+        await catalog.publish(JobCreated(job=job))
+        status, body = await request
     assert (status, body["id"], body["status"]) == (200, job.id, "queued")
-    assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("age_ms", [60_000, -60_000, -(10**11)])
-async def test_ids_of_long_ago_and_of_the_future_are_answered_at_once(catalog: Running, age_ms: int) -> None:
+@pytest.mark.parametrize("age_ms", [0, 120_000, 10**9, -60_000, -(10**11)])
+async def test_an_id_that_nobody_got_is_not_found_whatever_its_age(catalog: CatalogService, age_ms: int) -> None:
     who = await catalog.new_customer()
-    await catalog.get("/jobs", who)
-    began = time.monotonic()
-    status, body = await catalog.get(f"/jobs/{typeid('job', uuid7(now_ms() - age_ms, bytes(10)))}", who)
+    status, body = await catalog.get(f"/jobs/{typeid('job', uuid7(now_ms() - age_ms, os.urandom(10)))}", who)
     assert (status, body["kind"]) == (404, "job_not_found")
-    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(
     "id", ["x", "job_", "job_1", "med_01h455vb4pex5vsknk084sn02q", "JOB_01h455vb4pex5vsknk084sn02q", "%00", "a%2Fb"]
 )
-async def test_what_is_no_id_is_not_found(catalog: Running, id: str) -> None:
+async def test_what_is_no_id_is_not_found(catalog: CatalogService, id: str) -> None:
     who = await catalog.new_customer()
     status, body = await catalog.get(f"/jobs/{id}", who)
     assert (status, body["kind"]) == (404, "job_not_found")
@@ -77,18 +76,18 @@ async def test_what_is_no_id_is_not_found(catalog: Running, id: str) -> None:
     assert (status, body["kind"]) == (404, "task_not_found")
 
 
-async def test_another_projects_job_looks_like_one_that_never_was(catalog: Running) -> None:
+async def test_another_projects_job_looks_like_one_that_never_was(catalog: CatalogService) -> None:
     _, jobs = await jobs_of(catalog, 1)
     stranger = await catalog.new_customer()
     theirs = await catalog.get(f"/jobs/{jobs[0].id}", stranger)
-    nobodys = await catalog.get(f"/jobs/{made.old_id('job')}", stranger)
+    nobodys = await catalog.get(f"/jobs/{factories.old_id('job')}", stranger)
     assert theirs[0] == nobodys[0] == 404
     assert theirs[1] | {"request_id": ""} == nobodys[1] | {"request_id": ""}
     assert (await catalog.get("/jobs", stranger))[1] == []
     assert (await catalog.get(f"/jobs?after={jobs[0].id}&order=asc", stranger))[1] == []
 
 
-async def test_tasks_are_the_same_list_under_their_older_name(catalog: Running) -> None:
+async def test_tasks_are_the_same_list_under_their_older_name(catalog: CatalogService) -> None:
     who, jobs = await jobs_of(catalog, 4)
     assert (await catalog.get("/tasks", who))[1] == (await catalog.get("/jobs", who))[1]
     task = next(job for job in jobs if job.id.startswith("task_"))
@@ -97,7 +96,7 @@ async def test_tasks_are_the_same_list_under_their_older_name(catalog: Running) 
     assert (await catalog.get(f"/tasks/{jobs[0].id}", who))[0] == 200
 
 
-async def test_links_lead_through_the_whole_list_once(catalog: Running) -> None:
+async def test_links_lead_through_the_whole_list_once(catalog: CatalogService) -> None:
     who, jobs = await jobs_of(catalog, 9)
     for order, expected in (("desc", jobs[::-1]), ("asc", jobs)):
         path, seen = f"/jobs?limit=4&order={order}", []
@@ -111,9 +110,9 @@ async def test_links_lead_through_the_whole_list_once(catalog: Running) -> None:
         assert seen == [job.id for job in expected]
 
 
-async def test_filters_by_kind_status_and_input_are_exact(catalog: Running) -> None:
+async def test_filters_by_kind_status_and_input_are_exact(catalog: CatalogService) -> None:
     who, jobs = await jobs_of(catalog, 6)
-    ended = made.failed(jobs[2])
+    ended = factories.failed(jobs[2])
     await catalog.publish(JobFailed(job=ended))
     await catalog.until("/jobs?status=failed", who, lambda body: len(body) == 1)
 
@@ -129,16 +128,16 @@ async def test_filters_by_kind_status_and_input_are_exact(catalog: Running) -> N
     assert await ids(input="' OR 1=1 --") == []
 
 
-async def test_refused_parameters_are_named(catalog: Running) -> None:
+async def test_refused_parameters_are_named(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
     status, body = await catalog.get("/jobs?limit=101&colour=red", who)
     assert (status, body["kind"]) == (400, "invalid_input")
     assert sorted(fault["field"] for fault in body["errors"]) == ["colour", "limit"]
-    status, body = await catalog.get(f"/jobs/{made.old_id('job')}?expand=1", who)
+    status, body = await catalog.get(f"/jobs/{factories.old_id('job')}?expand=1", who)
     assert (status, body["errors"][0]["field"]) == (400, "expand")
 
 
-async def test_a_list_while_others_write_neither_skips_nor_repeats(catalog: Running) -> None:
+async def test_a_list_while_others_write_neither_skips_nor_repeats(catalog: CatalogService) -> None:
     who, jobs = await jobs_of(catalog, 12)
     seen: list[str] = []
     path = "/jobs?limit=3"
@@ -149,43 +148,37 @@ async def test_a_list_while_others_write_neither_skips_nor_repeats(catalog: Runn
                 r'<https://api\.example\.com(/jobs\?[^>]*)>; rel="next"', response.headers.get("Link", "")
             )
         path = next_[1] if next_ else ""
-        newer = made.queued(who.project, id=new_id("job"))
+        newer = factories.queued(who.project, id=new_id("job"))
         await catalog.publish(JobCreated(job=newer))
         await catalog.until(f"/jobs/{newer.id}", who, lambda body: body["status"] == "queued")
     assert seen == [job.id for job in jobs[::-1]]
 
 
-async def test_a_key_that_is_announced_after_the_request_is_waited_for(catalog: Running) -> None:
+async def test_a_key_that_is_published_after_the_request_is_waited_for(catalog: CatalogService) -> None:
     who = customer(7)
-    asked = asyncio.create_task(catalog.get("/jobs", who))
-    await asyncio.wait({asked}, timeout=0.2)
+    request = asyncio.create_task(catalog.get("/jobs", who))
+    await asyncio.wait({request}, timeout=0.2)
     await catalog.publish(KeyChanged(key=who.key))
-    assert (await asked)[0] == 200
+    assert (await request)[0] == 200
 
 
-async def test_an_unknown_key_is_refused_after_a_second(catalog: Running) -> None:
-    began = time.monotonic()
+async def test_an_unknown_key_is_refused(catalog: CatalogService) -> None:
     status, body = await catalog.get("/jobs", customer(8))
     assert (status, body["kind"]) == (401, "token_invalid")
-    assert 0.9 < time.monotonic() - began < 3
 
 
-async def test_a_key_with_a_wrong_checksum_is_refused_at_once(catalog: Running) -> None:
-    began = time.monotonic()
+async def test_a_key_with_a_wrong_checksum_is_refused(catalog: CatalogService) -> None:
     status, body = await catalog.get("/jobs", None, Authorization="Bearer ittybit_live_" + "a" * 38)
     assert (status, body["kind"]) == (401, "token_invalid")
-    assert time.monotonic() - began < 0.5
     assert (await catalog.get("/jobs"))[1]["kind"] == "token_missing"
 
 
-async def test_a_revoked_key_is_refused_within_a_second(catalog: Running) -> None:
+async def test_a_revoked_key_is_refused(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
     assert (await catalog.get("/jobs", who))[0] == 200
     await catalog.publish(KeyChanged(key=who.key.model_copy(update={"revoked_at": now_ms()})))
-    revoked = time.monotonic()
 
     async def refused() -> bool | None:
         return True if (await catalog.get("/jobs", who))[0] == 401 else None
 
-    await eventually(refused)
-    assert time.monotonic() - revoked < 1
+    await until(refused, within=60)

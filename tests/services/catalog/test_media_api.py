@@ -12,8 +12,8 @@ from schemas.envelope import org_id
 from schemas.events import MediaAccepted, MediaCreated, MediaDeleted
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
-from tests.services.catalog import made
-from tests.services.catalog.running import Customer, Running
+from tests.services.catalog import factories
+from tests.services.catalog.service import CatalogService, Customer
 
 HOST = "https://api.example.com"
 NASTY = {
@@ -40,27 +40,27 @@ NASTY = {
 }
 
 
-async def media_of(catalog: Running, *items: dict[str, Any]) -> tuple[Customer, list[MediaItem]]:
+async def media_of(catalog: CatalogService, *items: dict[str, Any]) -> tuple[Customer, list[MediaItem]]:
     """A customer with these items, a second apart, oldest first, all of them projected."""
     who = await catalog.new_customer()
     built = []
     for number, fields in enumerate(items):
-        at = made.OLD_MS + 1000 * number
-        given: dict[str, Any] = {"id": made.old_id("med", number), "created_at": at, "updated_at": at} | fields
-        built.append(made.item(who.project, **given))
+        at = factories.OLD_MS + 1000 * number
+        given: dict[str, Any] = {"id": factories.old_id("med", number), "created_at": at, "updated_at": at} | fields
+        built.append(factories.item(who.project, **given))
     await catalog.publish(*(MediaCreated(media=item) for item in built))
     await catalog.until("/media", who, lambda body: body["meta"]["total"] == len(items))
     return who, built
 
 
-async def listed(catalog: Running, who: Customer, *query: tuple[str, str]) -> list[str]:
+async def listed(catalog: CatalogService, who: Customer, *query: tuple[str, str]) -> list[str]:
     status, body = await catalog.get(f"/media?{urlencode(query)}", who)
     assert status == 200
     assert body["meta"]["total"] >= len(body["data"])
     return [item["id"] for item in body["data"]]
 
 
-async def test_an_item_comes_in_the_envelope(catalog: Running) -> None:
+async def test_an_item_comes_in_the_envelope(catalog: CatalogService) -> None:
     who, (item,) = await media_of(catalog, {})
     status, body = await catalog.get(f"/media/{item.id}", who)
     assert status == 200
@@ -79,7 +79,7 @@ async def test_an_item_comes_in_the_envelope(catalog: Running) -> None:
     }
 
 
-async def test_the_published_filter_finds_the_item_and_says_what_was_asked(catalog: Running) -> None:
+async def test_the_published_filter_finds_the_item_and_is_repeated_in_the_answer(catalog: CatalogService) -> None:
     who, items = await media_of(catalog, {}, {"metadata": {"user_id": "123", "source": "web"}}, {"metadata": {}})
     status, body = await catalog.get("/media?metadata.user_id=123&metadata.source=YourApp/iOS", who)
     assert status == 200
@@ -91,7 +91,7 @@ async def test_the_published_filter_finds_the_item_and_says_what_was_asked(catal
     assert await listed(catalog, who, ("metadata.user_id", "123")) == [items[1].id, items[0].id]
 
 
-async def test_every_value_is_found_as_it_was_written_and_no_other(catalog: Running) -> None:
+async def test_every_value_is_found_as_it_was_written_and_no_other(catalog: CatalogService) -> None:
     who, (item, _) = await media_of(catalog, {"metadata": NASTY}, {"metadata": {}})
     for key, value in NASTY.items():
         assert await listed(catalog, who, (f"metadata.{key}", value)) == [item.id], key
@@ -104,7 +104,7 @@ async def test_every_value_is_found_as_it_was_written_and_no_other(catalog: Runn
     assert await listed(catalog, who, ("metadata.Plain", "123")) == []
 
 
-async def test_metadata_of_another_project_is_never_found(catalog: Running) -> None:
+async def test_metadata_of_another_project_is_never_found(catalog: CatalogService) -> None:
     _, items = await media_of(catalog, {"metadata": {"user_id": "777"}})
     stranger, own = await media_of(catalog, {"metadata": {"user_id": "777"}})
     assert await listed(catalog, stranger, ("metadata.user_id", "777")) == [own[0].id]
@@ -121,7 +121,7 @@ SORTS: dict[str, list[dict[str, Any]]] = {
     "height": [{"file": {"height": pixels}} for pixels in (None, None, 50)],
     "fps": [{"file": {"fps": frames}} for frames in (29.97, 30.0, None)],
     "filename": [{"filename": name} for name in ("b.mp4", "B.mp4", None, "a.mp4", "b-2.mp4")],
-    "updated": [{"updated_at": made.OLD_MS + at} for at in (9_000, 3_000, 6_000)],
+    "updated": [{"updated_at": factories.OLD_MS + at} for at in (9_000, 3_000, 6_000)],
     "created": [{}, {}, {}],
 }
 
@@ -141,18 +141,20 @@ def expected(items: list[MediaItem], sort: str, order: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_items_without_a_value_come_last_in_both_orders_and_ties_go_by_id(catalog: Running, sort: str) -> None:
+async def test_items_without_a_value_come_last_in_both_orders_and_ties_go_by_id(
+    catalog: CatalogService, sort: str
+) -> None:
     who, items = await media_of(catalog, *SORTS[sort])
     filters = [[], [("metadata.user_id", "123")], [("metadata.user_id", "123"), ("metadata.source", "YourApp/iOS")]]
     for order, filter in product(("asc", "desc"), filters):
         whole = expected(items, sort, order)
-        asked = [("sort", sort), ("order", order), *filter]
-        assert await listed(catalog, who, *asked) == whole
-        pages = [await listed(catalog, who, *asked, ("limit", "2"), ("page", str(page))) for page in (1, 2, 3)]
+        query = [("sort", sort), ("order", order), *filter]
+        assert await listed(catalog, who, *query) == whole
+        pages = [await listed(catalog, who, *query, ("limit", "2"), ("page", str(page))) for page in (1, 2, 3)]
         assert [id for page in pages for id in page] == whole[:6]
 
 
-async def test_the_kind_filters_with_and_without_metadata(catalog: Running) -> None:
+async def test_the_kind_filters_with_and_without_metadata(catalog: CatalogService) -> None:
     who, items = await media_of(catalog, {"kind": "image"}, {"kind": "video"}, {"kind": "audio"}, {"kind": "image"})
     images = [items[3].id, items[0].id]
     assert await listed(catalog, who, ("kind", "image")) == images
@@ -161,7 +163,7 @@ async def test_the_kind_filters_with_and_without_metadata(catalog: Running) -> N
     assert await listed(catalog, who, ("kind", "audio"), ("metadata.user_id", "124")) == []
 
 
-async def test_pages_link_to_their_neighbours(catalog: Running) -> None:
+async def test_pages_link_to_their_neighbours(catalog: CatalogService) -> None:
     who, items = await media_of(catalog, {}, {}, {}, {}, {})
     status, body = await catalog.get("/media?page=2&limit=2&metadata.source=YourApp%2FiOS", who)
     assert [found["id"] for found in body["data"]] == [items[2].id, items[1].id]
@@ -173,7 +175,7 @@ async def test_pages_link_to_their_neighbours(catalog: Running) -> None:
     assert body["links"]["next"] is None
 
 
-async def test_an_unknown_parameter_is_refused_in_the_envelope(catalog: Running) -> None:
+async def test_an_unknown_parameter_is_refused_in_the_envelope(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
     status, body = await catalog.get("/media?metdata.user_id=1&limit=0", who)
     assert (status, body["error"]["kind"], body["meta"]["type"], body["data"]) == (400, "invalid_input", None, None)
@@ -181,7 +183,7 @@ async def test_an_unknown_parameter_is_refused_in_the_envelope(catalog: Running)
     assert body["meta"]["project_id"] == who.project
 
 
-async def test_without_a_key_the_envelope_names_nobody(catalog: Running) -> None:
+async def test_without_a_key_the_envelope_names_nobody(catalog: CatalogService) -> None:
     who, (item,) = await media_of(catalog, {})
     assert (await catalog.get("/media", who))[0] == 200
     status, body = await catalog.get(f"/media/{item.id}")
@@ -189,18 +191,21 @@ async def test_without_a_key_the_envelope_names_nobody(catalog: Running) -> None
     assert (body["meta"]["project_id"], body["meta"]["org_id"]) == (None, None)
 
 
-async def test_a_young_item_is_waited_for_and_a_deleted_one_is_not(catalog: Running) -> None:
+async def test_an_item_is_waited_for_until_it_is_projected_and_a_deleted_one_is_not(
+    catalog: CatalogService,
+) -> None:
     who = await catalog.new_customer()
     await catalog.get("/media", who)
-    item = made.item(who.project, id=new_id("med"), status="processing", original=None, original_path=None)
-    asked = asyncio.create_task(catalog.get(f"/media/{item.id}", who))
-    done, _ = await asyncio.wait({asked}, timeout=0.3)
-    assert not done
-    await catalog.publish(MediaAccepted(media=item))
-    status, body = await asked
+    item = factories.item(who.project, id=new_id("med"), status="processing", original=None, original_path=None)
+    with catalog.ingest.unpublished_row():
+        request = asyncio.create_task(catalog.get(f"/media/{item.id}", who))
+        done, _ = await asyncio.wait({request}, timeout=0.3)
+        assert not done
+        await catalog.publish(MediaAccepted(media=item))
+        status, body = await request
     assert (status, body["data"]["status"], body["data"]["original"]) == (200, "processing", None)
     gone = item.model_copy(update={"version": 2, "status": "deleted", "updated_at": now_ms()})
     await catalog.publish(MediaDeleted(media=gone))
     await catalog.until("/media", who, lambda body: body["meta"]["total"] == 0)
-    async with asyncio.timeout(1):
+    with catalog.ingest.unpublished_row():
         assert (await catalog.get(f"/media/{item.id}", who))[0] == 404

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.filters import jobs_query
-from services.catalog.paging import cut, headers, reading
-from tests.services.catalog.made import old_id
+from services.catalog.paging import headers, page_of, scan_of
+from tests.services.catalog.factories import old_id
 
 IDS = sorted((old_id("job", number) for number in range(23)), key=lambda id: id[-26:])
 
@@ -17,49 +17,49 @@ IDS = sorted((old_id("job", number) for number in range(23)), key=lambda id: id[
 def fetch(parameters: list[tuple[str, str]]) -> tuple[list[str], dict[str, str]]:
     """One page of IDS, as the database would read it."""
     query = jobs_query(parameters)
-    way = reading(query)
-    found = [id for id in IDS if (way.above is None or id > way.above) and (way.below is None or id < way.below)]
-    page = cut((found[::-1] if way.newest_first else found)[: query.limit + 1], query)
+    scan = scan_of(query)
+    found = [id for id in IDS if (scan.above is None or id > scan.above) and (scan.below is None or id < scan.below)]
+    page = page_of((found[::-1] if scan.newest_first else found)[: query.limit + 1], query)
     return list(page.ids), headers(page, query, parameters, "https://api.example.com/jobs")
 
 
-def link(told: dict[str, str], rel: str) -> list[tuple[str, str]] | None:
-    found = re.search(rf'<([^>]*)>; rel="{rel}"', told.get("Link", ""))
+def link(fields: dict[str, str], rel: str) -> list[tuple[str, str]] | None:
+    found = re.search(rf'<([^>]*)>; rel="{rel}"', fields.get("Link", ""))
     return parse_qsl(urlsplit(found[1]).query) if found else None
 
 
 @given(limit=st.integers(1, 30), order=st.sampled_from(["asc", "desc"]))
 def test_next_leads_through_all_and_prev_leads_back(limit: int, order: str) -> None:
-    whole = IDS if order == "asc" else IDS[::-1]
+    everything = IDS if order == "asc" else IDS[::-1]
     parameters: list[tuple[str, str]] | None = [("limit", str(limit)), ("order", order), ("kind", "video")]
     forth: list[list[str]] = []
     while parameters is not None:
-        ids, told = fetch(parameters)
+        ids, fields = fetch(parameters)
         forth.append(ids)
-        parameters = link(told, "next")
-        assert told["Has-More"] == ("true" if parameters else "false")
-        assert told["Limit"] == str(limit)
+        parameters = link(fields, "next")
+        assert fields["Has-More"] == ("true" if parameters else "false")
+        assert fields["Limit"] == str(limit)
         if parameters:
             assert ("kind", "video") in parameters
-    assert [id for page in forth for id in page] == whole
+    assert [id for page in forth for id in page] == everything
     back = [forth[-1]]
-    parameters = link(told, "prev")
+    parameters = link(fields, "prev")
     while parameters is not None:
-        ids, told = fetch(parameters)
+        ids, fields = fetch(parameters)
         back.insert(0, ids)
-        assert told["Has-More"] == "true"
-        parameters = link(told, "prev")
-    assert [id for page in back for id in page] == whole
+        assert fields["Has-More"] == "true"
+        parameters = link(fields, "prev")
+    assert [id for page in back for id in page] == everything
 
 
 def test_between_two_cursors_is_what_lies_between() -> None:
-    ids, told = fetch([("after", IDS[9]), ("before", IDS[5])])
+    ids, fields = fetch([("after", IDS[9]), ("before", IDS[5])])
     assert ids == [IDS[8], IDS[7], IDS[6]]
-    assert told["Has-More"] == "true"
+    assert fields["Has-More"] == "true"
 
 
 @pytest.mark.parametrize("parameters", [[("after", IDS[0])], [("before", IDS[-1])]])
 def test_beyond_the_end_there_is_nothing_and_no_link(parameters: list[tuple[str, str]]) -> None:
-    ids, told = fetch(parameters)
+    ids, fields = fetch(parameters)
     assert ids == []
-    assert told == {"Limit": "20", "Has-More": "false"}
+    assert fields == {"Limit": "20", "Has-More": "false"}

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.catalog.delivery import disposition
-from services.catalog.ranges import Answer, NotModified, Part, Unsatisfiable, Whole, decide, http_date
+from services.catalog.files_api import disposition
+from services.catalog.ranges import Decision, FullContent, NotModified, PartialContent, Unsatisfiable, decide, http_date
 
 SIZE = 1000
 ETAG = '"abc"'
@@ -15,7 +15,7 @@ LATER = http_date(MODIFIED + timedelta(seconds=1))
 EARLIER = http_date(MODIFIED - timedelta(seconds=1))
 
 
-def asked(headers: dict[str, str] | None = None, method: str = "GET", size: int = SIZE) -> Answer:
+def decision(headers: dict[str, str] | None = None, method: str = "GET", size: int = SIZE) -> Decision:
     return decide(method, headers or {}, size=size, etag=ETAG, modified=MODIFIED)
 
 
@@ -26,39 +26,39 @@ def test_a_date_is_written_as_http_wants_it() -> None:
 @pytest.mark.parametrize(
     ("range_", "answer"),
     [
-        ("bytes=0-", Part(0, 999)),
-        ("bytes=0-0", Part(0, 0)),
-        ("bytes=0-999", Part(0, 999)),
-        ("bytes=500-9999", Part(500, 999)),
-        ("bytes=999-", Part(999, 999)),
-        ("bytes=-1", Part(999, 999)),
-        ("bytes=-5000", Part(0, 999)),
-        ("Bytes=1-2", Part(1, 2)),
+        ("bytes=0-", PartialContent(0, 999)),
+        ("bytes=0-0", PartialContent(0, 0)),
+        ("bytes=0-999", PartialContent(0, 999)),
+        ("bytes=500-9999", PartialContent(500, 999)),
+        ("bytes=999-", PartialContent(999, 999)),
+        ("bytes=-1", PartialContent(999, 999)),
+        ("bytes=-5000", PartialContent(0, 999)),
+        ("Bytes=1-2", PartialContent(1, 2)),
         ("bytes=1000-", Unsatisfiable()),
         ("bytes=1000-2000", Unsatisfiable()),
         ("bytes=-0", Unsatisfiable()),
-        ("bytes=5-4", Whole()),
-        ("bytes=-", Whole()),
-        ("bytes=a-b", Whole()),
-        ("bytes=0-1,5-6", Whole()),
-        ("bytes=0-1, 999999-", Whole()),
-        ("items=0-1", Whole()),
-        ("bytes=" + "9" * 400 + "-", Whole()),
-        ("bytes=٠-١", Whole()),
-        ("", Whole()),
+        ("bytes=5-4", FullContent()),
+        ("bytes=-", FullContent()),
+        ("bytes=a-b", FullContent()),
+        ("bytes=0-1,5-6", FullContent()),
+        ("bytes=0-1, 999999-", FullContent()),
+        ("items=0-1", FullContent()),
+        ("bytes=" + "9" * 400 + "-", FullContent()),
+        ("bytes=٠-١", FullContent()),
+        ("", FullContent()),
     ],
 )
-def test_a_range_is_a_part_or_the_whole_or_outside(range_: str, answer: Answer) -> None:
-    assert asked({"Range": range_}) == answer
+def test_a_range_is_a_part_or_the_whole_or_outside(range_: str, answer: Decision) -> None:
+    assert decision({"Range": range_}) == answer
 
 
 def test_head_tells_of_the_whole_file() -> None:
-    assert asked({"Range": "bytes=0-1"}, "HEAD") == Whole()
+    assert decision({"Range": "bytes=0-1"}, "HEAD") == FullContent()
 
 
 def test_an_empty_file_has_no_ranges() -> None:
-    assert asked({"Range": "bytes=0-"}, size=0) == Unsatisfiable()
-    assert asked(size=0) == Whole()
+    assert decision({"Range": "bytes=0-"}, size=0) == Unsatisfiable()
+    assert decision(size=0) == FullContent()
 
 
 @pytest.mark.parametrize(
@@ -67,25 +67,25 @@ def test_an_empty_file_has_no_ranges() -> None:
         ({"If-None-Match": ETAG}, NotModified()),
         ({"If-None-Match": f'W/{ETAG}, "other"'}, NotModified()),
         ({"If-None-Match": "*"}, NotModified()),
-        ({"If-None-Match": '"other"'}, Whole()),
-        ({"If-None-Match": "abc"}, Whole()),
+        ({"If-None-Match": '"other"'}, FullContent()),
+        ({"If-None-Match": "abc"}, FullContent()),
         ({"If-Modified-Since": DATE}, NotModified()),
         ({"If-Modified-Since": LATER}, NotModified()),
-        ({"If-Modified-Since": EARLIER}, Whole()),
-        ({"If-Modified-Since": "yesterday"}, Whole()),
-        ({"If-None-Match": '"other"', "If-Modified-Since": LATER}, Whole()),
+        ({"If-Modified-Since": EARLIER}, FullContent()),
+        ({"If-Modified-Since": "yesterday"}, FullContent()),
+        ({"If-None-Match": '"other"', "If-Modified-Since": LATER}, FullContent()),
         ({"If-None-Match": ETAG, "Range": "bytes=0-1"}, NotModified()),
-        ({"If-Range": ETAG, "Range": "bytes=0-1"}, Part(0, 1)),
-        ({"If-Range": f"W/{ETAG}", "Range": "bytes=0-1"}, Whole()),
-        ({"If-Range": '"other"', "Range": "bytes=0-1"}, Whole()),
-        ({"If-Range": DATE, "Range": "bytes=0-1"}, Part(0, 1)),
-        ({"If-Range": LATER, "Range": "bytes=0-1"}, Whole()),
-        ({"If-Range": "nonsense", "Range": "bytes=0-1"}, Whole()),
-        ({"If-Range": '"other"', "Range": "bytes=5000-"}, Whole()),
+        ({"If-Range": ETAG, "Range": "bytes=0-1"}, PartialContent(0, 1)),
+        ({"If-Range": f"W/{ETAG}", "Range": "bytes=0-1"}, FullContent()),
+        ({"If-Range": '"other"', "Range": "bytes=0-1"}, FullContent()),
+        ({"If-Range": DATE, "Range": "bytes=0-1"}, PartialContent(0, 1)),
+        ({"If-Range": LATER, "Range": "bytes=0-1"}, FullContent()),
+        ({"If-Range": "nonsense", "Range": "bytes=0-1"}, FullContent()),
+        ({"If-Range": '"other"', "Range": "bytes=5000-"}, FullContent()),
     ],
 )
-def test_conditions_decide_before_the_range(headers: dict[str, str], answer: Answer) -> None:
-    assert asked(headers) == answer
+def test_conditions_decide_before_the_range(headers: dict[str, str], answer: Decision) -> None:
+    assert decision(headers) == answer
 
 
 @pytest.mark.parametrize(

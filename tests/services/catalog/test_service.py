@@ -10,16 +10,17 @@ from schemas.events import JobCreated, MediaCreated
 from schemas.topics import MEDIA_CREATED
 from services.catalog.app import Catalog
 from services.catalog.settings import Settings
-from tests.services.catalog import made
-from tests.services.catalog.running import Running, eventually, running
+from tests.services.catalog import factories
+from tests.services.catalog.service import CatalogService, running
+from tests.support.waiting import until
 
 
-async def test_it_is_ready_when_all_that_it_stands_on_answers(catalog: Running) -> None:
+async def test_it_is_ready_when_all_that_it_stands_on_answers(catalog: CatalogService) -> None:
     async def ready() -> object | None:
         status, body = await catalog.get("/readyz")
         return body if status == 200 else None
 
-    body = await eventually(ready)
+    body = await until(ready)
     assert {check["name"] for check in body["checks"]} == {"catalog.postgres", "catalog.kafka", "catalog.storage"}
 
 
@@ -31,11 +32,11 @@ async def test_before_it_runs_no_check_passes() -> None:
 
 
 async def test_an_event_that_no_column_can_hold_goes_to_the_dead_letters_and_the_next_is_read(
-    catalog: Running, kafka_bootstrap: str
+    catalog: CatalogService, kafka_bootstrap: str
 ) -> None:
     who = await catalog.new_customer()
-    bad = made.item(who.project, id=new_id("med"), file={"width": 2**40})
-    good = bad.model_copy(update={"original": made.original(bad.id)})
+    bad = factories.item(who.project, id=new_id("med"), file={"width": 2**40})
+    good = bad.model_copy(update={"original": factories.original(bad.id)})
     await catalog.publish(MediaCreated(media=bad), MediaCreated(media=good))
     body = await catalog.until(f"/media/{good.id}", who, lambda body: True)
     assert body["data"]["id"] == good.id
@@ -49,7 +50,7 @@ async def test_an_event_that_no_column_can_hold_goes_to_the_dead_letters_and_the
             record = await consumer.getone()
             return dict(record.headers) if record.key == good.id.encode() else None
 
-        headers = await eventually(letter)
+        headers = await until(letter)
     finally:
         await consumer.stop()
     assert b"cannot be stored" in headers["reason"]
@@ -57,10 +58,10 @@ async def test_an_event_that_no_column_can_hold_goes_to_the_dead_letters_and_the
 
 
 async def test_a_second_replica_on_the_same_tables_answers_alike(
-    catalog: Running, database_url: str, kafka_bootstrap: str, tmp_path: Path
+    catalog: CatalogService, database_url: str, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     who = await catalog.new_customer()
-    job = made.queued(who.project)
+    job = factories.queued(who.project)
     async with running(database_url, kafka_bootstrap, tmp_path) as replica:
         await catalog.publish(JobCreated(job=job))
         for service in (replica, catalog):

@@ -1,4 +1,4 @@
-"""The files themselves: `/{project}/{path}`, public, in parts where a player asks for parts."""
+"""HTTP in: the files, at `/{project}/{path}`: public, with conditional and range requests."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -6,21 +6,21 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from chassis.adapters.http.errors import range_not_satisfiable
+from chassis.adapters.http.errors import ApiError, range_not_satisfiable
 from chassis.adapters.storage import ObjectMissing, Stat, Storage
 from services.catalog.errors import file_not_found
-from services.catalog.ranges import NotModified, Part, Unsatisfiable, decide, http_date
-from services.catalog.reading import Reading
-from services.catalog.rows import Deliverable
+from services.catalog.lookup import Lookup, client_party
+from services.catalog.queries import StoredFile
+from services.catalog.ranges import NotModified, PartialContent, Unsatisfiable, decide, http_date
 
 FILES = r"/{project:prj_[0-9a-z]{26}}/{path:.+}"
-_LASTING = "public, max-age=31536000, immutable"
-_RENEWED = "public, no-cache"
-"""A media item can be deleted or renamed at any moment: caches keep the bytes and ask whether they still hold."""
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_REVALIDATED = "public, no-cache"
+"""A media item can be deleted or renamed at any moment: caches keep the bytes and revalidate them each time."""
 _INLINE = frozenset(
     {"image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "application/json", "text/vtt"}
 )
-"""Shown in a browser, besides all video and audio. Never HTML or SVG: they would run as pages of this address."""
+"""Shown in a browser, besides all video and audio. Never HTML or SVG: their scripts would run with this origin."""
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, X-Request-Id",
@@ -32,37 +32,36 @@ _PREFLIGHT = {
 }
 
 
-class Delivery:
-    """The routes of the delivery address. `reading` gives what is open while the service runs."""
+class FilesApi:
+    """The routes of the delivery address. `lookup` and `storage` return what is open while the service runs."""
 
-    def __init__(self, reading: Callable[[], Reading]) -> None:
-        self._reading = reading
+    def __init__(self, lookup: Callable[[], Lookup], storage: Callable[[], Storage]) -> None:
+        self._lookup = lookup
+        self._storage = storage
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(FILES, self.get), web.options(FILES, self.preflight)]
 
     async def preflight(self, _: web.Request) -> web.Response:
-        """Scripts of other sites may ask for parts of files."""
+        """Lets scripts of other origins request ranges."""
         return web.Response(status=204, headers=_CORS | _PREFLIGHT)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        reading = self._reading()
+        storage = self._storage()
         project, path = request.match_info["project"], request.match_info["path"]
-        # U+0000 cannot be stored, so no file has it in its name; Postgres would refuse the question.
-        file = None if "\0" in path else await reading.file(project, path)
-        stat = await reading.storage.stat(file.key) if file else None
+        # No file has U+0000 in its name, and Postgres rejects a query with it.
+        file = None if "\0" in path else await self._lookup().file(project, path, client_party(request))
+        stat = await storage.stat(file.key) if file else None
         if file is None or stat is None:
-            refusal = file_not_found()
-            refusal.headers |= _CORS
-            raise refusal
-        return await _answer(request, reading.storage, file, stat)
+            raise _with_cors(file_not_found())
+        return await _respond(request, storage, file, stat)
 
 
-async def _answer(request: web.Request, storage: Storage, file: Deliverable, stat: Stat) -> web.StreamResponse:
+async def _respond(request: web.Request, storage: Storage, file: StoredFile, stat: Stat) -> web.StreamResponse:
     etag, modified = f'"{stat.etag}"', datetime.fromtimestamp(stat.modified, UTC)
     headers = _CORS | {
         "Accept-Ranges": "bytes",
-        "Cache-Control": _LASTING if file.lasting else _RENEWED,
+        "Cache-Control": _IMMUTABLE if file.lasting else _REVALIDATED,
         "ETag": etag,
         "Last-Modified": http_date(modified),
     }
@@ -71,10 +70,8 @@ async def _answer(request: web.Request, storage: Storage, file: Deliverable, sta
         case NotModified():
             return web.Response(status=304, headers=headers)
         case Unsatisfiable():
-            refusal = range_not_satisfiable(stat.size)
-            refusal.headers |= _CORS
-            raise refusal
-        case Part(first, last):
+            raise _with_cors(range_not_satisfiable(stat.size))
+        case PartialContent(first, last):
             start, end, status = first, last + 1, 206
             headers["Content-Range"] = f"bytes {first}-{last}/{stat.size}"
     headers |= {
@@ -87,8 +84,13 @@ async def _answer(request: web.Request, storage: Storage, file: Deliverable, sta
     return response
 
 
+def _with_cors(error: ApiError) -> ApiError:
+    error.headers |= _CORS
+    return error
+
+
 def disposition(content_type: str, path: str) -> str:
-    """Inline for what browsers play and show, an attachment for everything else; the name is the path's last part."""
+    """`inline` for what browsers play and show, `attachment` for the rest; the file name is the path's last part."""
     shown = content_type in _INLINE or content_type.startswith(("video/", "audio/"))
     name = "".join(char for char in path.rpartition("/")[2] if char.isascii() and (char.isalnum() or char in "._-"))
     return f'{"inline" if shown else "attachment"}; filename="{name or "file"}"'
@@ -103,10 +105,10 @@ async def _stream(
     chunks = storage.read(key, start, end)
     async with AsyncExitStack() as stack:
         if isinstance(chunks, AsyncGenerator):
-            # A player that goes away in the middle must not leave the file open until the garbage collector comes.
+            # A player that disconnects must not leave the file open until garbage collection.
             stack.push_async_callback(chunks.aclose)
         try:
-            # The first chunk before the headers: an object that is gone by now is still a 404.
+            # The first chunk before the headers: an object that was deleted meanwhile is still a 404.
             chunk = await anext(chunks)
         except (ObjectMissing, StopAsyncIteration):
             raise file_not_found() from None
@@ -117,5 +119,5 @@ async def _stream(
             left -= len(chunk)
             await response.write(chunk)
         if left:
-            # The promised length cannot be kept: the connection has to break, so that nobody takes this for a whole.
+            # The announced length cannot be sent: the connection has to break, so that the client sees the failure.
             raise ConnectionAbortedError(f"the object ended {left} bytes too early")

@@ -1,4 +1,4 @@
-"""Jobs, items and keys as other services announce them."""
+"""Jobs, media items and keys as other services publish them."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ from schemas.keys import ApiKey
 from schemas.media import MediaItem
 
 OLD_MS = 1_700_000_000_000
-"""Long ago: ids of this time are not waited for."""
+"""Long ago: ids of this time need no watermark."""
 
 
 def old_id(prefix: Prefix, after_ms: int = 0) -> str:
@@ -48,14 +48,14 @@ def output(job: Job, key: str | None = None) -> Output:
     )
 
 
-def life(job: Job) -> list[Job]:
-    """Every snapshot of a job that succeeds on its second attempt, in the order in which things happened."""
+def snapshots(job: Job) -> list[Job]:
+    """Every snapshot of a job that succeeds on its second attempt, oldest first."""
     at = job.created_at
     first = job.start(at + 1)
-    imported = first.step("probe", at + 2)
-    again = imported.start(at + 3)
+    probing = first.step("probe", at + 2)
+    again = probing.start(at + 3)
     half = again.step(job.kind, at + 4, progress=0.5)
-    return [job, first, imported, again, half, half.succeed(output(job), at + 5)]
+    return [job, first, probing, again, half, half.succeed(output(job), at + 5)]
 
 
 def failed(job: Job) -> Job:

@@ -1,0 +1,74 @@
+"""Requests that wait for something to be projected: who is woken, how many may wait, which calls they share."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+MAX_WAITING = 50
+"""Requests of one party that wait at the same time. Names can be made up, and each one costs queries."""
+
+T = TypeVar("T")
+
+
+class TooManyWaiting(Exception):
+    """The party has as many waiting requests as it may have."""
+
+
+class WaitingRequests:
+    """Wakes requests by the name that they wait for. `limit` bounds each party: a project, or a client's address."""
+
+    def __init__(self, limit: int = MAX_WAITING) -> None:
+        self._limit = limit
+        self._parties: Counter[str] = Counter()
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def announce(self, names: Iterable[str]) -> None:
+        """Wakes whoever waits for one of `names`; to be called after the commit of what can now be found."""
+        if not self._waiting:
+            return
+        for name in names:
+            for announced in self._waiting.get(name, ()):
+                announced.set()
+
+    @contextmanager
+    def admit(self, party: str, name: str) -> Iterator[asyncio.Event]:
+        """An event that `announce` sets as long as the block lasts. Raises `TooManyWaiting`."""
+        if self._parties[party] >= self._limit:
+            raise TooManyWaiting(party)
+        announced = asyncio.Event()
+        self._parties[party] += 1
+        self._waiting.setdefault(name, set()).add(announced)
+        try:
+            yield announced
+        finally:
+            self._waiting[name].discard(announced)
+            if not self._waiting[name]:
+                del self._waiting[name]
+            self._parties[party] -= 1
+            if not self._parties[party]:
+                del self._parties[party]
+
+
+class SharedCall(Generic[T]):
+    """Calls `call` once for all who ask before it begins; one call at a time.
+
+    The result is that of a call that began after it was asked for: what happened before is known to it.
+    """
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._current: asyncio.Task[T] | None = None
+        self._next: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        if self._next is None:
+            self._next = asyncio.create_task(self._begin_after(self._current))
+        return await asyncio.shield(self._next)
+
+    async def _begin_after(self, current: "asyncio.Task[T] | None") -> T:
+        if current is not None:
+            await asyncio.wait([current])
+        self._current, self._next = self._next, None
+        return await self._call()
