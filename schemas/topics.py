@@ -18,7 +18,8 @@ class Topic:
     `key` says what the key of its records is. `types` are the `ce_type` values that today's writers send; readers skip
     a type that is not among them, because it may come from a newer or an older release. `writers` is empty where any
     Kafka producer may write. `retention` None keeps records for ever. `lossy` says that a record may be lost without
-    harm: its writers need no outbox, and its readers need no dead letters.
+    harm, so that its writers need no outbox. `broadcast` says that every replica of a reader reads all records, outside
+    of consumer groups.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Topic:
     retention: timedelta | None = timedelta(days=7)
     compacted: bool = False
     lossy: bool = False
+    broadcast: bool = False
 
     @property
     def dead_letter(self) -> str:
@@ -145,6 +147,7 @@ OUTBOX_WATERMARK = Topic(
     partitions=1,
     retention=_SHORT_RETENTION,
     lossy=True,
+    broadcast=True,
 )
 
 TOPICS: tuple[Topic, ...] = (

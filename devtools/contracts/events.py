@@ -1,13 +1,19 @@
-"""Events as JSON Schema 2020-12, and the CloudEvents attributes that travel in their headers."""
+"""Events as JSON Schema 2020-12, the CloudEvents attributes in their headers, and an example of each."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+import schemas
 from schemas.events import EVENTS, SUBMISSIONS, Event, OutboxAdvanced
 from schemas.topics import TOPIC_OF
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PUBLISHED = Path(schemas.__file__).parent / "published"
+EXAMPLES = PUBLISHED / "examples"
+"""One record of each event type, written by hand and never generated anew: what was published stays readable."""
 TYPES: tuple[str, ...] = (*EVENTS, *SUBMISSIONS)
 _ID = "^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
 
@@ -26,7 +32,7 @@ def schema(type_: str) -> dict[str, Any]:
     return {
         "$schema": DIALECT,
         "$id": identifier(type_),
-        "title": title(type_),
+        "title": message_name(type_),
         "x-ce-type": type_,
         "x-topic": topic.name,
         "x-key": topic.key,
@@ -34,8 +40,8 @@ def schema(type_: str) -> dict[str, Any]:
     }
 
 
-def title(type_: str) -> str:
-    """`JobCreated`; `JobSubmitted` and `MediaSubmitted` for what any producer may send."""
+def message_name(type_: str) -> str:
+    """The name of an event type in documents: `JobCreated`; `JobSubmitted` for what any producer may send."""
     event: type[Event] | None = EVENTS.get(type_)
     if event is not None:
         return event.__name__
@@ -46,7 +52,7 @@ def data_schema(type_: str, ref_template: str) -> dict[str, Any]:
     """The schema of the data alone; its `$defs` are referred to as `ref_template` says."""
     adapter = SUBMISSIONS.get(type_) or TypeAdapter(EVENTS[type_])
     schema = adapter.json_schema(ref_template=ref_template)
-    # OpenAPI's word; JSON Schema does not know it, and AsyncAPI uses it for something else.
+    # A keyword of OpenAPI, which JSON Schema does not have, and AsyncAPI has with another meaning.
     schema.pop("discriminator", None)
     return schema
 
@@ -73,3 +79,9 @@ def headers_schema(type_: str) -> dict[str, Any]:
         properties["ce_id"]["description"] = "Sent twice, accepted once. Without it, topic, partition and offset count."
     required = [name for name in properties if name not in optional]
     return {"type": "object", "required": required, "properties": properties}
+
+
+def example(type_: str) -> dict[str, Any]:
+    """A record of this type: `topic`, `key`, `headers`, `data`."""
+    record: dict[str, Any] = json.loads((EXAMPLES / f"{type_}.json").read_bytes())
+    return record

@@ -1,17 +1,12 @@
-"""Which contract stands in which file, and how it is written."""
+"""The generated contracts: which document is in which file, how it is written, and what differs."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import schemas
 from devtools.contracts import asyncapi, events, openapi
 from schemas.topics import SERVICES
-
-FOLDER = Path(schemas.__file__).parent / "published"
-EXAMPLES = FOLDER / "examples"
-"""Kept by hand: what was once published stays readable, so nothing here is ever made anew."""
 
 
 def event_schema(type_: str) -> str:
@@ -19,18 +14,18 @@ def event_schema(type_: str) -> str:
     return f"events/{type_}.schema.json"
 
 
-def wanted() -> dict[str, bytes]:
-    """Every generated file's content by its name below `FOLDER`."""
+def generated() -> dict[str, bytes]:
+    """The content of every generated file, by its name below the folder of the published contracts."""
     documents = {event_schema(type_): events.schema(type_) for type_ in events.TYPES}
     documents |= {f"asyncapi/{service}.json": asyncapi.document(service) for service in SERVICES}
     documents["openapi.json"] = openapi.document()
     return {name: rendered(document) for name, document in documents.items()}
 
 
-def found() -> dict[str, bytes]:
-    """Every generated file that is there."""
-    kept = (path for path in FOLDER.rglob("*.json") if EXAMPLES not in path.parents)
-    return {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in kept}
+def existing(folder: Path) -> dict[str, bytes]:
+    """The content of every generated file that is in `folder`; the examples are not generated."""
+    names = [path.relative_to(folder) for path in folder.rglob("*.json")]
+    return {name.as_posix(): (folder / name).read_bytes() for name in names if name.parts[0] != "examples"}
 
 
 def differing(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
@@ -38,11 +33,11 @@ def differing(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[s
     return sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
 
 
-def write(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
-    """Makes the folder say what is wanted; returns the names of what changed."""
+def write(folder: Path, wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
+    """Makes `folder` hold what is wanted; returns the names of the files that changed."""
     names = differing(wanted, found)
     for name in names:
-        path = FOLDER / name
+        path = folder / name
         if name in wanted:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(wanted[name])
@@ -52,7 +47,7 @@ def write(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
 
 
 def rendered(document: Mapping[str, Any]) -> bytes:
-    """Indented, in the order in which it was made, so that a difference can be read."""
+    """Indented and in the order in which it was made, so that differences can be read."""
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 

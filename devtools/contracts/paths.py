@@ -149,7 +149,8 @@ _FILE_PATH = [
     parameter("project", "path", {"type": "string", "pattern": "^prj_[0-9a-z]{26}$"}, "`prj_…`"),
     parameter("path", "path", {"type": "string"}, "Folder and name; may hold slashes."),
 ]
-_BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+# In fact the content type of its format; generators of clients take no wildcard.
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _GET_FILE: dict[str, Any] = {
     "operationId": "get_file",
     "summary": "Fetch a stored file",

@@ -15,9 +15,9 @@ from cli.service_commands import build
 from devtools.contracts import asyncapi, events, files
 from devtools.contracts.__main__ import main
 from schemas.events import EVENTS, SUBMISSIONS
-from schemas.topics import OUTBOX_WATERMARK, SERVICES, TOPIC_OF, TOPICS, group_id
+from schemas.topics import SERVICES, TOPIC_OF, TOPICS, group_id
 
-EXAMPLES = sorted(files.EXAMPLES.glob("*.json"))
+EXAMPLES = sorted(events.EXAMPLES.glob("*.json"))
 NAMES = [path.stem for path in EXAMPLES]
 
 
@@ -27,7 +27,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def published(type_: str) -> dict[str, Any]:
-    return load(files.FOLDER / "events" / f"{type_}.schema.json")
+    return load(events.PUBLISHED / "events" / f"{type_}.schema.json")
 
 
 def refs(document: Any) -> Iterator[str]:
@@ -53,21 +53,18 @@ def test_the_published_files_are_what_the_code_says(capsys: pytest.CaptureFixtur
 
 
 def test_making_them_twice_gives_the_same_bytes() -> None:
-    assert files.wanted() == files.wanted()
+    assert files.generated() == files.generated()
 
 
-def test_a_file_that_differs_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(files, "FOLDER", tmp_path)
-    assert main(["--check"]) == 1
+def test_a_file_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"], folder=tmp_path) == 1
     assert "openapi.json differs" in capsys.readouterr().err
-    assert main([]) == 0
-    assert main(["--check"]) == 0
+    assert main([], folder=tmp_path) == 0
+    assert main(["--check"], folder=tmp_path) == 0
     (tmp_path / "openapi.json").write_text("{}")
     (tmp_path / "events" / "stale.schema.json").write_text("{}")
     capsys.readouterr()
-    assert main(["--check"]) == 1
+    assert main(["--check"], folder=tmp_path) == 1
     told = capsys.readouterr().err
     assert "openapi.json differs" in told
     assert "stale.schema.json differs" in told
@@ -75,18 +72,17 @@ def test_a_file_that_differs_is_named(
 
 
 def test_an_event_that_old_readers_could_not_read_is_not_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(files, "FOLDER", tmp_path)
-    assert main([]) == 0
+    assert main([], folder=tmp_path) == 0
     path = tmp_path / "events" / "bitmill.key.changed.v1.schema.json"
     schema = load(path)
     schema["properties"]["colour"] = {"type": "string"}
     path.write_text(json.dumps(schema))
-    assert main([]) == 1
+    assert main([], folder=tmp_path) == 1
     assert "data.colour is gone" in capsys.readouterr().err
     assert load(path) == schema
-    assert main(["--break-readers"]) == 0
+    assert main(["--break-readers"], folder=tmp_path) == 0
     assert load(path) != schema
 
 
@@ -130,23 +126,21 @@ def test_every_stored_example_fits_its_published_schema(path: Path) -> None:
 
 
 def test_a_schema_refuses_what_is_not_its_event() -> None:
-    started = load(files.EXAMPLES / "bitmill.job.started.v1.json")
+    started = load(events.EXAMPLES / "bitmill.job.started.v1.json")
     assert not Draft202012Validator(published("bitmill.media.created.v1")).is_valid(started["data"])
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_subscribes_to_what_the_topics_say_it_reads(service: Any) -> None:
-    # The catalog's reader of the watermark is still to come.
-    reads = [topic for topic in TOPICS if service in topic.readers and topic is not OUTBOX_WATERMARK]
-    groups = asyncapi.subscriptions(service)
-    groups.pop(OUTBOX_WATERMARK.name, None)
+    reads = [topic for topic in TOPICS if service in topic.readers and not topic.broadcast]
+    groups = asyncapi.consumer_groups(asyncapi.service_broker(service))
     assert groups == {topic.name: group_id(service, topic) for topic in reads}
     assert [*groups] == [topic.name for topic in reads]
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_asyncapi_document_holds_together(service: Any) -> None:
-    document = load(files.FOLDER / "asyncapi" / f"{service}.json")
+    document = load(events.PUBLISHED / "asyncapi" / f"{service}.json")
     assert document["asyncapi"] == "3.0.0"
     for ref in refs(document):
         assert follow(document, ref) is not None
@@ -167,7 +161,7 @@ def test_every_topic_is_written_and_read_by_someone() -> None:
 
 
 def test_the_openapi_document_is_valid_openapi() -> None:
-    document = load(files.FOLDER / "openapi.json")
+    document = load(events.PUBLISHED / "openapi.json")
     validate_openapi(document)
     for ref in refs(document):
         assert follow(document, ref) is not None
@@ -178,7 +172,7 @@ def test_the_openapi_document_has_every_route_of_the_services_and_no_other() -> 
     apps = [build(service, given)[0] for service in SERVICES]
     served = make_web_app(apps, State()).router.routes()
     routes = {(route.method.lower(), route.resource.canonical) for route in served if route.resource}
-    document = load(files.FOLDER / "openapi.json")
+    document = load(events.PUBLISHED / "openapi.json")
     methods = {"get", "post", "put", "patch", "delete", "options"}
     described = {(method, path) for path, item in document["paths"].items() for method in methods & {*item}}
     # aiohttp answers HEAD wherever it answers GET.

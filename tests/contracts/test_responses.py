@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chassis.adapters.http.health import CheckResult
-from devtools.contracts import files
+from devtools.contracts import events
 from schemas.envelope import Page, RequestInfo, empty_envelope, envelope, error_envelope, list_envelope
 from schemas.events import EVENTS, JobEvent, MediaEvent
 from schemas.faults import FieldFault, error_resource
@@ -16,7 +16,7 @@ from schemas.media_resource import media_resource
 
 BASE = "https://media.example.com"
 REQUEST = RequestInfo(id="req_1", method="GET", host=BASE, path="/media", project="prj_01kg75gs80ebfsgf8txjabsyef")
-EXAMPLES = [(path.stem, json.loads(path.read_bytes())["data"]) for path in sorted(files.EXAMPLES.glob("*.json"))]
+EXAMPLES = [(path.stem, json.loads(path.read_bytes())["data"]) for path in sorted(events.EXAMPLES.glob("*.json"))]
 FAULT = FieldFault(field="url", rule="is required", value="(absent)")
 
 
@@ -37,7 +37,7 @@ def closed(schema: Any) -> Any:
 
 def assert_described(schema: str, body: Any) -> None:
     """Against the published document itself, as a client would check it."""
-    document = closed(json.loads((files.FOLDER / "openapi.json").read_bytes()))
+    document = closed(json.loads((events.PUBLISHED / "openapi.json").read_bytes()))
     Draft202012Validator({"$ref": f"#/components/schemas/{schema}", **document}).validate(body)
 
 
@@ -73,7 +73,7 @@ def test_a_body_with_a_field_more_or_less_would_be_found() -> None:
     body: dict[str, Any] = {**empty_envelope(REQUEST), "error": {"kind": "conflict", "message": "taken"}}
     validator = Draft202012Validator
     assert_described("MediaErrorEnvelope", body)
-    document = closed(json.loads((files.FOLDER / "openapi.json").read_bytes()))
+    document = closed(json.loads((events.PUBLISHED / "openapi.json").read_bytes()))
     schema = {"$ref": "#/components/schemas/MediaErrorEnvelope", **document}
     assert not validator(schema).is_valid(body | {"more": 1})
     assert not validator(schema).is_valid({name: value for name, value in body.items() if name != "links"})
