@@ -18,12 +18,12 @@ from schemas.job_resource import job_resource
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
 from services.ingest import idempotency, transitions
+from services.ingest.catalog_visibility import CatalogVisibility
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
-from services.ingest.readback import Readback
 from services.ingest.requests import job_request, media_request, task_request
 
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -37,7 +37,7 @@ class ApiParts:
     media: MediaWriter
     responses: IdempotentResponses
     waiter: ImportWaiter
-    readback: Readback
+    visibility: CatalogVisibility
     egress: EgressPolicy
     public_base: str
     delivery_base: str
@@ -107,8 +107,7 @@ class Api:
             media_accepted.labels("ingest", "http").inc()
             item = await parts.waiter.wait(item.id) or item
             if item.status != "processing":
-                wait_s = parts.waiter.timeout.total_seconds()
-                await parts.readback.visible(item, request.headers["Authorization"], wait_s)
+                await parts.visibility.wait()
         answer = render(item)
         if key is not None:
             answer = await parts.responses.keep(key, caller.project, item.id, answer)
