@@ -83,7 +83,7 @@ class Store:
         if row is None:
             return Closed()
         if row["number"] is None:
-            return AttemptInProgress() if row["made"] < MAX_ATTEMPTS else AttemptsExhausted()
+            return AttemptInProgress() if row["previous"] < MAX_ATTEMPTS else AttemptsExhausted()
         return DeliveryAttempt(row["number"], delivery_id, row["url"], row["body"], row["waited"])
 
     async def discard_attempt(self, attempt: DeliveryAttempt) -> None:

@@ -27,8 +27,8 @@ WITH expired AS (
     SELECT project, scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 ),
-gone AS (DELETE FROM idempotency_keys USING expired
+deleted AS (DELETE FROM idempotency_keys USING expired
     WHERE (idempotency_keys.project, idempotency_keys.scope, idempotency_keys.key)
         = (expired.project, expired.scope, expired.key)
     RETURNING 1)
-SELECT count(*) FROM gone
+SELECT count(*) FROM deleted

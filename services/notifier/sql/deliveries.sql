@@ -9,23 +9,23 @@ RETURNING id;
 -- name: begin_attempt
 -- Every attempt counts from its beginning: the row is committed before anything is sent, so the attempt of a killed
 -- worker is seen here. `number` is null where there were $2 attempts already, or where another worker, whose lease has
--- expired, is beginning the same one (`made` is then below $2).
+-- expired, is beginning the same one (`previous` is then below $2).
 WITH delivery AS (
     SELECT id, url, body, extract(epoch FROM now() - created_at)::float8 AS waited
     FROM deliveries
     WHERE id = $1 AND state = 'pending'
 ),
-made AS (
+previous AS (
     SELECT count(*) AS attempts, coalesce(max(number), 0) AS last FROM delivery_attempts WHERE delivery_id = $1
 ),
 begun AS (
     INSERT INTO delivery_attempts (delivery_id, number)
-    SELECT delivery.id, made.last + 1 FROM delivery, made WHERE made.attempts < $2
+    SELECT delivery.id, previous.last + 1 FROM delivery, previous WHERE previous.attempts < $2
     ON CONFLICT (delivery_id, number) DO NOTHING
     RETURNING number
 )
-SELECT delivery.url, delivery.body, delivery.waited, made.attempts AS made, begun.number
-FROM delivery CROSS JOIN made LEFT JOIN begun ON true;
+SELECT delivery.url, delivery.body, delivery.waited, previous.attempts AS previous, begun.number
+FROM delivery CROSS JOIN previous LEFT JOIN begun ON true;
 
 -- name: discard_attempt
 -- An attempt that was interrupted by our own shutdown does not count.
@@ -47,7 +47,7 @@ WITH old AS (
     SELECT id FROM deliveries WHERE closed_at < now() - $1::interval ORDER BY closed_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 ),
-gone AS (
+deleted AS (
     DELETE FROM deliveries USING old WHERE deliveries.id = old.id RETURNING 1
 )
-SELECT count(*) FROM gone;
+SELECT count(*) FROM deleted;
