@@ -1,6 +1,6 @@
 """HTTP in: POST /jobs, /tasks and /media. Handlers validate, call a use case and render the answer."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from chassis.core.ids import new_id, now_ms
 from schemas.envelope import MediaErrorEnvelope, RequestInfo, envelope, error_envelope
 from schemas.ids import Prefix
 from schemas.job_resource import job_resource
+from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
 from services.ingest import idempotency, transitions
@@ -31,7 +32,10 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 @dataclass(frozen=True)
 class ApiParts:
-    """What the handlers use. `public_base` is the API's public address, `delivery_base` that of files."""
+    """What the handlers use. `public_base` is the API's public address, `delivery_base` that of files.
+
+    `find_key` gives the API key with a hash.
+    """
 
     jobs: JobWriter
     media: MediaWriter
@@ -41,6 +45,7 @@ class ApiParts:
     egress: EgressPolicy
     public_base: str
     delivery_base: str
+    find_key: Callable[[str], Awaitable[ApiKey | None]]
 
 
 class Api:

@@ -13,7 +13,7 @@ from chassis.adapters.failure_policy import describe, is_outage
 from chassis.core import logs
 from schemas.topics import MEDIA_CHANGED, MEDIA_CREATED, Topic
 
-TIMEOUT = timedelta(seconds=2)
+VISIBILITY_TIMEOUT = timedelta(seconds=2)
 """Both steps take some ten milliseconds; what takes longer is an outage or a backlog."""
 
 log = logs.get_logger(__name__)
@@ -34,7 +34,9 @@ class ConsumerProgress(Protocol):
 class CatalogVisibility:
     """Waits until the catalog has read what this service has committed."""
 
-    def __init__(self, outbox: Published, progress: ConsumerProgress, *, timeout: timedelta = TIMEOUT) -> None:
+    def __init__(
+        self, outbox: Published, progress: ConsumerProgress, *, timeout: timedelta = VISIBILITY_TIMEOUT
+    ) -> None:
         self._outbox = outbox
         self._progress = progress
         self._timeout = timeout

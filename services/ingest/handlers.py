@@ -92,13 +92,13 @@ def register(broker: KafkaBroker, submissions: Submissions, results: JobResults)
 
     @subscribe(broker, JOB_SUBMITTED_TOPIC, one_by_one=True)
     async def on_job_submitted(events: Sequence[Submission]) -> None:
-        for event in events:
-            await submissions.accept_job(event)
+        for submission in events:
+            await submissions.accept_job(submission)
 
     @subscribe(broker, MEDIA_SUBMITTED_TOPIC, one_by_one=True)
     async def on_media_submitted(events: Sequence[Submission]) -> None:
-        for event in events:
-            await submissions.accept_media(event)
+        for submission in events:
+            await submissions.accept_media(submission)
 
     @subscribe(broker, JOB_RESULTS)
     async def on_job_finished(events: Sequence[JobSucceeded | JobFailed | JobCancelled]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
-from chassis.core.setting_types import Duration, parsed, service_url
+from chassis.core.setting_types import Duration, parsed
 from services.ingest.automations import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
 from worker.settings import FileSettings
 
@@ -23,11 +23,6 @@ class Settings(FileSettings):
         le=timedelta(minutes=5),
         title="Wait of POST /media",
         description="How long POST /media waits for the file before it answers with status processing.",
-    )
-    catalog_url: Annotated[str, parsed(service_url("http", "https"))] | None = Field(
-        None,
-        title="Catalog's address",
-        description="Where POST /media reads its item back before it answers; the public address if not set.",
     )
     media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
         DEFAULT_MEDIA_JOBS,

@@ -15,5 +15,4 @@ def register(broker: KafkaBroker, deliveries: DeliveryQueue) -> None:
 
     @subscribe(broker, JOB_RESULTS)
     async def on_job_finished(events: Sequence[JobSucceeded | JobFailed | JobCancelled]) -> None:
-        for event in events:
-            await deliveries.add_for([event.job])
+        await deliveries.add_for([event.job for event in events])

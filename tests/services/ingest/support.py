@@ -31,6 +31,9 @@ from tests.support.waiting import until
 _TOPICS = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
 _DEAD_LETTER_TOPICS = ("job.submitted.dlq", "media.submitted.dlq")
 
+NO_CATALOG = timedelta(milliseconds=10)
+"""No catalog reads the events in these tests: waiting for it would only cost time."""
+
 
 @dataclass
 class EventLog:
@@ -171,7 +174,7 @@ async def running(
     ready = asyncio.Event()
     serving = asyncio.create_task(
         serve(
-            [Ingest(settings, deadline_s=deadline_s)],
+            [Ingest(settings, deadline_s=deadline_s, visibility_timeout=NO_CATALOG)],
             host="127.0.0.1",
             port=0,
             stop=stop,

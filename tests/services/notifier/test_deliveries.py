@@ -14,7 +14,7 @@ from chassis.adapters.postgres import migrate, open_pool
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
 from chassis.runtime.outbox import Outbox
 from schemas.jobs import Job
-from services.notifier.app import MIGRATIONS, SCHEMA
+from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
@@ -60,9 +60,13 @@ class Harness:
 
 @pytest.fixture
 async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
-    await migrate(fresh_dsn, SCHEMA, MIGRATIONS)
+    await migrate(fresh_dsn, Notifier.spec.name, Notifier.spec.all_migrations)
     egress = EgressPolicy(LOOPBACK)
-    async with await open_pool(fresh_dsn, SCHEMA) as pool, egress.session() as session, tables(fresh_dsn) as found:
+    async with (
+        await open_pool(fresh_dsn, Notifier.spec.name) as pool,
+        egress.session() as session,
+        tables(fresh_dsn) as found,
+    ):
         store = Store(pool, delete_batch=2)
         queue = JobQueue(pool, Outbox(pool, "notifier"))
         runner = DeliveryRunner(
