@@ -97,10 +97,10 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             store=store,
             waiter=waiter,
             storage=resources.storage,
-            guard=self._egress,
+            egress=self._egress,
             prober=await resources.stack.enter_async_context(open_prober(scratch)),
             limits=settings.fetch_limits,
-            workdir=scratch,
+            scratch_dir=scratch,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
         )

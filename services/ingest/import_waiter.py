@@ -14,8 +14,6 @@ MAX_PER_PROJECT = 100
 """Requests of one project that wait at a time; further ones are answered at once, with status `processing`."""
 POLL = timedelta(seconds=1)
 """How often the row is read while no notification comes: the import may run in another replica."""
-FIRST_REREAD_S = 0.005
-"""A notification comes just before the commit of the import: the row is read again after this pause, then twice it."""
 
 log = logs.get_logger(__name__)
 
@@ -63,22 +61,19 @@ class ImportWaiter:
         notified = self._notified.get(media_id)
         if notified is None:
             return None
-        deadline = asyncio.get_running_loop().time() + self.timeout.total_seconds()
-        pause = self._poll_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.timeout.total_seconds()
         while True:
-            left = deadline - asyncio.get_running_loop().time()
-            if notified.is_set():
-                notified.clear()
-                pause = FIRST_REREAD_S
+            left = deadline - loop.time()
+            notified.clear()
             item = await self._read(media_id)
             if left <= 0 or self._closing or (item is not None and item.status != "processing"):
                 return item
             with suppress(TimeoutError):
-                await asyncio.wait_for(notified.wait(), min(left, pause))
-            pause = min(pause * 2, self._poll_s)
+                await asyncio.wait_for(notified.wait(), min(left, self._poll_s))
 
     def notify(self, media_id: str) -> None:
-        """The import of this item has ended, or is about to be committed."""
+        """The import of this item has ended."""
         if media_id in self._notified:
             self._notified[media_id].set()
 

@@ -1,9 +1,11 @@
-"""One import: the file of an accepted media item is fetched, probed, stored, and announced with the jobs it gets.
+"""Imports: the file of an accepted media item is fetched, probed and stored, and published with the jobs it gets.
 
-The customer's fault ends the item as failed, with a sentence. Ours is tried again by the queue.
+A fault of the customer ends the item as failed, with a published code and a sentence. Faults of ours are raised, and
+the job queue retries them.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -23,7 +25,6 @@ from schemas.events import MediaCreated, MediaFailed
 from schemas.faults import FAULTS, Fault
 from schemas.files import File
 from schemas.ids import derived
-from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
@@ -36,40 +37,40 @@ imports_total = counter("bitmill_imports", "Imports of media items that ended, b
 
 
 class Prober(Protocol):
-    """Looks at a file inside the sandbox; raises MediaFault."""
+    """Probes a file in the sandbox; raises MediaFault."""
 
     async def probe(self, path: Path) -> MediaInfo: ...
 
 
 @dataclass(frozen=True)
 class Imports:
-    """The work of the import runner."""
+    """The functions of the import queue's Runner. The id of a queue item is the media item's."""
 
     store: Store
     waiter: ImportWaiter
     storage: Storage
-    guard: EgressPolicy
+    egress: EgressPolicy
     prober: Prober
     limits: FetchLimits
-    workdir: Path
+    scratch_dir: Path
     media_jobs: tuple[MediaJob, ...]
     delivery_base: str
 
     async def work(self, item: QueueItem) -> Outcome:
-        """One attempt. Anything raised from here is our fault."""
+        """One attempt."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
             return Complete("done", ())
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
-                original = await self._fetched(media, item.payload["url"])
+                original = await self._fetch(media, item.payload["url"])
             except FetchError as error:
                 if error.retriable:
                     return Retry(fetch_retry_delay(item.failures + 1), str(error), fetch_fault(error))
                 return self._failed(media, fetch_fault(error))
-            except MediaFault as fault:
-                log.info("file refused", fault=fault.kind, detail=fault.detail)
-                return self._failed(media, fault.fault())
+            except MediaFault as error:
+                log.info("import_rejected", fault=error.kind, detail=error.detail)
+                return self._failed(media, error.fault())
             return self._stored(media, original)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
@@ -80,21 +81,21 @@ class Imports:
         match cause:
             case Poisoned():
                 fault = Fault(kind="poisoned", message=FAULTS["poisoned"])
-            case LastAttempt(reason, shown):
-                fault = shown or Fault(kind="internal_error", message=FAULTS["internal_error"])
-                if shown is None:
-                    log.error("import given up", media_id=item.id, project=item.project, reason=reason)
+            case LastAttempt(reason, known):
+                fault = known or Fault(kind="internal_error", message=FAULTS["internal_error"])
+                if known is None:
+                    log.error("import_given_up", media_id=item.id, project=item.project, reason=reason)
         return self._failed(media, fault)
 
     async def on_cancel(self, _: QueueItem) -> Complete:
-        """Nobody wants the file any more; whoever said so has already changed the item."""
+        """The import of a cancelled item; whoever cancelled it has changed the item already."""
         return Complete("cancelled")
 
-    async def _fetched(self, media: MediaItem, url: str) -> File:
-        """The original, in storage."""
-        with TemporaryDirectory(prefix="import-", dir=self.workdir, ignore_cleanup_errors=True) as folder:
+    async def _fetch(self, media: MediaItem, url: str) -> File:
+        """Fetches and probes the original, and puts it into storage. Raises FetchError and MediaFault."""
+        with TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "original"
-            await retry_while_full(lambda: fetch(url, path, self.guard, self.limits))
+            await retry_while_full(lambda: fetch(url, path, self.egress, self.limits))
             info = await self.prober.probe(path)
             file_id = derived("file", media.id, "original")
             key = names.storage_key(media.project, media.id, file_id, info.format)
@@ -107,30 +108,30 @@ class Imports:
         active = transitions.stored(media, original, at)
         jobs = jobs_for(active, self.media_jobs, base=self.delivery_base, at=at)
 
-        async def also(conn: Connection) -> None:
-            await self._write_stored(conn, active, jobs)
+        async def write(conn: Connection) -> None:
+            if active.original_path is not None:
+                await self.store.reserve_name(conn, active.project, active.original_path, active.id)
+            await self.store.add_jobs(conn, jobs)
+            await self._write(conn, active)
 
-        imports_total.labels("ingest", "stored").inc()
-        return Complete("done", (MediaCreated(media=active, jobs=jobs),), also)
+        ended = partial(self._ended, active.id, "stored")
+        return Complete("done", (MediaCreated(media=active, jobs=jobs),), write, ended)
 
     def _failed(self, media: MediaItem, error: Fault) -> Complete:
         failed = transitions.failed(media, error, now_ms())
 
-        async def also(conn: Connection) -> None:
-            # The name is free again: the customer will want to try once more under the same one.
+        async def write(conn: Connection) -> None:
+            # The name is free again: the customer will probably retry under the same one.
             await self.store.release_names(conn, failed.id)
             await self._write(conn, failed)
 
-        imports_total.labels("ingest", error.kind).inc()
-        return Complete("failed", (MediaFailed(media=failed),), also)
-
-    async def _write_stored(self, conn: Connection, active: MediaItem, jobs: list[Job]) -> None:
-        if active.original_path is not None:
-            await self.store.reserve_name(conn, active.project, active.original_path, active.id)
-        await self.store.add_jobs(conn, jobs)
-        await self._write(conn, active)
+        ended = partial(self._ended, failed.id, str(error.kind))
+        return Complete("failed", (MediaFailed(media=failed),), write, ended)
 
     async def _write(self, conn: Connection, item: MediaItem) -> None:
         if not await self.store.update_media(conn, item):
             raise RuntimeError(f"{item.id} was changed while it was imported")
-        self.waiter.notify(item.id)
+
+    def _ended(self, media_id: str, result: str) -> None:
+        imports_total.labels("ingest", result).inc()
+        self.waiter.notify(media_id)

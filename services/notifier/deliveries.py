@@ -13,7 +13,7 @@ from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Connection, Pool
 from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
-from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
 from schemas.ids import derived
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
@@ -74,9 +74,7 @@ class DeliveryQueue:
             return
         async with self.pool.acquire() as conn, conn.transaction():
             new = [deliveries[id] for id in await self.store.add(conn, list(deliveries.values()))]
-            for each in new:
-                payload = {"job_id": each.job_id, "host": _host(each.url)}
-                await self.queue.add(conn, id=each.id, project=each.project, kind=KIND, payload=payload)
+            await self.queue.add_many(conn, [_queue_item(each) for each in new])
         self.queue.wake()
         for each in new:
             log.info("webhook_delivery_queued", job_id=each.job_id, project=each.project, delivery_id=each.id)
@@ -111,10 +109,10 @@ class DeliveryRunner:
             self.limiter.release(host, ended, ended - started)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
-        """The end of a delivery that our own faults kept from being tried further."""
-        return self._exhausted(item, cause.reason if isinstance(cause, LastAttempt) else "poisoned")
+        """The end of a delivery that failed too often by faults of ours."""
+        return self._give_up(item, cause.reason if isinstance(cause, LastAttempt) else "poisoned")
 
-    def _exhausted(self, item: QueueItem, reason: str) -> Complete:
+    def _give_up(self, item: QueueItem, reason: str) -> Complete:
         log.error("webhook_delivery_quarantined", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
         attempts_total.labels("notifier", "gave_up").inc()
         return Complete("failed", (), also=partial(self._close, delivery_id=item.id, reason=reason))
@@ -130,7 +128,7 @@ class DeliveryRunner:
             case AttemptInProgress():
                 return Retry(IN_PROGRESS_DELAY, "another worker is beginning this attempt", counts=False)
             case AttemptsExhausted():
-                return self._exhausted(item, "exhausted")
+                return self._give_up(item, "exhausted")
             case DeliveryAttempt() as attempt:
                 try:
                     result = await self._send(attempt)
@@ -180,7 +178,7 @@ class DeliveryRunner:
             case RetryLater(delay_s):
                 log.info("webhook_attempt_failed", retry_in_s=round(delay_s, 1), **fields)
                 attempts_total.labels("notifier", "retry").inc()
-                # The schedule counts the attempts, and the queue only the faults of ours.
+                # The schedule counts the attempts; the queue counts faults of ours.
                 return Retry(
                     timedelta(seconds=delay_s),
                     result.error or f"HTTP status {result.status}",
@@ -201,6 +199,8 @@ class DeliveryRunner:
         await self.store.close(conn, delivery_id, "gave_up", reason)
 
 
-def _host(url: str) -> str:
-    """What `HostLimiter` counts by: the host name, whatever the port or path."""
-    return (urlsplit(url).hostname or "").rstrip(".")
+def _queue_item(delivery: WebhookDelivery) -> NewItem:
+    # The host is what `HostLimiter` counts by, whatever the port or path.
+    host = (urlsplit(delivery.url).hostname or "").rstrip(".")
+    payload = {"job_id": delivery.job_id, "host": host}
+    return NewItem(id=delivery.id, project=delivery.project, kind=KIND, payload=payload)

@@ -42,19 +42,6 @@ async def test_a_notification_ends_the_wait() -> None:
     assert item.status == "active"
 
 
-async def test_a_notification_that_comes_before_the_commit_is_no_loss() -> None:
-    rows = Rows()
-    waiter = ImportWaiter(rows.read, timeout=HOUR, poll=HOUR)
-    with waiter.expect("prj_1", MEDIA):
-        waiter.notify(MEDIA)
-        waiting = asyncio.create_task(waiter.wait(MEDIA))
-        await rows.read_once.wait()
-        rows.status = "active"
-        item = await asyncio.wait_for(waiting, 60)
-    assert item is not None
-    assert item.status == "active"
-
-
 async def test_an_import_in_another_replica_is_found_by_polling() -> None:
     rows = Rows()
     waiter = ImportWaiter(rows.read, timeout=HOUR, poll=timedelta(milliseconds=1))
