@@ -119,6 +119,23 @@ embedded_server_exited | warning | server error exits
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
+job_submitted | info | submission_id
+    A producer's record on job.submitted was accepted as a job.
+media_submitted | info | submission_id
+    A producer's record on media.submitted was accepted as a media item.
+submission_repeated | info | submission_id
+    A submission with this id was accepted before; the repetition changes nothing.
+import_rejected | info | fault detail
+    The file of a media item cannot be used, by a fault of the customer; the item has the reason.
+import_given_up | error | reason
+    An import failed in every attempt by a fault of ours (logged before, with its traceback); the item is failed.
+import_status_unavailable | warning | error
+    POST /media could not read the item that it waits for and goes on waiting. Look at Postgres.
+catalog_visibility_unknown | warning | error
+    POST /media could not find out whether the catalog shows the new item, and answered. Look at Postgres.
+derived_file_failed | warning | ref fault
+    A job for a media item failed; the item stays as it is and lacks this derived file.
+
 webhook_attempt_failed | info | attempt status error seconds retry_in_s
     A webhook was not accepted by its receiver; it is sent again after this many seconds. No action.
 webhook_attempt_interrupted | info | attempt

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from chassis.adapters.failure_policy import is_outage
+from chassis.adapters.failure_policy import describe, is_outage
 from chassis.core import logs
 from schemas.media import MediaItem
 
@@ -90,5 +90,5 @@ class ImportWaiter:
             # The item is stored and its import will go on: what is known so far is a better answer than 503.
             if not is_outage(error):
                 raise
-            log.warning("import_status_unavailable", media_id=media_id, error=f"{type(error).__name__}: {error}")
+            log.warning("import_status_unavailable", media_id=media_id, error=describe(error))
             return None
