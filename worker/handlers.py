@@ -33,26 +33,20 @@ class JobIntake:
         self._on_cancel = on_cancel
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Queues the jobs of this worker's kind, in one transaction."""
-        ours = [job for job in jobs if job.kind == self._kind]
-        if not ours:
+        """Queues the jobs of this worker's kind, in one statement."""
+        items = [self._item(job) for job in jobs if job.kind == self._kind]
+        if not items:
             return
         async with self._pool.acquire() as conn:
-            async with conn.transaction():
-                await self._queue.add_many(conn, [self._new_item(job) for job in ours])
-            cancelled = await self._queue.pending_cancellations(conn, [job.id for job in ours])
+            await self._queue.add_many(conn, items)
+            cancelled = await self._queue.pending_cancellations(conn, [item.id for item in items])
         self._queue.wake()
-        # Topics have no order between them: a cancellation may come before its job, which must not wait for a slot.
-        await self.cancel(cancelled)
-
-    def _new_item(self, job: Job) -> NewItem:
-        payload = job.model_dump(mode="json")
-        return NewItem(job.id, job.project, job.kind, payload, estimate_s=self._estimate(job))
+        if cancelled:
+            # Topics have no order between them: a cancellation may come before its job. It must not wait for a slot.
+            await self.cancel(cancelled)
 
     async def cancel(self, job_ids: Sequence[str]) -> None:
         """Ends queued jobs at once; a running one is stopped by the worker that runs it."""
-        if not job_ids:
-            return
         async with self._pool.acquire() as conn:
             items = await self._queue.request_cancel(conn, *job_ids)
         self._queue.wake()
@@ -60,9 +54,18 @@ class JobIntake:
             outcome = await self._on_cancel(item)
             await self._queue.finish(item, outcome.state, *outcome.events)
 
+    def _item(self, job: Job) -> NewItem:
+        return NewItem(
+            id=job.id,
+            project=job.project,
+            kind=job.kind,
+            payload=job.model_dump(mode="json"),
+            estimate_s=self._estimate(job),
+        )
+
 
 def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:
-    """Subscribes to the topics of a worker. `intake` is None where only the documents are generated."""
+    """Subscribes a worker to its topics. `intake` is None where only the documents are generated."""
 
     @subscribe(broker, JOB_CREATED)
     async def on_job_created(events: Sequence[JobCreated]) -> None:

@@ -1,68 +1,123 @@
-"""A job under way: its snapshot, and the events that say how far it is. What the two workers share around one job."""
+"""Reports how far one attempt at a job is: to the customer as events, and to the queue row as the step reached."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
+from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.core import logs
+from chassis.core.concurrency import abandon_after
 from chassis.runtime.job_queue import JobQueue, LeaseLost, QueueItem
 from schemas.base import Unknown
-from schemas.events import JobEvent, JobProgressed, JobStarted
+from schemas.events import JobProgressed, JobStarted
 from schemas.jobs import Job, TaskKind
 
-EVERY_SECONDS = 1.0
-"""At most one event a second for each job: people watch progress, and nothing is decided by it."""
+FIRST_REPORT_SECONDS = 0.25
+"""Most image jobs end before it, and cost no report."""
+REPORT_INTERVAL_SECONDS = 1.0
+"""At most one report per second and job: people watch progress, nothing is decided by it."""
+WRITE_SECONDS = 1.0
+"""How long the job waits for a write: at the end of its attempt, and before each step of a suspect."""
 
 log = logs.get_logger(__name__)
 
 
 class ProgressReporter:
-    """One attempt at a job. `job` is the newest snapshot; the events about it go out in the background, the last wins.
+    """One attempt at a job; an async context manager. `job` is the newest snapshot.
 
-    An async context manager: at its end nothing more goes out, so that the event of the end is the last one.
+    JobStarted goes out through the outbox. After that a background task reports the newest state: JobProgressed by the
+    lossy publisher, and the step to the row. No report comes after the block, so that the terminal event is the last.
+    Reports that fail are dropped: the work goes on.
     """
 
-    def __init__(self, job: Job, item: QueueItem, queue: JobQueue, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        item: QueueItem,
+        queue: JobQueue,
+        publisher: LossyPublisher,
+        now_ms: Callable[[], int],
+        *,
+        first_report_s: float = FIRST_REPORT_SECONDS,
+        interval_s: float = REPORT_INTERVAL_SECONDS,
+    ) -> None:
         self.job = job
         self._item = item
         self._queue = queue
+        self._publisher = publisher
         self._now_ms = now_ms
-        self._news = asyncio.Event()
-        self._telling: asyncio.Task[None] | None = None
+        self._first_report_s = first_report_s
+        self._interval_s = interval_s
+        self._changed = asyncio.Event()
+        self._step: TaskKind | Unknown | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        """Held by each write, so that steps are written in order."""
 
     def at(self) -> int:
-        """Now, and later than the last snapshot: readers put snapshots in order by their times."""
+        """The time of the next snapshot in Unix milliseconds: now, but later than the last one, by which readers order
+        the snapshots of a job."""
         return max(self._now_ms(), self.job.updated_at + 1)
+
+    async def start_step(self, step: TaskKind | Unknown, progress: float | None = None) -> None:
+        """The job begins `step`. Recorded before the step begins if the item may be what crashed its last worker."""
+        self.report(step, progress)
+        if self._item.suspect:
+            await self._write_step_in_time()
+
+    def report(self, step: TaskKind | Unknown, progress: float | None = None) -> None:
+        """The job is at `step`, of which the share `progress` (0 to 1) is done."""
+        self.job = self.job.step(step, self.at(), progress)
+        self._step = step
+        self._changed.set()
 
     async def __aenter__(self) -> "ProgressReporter":
         self.job = self.job.start(self.at())
-        self._telling = asyncio.create_task(self._tell())
+        self._reporting = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+        if self._reporting is not None:
+            with suppress(TimeoutError):
+                # A write that is under way may end: cancelling a query costs its connection.
+                async with asyncio.timeout(WRITE_SECONDS), self._writing:
+                    self._reporting.cancel()
+            self._reporting.cancel()
+            await asyncio.gather(self._reporting, return_exceptions=True)
+        if error is not None:
+            # Another replica may write the terminal event of this job, from the row.
+            await self._write_step_in_time()
 
-    def step(self, kind: TaskKind | Unknown, progress: float | None = None) -> None:
-        """The step `kind` is under way, and so far done (0 to 1)."""
-        self.job = self.job.step(kind, self.at(), progress)
-        self._news.set()
-
-    async def _tell(self) -> None:
-        await self._emit(JobStarted(job=self.job))
+    async def _run(self) -> None:
+        await self._ignore_failure(self._emit_started())
+        await asyncio.sleep(self._first_report_s)
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            await self._news.wait()
-            self._news.clear()
-            await self._emit(JobProgressed(job=self.job))
+            await self._changed.wait()
+            self._changed.clear()
+            self._publisher.publish(JobProgressed(job=self.job))
+            await self._ignore_failure(self._write_step())
+            await asyncio.sleep(self._interval_s)
 
-    async def _emit(self, event: JobEvent) -> None:
+    async def _write_step_in_time(self) -> None:
+        await self._ignore_failure(abandon_after(WRITE_SECONDS, self._write_step()))
+
+    async def _emit_started(self) -> None:
+        async with self._writing:
+            await self._queue.emit(self._item, JobStarted(job=self.job))
+
+    async def _write_step(self) -> None:
+        async with self._writing:
+            if self._step is not None and self._step != self._item.step:
+                await self._queue.set_step(self._item, self._step)
+
+    async def _ignore_failure(self, writing: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._queue.emit(self._item, event)
+            await writing
         except LeaseLost:
-            log.debug("no progress told: the lease is lost")  # the heartbeat stops the work
-        except Exception as error:  # noqa: BLE001 - whatever is away, the work goes on without being watched
-            log.debug("no progress told", reason=f"{type(error).__name__}: {error}")
+            log.debug("job_progress_dropped", reason="lease lost")  # the heartbeat stops the work
+        except Exception as error:  # noqa: BLE001 - whatever is away, the work goes on without reports
+            log.debug("job_progress_dropped", reason=f"{type(error).__name__}: {error}")

@@ -9,20 +9,21 @@ from pathlib import Path
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.adapters.storage import Storage
 from chassis.core import logs
-from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, Outcome, Poisoned, QueueItem, Retry
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
-from schemas.events import JobFailed, JobSucceeded
+from schemas.events import JobCancelled, JobFailed, JobSucceeded
+from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
 from worker.input import fetch_fault, fetch_input, fetch_retry_delay, retry_while_full
 from worker.progress import ProgressReporter
-from worker.terminal_events import Endings
 
 log = logs.get_logger(__name__)
 
@@ -62,6 +63,7 @@ class JobRunner:
         policy: EgressPolicy,
         tools: Tools,
         encode: Encoder,
+        publisher: LossyPublisher,
         *,
         fetch_limits: FetchLimits,
         now_ms: Callable[[], int],
@@ -71,33 +73,18 @@ class JobRunner:
         self._policy = policy
         self._tools = tools
         self._encode = encode
+        self._publisher = publisher
         self._fetch_limits = fetch_limits
         self._now_ms = now_ms
-        self._endings = Endings(now_ms)
-        self.exhausted = self._endings.exhausted
-        self.on_cancel = self._endings.on_cancel
 
     async def run(self, item: QueueItem) -> Outcome:
         """One attempt. Its folder and its child processes are gone afterwards, however it ends."""
         folder = Path(tempfile.mkdtemp(prefix=f"{item.id}-", dir=self._tools.workdir))
-        reporter = ProgressReporter(Job.model_validate(item.payload), item, self._queue, self._now_ms)
+        job = Job.model_validate(item.payload)
+        reporter = ProgressReporter(job, item, self._queue, self._publisher, self._now_ms)
         try:
             async with reporter:
-                outcome = await self._attempt(reporter, item, folder)
-        except BaseException:
-            self._endings.remember(item, reporter.job)
-            raise
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(outcome, Retry):
-            self._endings.remember(item, reporter.job)
-        else:
-            self._endings.forget(item)
-        return outcome
-
-    async def _attempt(self, reporter: ProgressReporter, item: QueueItem, folder: Path) -> Outcome:
-        try:
-            output = await self._make_output(reporter, folder)
+                output = await self._make_output(reporter, folder)
         except MediaFault as error:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
@@ -107,26 +94,65 @@ class JobRunner:
             if error.retriable:
                 return Retry(fetch_retry_delay(item.failures + 1), str(error), fault)
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, reporter.at()))])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         log.info("job_succeeded", filesize=output.filesize, format=output.format)
         return Complete("done", [JobSucceeded(job=reporter.job.succeed(output, reporter.at()))])
 
+    async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
+        """The end of a job that gets no further attempt."""
+        fault = fault_of(cause)
+        job = last_snapshot(item, self._now_ms(), assume_encoding=fault.kind in ("poisoned", "internal_error"))
+        return Complete("failed", [JobFailed(job=job.fail(fault, self._at(job)))])
+
+    async def on_cancel(self, item: QueueItem) -> Complete:
+        """The end of a job that was cancelled, running or not."""
+        job = last_snapshot(item, self._now_ms())
+        return Complete("cancelled", [JobCancelled(job=job.cancel(self._at(job)))])
+
     async def _make_output(self, reporter: ProgressReporter, folder: Path) -> Output:
         job = reporter.job
-        reporter.step("import")
+        await reporter.start_step("import")
         source = await retry_while_full(
             lambda: fetch_input(job, folder, self._storage, self._policy, self._fetch_limits)
         )
-        reporter.step("probe")
+        await reporter.start_step("probe")
         info = await self._tools.prober.probe(source)
-        reporter.step(job.kind, 0.0)
+        await reporter.start_step(job.kind, 0.0)
         output_folder = folder / "output"
         output_folder.mkdir()
         made = await self._encode(
-            JobContext(job, source, info, output_folder, lambda progress: reporter.step(job.kind, progress))
+            JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
         )
         output = describe(job, made)
         await retry_while_full(lambda: self._storage.put(output.key, made.path, output.content_type))
         return output
+
+    def _at(self, job: Job) -> int:
+        return max(self._now_ms(), job.updated_at + 1)
+
+
+def fault_of(cause: Cause) -> Fault:
+    """What the customer is told about a job that gets no further attempt (pure). Reasons of ours stay in the logs."""
+    match cause:
+        case Poisoned():
+            return Fault(kind="poisoned", message=FAULTS["poisoned"])
+        case LastAttempt(fault=fault):
+            return fault or Fault(kind="internal_error", message=FAULTS["internal_error"])
+
+
+def last_snapshot(item: QueueItem, now: int, *, assume_encoding: bool = False) -> Job:
+    """The job as far as its row knows (pure), in whichever process its last attempt ran.
+
+    A worker that crashed within its first moments has recorded no step: `assume_encoding` then takes the job for being
+    at its last one. Otherwise a job without a step has not been started.
+    """
+    job = Job.model_validate(item.payload)
+    step = next((task.kind for task in job.tasks if task.kind == item.step), job.kind if assume_encoding else None)
+    if step is None:
+        return job
+    started = job.start(max(item.started_at_ms or now, job.updated_at + 1))
+    return started.step(step, max(now, started.updated_at + 1))
 
 
 def describe(job: Job, made: JobOutput) -> Output:

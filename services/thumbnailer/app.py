@@ -5,24 +5,24 @@ from schemas.options import ImageOptions
 from services.thumbnailer import picture
 from services.thumbnailer.plan import estimate
 from services.thumbnailer.settings import Settings
-from worker.app import WorkerApp, WorkerSpec
+from worker.app import WorkerApp, WorkerSpec, worker_service
 from worker.runner import Encoder, JobContext, JobOutput
 
 
-class Thumbnailer(WorkerApp):
+class Thumbnailer(WorkerApp[Settings]):
     """The thumbnailer as an App."""
 
-    def __init__(self, settings: Settings) -> None:
-        spec = WorkerSpec(
-            name="thumbnailer",
+    spec = worker_service("thumbnailer")
+
+    def worker(self) -> WorkerSpec:
+        return WorkerSpec(
             kind="image",
-            slots=settings.thumbnailer_slots,
+            slots=self.settings.thumbnailer_slots,
             encoder=encoder,
             estimate=estimate,
             # Loaded once by the fork server, so that no job waits for libvips to load.
             preload=("services.thumbnailer.vips",),
         )
-        super().__init__(spec, settings)
 
 
 def encoder(tools: Tools) -> Encoder:

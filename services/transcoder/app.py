@@ -7,23 +7,23 @@ from schemas.options import VideoOptions
 from services.transcoder.encode import encode
 from services.transcoder.plan import estimate
 from services.transcoder.settings import Settings
-from worker.app import WorkerApp, WorkerSpec
+from worker.app import WorkerApp, WorkerSpec, worker_service
 from worker.runner import Encoder, JobContext, JobOutput
 
 
-class Transcoder(WorkerApp):
+class Transcoder(WorkerApp[Settings]):
     """The transcoder as an App."""
 
-    def __init__(self, settings: Settings) -> None:
-        spec = WorkerSpec(
-            name="transcoder",
+    spec = worker_service("transcoder")
+
+    def worker(self) -> WorkerSpec:
+        return WorkerSpec(
             kind="video",
-            slots=settings.transcoder_slots,
+            slots=self.settings.transcoder_slots,
             encoder=encoder,
             estimate=estimate,
-            limits=replace(ENCODE_LIMITS, wall=settings.encode_timeout),
+            limits=replace(ENCODE_LIMITS, wall=self.settings.encode_timeout),
         )
-        super().__init__(spec, settings)
 
 
 def encoder(tools: Tools) -> Encoder:

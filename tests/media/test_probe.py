@@ -1,9 +1,8 @@
-"""What the probe says of real and awkward files, read in the sandbox."""
+"""The probe on real and unusual files, in the sandbox."""
 
 import asyncio
 import shutil
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from media.tools import Tools
 from tests.support.footage import Material
 
 
-async def refusal(tools: Tools, path: Path) -> str:
+async def fault_kind(tools: Tools, path: Path) -> str:
     with pytest.raises(MediaFault) as fault:
         await tools.prober.probe(path)
     return fault.value.kind
@@ -38,25 +37,27 @@ async def test_display_sizes_have_rotation_and_sample_aspect_applied(tools: Tool
 
 
 @pytest.mark.parametrize("name", ["photo[page=3]", "x]", "it's [0]", "with % and : and\nmore"])
-async def test_a_file_s_name_is_no_option(tools: Tools, material: Material, tmp_path: Path, name: str) -> None:
+async def test_a_file_name_is_never_parsed_as_options(
+    tools: Tools, material: Material, tmp_path: Path, name: str
+) -> None:
     for build in (material.alpha, material.flat):
         path = tmp_path / name
         shutil.copy(build(), path)
         assert await tools.prober.probe(path) == await tools.prober.probe(build())
 
 
-async def test_hdr_is_seen(tools: Tools, material: Material) -> None:
+async def test_hdr_is_recognised(tools: Tools, material: Material) -> None:
     video = (await tools.prober.probe(material.hdr())).video
     assert video is not None and video.hdr
     assert (video.matrix, video.primaries, video.transfer, video.bits) == ("bt2020nc", "bt2020", "smpte2084", 10)
 
 
-async def test_cover_art_is_no_video(tools: Tools, material: Material) -> None:
+async def test_cover_art_is_not_a_video(tools: Tools, material: Material) -> None:
     info = await tools.prober.probe(material.tone_with_cover())
     assert (info.kind, info.format, info.video, info.width) == ("audio", "mp3", None, None)
 
 
-async def test_a_duration_that_the_file_does_not_say_is_found(tools: Tools, material: Material) -> None:
+async def test_a_duration_that_the_file_does_not_declare_is_found(tools: Tools, material: Material) -> None:
     live = ("-i", material.flat(), "-c:v", "libvpx", "-f", "webm", "-live", "1")
     source = material.ffmpeg("live.webm", *live)
     assert (await tools.prober.probe(source)).duration == pytest.approx(1, abs=0.15)
@@ -99,8 +100,8 @@ async def test_images(
         ("truncated_png", "input_truncated"),
     ],
 )
-async def test_what_cannot_be_read_has_a_name(tools: Tools, material: Material, build: str, kind: str) -> None:
-    assert await refusal(tools, getattr(material, build)()) == kind
+async def test_unreadable_files_have_a_published_code(tools: Tools, material: Material, build: str, kind: str) -> None:
+    assert await fault_kind(tools, getattr(material, build)()) == kind
 
 
 @pytest.mark.parametrize(
@@ -119,16 +120,16 @@ async def test_texts_that_name_other_files_are_refused(tools: Tools, tmp_path: P
     path = tmp_path / name
     path.write_text(text)
     (tmp_path / "other.mp4").write_bytes(b"\0" * 100)
-    assert await refusal(tools, path) == "input_unreadable"
+    assert await fault_kind(tools, path) == "input_unreadable"
 
 
-async def test_a_codec_off_the_list_is_refused(tools: Tools, material: Material) -> None:
+async def test_a_codec_that_is_not_allowed_is_refused(tools: Tools, material: Material) -> None:
     source = material.ffmpeg("magic.avi", "-f", "lavfi", "-i", "testsrc2=d=0.2", "-c:v", "magicyuv")
-    assert await refusal(tools, source) == "input_unreadable"
+    assert await fault_kind(tools, source) == "input_unreadable"
 
 
 def bomb(path: Path, side: int) -> Path:
-    """A small PNG whose header says that it is `side` pixels square."""
+    """A small PNG whose header declares `side` x `side` pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -139,8 +140,8 @@ def bomb(path: Path, side: int) -> Path:
     return path
 
 
-async def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(tools: Tools, tmp_path: Path) -> None:
-    assert await refusal(tools, bomb(tmp_path / "bomb.png", 30_000)) == "input_limits_exceeded"
+async def test_an_image_that_declares_a_huge_size_is_refused_before_it_is_decoded(tools: Tools, tmp_path: Path) -> None:
+    assert await fault_kind(tools, bomb(tmp_path / "bomb.png", 30_000)) == "input_limits_exceeded"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ async def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(to
         ({"kind": "program"}, "input_unreadable"),
     ],
 )
-def test_what_the_sandbox_tells_is_judged_like_any_input(facts: dict[str, object], kind: str) -> None:
+def test_facts_from_the_sandbox_are_validated(facts: dict[str, object], kind: str) -> None:
     honest = {"kind": "audio", "format": "mp3", "filesize": 10}
     assert to_media_info(dict(honest)).format == "mp3"
     with pytest.raises(MediaFault) as fault:
@@ -165,12 +166,3 @@ def test_what_the_sandbox_tells_is_judged_like_any_input(facts: dict[str, object
 async def test_many_files_are_probed_at_the_same_time(tools: Tools, material: Material) -> None:
     found = await asyncio.gather(*(tools.prober.probe(material.flat()) for _ in range(10)))
     assert {info.display for info in found} == {(320, 180)}
-
-
-async def test_a_probe_is_quick(tools: Tools, material: Material) -> None:
-    fastest = 10.0
-    for _ in range(5):
-        began = time.monotonic()
-        await tools.prober.probe(material.flat())
-        fastest = min(fastest, time.monotonic() - began)
-    assert fastest < 0.25, "measured at 0.015 s"

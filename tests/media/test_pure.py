@@ -1,4 +1,4 @@
-"""What needs no file: geometry, colours, formats, blame, progress."""
+"""Pure functions: geometry, colours, formats, classification of failures, progress."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def stream(**changes: object) -> VideoStream:
     return VideoStream.model_validate(facts | changes)
 
 
-def test_untagged_colours_are_what_players_take_them_for() -> None:
+def test_untagged_colours_are_what_players_assume() -> None:
     assert colour.infer(stream()).matrix == "smpte170m"
     assert colour.infer(stream(coded_height=576)).matrix == "bt470bg"
     assert colour.infer(stream(coded_width=1280, coded_height=544)) == colour.BT709
@@ -69,12 +69,12 @@ def test_untagged_colours_are_what_players_take_them_for() -> None:
         ("mp3", "", False, "mp3"),
     ],
 )
-def test_names_container_formats(demuxer: str, brand: str, has_video: bool, name: str) -> None:
+def test_container_formats(demuxer: str, brand: str, has_video: bool, name: str) -> None:
     assert container_format(demuxer, brand, has_video=has_video) == name
     assert name in FORMATS
 
 
-def test_a_stored_file_names_the_codecs_of_what_is_played() -> None:
+def test_a_stored_file_has_the_codecs_of_its_main_streams() -> None:
     tracks = tuple(
         AudioStream(index=n, codec=c, channels=2, sample_rate=48_000, default=n == 2)
         for n, c in [(1, "aac"), (2, "opus")]
@@ -94,7 +94,7 @@ def test_a_stored_file_names_the_codecs_of_what_is_played() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returncode", "said", "kind"),
+    ("returncode", "output", "kind"),
     [
         (183, "moov atom not found\nError opening input: Invalid data found when processing input", "input_truncated"),
         (183, "Error opening input: Invalid data found when processing input", "input_unreadable"),
@@ -106,22 +106,22 @@ def test_a_stored_file_names_the_codecs_of_what_is_played() -> None:
         (1, "something new", None),
     ],
 )
-def test_whose_fault_a_failure_is(returncode: int, said: str, kind: str | None) -> None:
-    fault = failure_of(Finished(returncode, b"", said, 1.0))
+def test_a_failed_run_is_classified_by_its_status_and_output(returncode: int, output: str, kind: str | None) -> None:
+    fault = failure_of(Finished(returncode, b"", output, 1.0))
     if kind is None:
-        assert isinstance(fault, FfmpegFailed) and said in str(fault)
+        assert isinstance(fault, FfmpegFailed) and output in str(fault)
     else:
-        assert isinstance(fault, MediaFault) and (fault.kind, fault.detail) == (kind, said)
+        assert isinstance(fault, MediaFault) and (fault.kind, fault.detail) == (kind, output)
 
 
-def test_progress_grows_and_standing_still_is_no_sign_of_life() -> None:
-    told: list[float] = []
-    progress = ProgressParser(2.0, told.append)
+def test_progress_grows_and_only_growing_counters_count() -> None:
+    reported: list[float] = []
+    progress = ProgressParser(2.0, reported.append)
     lines = ["frame=1", "out_time_us=N/A", "frame=1", "out_time_us=500000", "out_time_us=400000", "out_time_us=9000000"]
     assert [progress.feed_line(line) for line in lines] == [True, False, False, True, False, True]
-    assert told == [0.25, 1.0]
+    assert reported == [0.25, 1.0]
 
 
-def test_a_child_cannot_make_up_a_kind_of_fault() -> None:
+def test_a_child_cannot_report_an_unpublished_fault() -> None:
     assert isinstance(from_child("input_empty", "no"), MediaFault)
     assert isinstance(from_child("all_is_well", "no"), RuntimeError)

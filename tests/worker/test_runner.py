@@ -1,17 +1,16 @@
-"""How jobs end and what their outputs are called, without a worker."""
+"""What a job's output is called, and how jobs end that no attempt ended: from the queue row alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chassis.runtime.job_queue import Cause, LastAttempt, Poisoned, QueueItem
 from media.info import MediaInfo
-from schemas.events import JobCancelled, JobFailed
 from schemas.faults import Fault
 from schemas.ids import derived
 from schemas.jobs import Job
-from worker.runner import JobOutput, describe
-from worker.terminal_events import Endings, fault_of
+from worker.runner import JobOutput, describe, fault_of, last_snapshot
 
 JOB = Job.queued(
     id="job_01h455vb4pex5vsknk084sn02q",
@@ -23,15 +22,26 @@ JOB = Job.queued(
     at=1000,
 )
 ITEM = QueueItem(
-    id=JOB.id, project=JOB.project, kind="video", payload=JOB.model_dump(), attempt=3, worker="w", cancelled=False
+    id=JOB.id,
+    project=JOB.project,
+    kind="video",
+    payload=JOB.model_dump(mode="json"),
+    attempt=3,
+    worker="w",
+    cancelled=False,
 )
 MADE = JobOutput(
     Path("/x/video.mp4"),
     MediaInfo(kind="image", format="jpeg", content_type="image/jpeg", filesize=7, width=2, height=2),
 )
+UNREACHABLE = Fault(kind="input_unreachable", message="The server that holds the file answered 503.")
 
 
-def test_an_output_s_names_follow_from_its_job() -> None:
+def statuses(job: Job) -> list[str]:
+    return [task.status for task in job.tasks]
+
+
+def test_id_and_key_of_an_output_derive_from_its_job() -> None:
     output = describe(JOB, MADE)
     assert output.id == derived("file", JOB.id, "output")
     assert output.key == f"prj_1/jobs/{JOB.id}/{output.id}.jpg"
@@ -39,54 +49,51 @@ def test_an_output_s_names_follow_from_its_job() -> None:
     assert describe(JOB, MADE) == output
 
 
-def test_an_output_of_a_media_item_is_named_by_its_label() -> None:
+def test_the_path_of_a_media_item_s_output_has_its_label() -> None:
     job = JOB.model_copy(update={"media_id": "med_1", "ref": "poster"})
     made = JobOutput(MADE.path, MADE.info, placeholder="data:x", background="#102030")
     output = describe(job, made)
     assert (output.path, output.placeholder, output.background) == ("med_1/poster.jpg", "data:x", "#102030")
 
 
-UNREACHABLE = Fault(kind="input_unreachable", message="The server said 503.")
-
-
 @pytest.mark.parametrize(
     ("cause", "kind"),
     [
         (Poisoned(), "poisoned"),
-        (LastAttempt("503", UNREACHABLE), "input_unreachable"),
-        (LastAttempt("StorageFull: no room on /srv/secret-path"), "internal_error"),
+        (LastAttempt("unexpected_status status=503", UNREACHABLE), "input_unreachable"),
+        (LastAttempt("OSError: /srv/secret-path", None), "internal_error"),
     ],
 )
-def test_causes_become_faults_that_can_be_shown(cause: Cause, kind: str) -> None:
+def test_the_customer_sees_the_fault_and_never_the_reason(cause: Cause, kind: str) -> None:
     fault = fault_of(cause)
     assert fault.kind == kind
-    assert "secret" not in fault.message
+    assert "secret" not in fault.message and "status=" not in fault.message
 
 
-async def test_a_job_that_was_tried_elsewhere_fails_at_the_step_that_the_cause_names() -> None:
-    endings = Endings(lambda: 5000)
-    causes: list[tuple[Cause, list[str]]] = [
-        (LastAttempt("no", UNREACHABLE), ["failed", "cancelled", "cancelled"]),
-        (Poisoned(), ["succeeded", "succeeded", "failed"]),
-    ]
-    for cause, statuses in causes:
-        done = await endings.exhausted(ITEM, cause)
-        (event,) = done.events
-        assert isinstance(event, JobFailed) and done.state == "failed"
-        assert [task.status for task in event.job.tasks] == statuses
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("import", ["processing", "waiting", "waiting"]),
+        ("probe", ["succeeded", "processing", "waiting"]),
+        ("video", ["succeeded", "succeeded", "processing"]),
+    ],
+)
+def test_a_snapshot_from_the_row_is_at_the_recorded_step(step: str, expected: list[str]) -> None:
+    job = last_snapshot(replace(ITEM, step=step, started_at_ms=2000), 5000)
+    assert statuses(job) == expected
+    assert (job.status, job.started_at, job.updated_at) == ("processing", 2000, 5000)
 
 
-async def test_a_cancelled_job_shows_how_far_it_came() -> None:
-    endings = Endings(lambda: 5000)
-    endings.remember(ITEM, JOB.start(2000).step("probe", 3000))
-    done = await endings.on_cancel(ITEM)
-    (event,) = done.events
-    assert isinstance(event, JobCancelled)
-    assert [task.status for task in event.job.tasks] == ["succeeded", "cancelled", "cancelled"]
-    assert event.job.started_at == 2000
+def test_a_job_without_a_step_was_not_started() -> None:
+    assert last_snapshot(replace(ITEM, step=None), 5000) == JOB
+    assert last_snapshot(replace(ITEM, step="a step of a newer release"), 5000) == JOB
 
 
-async def test_an_end_is_later_than_what_came_before_it_although_clocks_differ() -> None:
-    done = await Endings(lambda: 10).on_cancel(ITEM)
-    (event,) = done.events
-    assert isinstance(event, JobCancelled) and event.job.updated_at > JOB.updated_at
+def test_a_worker_that_crashed_before_it_recorded_a_step_was_probably_encoding() -> None:
+    job = last_snapshot(replace(ITEM, step=None), 5000, assume_encoding=True)
+    assert statuses(job) == ["succeeded", "succeeded", "processing"]
+
+
+def test_a_snapshot_is_newer_than_the_one_before_although_clocks_differ() -> None:
+    job = last_snapshot(replace(ITEM, step="probe", started_at_ms=5), 10)
+    assert job.updated_at > JOB.updated_at

@@ -6,19 +6,19 @@ from pathlib import Path
 from worker.settings import scratch_dir
 
 
-def test_a_folder_is_gone_when_it_is_left(tmp_path: Path) -> None:
+def test_the_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     with scratch_dir(tmp_path / "work") as folder:
         (folder / "file").write_text("x")
     assert not folder.exists()
 
 
-def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_kept(tmp_path: Path) -> None:
     with scratch_dir(tmp_path) as one, scratch_dir(tmp_path) as other:
         assert one != other
         assert one.exists() and other.exists()
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         from pathlib import Path
         from worker.settings import scratch_dir

@@ -1,4 +1,4 @@
-"""Whole command lines, compared with `argv.json`. `UPDATE_GOLDEN=1 pytest …` writes it anew; the diff is the review."""
+"""Whole command lines, compared with `argv.json`. `UPDATE_GOLDEN=1 pytest …` rewrites it."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def shortened(line: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_command_line_is_the_one_on_file(case: str) -> None:
+def test_the_command_line_is_the_recorded_one(case: str) -> None:
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     line = shortened(CASES[case])
     if os.environ.get("UPDATE_GOLDEN"):

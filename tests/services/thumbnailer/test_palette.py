@@ -12,7 +12,7 @@ def test_noise_around_a_colour_counts_for_it() -> None:
     assert dominant(noisy + BLUE * 7) == "#C81814"
 
 
-def test_transparent_pixels_have_no_say() -> None:
+def test_transparent_pixels_are_not_counted() -> None:
     assert dominant(CLEAR * 100 + BLUE) == "#0A14C8"
 
 

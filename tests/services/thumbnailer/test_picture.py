@@ -1,4 +1,4 @@
-"""Real pictures by real ffmpeg and libvips, in their sandboxes."""
+"""Images made by ffmpeg and libvips in their sandboxes."""
 
 import base64
 from pathlib import Path
@@ -61,7 +61,7 @@ async def test_an_image_has_exactly_the_size_asked(
     assert made.info.format == "png"
 
 
-async def test_rotated_video_stands_upright(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
+async def test_rotated_video_is_turned_upright(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
     made, turned = await image_maker(material.rotated(), format="png", width=360)
     assert size(made) == (360, 640)
     _, plain = await image_maker(footage.bunny, format="png", height=360)
@@ -121,7 +121,7 @@ async def test_grey_stays_grey(image_maker: ImageMaker, material: Material) -> N
     assert red == green == blue
 
 
-async def test_hdr_is_brought_to_an_ordinary_screen(image_maker: ImageMaker, material: Material) -> None:
+async def test_hdr_is_converted_to_sdr(image_maker: ImageMaker, material: Material) -> None:
     # Grey of 100 nits, which is 0.51 of the range by the PQ curve: taken as it stands it would be 130, dark.
     tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
     grey = f"color=black:s=64x64:r=10:d=0.3,format=yuv420p10le,geq=lum=509:cb=512:cr=512,{tags}"
@@ -153,7 +153,7 @@ async def test_transparency_stays_where_the_format_has_it(
     assert image(2, 150)[3] < 10 and image(448, 150)[3] > 245
 
 
-async def test_transparency_is_laid_on_black_where_the_format_has_none(
+async def test_transparency_becomes_black_where_the_format_has_none(
     image_maker: ImageMaker, material: Material
 ) -> None:
     _, image = await image_maker(material.alpha(), format="jpeg")
@@ -162,7 +162,7 @@ async def test_transparency_is_laid_on_black_where_the_format_has_none(
 
 
 @pytest.mark.parametrize("format", [None, "webp"])
-async def test_of_an_animation_the_first_picture_is_taken(
+async def test_an_animation_gives_its_first_frame(
     image_maker: ImageMaker, material: Material, format: ImageFormat | None
 ) -> None:
     made, image = await image_maker(material.animated_gif(), format=format, width=128)
@@ -183,7 +183,7 @@ async def test_the_frame_is_the_first_at_or_after_start(
     assert image(80, 45)[0] == pytest.approx(number * GREY_STEP * 255 / 219, abs=1.5)
 
 
-async def test_interlaced_video_gives_a_whole_frame(image_maker: ImageMaker, material: Material) -> None:
+async def test_interlaced_video_is_deinterlaced(image_maker: ImageMaker, material: Material) -> None:
     # Two fields that differ: woven together, rows alternate between black and grey.
     fields = "color=black:s=160x96:r=50:d=1,geq=lum=16+mod(N\\,2)*120:cb=128:cr=128,tinterlace=interleave_top"
     coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-flags", "+ildct+ilme", "-pix_fmt", "yuv420p")
@@ -206,7 +206,9 @@ async def test_a_start_past_the_end_is_refused(image_maker: ImageMaker, footage:
     assert "the video ends at 5.3" in fault.message
 
 
-async def test_sound_that_outlasts_the_picture_has_none_to_give(image_maker: ImageMaker, material: Material) -> None:
+async def test_a_start_in_audio_that_is_longer_than_the_video_is_refused(
+    image_maker: ImageMaker, material: Material
+) -> None:
     sound = ("-f", "lavfi", "-i", "sine=duration=8")
     clip = material.ffmpeg("outlasted.mp4", "-i", material.flat(), *sound, "-c:v", "copy", "-c:a", "aac")
     fault = await image_maker.fault(clip, start=6)
@@ -239,7 +241,7 @@ async def test_a_poster_comes_with_placeholder_and_background(image_maker: Image
     assert tiny(8, 4)[:3] == pytest.approx(FLAT_COLOUR, abs=8)
 
 
-async def test_without_a_wish_there_is_no_palette(image_maker: ImageMaker, footage: Footage) -> None:
+async def test_a_palette_is_made_only_on_request(image_maker: ImageMaker, footage: Footage) -> None:
     made, _ = await image_maker(footage.rocket, width=50)
     assert made.placeholder is None and made.background is None
 
@@ -255,7 +257,7 @@ async def test_nothing_but_the_picture_is_left(image_maker: ImageMaker, footage:
     assert [path.name for path in image_maker.folder.iterdir()] == ["picture"]
 
 
-async def test_a_name_that_looks_like_options_is_just_a_name(
+async def test_a_file_name_is_never_parsed_as_options(
     image_maker: ImageMaker, footage: Footage, tmp_path: Path
 ) -> None:
     source = tmp_path / "photo[page=3]"

@@ -1,4 +1,4 @@
-"""What is planned for which input: sizes, formats, refusals."""
+"""Plans: sizes, formats, faults."""
 
 from typing import Any
 
@@ -45,9 +45,7 @@ def fault(options: ImageOptions, info: MediaInfo) -> str:
         ({"width": 2}, (2, 1)),
     ],
 )
-def test_a_size_that_was_asked_comes_out_and_the_other_side_follows(
-    options: dict[str, Any], size: tuple[int, int]
-) -> None:
+def test_the_requested_size_is_exact_and_a_missing_side_follows(options: dict[str, Any], size: tuple[int, int]) -> None:
     planned = plan(ImageOptions(**options), video())
     assert (planned.width, planned.height) == size
 
@@ -90,18 +88,18 @@ def test_start_zero_is_always_inside() -> None:
     assert plan(ImageOptions(), video(duration=0.0))
 
 
-def test_a_video_that_does_not_tell_its_length_is_tried() -> None:
+def test_a_video_of_unknown_duration_is_tried() -> None:
     planned = plan(ImageOptions(start=5), video(duration=None))
     assert isinstance(planned, FramePlan) and planned.start == 5
 
 
-def test_a_still_image_has_no_later_moment() -> None:
+def test_a_still_image_has_no_later_frame() -> None:
     assert fault(ImageOptions(start=2), image()) == (
         "start_out_of_range: The input is an image: it has no picture at 2 s."
     )
 
 
-def test_sound_has_no_picture() -> None:
+def test_audio_has_no_picture() -> None:
     assert fault(ImageOptions(), audio()).startswith("input_kind_mismatch: The input is audio")
 
 
@@ -118,5 +116,5 @@ def test_each_word_is_better_than_the_one_before_it(format: ImageFormat) -> None
     assert levels == sorted(set(levels))
 
 
-def test_png_is_lossless_whatever_the_word() -> None:
+def test_png_is_lossless_at_every_word() -> None:
     assert saver_options("png", "very_low") == saver_options("png", "very_high")

@@ -1,4 +1,4 @@
-"""The service on real Kafka and Postgres: from the event that asks for a picture to the event that tells its end."""
+"""The thumbnailer on real Kafka and Postgres: from `job.created` to the terminal event."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,32 +14,33 @@ from schemas.files import File
 from schemas.jobs import Job
 from services.thumbnailer.app import Thumbnailer
 from services.thumbnailer.settings import Settings
-from tests.services.running import Running, item_with_jobs, queued, surroundings
+from tests.services.worker_harness import WorkerHarness, media_created, queued_job, worker_settings
+from tests.support.file_server import status
 from tests.support.footage import Material
 from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="module")
-async def service(
+async def worker(
     postgres_server: Postgres, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[WorkerHarness]:
     folder = tmp_path_factory.mktemp("thumbnailer")
-    settings = Settings(**surroundings(await postgres_server.database(), kafka_bootstrap, folder))
-    async with Running(Thumbnailer(settings), settings, "image").working() as opened:
+    settings = Settings(**worker_settings(await postgres_server.database(), kafka_bootstrap, folder))
+    async with WorkerHarness(Thumbnailer(settings), settings, "image").running() as opened:
         yield opened
 
 
-async def stored(service: Running, job: Job) -> pyvips.Image:
-    """The output's pixels, read back from the storage."""
+async def stored(worker: WorkerHarness, job: Job) -> pyvips.Image:
+    """The output's pixels, read from the storage."""
     assert job.output is not None
-    data = b"".join([chunk async for chunk in service.storage.read(job.output.key)])
+    data = b"".join([chunk async for chunk in worker.storage.read(job.output.key)])
     assert len(data) == job.output.filesize
     return pyvips.Image.new_from_buffer(data, "")
 
 
-async def test_a_frame_of_a_clip_that_is_fetched(service: Running, footage: Footage) -> None:
-    job_id = await service.ask(service.site.serve(footage.bunny), start=2, width=640, format="webp")
-    job = await service.end(job_id)
+async def test_a_frame_of_a_clip_that_is_fetched(worker: WorkerHarness, footage: Footage) -> None:
+    job_id = await worker.submit(worker.files.add(footage.bunny), start=2, width=640, format="webp")
+    job = await worker.finished(job_id)
     assert job.status == "succeeded", job.error
     assert job.output is not None
     output = job.output
@@ -48,40 +49,49 @@ async def test_a_frame_of_a_clip_that_is_fetched(service: Running, footage: Foot
     assert output.placeholder is None and output.background is None
     assert [task.status for task in job.tasks] == ["succeeded"] * 3
     assert job.metadata == {"user_id": "usr_1"}
-    image = await stored(service, job)
+    image = await stored(worker, job)
     assert (image.width, image.height) == (640, 360)
-    assert isinstance(service.heard[job_id][0], JobStarted)
-    assert isinstance(service.heard[job_id][-1], JobSucceeded)
+    assert isinstance(worker.events[job_id][0], JobStarted)
+    assert isinstance(worker.events[job_id][-1], JobSucceeded)
 
 
-async def test_a_photo_that_is_fetched(service: Running, footage: Footage) -> None:
-    job = await service.end(await service.ask(service.site.serve(footage.coffee), width=320, quality="high"))
+async def test_a_photo_that_is_fetched(worker: WorkerHarness, footage: Footage) -> None:
+    job = await worker.finished(await worker.submit(worker.files.add(footage.coffee), width=320, quality="high"))
     assert job.status == "succeeded", job.error
-    image = await stored(service, job)
+    image = await stored(worker, job)
     assert (image.width, image.height, image.get("vips-loader")) == (320, 213, "pngload_buffer")
 
 
+async def test_metadata_keys_keep_the_customer_s_order(worker: WorkerHarness, footage: Footage) -> None:
+    metadata = {"zebra": "1", "a": "2", "mm": "3"}
+    job = queued_job("image", worker.files.add(footage.rocket), {"width": 64}, metadata=metadata)
+    await worker.publish(JobCreated(job=job))
+    finished = await worker.finished(job.id)
+    assert finished.status == "succeeded"
+    assert [list(event.job.metadata) for event in worker.events[job.id]] == [["zebra", "a", "mm"]] * 2
+
+
 async def test_the_poster_of_a_media_item_carries_placeholder_and_background(
-    service: Running, footage: Footage
+    worker: WorkerHarness, footage: Footage
 ) -> None:
     media_id, project = new_id("med"), new_id("prj")
     key = f"{project}/media/{media_id}/original.mp4"
-    await service.storage.put(key, footage.bikes, "video/mp4")
+    await worker.storage.put(key, footage.bikes, "video/mp4")
     size = footage.bikes.stat().st_size
     original = File(
         id=new_id("file"), key=key, kind="video", format="mp4", content_type="video/mp4", filesize=size, duration=10
     )
     common = {"project": project, "media_id": media_id, "source": original}
-    poster = queued("image", "media:original", {"format": "jpeg", "width": 640}, ref="poster", **common)
-    video = queued("video", "media:original", {}, ref="preview", **common)
-    await service.publish(item_with_jobs(original, [video, poster]))
-    job = await service.end(poster.id)
+    poster = queued_job("image", "media:original", {"format": "jpeg", "width": 640}, ref="poster", **common)
+    video = queued_job("video", "media:original", {}, ref="preview", **common)
+    await worker.publish(media_created(original, [video, poster]))
+    job = await worker.finished(poster.id)
     assert job.status == "succeeded", job.error
     assert job.output is not None
     assert job.output.path == f"{media_id}/poster.jpg"
     assert job.output.placeholder is not None and job.output.placeholder.startswith("data:image/webp;base64,")
     assert job.output.background is not None and len(job.output.background) == 7
-    assert video.id not in service.heard
+    assert video.id not in worker.events
 
 
 @pytest.mark.parametrize(
@@ -93,49 +103,52 @@ async def test_the_poster_of_a_media_item_carries_placeholder_and_background(
         ("tone", "input_kind_mismatch"),
     ],
 )
-async def test_a_bad_input_fails_with_its_reason(service: Running, material: Material, name: str, kind: str) -> None:
+async def test_a_bad_input_fails_with_its_reason(
+    worker: WorkerHarness, material: Material, name: str, kind: str
+) -> None:
     path: Path = getattr(material, name)()
-    job = await service.end(await service.ask(service.site.serve(path), width=100))
+    job = await worker.finished(await worker.submit(worker.files.add(path), width=100))
     assert job.status == "failed"
     assert job.error is not None and job.error.kind == kind
     assert job.output is None
 
 
-async def test_an_input_that_is_not_there_fails(service: Running) -> None:
-    job = await service.end(await service.ask(service.site.refuse(404, "nothing.mp4")))
+async def test_an_input_that_is_not_there_fails(worker: WorkerHarness) -> None:
+    job = await worker.finished(await worker.submit(worker.files.answer("nothing.mp4", status(404))))
     assert job.error is not None and job.error.kind == "input_not_found"
 
 
-async def test_a_start_past_the_end_fails(service: Running, footage: Footage) -> None:
-    job = await service.end(await service.ask(service.site.serve(footage.bikes), start=99))
+async def test_a_start_past_the_end_fails(worker: WorkerHarness, footage: Footage) -> None:
+    job = await worker.finished(await worker.submit(worker.files.add(footage.bikes), start=99))
     assert job.error is not None and job.error.kind == "start_out_of_range"
 
 
-async def test_the_same_event_twice_makes_one_picture(service: Running, footage: Footage) -> None:
-    address = service.site.serve(footage.rocket)
-    job, later = service.job(address, width=64), service.job(address, width=32)
-    partition = await service.publish(JobCreated(job=job))
-    await service.publish(JobCreated(job=job))
-    await service.end(job.id)
-    await service.publish(JobCreated(job=later), partition)
-    await service.end(later.id)
-    assert sum(event.job.finished for event in service.heard[job.id]) == 1
+async def test_a_repeated_event_makes_one_image(worker: WorkerHarness, footage: Footage) -> None:
+    address = worker.files.add(footage.rocket)
+    job, later = worker.job(address, width=64), worker.job(address, width=32)
+    partition = await worker.publish(JobCreated(job=job))
+    await worker.publish(JobCreated(job=job))
+    await worker.finished(job.id)
+    await worker.publish(JobCreated(job=later), partition)
+    await worker.finished(later.id)
+    assert worker.terminal_events(job.id) == 1
 
 
-async def test_a_job_that_runs_is_stopped_when_it_is_cancelled(service: Running) -> None:
-    address, answer = service.site.hold()
-    job_id = await service.ask(address)
-    await service.started(job_id)
-    await service.cancel(job_id)
-    job = await service.end(job_id)
-    answer.set()
+async def test_a_job_that_runs_is_stopped_when_it_is_cancelled(worker: WorkerHarness) -> None:
+    held = worker.files.hold("held.mp4", status(404))
+    job_id = await worker.submit(held.url)
+    await worker.started(job_id)
+    await worker.cancel(job_id)
+    job = await worker.finished(job_id)
+    held.release.set()
     assert job.status == "cancelled"
-    assert isinstance(service.heard[job_id][-1], JobCancelled)
+    assert isinstance(worker.events[job_id][-1], JobCancelled)
 
 
-async def test_it_is_ready_and_measured_and_leaves_no_files_behind(service: Running, footage: Footage) -> None:
-    await service.end(await service.ask(service.site.serve(footage.bikes), width=64))
-    for check in service.app.checks().values():
+async def test_its_checks_pass_and_no_files_are_left(worker: WorkerHarness, footage: Footage) -> None:
+    await worker.finished(await worker.submit(worker.files.add(footage.bikes), width=64))
+    assert isinstance(worker.app, Thumbnailer)
+    for check in worker.app.checks().values():
         await check()
     assert b'bitmill_job_queue_queued_seconds{service="thumbnailer"}' in exposition()[0]
-    assert list(service.settings.work_dir.glob("**/job_*")) == []
+    assert list(worker.settings.work_dir.glob("**/job_*")) == []

@@ -1,4 +1,4 @@
-"""Reading the outermost boxes of an mp4."""
+"""Reads the top-level boxes of an mp4."""
 
 import struct
 from pathlib import Path

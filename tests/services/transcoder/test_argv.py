@@ -10,7 +10,7 @@ from media.info import MediaInfo
 from schemas.options import VideoOptions
 from services.transcoder.argv import argv
 from services.transcoder.plan import plan
-from tests.services.transcoder.infos import track, video
+from tests.services.transcoder.media_infos import track, video
 from tests.support import golden
 
 PQ: dict[str, Any] = {
@@ -67,7 +67,7 @@ def line(info: MediaInfo, options: dict[str, Any]) -> list[str]:
     made = argv(
         plan(VideoOptions.model_validate(options), info, tone_maps=True), Path("/in/clip.mov"), Path("/out/video")
     )
-    # The long lists are data of their own; here only their place counts.
+    # The long allowlists are replaced: only their position matters here.
     shown = {",".join(DECODERS): "DECODERS", ",".join(DEMUXERS): "DEMUXERS"}
     return [shown.get(word, word) for word in made]
 
@@ -77,6 +77,6 @@ def test_whole_command_lines() -> None:
 
 
 @pytest.mark.parametrize("name", ["http:clip.mp4", "-y.mp4", "%d.mp4", "a b;c'd\".mp4"])
-def test_a_file_s_name_is_never_taken_for_anything_else(name: str) -> None:
+def test_a_file_name_is_never_parsed_as_anything_else(name: str) -> None:
     made = argv(plan(VideoOptions(), video(), tone_maps=True), Path("/in") / name, Path("/out") / name)
     assert f"file:/in/{name}" in made and made[-1] == f"file:/out/{name}"

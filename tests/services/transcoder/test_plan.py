@@ -8,14 +8,14 @@ from media.info import MediaInfo, Picture
 from schemas.options import VideoOptions
 from services.transcoder.encode import check_output
 from services.transcoder.plan import Plan, plan
-from tests.services.transcoder.infos import track, video
+from tests.services.transcoder.media_infos import track, video
 
 
 def planned(info: MediaInfo, tone_maps: bool = True, **options: Any) -> Plan:
     return plan(VideoOptions.model_validate(options), info, tone_maps=tone_maps)
 
 
-def refusal(info: MediaInfo, **options: Any) -> MediaFault:
+def fault(info: MediaInfo, **options: Any) -> MediaFault:
     with pytest.raises(MediaFault) as fault:
         planned(info, **options)
     return fault.value
@@ -44,7 +44,7 @@ def test_the_size_follows_from_the_display_aspect_and_is_even(
 
 
 def test_a_side_that_would_be_too_long_is_refused() -> None:
-    assert refusal(video(display=(100, 1000)), width=1920).kind == "output_too_large"
+    assert fault(video(display=(100, 1000)), width=1920).kind == "output_too_large"
 
 
 def test_times_within_the_input_are_kept() -> None:
@@ -52,15 +52,15 @@ def test_times_within_the_input_are_kept() -> None:
     assert (made.start, made.end, made.length) == (2.5, 4, 1.5)
 
 
-def test_an_end_behind_the_end_is_the_end() -> None:
+def test_an_end_past_the_input_means_its_end() -> None:
     made = planned(video(), start=8, end=100)
     assert (made.start, made.end, made.length) == (8, None, 2.0)
 
 
-def test_a_start_behind_the_end_is_refused_with_the_duration() -> None:
-    fault = refusal(video(), start=12)
-    assert fault.kind == "start_out_of_range"
-    assert fault.message == "start is at 12 s, but the input is only 10.00 s long."
+def test_a_start_past_the_input_is_refused_with_the_duration() -> None:
+    raised = fault(video(), start=12)
+    assert raised.kind == "start_out_of_range"
+    assert raised.message == "start is at 12 s, but the input is only 10.00 s long."
 
 
 def test_an_unknown_duration_leaves_the_length_open() -> None:
@@ -86,13 +86,13 @@ def test_an_image_is_not_a_video() -> None:
     image = MediaInfo(
         kind="image", format="png", content_type="image/png", filesize=1, width=1, height=1, image=Picture()
     )
-    fault = refusal(image)
-    assert fault.kind == "input_kind_mismatch" and "an image (png)" in fault.message
+    raised = fault(image)
+    assert raised.kind == "input_kind_mismatch" and "an image (png)" in raised.message
 
 
-def test_sound_is_not_a_video() -> None:
+def test_audio_is_not_a_video() -> None:
     sound = MediaInfo(kind="audio", format="mp3", content_type="audio/mpeg", filesize=1, audio=(track(0),))
-    assert refusal(sound).kind == "input_kind_mismatch"
+    assert fault(sound).kind == "input_kind_mismatch"
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_sound_is_not_a_video() -> None:
         ({"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "arib-std-b67"}, "tone_map", "bt709"),
     ],
 )
-def test_colours_keep_their_meaning(stream: dict[str, Any], conversion: str, matrix: str) -> None:
+def test_colours_are_converted_only_where_needed(stream: dict[str, Any], conversion: str, matrix: str) -> None:
     colour = planned(video(**stream)).colour
     assert (colour.conversion, colour.target.matrix, colour.target.range) == (conversion, matrix, "tv")
 
 
-def test_hdr_keeps_its_tags_where_nothing_can_map_it() -> None:
+def test_hdr_keeps_its_tags_where_ffmpeg_cannot_tone_map() -> None:
     hdr = video(matrix="bt2020nc", primaries="bt2020", transfer="smpte2084")
     colour = planned(hdr, tone_maps=False).colour
     assert (colour.conversion, colour.target.transfer) == ("keep", "smpte2084")
@@ -126,7 +126,7 @@ def test_an_output_of_another_size_is_our_failure() -> None:
         check_output(video(display=(640, 362)), made)
 
 
-def test_an_output_without_its_sound_is_our_failure() -> None:
+def test_an_output_without_its_audio_is_our_failure() -> None:
     with pytest.raises(OutputMismatch):
         check_output(video(audio=()), planned(video()))
 

@@ -1,4 +1,4 @@
-"""Facts of imagined files, for tests of what is pure."""
+"""MediaInfo of files that do not exist, for tests of pure functions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What bad input gets, from real ffmpeg and libvips in their sandboxes."""
+"""The faults of bad input, from ffmpeg and libvips in their sandboxes."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -43,9 +43,7 @@ async def test_an_image_with_damaged_pixels_is_unreadable(
     assert str(material.folder) not in fault.message
 
 
-async def test_a_jpeg_that_was_cut_off_is_truncated(
-    image_maker: ImageMaker, footage: Footage, material: Material
-) -> None:
+async def test_an_incomplete_jpeg_is_truncated(image_maker: ImageMaker, footage: Footage, material: Material) -> None:
     cut = material.folder / "cut.jpg"
     cut.write_bytes(footage.rocket.read_bytes()[:60_000])
     assert (await image_maker.fault(cut)).kind == "input_truncated"
@@ -54,13 +52,13 @@ async def test_a_jpeg_that_was_cut_off_is_truncated(
 async def test_an_image_that_takes_too_long_is_beyond_the_limits(
     image_maker: ImageMaker, footage: Footage, material: Material
 ) -> None:
-    hasty = replace(image_maker.tools.image_limits, wall=timedelta(milliseconds=1))
-    image_maker.tools = replace(image_maker.tools, image_limits=hasty)
+    short = replace(image_maker.tools.image_limits, wall=timedelta(milliseconds=1))
+    image_maker.tools = replace(image_maker.tools, image_limits=short)
     assert (await image_maker.fault(material.large_photo(), width=2000)).kind == "input_limits_exceeded"
 
 
-async def test_an_image_that_kills_its_decoder_is_unreadable(image_maker: ImageMaker, material: Material) -> None:
-    # The nearest to a decoder's crash that can be had at will: the system's own end to too much computing.
+async def test_an_image_that_crashes_its_decoder_is_unreadable(image_maker: ImageMaker, material: Material) -> None:
+    # The limit of CPU time kills the child by a signal, as a crash of the decoder would.
     image_maker.tools = replace(image_maker.tools, image_limits=replace(image_maker.tools.image_limits, cpu_seconds=1))
     fault = await image_maker.fault(material.large_photo(), format="avif", quality="very_high", width=8000)
     assert fault.kind == "input_unreadable"

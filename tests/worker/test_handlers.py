@@ -1,0 +1,76 @@
+"""Batches of Kafka events on real Postgres: what they leave in the job queue and in the outbox."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chassis.adapters.postgres import Pool, migrate, open_pool
+from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
+from chassis.runtime.outbox import Outbox
+from schemas.events import JobCancelled
+from schemas.jobs import Job
+from tests.services.worker_harness import queued_job
+from worker.app import worker_service
+from worker.handlers import JobIntake
+
+SERVICE = worker_service("transcoder")
+
+
+@pytest.fixture
+async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
+    await migrate(fresh_dsn, SERVICE.name, SERVICE.all_migrations)
+    async with await open_pool(fresh_dsn, SERVICE.name) as opened:
+        yield opened
+
+
+@pytest.fixture
+def intake(pool: Pool) -> JobIntake:
+    async def on_cancel(item: QueueItem) -> Complete:
+        job = Job.model_validate(item.payload)
+        return Complete("cancelled", [JobCancelled(job=job.cancel(job.updated_at + 1))])
+
+    return JobIntake(pool, JobQueue(pool, Outbox(pool, SERVICE.name)), "video", lambda _: 7.0, on_cancel)
+
+
+async def rows(pool: Pool) -> dict[str, Any]:
+    return {row["id"]: row for row in await pool.fetch("SELECT * FROM job_queue")}
+
+
+async def test_a_batch_of_five_hundred_is_queued_once(pool: Pool, intake: JobIntake) -> None:
+    jobs = [queued_job("video", "https://example.com/a.mp4", {}) for _ in range(500)]
+    await intake.enqueue([*jobs, jobs[0]])
+    await intake.enqueue(jobs[100:])
+    found = await rows(pool)
+    assert set(found) == {job.id for job in jobs}
+    row = found[jobs[0].id]
+    assert (row["project"], row["kind"], row["state"], row["estimate"]) == (jobs[0].project, "video", "queued", 7.0)
+
+
+async def test_jobs_of_another_kind_are_left_to_their_worker(pool: Pool, intake: JobIntake) -> None:
+    await intake.enqueue([queued_job("image", "https://example.com/a.png", {})])
+    assert await rows(pool) == {}
+
+
+async def test_metadata_keeps_its_order_in_the_queue(pool: Pool, intake: JobIntake) -> None:
+    metadata = {"zebra": "1", "a": "2", "mm": "3"}
+    await intake.enqueue([queued_job("video", "https://example.com/a.mp4", {}, metadata=metadata)])
+    (row,) = (await rows(pool)).values()
+    assert list(row["payload"]["metadata"]) == ["zebra", "a", "mm"]
+
+
+async def test_cancellations_end_queued_jobs_with_one_event_each(pool: Pool, intake: JobIntake) -> None:
+    jobs = [queued_job("video", "https://example.com/a.mp4", {}) for _ in range(3)]
+    await intake.enqueue(jobs)
+    await intake.cancel([jobs[0].id, jobs[1].id, jobs[0].id])
+    await intake.cancel([jobs[0].id])
+    states = {id: row["state"] for id, row in (await rows(pool)).items()}
+    assert states == {jobs[0].id: "cancelled", jobs[1].id: "cancelled", jobs[2].id: "queued"}
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 2
+
+
+async def test_a_cancellation_may_come_before_its_job(pool: Pool, intake: JobIntake) -> None:
+    job = queued_job("video", "https://example.com/a.mp4", {})
+    await intake.cancel([job.id])
+    await intake.enqueue([job])
+    assert (await rows(pool))[job.id]["state"] == "cancelled"
