@@ -67,8 +67,10 @@ class WorkerApp(ServiceApp[S, None]):
             now_ms=now_ms,
         )
         intake = JobIntake(resources.pool, queue, worker.kind, worker.estimate, jobs.on_cancel)
+        runner = Runner(queue, jobs.run, slots=worker.slots, exhausted=jobs.exhausted, on_cancel=jobs.on_cancel)
         return Components(
             parts=None,
             subscribe=lambda broker: register(broker, intake),
-            runner=Runner(queue, jobs.run, slots=worker.slots, exhausted=jobs.exhausted, on_cancel=jobs.on_cancel),
+            runner=runner,
+            checks={"runner": runner.check},
         )

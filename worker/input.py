@@ -12,7 +12,7 @@ from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.storage import Storage, StorageFull, StorageUnavailable
 from chassis.core import logs
-from chassis.core.retry import Backoff, backoff_seconds
+from chassis.core.retry import Backoff
 from schemas.faults import Fault, FaultKind
 from schemas.jobs import Job
 
@@ -92,11 +92,6 @@ async def retry_while_full(
         else:
             backoff.reset()
             return result
-
-
-def fetch_retry_delay(attempt: int) -> timedelta:
-    """The pause after attempt number `attempt` (from 1) at a server that did not answer properly."""
-    return timedelta(seconds=backoff_seconds(attempt, first_s=2.0, longest_s=30.0))
 
 
 def fetch_fault(error: FetchError) -> Fault:

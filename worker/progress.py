@@ -118,6 +118,6 @@ class ProgressReporter:
         try:
             await writing
         except LeaseLost:
-            log.debug("job_progress_dropped", reason="lease lost")  # the heartbeat stops the work
+            log.debug("job_progress_dropped", error="lease lost")  # the heartbeat stops the work
         except Exception as error:  # noqa: BLE001 - whatever is away, the work goes on without reports
-            log.debug("job_progress_dropped", reason=f"{type(error).__name__}: {error}")
+            log.debug("job_progress_dropped", error=f"{type(error).__name__}: {error}")

@@ -22,7 +22,7 @@ from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
-from worker.input import fetch_fault, fetch_input, fetch_retry_delay, retry_while_full
+from worker.input import fetch_fault, fetch_input, retry_while_full
 from worker.progress import ProgressReporter
 
 log = logs.get_logger(__name__)
@@ -92,7 +92,7 @@ class JobRunner:
             log.info("input_fetch_failed", error=str(error), retriable=error.retriable)
             fault = fetch_fault(error)
             if error.retriable:
-                return Retry(fetch_retry_delay(item.failures + 1), str(error), fault)
+                return Retry.failed(item, str(error), fault)
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, reporter.at()))])
         finally:
             shutil.rmtree(folder, ignore_errors=True)

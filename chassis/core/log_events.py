@@ -136,6 +136,17 @@ catalog_visibility_unknown | warning | error
 derived_file_failed | warning | ref fault
     A job for a media item failed; the item stays as it is and lacks this derived file.
 
+input_fetch_failed | info | error retriable
+    A job's input could not be downloaded. If it is retriable the job is tried again, at most three times.
+job_failed | info | fault reason detail
+    A job failed because of its input; fault and reason are what the customer sees.
+job_progress_dropped | debug | error
+    A progress report could not be written to Postgres; the job goes on without it.
+job_succeeded | info | filesize format
+    The output of a job is stored.
+sandbox_opened | info | landlock seccomp network_namespace dies_with_parent
+    The worker started its sandbox, with these protections of the kernel.
+
 webhook_attempt_failed | info | attempt status error seconds retry_in_s
     A webhook was not accepted by its receiver; it is sent again after this many seconds. No action.
 webhook_attempt_interrupted | info | attempt

@@ -30,7 +30,7 @@ from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.store import Store
-from worker.input import fetch_fault, fetch_retry_delay, retry_while_full
+from worker.input import fetch_fault, retry_while_full
 
 log = logs.get_logger(__name__)
 imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
@@ -66,7 +66,7 @@ class Imports:
                 original = await self._fetch(media, item.payload["url"])
             except FetchError as error:
                 if error.retriable:
-                    return Retry(fetch_retry_delay(item.failures + 1), str(error), fetch_fault(error))
+                    return Retry.failed(item, str(error), fetch_fault(error))
                 return self._failed(media, fetch_fault(error))
             except MediaFault as error:
                 log.info("import_rejected", fault=error.kind, detail=error.detail)

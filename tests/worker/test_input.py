@@ -9,7 +9,7 @@ import pytest
 from chassis.adapters.egress.errors import FetchError, FetchReason
 from chassis.adapters.storage import StorageFull, StorageUnavailable
 from schemas.faults import FAULTS
-from worker.input import fetch_fault, fetch_retry_delay, retry_while_full
+from worker.input import fetch_fault, retry_while_full
 
 
 class FailingOperation:
@@ -110,8 +110,3 @@ def test_every_reason_has_a_published_code_and_a_sentence(reason: FetchReason) -
     fault = fetch_fault(FetchError(reason, status=500, received=1, limit=2, detail="Not public."))
     assert fault.kind in FAULTS
     assert fault.message.endswith(".") and "None" not in fault.message
-
-
-def test_the_pauses_between_attempts_grow() -> None:
-    pauses = [fetch_retry_delay(attempt) for attempt in (1, 2, 3, 9)]
-    assert pauses == sorted(pauses) and pauses[-1] == timedelta(seconds=30)

@@ -13,7 +13,7 @@ from chassis.core.log_events import LOG_EVENTS
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("schemas", "chassis", "media", "worker", "services", "embedded", "cli", "devtools")
-PENDING: frozenset[str] = frozenset({"worker", "services/catalog"})
+PENDING: frozenset[str] = frozenset({"services/catalog"})
 """Packages whose events are not in the table yet."""
 
 COMMON_FIELDS = {"service", "request_id", "project", "job_id", "media_id"}
