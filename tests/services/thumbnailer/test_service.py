@@ -150,5 +150,6 @@ async def test_its_checks_pass_and_no_files_are_left(worker: WorkerHarness, foot
     assert isinstance(worker.app, Thumbnailer)
     for check in worker.app.checks().values():
         await check()
+    await worker.app.refresh_metrics()
     assert b'bitmill_job_queue_queued_seconds{service="thumbnailer"}' in exposition()[0]
     assert list(worker.settings.work_dir.glob("**/job_*")) == []
