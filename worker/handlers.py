@@ -64,20 +64,17 @@ class JobIntake:
         )
 
 
-def register(broker: KafkaBroker, intake: JobIntake | None = None) -> None:
-    """Subscribes a worker to its topics. `intake` is None where only the documents are generated."""
+def register(broker: KafkaBroker, intake: JobIntake) -> None:
+    """Subscribes a worker to its topics."""
 
     @subscribe(broker, JOB_CREATED)
     async def on_job_created(events: Sequence[JobCreated]) -> None:
-        if intake is not None:
-            await intake.enqueue([event.job for event in events])
+        await intake.enqueue([event.job for event in events])
 
     @subscribe(broker, MEDIA_CREATED)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:
-        if intake is not None:
-            await intake.enqueue([job for event in events for job in event.jobs])
+        await intake.enqueue([job for event in events for job in event.jobs])
 
     @subscribe(broker, JOB_CONTROL)
     async def on_cancel_requested(events: Sequence[CancelRequested]) -> None:
-        if intake is not None:
-            await intake.cancel([event.job_id for event in events])
+        await intake.cancel([event.job_id for event in events])

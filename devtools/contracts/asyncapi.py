@@ -62,7 +62,9 @@ def document(service: Service) -> dict[str, Any]:
 def service_broker(service: Service) -> ServiceBroker:
     """The broker of a service with its handlers; nothing is connected."""
     broker = ServiceBroker("127.0.0.1:9092", service)
-    register = import_module(f"services.{service}.handlers").register
+    # The workers have the same handlers.
+    module = "worker.handlers" if service in ("transcoder", "thumbnailer") else f"services.{service}.handlers"
+    register = import_module(module).register
     # What the handlers work with is used only once a record arrives, and none will.
     absent = [None for given in list(signature(register).parameters.values())[1:] if given.default is Parameter.empty]
     register(broker, *absent)

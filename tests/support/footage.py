@@ -1,7 +1,7 @@
-"""Fixtures: real clips and photographs, and awkward files made from them.
+"""Fixtures: real clips and photographs, and unusual files made from them.
 
-`footage` holds paths of the real ones. `material` builds the awkward ones when they are first asked for and keeps
-them for the session; tests must not write to them.
+`footage` has the paths of the real ones. `material` builds an unusual one at its first use, once per session; tests
+must not write to them.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ _PQ = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:
 
 
 class Material:
-    """Builders of awkward files; each returns the path of a file made once in `folder`."""
+    """Builders of unusual files; each returns the path of a file that is made once in `folder`."""
 
     def __init__(self, footage: Footage, folder: Path) -> None:
         self.footage = footage
@@ -58,9 +58,9 @@ class Material:
         return self._cut("truncated.mp4", self.faststart(), 3)
 
     def headless(self) -> Path:
-        """The first third of a clip whose index stood at the end: nothing tells what is in it."""
-        whole = self._ffmpeg("index-at-end.mp4", "-i", self.footage.bikes, "-c", "copy")
-        return self._cut("headless.mp4", whole, 3)
+        """The first third of a clip whose index was at the end: its content is unknown."""
+        complete = self._ffmpeg("index-at-end.mp4", "-i", self.footage.bikes, "-c", "copy")
+        return self._cut("headless.mp4", complete, 3)
 
     def faststart(self) -> Path:
         """Cyclists, with the index before the data."""
@@ -103,7 +103,7 @@ class Material:
     # Images
 
     def exif_oriented(self) -> Path:
-        """A JPEG coded 600x400 whose EXIF says that it is to be turned by 90 degrees: 400x600. It names a camera."""
+        """A JPEG coded 600x400 with an EXIF orientation of 90 degrees, so 400x600 as shown. Its EXIF names a camera."""
 
         def build(path: Path) -> None:
             image = pyvips.Image.new_from_file(str(self.footage.coffee)).copy()
@@ -161,7 +161,7 @@ class Material:
     # Not media
 
     def html(self) -> Path:
-        """What a server that lost the file says, named like a clip."""
+        """The web page of a server that no longer has the file, named like a clip."""
         page = b"<!doctype html><html><head><title>Not here</title></head><body>Sign in</body></html>"
         return self._bytes("page.mp4", page)
 
@@ -193,8 +193,8 @@ class Material:
 
         return self._made(name, build)
 
-    def _cut(self, name: str, whole: Path, parts: int) -> Path:
-        data = whole.read_bytes()
+    def _cut(self, name: str, complete: Path, parts: int) -> Path:
+        data = complete.read_bytes()
         return self._bytes(name, data[: len(data) // parts])
 
     def _bytes(self, name: str, data: bytes) -> Path:
@@ -228,5 +228,5 @@ def footage() -> Footage:
 
 @pytest.fixture(scope="session")
 def material(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Material:
-    """The awkward files."""
+    """The unusual files."""
     return Material(footage, tmp_path_factory.mktemp("material"))
