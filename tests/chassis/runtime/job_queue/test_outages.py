@@ -50,7 +50,7 @@ async def test_three_outages_longer_than_a_lease_during_one_long_item_end_in_suc
                 await proxy.cut(hang=hang)
                 await asyncio.sleep(LEASE.total_seconds() + 2.5)  # the outage itself
                 assert await fixture.number("extract(epoch FROM now() - lease_until)::integer", "job_1") > 0
-                await proxy.mend()
+                await proxy.restore()
                 await until(lambda: lease_is_renewed(fixture), within=60)
             finish.set()
             await until(lambda: fixture.is_in("done", "job_1"), within=60)
@@ -87,7 +87,7 @@ async def test_if_only_this_worker_cannot_reach_postgres_another_does_the_item_a
             async with running(Worker(work).runner(fixture.queue)):
                 await until(lambda: attempt_is(fixture, 2), within=60)
                 assert stopped == []
-                await proxy.mend()
+                await proxy.restore()
                 await until(lambda: stopped == [1], within=60)
                 finish.set()
                 await until(lambda: fixture.is_in("done", "job_1"), within=60)
@@ -118,7 +118,7 @@ async def test_a_runner_survives_an_outage_and_logs_it_once(
             finish.set()
             await fixture.add("job_2")
             await asyncio.sleep(0.5)  # the outage itself
-            await proxy.mend()
+            await proxy.restore()
             await until(lambda: fixture.is_in("done", "job_1", "job_2"), within=60)
     assert await fixture.number("attempt", "job_1") == 1
     assert capsys.readouterr().out.count("operation=queue_claim") <= 2  # started and succeeded
@@ -136,7 +136,7 @@ async def test_connections_that_stay_silent_for_ever_are_discarded(fixture: Queu
                 await proxy.cut(hang=True)
                 await fixture.add("job_2")
                 await asyncio.sleep(0.5)  # the outage itself
-                await proxy.mend(silent_ones=False)
+                await proxy.restore(old_connections=False)
                 await until(lambda: fixture.is_in("done", "job_2"), within=60)
         finally:
             pool.terminate()
