@@ -44,3 +44,11 @@ def test_every_name_in_the_example_environment_is_a_setting() -> None:
 def test_ci_runs_the_readmes_test_command() -> None:
     assert "make test" in README
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
+
+
+def test_every_path_that_the_documents_name_exists() -> None:
+    text = README + (ROOT / "ARCHITECTURE.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+    packages = "schemas|chassis|media|worker|services|cli|embedded|devtools|deploy|decisions|tests"
+    named = set(re.findall(rf"`((?:{packages})/[\w./-]*)`", text))
+    assert len(named) > 10
+    assert {path for path in named if not (ROOT / path).exists()} == set()
