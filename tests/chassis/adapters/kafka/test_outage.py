@@ -1,9 +1,12 @@
 """Kafka goes away and comes back: producers and consumers recover by themselves."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
+from aiokafka.errors import KafkaError
 
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import ServiceBroker, subscribe
@@ -13,6 +16,8 @@ from chassis.adapters.kafka.producer import open_producer
 from embedded import KafkaServer
 from schemas.events import JobSucceeded
 from tests.chassis.adapters.kafka.examples import eventually, record, succeeded, topic_of_its_own
+
+HANG_SECONDS = 18.0
 
 
 async def test_a_consumer_and_a_producer_survive_a_restart_of_kafka(tmp_path: Path) -> None:
@@ -53,6 +58,57 @@ async def test_a_consumer_and_a_producer_survive_a_restart_of_kafka(tmp_path: Pa
         await eventually(has_seen_both)
         broker.check()
         await lag.ping()
+        await lag.close()
+        await broker.stop()
+        await producer.stop()
+
+
+async def test_a_broker_that_hangs_is_noticed_and_work_goes_on_by_itself_once_it_answers(tmp_path: Path) -> None:
+    """Frozen, its connections stay open: no error says that it is away."""
+    topic = topic_of_its_own()
+    seen: list[str] = []
+    async with KafkaServer(tmp_path).running(print) as bootstrap:
+        await ensure_topics(bootstrap, [topic])
+        producer = await open_producer(bootstrap, "test")
+        broker = ServiceBroker(bootstrap, "catalog")
+        lag = GroupLag(bootstrap, "tests.lag")
+
+        @subscribe(broker, topic)
+        async def on_result(events: Sequence[JobSucceeded]) -> None:
+            seen.extend(event.job.id for event in events)
+
+        await broker.start()
+        await lag.ping()
+        (frozen,) = [
+            each
+            for each in psutil.Process().children(recursive=True)
+            if "java" in each.name() and any(str(tmp_path) in part for part in each.cmdline())
+        ]
+        frozen.suspend()
+        try:
+            with pytest.raises(KafkaUnavailable, match="Kafka does not answer"):
+                await lag.ping()
+            # Longer than the request timeout: the clients give up the connections that they have.
+            await asyncio.sleep(HANG_SECONDS)
+        finally:
+            frozen.resume()
+
+        sent = record(succeeded("after"))
+
+        async def produced() -> bool:
+            try:
+                await producer.send_and_wait(topic.name, sent.value, key=sent.key, headers=sent.headers)
+            except KafkaError:
+                return False
+            return True
+
+        async def has_seen_it() -> bool:
+            return "after" in seen
+
+        await eventually(produced)
+        await eventually(has_seen_it)
+        await lag.ping()
+        broker.check()
         await lag.close()
         await broker.stop()
         await producer.stop()
