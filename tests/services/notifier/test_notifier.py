@@ -121,7 +121,7 @@ async def test_an_attempt_cut_short_by_sigkill_is_repeated_with_the_same_id(
         done = succeeded(job(target.url()))
         with (tmp_path / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "services.notifier"), env=environment, cwd=tmp_path, stdout=log, stderr=log
+                *(sys.executable, "-m", "cli", "serve", "notifier"), env=environment, cwd=tmp_path, stdout=log, stderr=log
             )
             try:
                 await publish(kafka, done)
