@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -20,8 +21,9 @@ from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
 from services.notifier.sender import Sender
 from services.notifier.store import Store
-from tests.services.notifier.receiver import receiver, reset, stall, status, statuses
 from tests.services.notifier.support import BASE, LOOPBACK, SECRET, Tables, failed, job, succeeded, tables
+from tests.support.waiting import until
+from tests.support.webhook_receiver import WebhookReceiver, reset, stall, status, webhook_receiver
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Harness:
                 return f"{delay.total_seconds():g}"
 
 
+def has_received(target: WebhookReceiver, count: int) -> bool:
+    return len(target.received) >= count
+
+
 @pytest.fixture
 async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
     await migrate(fresh_dsn, Notifier.spec.name, Notifier.spec.all_migrations)
@@ -81,7 +87,7 @@ async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
 
 
 async def test_ten_failures_on_the_published_schedule_and_then_no_more(harness: Harness) -> None:
-    async with receiver(status(500, body=b"broken")) as target:
+    async with webhook_receiver(status(500, body=b"broken")) as target:
         accepted = await harness.add(target.url())
         results = []
         for delay in DELAYS_S:
@@ -102,7 +108,7 @@ async def test_ten_failures_on_the_published_schedule_and_then_no_more(harness: 
 
 
 async def test_nothing_is_sent_before_it_is_due(harness: Harness) -> None:
-    async with receiver(*statuses([503, 200])) as target:
+    async with webhook_receiver(*map(status, (503, 200))) as target:
         await harness.add(target.url())
         assert await harness.run_once() == "5"
         await harness.tables.advance_time(4)
@@ -114,7 +120,7 @@ async def test_nothing_is_sent_before_it_is_due(harness: Harness) -> None:
 
 async def test_an_attempt_without_a_recorded_result_is_repeated_with_the_same_id(harness: Harness) -> None:
     """The worker was killed after it had sent and before it could record the result."""
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         await harness.runner.work(await harness.claim())
         await harness.tables.expire_leases()
@@ -123,11 +129,11 @@ async def test_an_attempt_without_a_recorded_result_is_repeated_with_the_same_id
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
     attempts = await harness.tables.attempts(accepted.id)
-    assert [(each["number"], each["status"]) for each in attempts] == [(1, None), (2, 200)]
+    assert [(each["number"], each["status"]) for each in attempts] == [(1, None), (2, 204)]
 
 
 async def test_attempts_of_killed_workers_count(harness: Harness) -> None:
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         for _ in range(MAX_ATTEMPTS):
             await harness.runner.work(await harness.claim())
@@ -140,12 +146,12 @@ async def test_attempts_of_killed_workers_count(harness: Harness) -> None:
 
 
 async def test_an_attempt_that_our_shutdown_interrupts_does_not_count(harness: Harness) -> None:
-    async with receiver(*[stall()] * (MAX_ATTEMPTS + 2), status(200)) as target:
+    async with webhook_receiver(*[stall()] * (MAX_ATTEMPTS + 2), status(200)) as target:
         accepted = await harness.add(target.url())
         for number in range(MAX_ATTEMPTS + 2):
             item = await harness.claim()
             work = asyncio.create_task(harness.runner.work(item))
-            await target.receive(number + 1)
+            await until(partial(has_received, target, number + 1))
             work.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await work
@@ -157,7 +163,7 @@ async def test_an_attempt_that_our_shutdown_interrupts_does_not_count(harness: H
 
 
 async def test_410_ends_the_delivery_at_once(harness: Harness) -> None:
-    async with receiver(status(410)) as target:
+    async with webhook_receiver(status(410)) as target:
         accepted = await harness.add(target.url())
         assert await harness.run_once() == "failed"
     row = await harness.tables.delivery(accepted.id)
@@ -167,13 +173,13 @@ async def test_410_ends_the_delivery_at_once(harness: Harness) -> None:
 
 
 async def test_retry_after_is_honoured(harness: Harness) -> None:
-    async with receiver(status(429, "Retry-After: 60")) as target:
+    async with webhook_receiver(status(429, "Retry-After: 60")) as target:
         await harness.add(target.url())
         assert await harness.run_once() == "60"
 
 
 async def test_a_connection_that_broke_after_the_request_is_retried_with_the_same_id(harness: Harness) -> None:
-    async with receiver(reset(), status(204)) as target:
+    async with webhook_receiver(reset(), status(204)) as target:
         await harness.add(target.url())
         assert await harness.run_once() == "5"
         await harness.tables.advance_time(5)
@@ -184,7 +190,7 @@ async def test_a_connection_that_broke_after_the_request_is_retried_with_the_sam
 
 
 async def test_a_job_that_is_read_twice_has_one_delivery(harness: Harness) -> None:
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         await harness.deliveries.add_for([accepted, accepted])
         assert await harness.run_once() == "done"
@@ -218,7 +224,7 @@ async def test_a_url_longer_than_an_index_entry_is_queued_like_its_neighbours(ha
 
 
 async def test_a_host_at_its_limit_delays_without_counting_an_attempt(harness: Harness) -> None:
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         for _ in range(8):
             harness.runner.limiter.acquire("127.0.0.1", 0)
@@ -230,7 +236,7 @@ async def test_a_host_at_its_limit_delays_without_counting_an_attempt(harness: H
 async def test_deliveries_that_ended_long_ago_are_deleted_in_batches_and_pending_ones_are_not(
     harness: Harness,
 ) -> None:
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         ended = [await harness.add(target.url()) for _ in range(5)]
         for _ in ended:
             assert await harness.run_once() == "done"

@@ -21,9 +21,9 @@ from schemas.ids import is_id
 from schemas.job_resource import job_resource
 from services.notifier.app import Notifier
 from services.notifier.settings import Settings
-from tests.services.notifier.receiver import receiver, stall, status, statuses
 from tests.services.notifier.support import BASE, SECRET, cancelled, failed, job, publish, settings, succeeded, tables
 from tests.support.waiting import until
+from tests.support.webhook_receiver import stall, status, webhook_receiver
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -38,7 +38,7 @@ async def test_every_terminal_event_is_delivered_signed_and_byte_for_byte_as_the
     kafka: str, fresh_dsn: str
 ) -> None:
     async with (
-        receiver(status(204)) as target,
+        webhook_receiver(status(204)) as target,
         Notifier(settings(fresh_dsn, kafka)).run(),
         tables(fresh_dsn) as found,
     ):
@@ -62,7 +62,7 @@ async def test_every_terminal_event_is_delivered_signed_and_byte_for_byte_as_the
 
 
 async def test_events_read_again_and_events_before_the_end_make_no_second_delivery(kafka: str, fresh_dsn: str) -> None:
-    async with receiver() as target, Notifier(settings(fresh_dsn, kafka)).run(), tables(fresh_dsn) as found:
+    async with webhook_receiver() as target, Notifier(settings(fresh_dsn, kafka)).run(), tables(fresh_dsn) as found:
         running = job(target.url())
         done = succeeded(running)
         last = succeeded(job(target.url("/last")))
@@ -75,12 +75,12 @@ async def test_events_read_again_and_events_before_the_end_make_no_second_delive
         await publish(kafka, after)
         await until(lambda: found.closed(after.job.id))
         assert len(await found.attempts(done.job.id)) == 1
-    assert sorted(request.target for request in target.received) == ["/after", "/hook", "/last"]
+    assert sorted(request.path for request in target.received) == ["/after", "/hook", "/last"]
 
 
 async def test_a_retry_survives_a_restart_and_keeps_its_time(kafka: str, fresh_dsn: str) -> None:
     done = None
-    async with receiver(*statuses([500, 200])) as target:
+    async with webhook_receiver(*map(status, (500, 200))) as target:
         done = succeeded(job(target.url()))
         async with Notifier(settings(fresh_dsn, kafka)).run(), tables(fresh_dsn) as found:
             await publish(kafka, done)
@@ -117,15 +117,19 @@ async def test_an_attempt_cut_short_by_sigkill_is_repeated_with_the_same_id(
         "HTTP_PORT": "0",
         "LOG_FORMAT": "json",
     }
-    async with receiver(stall(), status(200)) as target:
+    async with webhook_receiver(stall(), status(200)) as target:
         done = succeeded(job(target.url()))
         with (tmp_path / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli", "serve", "notifier"), env=environment, cwd=tmp_path, stdout=log, stderr=log
+                *(sys.executable, "-m", "cli", "serve", "notifier"),
+                env=environment,
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
             )
             try:
                 await publish(kafka, done)
-                await target.receive(1)
+                await until(lambda: len(target.received) >= 1)
             finally:
                 process.kill()
                 await process.wait()
@@ -142,7 +146,7 @@ async def test_an_attempt_cut_short_by_sigkill_is_repeated_with_the_same_id(
 
 async def test_two_notifiers_share_the_work_and_send_each_webhook_once(kafka: str, fresh_dsn: str) -> None:
     async with (
-        receiver() as target,
+        webhook_receiver() as target,
         Notifier(settings(fresh_dsn, kafka)).run(),
         Notifier(settings(fresh_dsn, kafka)).run(),
         tables(fresh_dsn) as found,
@@ -156,7 +160,12 @@ async def test_two_notifiers_share_the_work_and_send_each_webhook_once(kafka: st
 
 async def test_a_slow_receiver_delays_only_its_own_deliveries(kafka: str, fresh_dsn: str) -> None:
     few = settings(fresh_dsn, kafka, notifier_slots=4, notifier_slots_per_host=2)
-    async with receiver(stall()) as slow, receiver() as quick, Notifier(few).run(), tables(fresh_dsn) as found:
+    async with (
+        webhook_receiver(stall()) as slow,
+        webhook_receiver() as quick,
+        Notifier(few).run(),
+        tables(fresh_dsn) as found,
+    ):
         project = job(None).project
         stuck = [succeeded(job(slow.url(), project=project)) for _ in range(8)]
         await publish(kafka, *stuck)
@@ -171,7 +180,7 @@ async def test_a_slow_receiver_delays_only_its_own_deliveries(kafka: str, fresh_
 
 async def test_a_private_address_is_refused_unless_it_is_allowed(kafka: str, fresh_dsn: str) -> None:
     closed = settings(fresh_dsn, kafka, allow_net=())
-    async with receiver() as target, Notifier(closed).run(), tables(fresh_dsn) as found:
+    async with webhook_receiver() as target, Notifier(closed).run(), tables(fresh_dsn) as found:
         done = succeeded(job(target.url()))
         await publish(kafka, done)
         attempt = await until(lambda: found.ended(done.job.id))
@@ -200,9 +209,9 @@ async def test_attempts_are_counted_by_result_and_the_first_is_timed(kafka: str,
     before = {name: read("bitmill_webhook_attempts_total", result=name) for name in names}
     firsts = read("bitmill_webhook_first_attempt_seconds_count")
     async with (
-        receiver(status(200)) as good,
-        receiver(status(500)) as bad,
-        receiver(status(410)) as gone,
+        webhook_receiver(status(200)) as good,
+        webhook_receiver(status(500)) as bad,
+        webhook_receiver(status(410)) as gone,
         Notifier(settings(fresh_dsn, kafka)).run(),
         tables(fresh_dsn) as found,
     ):

@@ -1,4 +1,4 @@
-"""One exchange with well-behaved and misbehaving receivers: bounded in time and bytes, never to a forbidden address."""
+"""One exchange with well-answerd and misbehaving receivers: bounded in time and bytes, never to a forbidden address."""
 
 import asyncio
 import gzip
@@ -11,7 +11,7 @@ import pytest
 from chassis.adapters.egress.policy import EgressPolicy
 from services.notifier.schedule import AttemptResult
 from services.notifier.sender import MAX_EXCERPT_BYTES, Sender
-from tests.services.notifier.receiver import Behave, endless, raw, receiver, reset, stall, status
+from tests.support.webhook_receiver import Answer, endless, raw, reset, stall, status, webhook_receiver
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 BODY = b'{"id":"job_1","name":"Zo\xc3\xab"}  '
@@ -25,9 +25,9 @@ async def sending(egress: EgressPolicy | None = None, deadline_s: float = DEADLI
         yield Sender(session, egress, deadline_s=deadline_s)
 
 
-async def result_of(*answers: Behave, deadline_s: float = DEADLINE_S) -> AttemptResult:
+async def result_of(*answers: Answer, deadline_s: float = DEADLINE_S) -> AttemptResult:
     """The result of one exchange, which ends by itself: the timeout only keeps a failing test from hanging."""
-    async with asyncio.timeout(60), receiver(*answers) as target, sending(deadline_s=deadline_s) as sender:
+    async with asyncio.timeout(60), webhook_receiver(*answers) as target, sending(deadline_s=deadline_s) as sender:
         return await sender.send(target.url(), {"Accept-Encoding": "identity"}, BODY)
 
 
@@ -38,7 +38,7 @@ async def test_the_status_is_the_one_of_the_response(code: int) -> None:
 
 
 async def test_body_and_headers_are_sent_unchanged() -> None:
-    async with receiver() as target, sending() as sender:
+    async with webhook_receiver() as target, sending() as sender:
         headers = {
             "webhook-id": "msg_1",
             "Content-Type": "application/json",
@@ -48,7 +48,7 @@ async def test_body_and_headers_are_sent_unchanged() -> None:
         result = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY)
     [request] = target.received
     assert request.body == BODY
-    assert request.target == "/a%20b?x=1%2F2"
+    assert request.path == "/a%20b?x=1%2F2"
     assert request.headers.items() >= {name.lower(): value for name, value in headers.items()}.items()
     assert result.address in ("127.0.0.1", None)
 
@@ -56,8 +56,8 @@ async def test_body_and_headers_are_sent_unchanged() -> None:
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(code: int) -> None:
     async with (
-        receiver() as elsewhere,
-        receiver(status(code, f"Location: {elsewhere.url()}")) as target,
+        webhook_receiver() as elsewhere,
+        webhook_receiver(status(code, f"Location: {elsewhere.url()}")) as target,
         sending() as sender,
     ):
         result = await sender.send(target.url(), {}, BODY)
@@ -74,7 +74,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "behave",
+    "answer",
     [
         pytest.param(stall(), id="no head at all"),
         pytest.param(stall(HEAD), id="half a head"),
@@ -82,22 +82,22 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         pytest.param(endless(b"", b"HTTP", 0.05), id="byte by byte"),
     ],
 )
-async def test_a_receiver_that_does_not_answer_in_time_is_a_failed_attempt(behave: Behave) -> None:
-    result = await result_of(behave)
+async def test_a_receiver_that_does_not_answer_in_time_is_a_failed_attempt(answer: Answer) -> None:
+    result = await result_of(answer)
     assert result.status is None
     assert result.error in ("timeout", "bad_answer")
 
 
 @pytest.mark.parametrize(
-    "behave",
+    "answer",
     [
         pytest.param(endless(CHUNKED, b"1\r\nx\r\n", 0.02), id="one byte at a time for ever"),
         pytest.param(stall(HEAD + b"Content-Length: 10000000000\r\n\r\nstart"), id="ten gigabytes promised"),
         pytest.param(stall(CHUNKED), id="no body after the head"),
     ],
 )
-async def test_a_body_that_does_not_end_is_cut_off_and_the_status_counts(behave: Behave) -> None:
-    result = await result_of(behave)
+async def test_a_body_that_does_not_end_is_cut_off_and_the_status_counts(answer: Answer) -> None:
+    result = await result_of(answer)
     assert (result.status, result.error) == (200, None)
     assert len(result.excerpt) < 100
 
@@ -139,7 +139,7 @@ async def test_a_connection_that_breaks_after_the_request_is_a_failed_attempt() 
 
 
 async def test_a_forbidden_address_is_not_contacted_and_looks_like_a_dead_one() -> None:
-    async with receiver() as target:
+    async with webhook_receiver() as target:
         async with sending(EgressPolicy()) as sender:
             forbidden = await sender.send(target.url(), {}, BODY)
         url = target.url()
@@ -154,8 +154,8 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> N
     async def resolve(host: str, port: int) -> list[str]:
         return ["93.184.216.34", "127.0.0.1"]
 
-    async with receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
-        result = await sender.send(f"http://hooks.example.com:{target.port}/", {}, BODY)
+    async with webhook_receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
+        result = await sender.send(target.url("/").replace("127.0.0.1", "hooks.example.com"), {}, BODY)
         assert target.connections == 0
     assert (result.status, result.error) == (None, "unreachable")
 
