@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.ingest.support import EventLog, FileServer, RunningIngest, file_server, listening, running
+from tests.services.ingest.support import EventLog, RunningIngest, listening, running
+from tests.support.file_server import FileServer, file_server, redirect, status
 from tests.support.footage import Material
 from tests.support.servers import Postgres
 
@@ -14,7 +15,13 @@ from tests.support.servers import Postgres
 @pytest.fixture(scope="session")
 async def files(material: Material) -> AsyncIterator[FileServer]:
     """A web server on loopback with valid and invalid files, and with responses that fail."""
-    async with file_server(material) as server:
+    async with file_server() as server:
+        server.add(material.footage.carphone, "clip.mp4")
+        server.add(material.footage.chelsea, "photo.png")
+        for path in (material.tone(), material.html(), material.empty(), material.truncated()):
+            server.add(path)
+        server.answer("denied.mp4", status(403))
+        server.answer("private.mp4", redirect("http://10.255.255.1/secret.mp4"))
         yield server
 
 

@@ -1,7 +1,7 @@
-"""A running ingest, a log of the events that it publishes, and a web server with files."""
+"""A running ingest, and a log of the events that it publishes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import orjson
-from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.adapters.kafka import codec
@@ -25,7 +24,6 @@ from services.ingest import keys
 from services.ingest.app import Ingest
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S
-from tests.support.footage import Material
 from tests.support.waiting import until
 
 _TOPICS = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
@@ -195,71 +193,3 @@ async def running(
         waiting.cancel()
         stop.set()
         await serving
-
-
-@dataclass
-class FileServer:
-    """`url` + a name of a file; `/status/404`; `/flaky/<name>` fails once; `/away` redirects to a private address.
-
-    `/held.png` sets `requested` and answers once `released` is set.
-    """
-
-    url: str
-    requests: dict[str, int] = field(default_factory=dict)
-    requested: asyncio.Event = field(default_factory=asyncio.Event)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@asynccontextmanager
-async def file_server(material: Material) -> AsyncIterator[FileServer]:
-    files: dict[str, Callable[[], Path]] = {
-        "clip.mp4": lambda: material.footage.carphone,
-        "photo.png": lambda: material.footage.chelsea,
-        "tone.mp3": material.tone,
-        "page.mp4": material.html,
-        "empty.mp4": material.empty,
-        "truncated.mp4": material.truncated,
-    }
-    server = FileServer("")
-
-    async def serve_file(request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        server.requests[name] = server.requests.get(name, 0) + 1
-        return web.FileResponse(files[name]())
-
-    async def status(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=int(request.match_info["status"]))
-
-    async def flaky(request: web.Request) -> web.StreamResponse:
-        mark = request.path_qs
-        server.requests[mark] = server.requests.get(mark, 0) + 1
-        if server.requests[mark] == 1:
-            return web.Response(status=503)
-        return web.FileResponse(files[request.match_info["name"]]())
-
-    async def held(_: web.Request) -> web.StreamResponse:
-        server.requested.set()
-        await server.released.wait()
-        return web.FileResponse(material.footage.chelsea)
-
-    async def away(_: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound("http://10.255.255.1/secret.mp4")
-
-    application = web.Application()
-    application.add_routes(
-        [
-            web.get("/status/{status}", status),
-            web.get("/flaky/{name}", flaky),
-            web.get("/away", away),
-            web.get("/held.png", held),
-            web.get("/{name}", serve_file),
-        ]
-    )
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield server
-    finally:
-        await runner.cleanup()

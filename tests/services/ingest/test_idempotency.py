@@ -5,7 +5,8 @@ import asyncio
 from schemas.events import JobCreated
 from services.ingest import keys
 from services.ingest.idempotency import KEY_LIFETIME
-from tests.services.ingest.support import EventLog, FileServer, RunningIngest
+from tests.services.ingest.support import EventLog, RunningIngest
+from tests.support.file_server import FileServer, redirect
 
 GOOD = {"input": "https://example.com/a.mov", "kind": "video", "options": {"width": 640}}
 OTHER = {**GOOD, "options": {"width": 320}}
@@ -68,7 +69,7 @@ async def test_an_invalid_key_is_named(ingest: RunningIngest) -> None:
 
 
 async def test_a_repeated_media_item_gets_the_first_answer(ingest: RunningIngest, files: FileServer) -> None:
-    body = {"url": f"{files.url}/photo.png", "title": "once"}
+    body = {"url": files.url("photo.png"), "title": "once"}
     first = await ingest.post("/media", body, Idempotency_Key="media")
     again = await ingest.post("/media", body, Idempotency_Key="media")
     assert (first.status, again.status, again.raw) == (200, 200, first.raw)
@@ -80,11 +81,12 @@ async def test_a_repeated_media_item_gets_the_first_answer(ingest: RunningIngest
 async def test_a_repetition_while_the_first_media_request_is_in_progress_is_a_conflict(
     ingest: RunningIngest, files: FileServer
 ) -> None:
-    body = {"url": f"{files.url}/held.png"}
+    held = files.hold("held-by-key.png", redirect(files.url("photo.png")))
+    body = {"url": held.url}
     first = asyncio.create_task(ingest.post("/media", body, Idempotency_Key="held"))
-    await files.requested.wait()
+    await held.requested.wait()
     second = await ingest.post("/media", body, Idempotency_Key="held")
-    files.released.set()
+    held.release.set()
     assert (second.status, second.body["error"]["kind"]) == (409, "conflict")
     assert int(second.headers["Retry-After"]) >= 1
     answered = await first
@@ -95,7 +97,7 @@ async def test_a_repetition_while_the_first_media_request_is_in_progress_is_a_co
 async def test_where_nobody_answered_the_first_request_its_item_is_the_answer(
     ingest: RunningIngest, files: FileServer
 ) -> None:
-    body = {"url": f"{files.url}/photo.png"}
+    body = {"url": files.url("photo.png")}
     first = await ingest.post("/media", body, Idempotency_Key="unanswered")
     # As if the process had died between the import and the answer.
     await ingest.pool.execute("UPDATE idempotency_keys SET response = NULL WHERE key = 'unanswered'")

@@ -10,7 +10,8 @@ from schemas.faults import Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
-from tests.services.ingest.support import EventLog, FileServer, RunningIngest
+from tests.services.ingest.support import EventLog, RunningIngest
+from tests.support.file_server import FileServer
 from tests.support.waiting import until
 
 GOOD = {"input": "https://example.com/k.mov", "kind": "video", "options": {"width": 640}, "metadata": {"via": "kafka"}}
@@ -38,7 +39,7 @@ async def test_a_submission_takes_effect_once(ingest: RunningIngest, events: Eve
 
 
 async def test_a_submitted_media_item_is_imported(ingest: RunningIngest, events: EventLog, files: FileServer) -> None:
-    body = orjson.dumps({"url": f"{files.url}/photo.png", "title": "by kafka"})
+    body = orjson.dumps({"url": files.url("photo.png"), "title": "by kafka"})
     await ingest.submit("media.submitted", body, ce_project=ingest.project)
 
     def found() -> MediaCreated | None:
@@ -75,7 +76,7 @@ async def test_a_refused_submission_goes_to_the_dead_letter_topic(
 
 
 async def media_item(ingest: RunningIngest, files: FileServer, events: EventLog) -> MediaCreated:
-    answer = await ingest.post("/media", {"url": f"{files.url}/photo.png"})
+    answer = await ingest.post("/media", {"url": files.url("photo.png")})
     created = await events.first(MediaCreated, answer.body["data"]["id"])
     assert isinstance(created, MediaCreated)
     return created

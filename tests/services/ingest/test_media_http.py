@@ -7,14 +7,15 @@ import pytest
 
 from schemas.events import MediaAccepted, MediaCreated, MediaFailed
 from schemas.ids import is_id
-from tests.services.ingest.support import EventLog, FileServer, RunningIngest
+from tests.services.ingest.support import EventLog, RunningIngest
+from tests.support.file_server import FileServer, fails_first, redirect
 
 
 async def test_a_video_is_stored_and_described_in_the_answer(
     ingest: RunningIngest, events: EventLog, files: FileServer, ingest_storage: Path
 ) -> None:
     body = {
-        "url": f"{files.url}/clip.mp4?signature=1234567890",
+        "url": files.url("clip.mp4?signature=1234567890"),
         "filename": "new-filename.mp4",
         "folder": "your/folder/path",
         "title": "My Video Upload",
@@ -39,7 +40,7 @@ async def test_a_video_is_stored_and_described_in_the_answer(
 
 
 async def test_images_and_videos_request_a_poster(ingest: RunningIngest, events: EventLog, files: FileServer) -> None:
-    answer = await ingest.post("/media", {"url": f"{files.url}/photo.png"})
+    answer = await ingest.post("/media", {"url": files.url("photo.png")})
     created = await events.first(MediaCreated, answer.body["data"]["id"])
     (job,) = created.jobs
     assert (job.ref, job.kind, job.media_id) == ("poster", "image", created.media.id)
@@ -49,13 +50,13 @@ async def test_images_and_videos_request_a_poster(ingest: RunningIngest, events:
 
 
 async def test_audio_requests_no_poster(ingest: RunningIngest, events: EventLog, files: FileServer) -> None:
-    answer = await ingest.post("/media", {"url": f"{files.url}/tone.mp3"})
+    answer = await ingest.post("/media", {"url": files.url("tone.mp3")})
     assert answer.body["data"]["kind"] == "audio"
     assert (await events.first(MediaCreated, answer.body["data"]["id"])).jobs == []
 
 
 async def test_missing_names_derive_from_the_file(ingest: RunningIngest, files: FileServer) -> None:
-    data = (await ingest.post("/media", {"url": f"{files.url}/photo.png"})).body["data"]
+    data = (await ingest.post("/media", {"url": files.url("photo.png")})).body["data"]
     name, _, ending = data["filename"].rpartition(".")
     assert is_id(name, "file")
     assert (ending, data["title"], data["folder"]) == ("png", data["filename"], None)
@@ -66,7 +67,7 @@ async def test_the_keys_of_metadata_keep_their_order(
     ingest: RunningIngest, events: EventLog, files: FileServer
 ) -> None:
     metadata = {"zebra": "1", "b": "2", "aa": "3", "a": "4"}
-    answer = await ingest.post("/media", {"url": f"{files.url}/photo.png", "metadata": metadata})
+    answer = await ingest.post("/media", {"url": files.url("photo.png"), "metadata": metadata})
     accepted = await events.first(MediaAccepted, answer.body["data"]["id"])
     created = await events.first(MediaCreated, answer.body["data"]["id"])
     stored = await ingest.pool.fetchval("SELECT item FROM media WHERE id = $1", answer.body["data"]["id"])
@@ -77,18 +78,18 @@ async def test_the_keys_of_metadata_keep_their_order(
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/status/404", "input_not_found"),
-        ("/status/403", "input_denied"),
-        ("/page.mp4", "input_unreadable"),
-        ("/empty.mp4", "input_empty"),
-        ("/truncated.mp4", "input_truncated"),
-        ("/away", "input_forbidden"),
+        ("no-such-file.mp4", "input_not_found"),
+        ("denied.mp4", "input_denied"),
+        ("page.mp4", "input_unreadable"),
+        ("empty.mp4", "input_empty"),
+        ("truncated.mp4", "input_truncated"),
+        ("private.mp4", "input_forbidden"),
     ],
 )
 async def test_a_file_that_cannot_be_imported_is_a_failed_item_with_a_reason(
     ingest: RunningIngest, events: EventLog, files: FileServer, path: str, kind: str
 ) -> None:
-    answer = await ingest.post("/media", {"url": files.url + path})
+    answer = await ingest.post("/media", {"url": files.url(path)})
     data = answer.body["data"]
     assert (answer.status, data["status"], data["error"]["kind"]) == (200, "failed", kind)
     assert data["error"]["message"]
@@ -97,12 +98,13 @@ async def test_a_file_that_cannot_be_imported_is_a_failed_item_with_a_reason(
 
 
 async def test_a_server_that_fails_once_is_retried(ingest: RunningIngest, files: FileServer) -> None:
-    data = (await ingest.post("/media", {"url": f"{files.url}/flaky/photo.png"})).body["data"]
-    assert (data["status"], files.requests["/flaky/photo.png"]) == ("active", 2)
+    url = files.answer("flaky.png", fails_first(redirect(files.url("photo.png")), times=1))
+    data = (await ingest.post("/media", {"url": url})).body["data"]
+    assert (data["status"], files.requests["flaky.png"]) == ("active", 2)
 
 
 async def test_a_name_belongs_to_one_item(ingest: RunningIngest, files: FileServer) -> None:
-    body = {"url": f"{files.url}/photo.png", "filename": "one.png", "folder": "names"}
+    body = {"url": files.url("photo.png"), "filename": "one.png", "folder": "names"}
     assert (await ingest.post("/media", body)).status == 200
     before = await ingest.count("media")
     again = await ingest.post("/media", body)
@@ -112,9 +114,9 @@ async def test_a_name_belongs_to_one_item(ingest: RunningIngest, files: FileServ
 
 
 async def test_the_name_of_a_failed_item_is_free_again(ingest: RunningIngest, files: FileServer) -> None:
-    body = {"url": f"{files.url}/status/404", "filename": "again.png"}
+    body = {"url": files.url("no-such-file.mp4"), "filename": "again.png"}
     assert (await ingest.post("/media", body)).body["data"]["status"] == "failed"
-    data = (await ingest.post("/media", {**body, "url": f"{files.url}/photo.png"})).body["data"]
+    data = (await ingest.post("/media", {**body, "url": files.url("photo.png")})).body["data"]
     assert data["status"] == "active"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.events import JobCreated, MediaCreated
-from tests.services.ingest.support import EventLog, FileServer, running
+from tests.services.ingest.support import EventLog, running
+from tests.support.file_server import FileServer, redirect
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -17,16 +18,15 @@ GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 async def test_an_accepted_import_goes_on_after_a_restart(
     fresh_dsn: str, kafka_bootstrap: str, events: EventLog, files: FileServer, tmp_path: Path
 ) -> None:
-    files.requested.clear()
-    files.released.clear()
+    held = files.hold("held-over-a-restart.png", redirect(files.url("photo.png")))
     storage = tmp_path / "storage"
     async with running(fresh_dsn, kafka_bootstrap, storage, media_wait=timedelta(0)) as ingest:
-        answer = await ingest.post("/media", {"url": f"{files.url}/held.png", "filename": "kept.png"})
+        answer = await ingest.post("/media", {"url": held.url, "filename": "kept.png"})
         assert (answer.status, answer.body["data"]["status"]) == (200, "processing")
         media_id = answer.body["data"]["id"]
         # The service ends in the middle of the fetch.
-        await files.requested.wait()
-    files.released.set()
+        await held.requested.wait()
+    held.release.set()
     async with running(fresh_dsn, kafka_bootstrap, storage):
         created = await events.first(MediaCreated, media_id)
     assert (created.media.status, created.media.filename) == ("active", "kept.png")
@@ -35,15 +35,14 @@ async def test_an_accepted_import_goes_on_after_a_restart(
 async def test_a_stopping_service_answers_waiting_requests_with_what_it_knows(
     fresh_dsn: str, kafka_bootstrap: str, files: FileServer, tmp_path: Path
 ) -> None:
-    files.requested.clear()
-    files.released.clear()
+    held = files.hold("held-at-a-stop.png", redirect(files.url("photo.png")))
     async with running(fresh_dsn, kafka_bootstrap, tmp_path / "storage") as ingest:
-        request = asyncio.create_task(ingest.post("/media", {"url": f"{files.url}/held.png"}))
-        await files.requested.wait()
+        request = asyncio.create_task(ingest.post("/media", {"url": held.url}))
+        await held.requested.wait()
         ingest.stop.set()
         answer = await request
         assert (answer.status, answer.body["data"]["status"]) == (200, "processing")
-    files.released.set()
+    held.release.set()
 
 
 @pytest.mark.parametrize("hang", [False, True])
