@@ -1,9 +1,9 @@
 """One claimed item, from the claim to the row's next state.
 
 First the outcome is decided, by the service's functions and the failure policy; then it is written, fenced by the
-claim. In between heartbeats renew the lease. The work is stopped when Postgres says that the claim is another's, or
-that the item is to be cancelled, and at shutdown. It goes on while Postgres is away: nobody else can claim meanwhile,
-and if only this process cannot reach Postgres, the fence keeps its outcome out.
+claim. Meanwhile heartbeats renew the lease. The work is stopped when Postgres says that the claim is another's, or that
+the item is to be cancelled, and at shutdown. It goes on while Postgres is away: nobody else can claim meanwhile, and if
+only this process cannot reach Postgres, the fence keeps its outcome out.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, RetryAfter, classify, describe, is_outage
 from chassis.core import logs
@@ -24,6 +24,8 @@ from chassis.runtime.job_queue.queue import JobQueue
 from schemas.ids import log_field
 
 POLICY = FailurePolicy(attempts=5, first_delay_s=1.0, longest_delay_s=30.0)
+
+StopReason: TypeAlias = Literal["lost", "cancelled"]
 
 log = logs.get_logger(__name__)
 
@@ -77,8 +79,9 @@ class Attempt:
         """Raises nothing but CancelledError; the item is then back in the queue."""
         item = self._item
         with logs.bind_context(project=item.project, **{log_field(item.id): item.id}):
+            heartbeats = asyncio.create_task(self._heartbeats())
             try:
-                await self._run()
+                await self._run(heartbeats)
             except asyncio.CancelledError:
                 await self._release()
                 raise
@@ -87,10 +90,13 @@ class Attempt:
             except Exception:
                 # Neither could it be ended, nor put back: its lease runs out.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
+            finally:
+                heartbeats.cancel()
+                await asyncio.gather(heartbeats, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, heartbeats: "asyncio.Task[StopReason]") -> None:
         try:
-            await self._write(await self._outcome())
+            await self._write(await self._outcome(heartbeats))
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - of the work, or of what the outcome writes besides
@@ -104,14 +110,14 @@ class Attempt:
                 delay = timedelta(seconds=self._limits.policy.delay_s(self._item.postponements + 1))
                 await self._write(Retry(delay, describe(second), counts=False))
 
-    async def _outcome(self) -> Outcome:
+    async def _outcome(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome:
         item = self._item
         if item.cancelled:
             return await self._handlers.on_cancel(item)
         if item.poisoned:
             log.error("queue_item_quarantined", attempt=item.attempt, crashed=item.crashed)
             return await self._handlers.exhausted(item, Poisoned())
-        outcome = await self._work()
+        outcome = await self._work(heartbeats)
         if outcome == "cancelled":
             return await self._handlers.on_cancel(item)
         if isinstance(outcome, Retry) and outcome.counts and item.failures + 1 >= self._limits.max_attempts:
@@ -133,10 +139,9 @@ class Attempt:
                 log.error("queue_item_given_up", attempt=item.attempt, failures=earlier + 1, exc_info=error)
                 return await self._handlers.exhausted(item, LastAttempt(reason))
 
-    async def _work(self) -> Outcome | Literal["cancelled"]:
-        """The outcome of the service's work, while heartbeats renew the lease. Raises LeaseLost."""
+    async def _work(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome | Literal["cancelled"]:
+        """The outcome of the service's work, as long as heartbeats are answered well. Raises LeaseLost."""
         work = asyncio.create_task(self._start_work())
-        heartbeats = asyncio.create_task(self._heartbeats())
         try:
             await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
             if work.cancelled():
@@ -149,9 +154,8 @@ class Attempt:
             # Work that ended well in the very moment in which it was stopped is not thrown away.
             return "cancelled" if work.cancelled() or work.exception() is not None else work.result()
         finally:
-            heartbeats.cancel()
             await self._stop(work)
-            await asyncio.gather(work, heartbeats, return_exceptions=True)
+            await asyncio.gather(work, return_exceptions=True)
 
     async def _start_work(self) -> Outcome:
         if self._alone_after is not None:
@@ -167,7 +171,7 @@ class Attempt:
             await asyncio.wait([work])
         self._stopping_since = None
 
-    async def _heartbeats(self) -> Literal["lost", "cancelled"]:
+    async def _heartbeats(self) -> StopReason:
         """Renews the lease until Postgres says that the claim is another's, or that the item is to be cancelled."""
         lease_s = self._queue.lease.total_seconds()
         backoff = Backoff(log, "queue_item_heartbeat", longest_s=lease_s * HEARTBEAT_LONGEST_PAUSE)

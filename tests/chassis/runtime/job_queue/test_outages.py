@@ -59,6 +59,36 @@ async def test_three_outages_longer_than_a_lease_during_one_long_item_end_in_suc
     assert await fixture.published() == ["job_1"]
 
 
+async def test_an_outage_while_the_outcome_is_written_does_not_waste_the_work(fixture: QueueFixture) -> None:
+    """Another worker is idle all the time and would take the item once Postgres is back."""
+    begun: list[int] = []
+    async with (
+        Proxy(fixture.dsn) as proxy,
+        await open_pool(proxy.dsn, fixture.schema) as pool,
+        await open_pool(proxy.dsn, fixture.schema) as other_pool,
+    ):
+        queues = [JobQueue(each, Outbox(each, "test"), lease=LEASE) for each in (pool, other_pool)]
+
+        async def work(item: QueueItem) -> Outcome:
+            begun.append(item.attempt)
+            await until(lambda: all(queue.contact.is_steady() for queue in queues), within=60)
+            await proxy.cut(hang=True)
+            return Complete("done", [event(item.id)])
+
+        await fixture.add("job_1")
+        async with running(*(Worker(work).runner(queue) for queue in queues)):
+            await until(lambda: lease_ran_out(fixture), within=60)
+            await asyncio.sleep(1.5)  # the rest of an outage that everybody notices
+            await proxy.restore(old_connections=False)
+            await until(lambda: fixture.is_in("done", "job_1"), within=60)
+    assert begun == [1]
+    assert await fixture.published() == ["job_1"]
+
+
+async def lease_ran_out(fixture: QueueFixture) -> bool:
+    return bool(await fixture.pool.fetchval("SELECT lease_until < now() FROM job_queue"))
+
+
 async def lease_is_renewed(fixture: QueueFixture) -> bool:
     return bool(await fixture.pool.fetchval("SELECT lease_until > now() FROM job_queue"))
 
