@@ -19,10 +19,9 @@ from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
 from services.ingest import idempotency, transitions
-from services.ingest.catalog_visibility import CatalogVisibility
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
-from services.ingest.import_waiter import ImportWaiter
+from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
 from services.ingest.requests import job_request, media_request, task_request

@@ -16,10 +16,9 @@ from media.probe import open_prober
 from schemas.keys import ApiKey
 from services.ingest import handlers
 from services.ingest.api import Api, ApiParts, media_error_style
-from services.ingest.catalog_visibility import VISIBILITY_TIMEOUT, CatalogVisibility
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
-from services.ingest.import_waiter import ImportWaiter
+from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
 from services.ingest.imports import Imports
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
