@@ -87,7 +87,7 @@ class Complete:
 class Retry:
     """The item is tried again after `delay`, because of `reason` (one line, for the row and the log).
 
-    Where the attempt counts and was the last one, the item ends instead, and its end is told `fault`: what the
+    Where the attempt counts and was the last one, the item ends instead, and `exhausted` gets `fault`: what the
     customer is to see. `also` is written in the same transaction as the retry, and not where the item ends instead.
     """
 

@@ -1,9 +1,11 @@
 """What waits in a service can be read from its metrics."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from chassis.core.metrics import exposition
 from chassis.runtime.job_queue.gauges import Outgoing, Queue, measure
@@ -66,3 +68,12 @@ class EmptyOutbox:
 async def test_measuring_outlives_an_outage() -> None:
     async with measuring("outlived", FailsOnce(), EmptyOutbox()):
         await until(lambda: levels("outlived").get("bitmill_job_queue_queued") == 7)
+
+
+async def test_the_queries_of_the_autoscaler_give_the_seconds_of_queued_work(fixture: QueueFixture) -> None:
+    text = (Path(__file__).parents[4] / "deploy/kubernetes/scaling.yaml").read_text(encoding="utf-8")
+    queries = re.findall(r'query: "(.*)"', text)
+    assert len(queries) == 2
+    await fixture.add("a", "b", estimate_s=20)
+    for query in queries:
+        assert await fixture.pool.fetchval(re.sub(r"(transcoder|thumbnailer)\.", "", query)) == 40
