@@ -68,7 +68,7 @@ kafka_client_failed | warning | error
 kafka_consumer_halted | critical | reason partition offset
     Too many dead letters: the consumer stopped before this record and /readyz fails. Look at the dead letters, fix
     their cause (often the last deployment), and restart the service; it continues with this record.
-kafka_event_type_unknown | warning | event_type
+kafka_event_type_unknown | warning | topic event_type
     A record of a type that this release does not know was skipped; a newer release produces it. Logged once per type.
 kafka_event_value_unknown | warning | topic field value
     An event has a value that this release does not know; it is handled as `unknown`. Logged once per value.

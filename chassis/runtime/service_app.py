@@ -7,11 +7,10 @@ means the same for every service: everything is open, every group is joined, and
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from aiohttp import web
-from faststream.kafka import KafkaBroker
 
 from chassis.adapters.failure_policy import FailurePolicy
 from chassis.adapters.http.errors import ErrorStyle, unavailable
@@ -19,100 +18,28 @@ from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.kafka.lag import GroupLag, Lag
-from chassis.adapters.kafka.producer import KafkaLossyPublisher, LossyPublisher, replaceable_producer
+from chassis.adapters.kafka.producer import KafkaLossyPublisher, replaceable_producer
 from chassis.adapters.kafka.record_handler import HandlerLimits
 from chassis.adapters.postgres import Pool, check, migrate, open_pool
-from chassis.adapters.storage import Storage, open_storage
+from chassis.adapters.storage import open_storage
 from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings
-from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.job_queue.gauges import set_gauges
 from chassis.runtime.outbox import Outbox
-from schemas.topics import Service
+from chassis.runtime.service_spec import Components, Resources, ServiceSpec
 
 S = TypeVar("S", bound=CommonSettings)
 P = TypeVar("P")
-R = TypeVar("R")
 
-_OUTBOX_MIGRATIONS = "chassis.runtime.outbox.migrations"
-_JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
+__all__ = ["Components", "Resources", "ServiceApp", "ServiceSpec"]
 
 log = logs.get_logger(__name__)
 
 _lag_records = gauge("bitmill_kafka_lag_records", "Records that the group has not handled.", ("service", "topic"))
 _lag_seconds = gauge("bitmill_kafka_lag_seconds", "For how long the group has been behind.", ("service", "topic"))
-
-
-@dataclass(frozen=True)
-class ServiceSpec:
-    """What a service stands on. `name` is also its Postgres schema and the middle of its consumer groups' names.
-
-    `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. A service with
-    a `job_queue` has an outbox as well.
-    """
-
-    name: Service
-    migrations: tuple[str, ...] = ()
-    pool_size: int = 10
-    outbox: bool = False
-    watermark: bool = False
-    """The relay says on `outbox.watermark` up to when it has published everything."""
-    job_queue: bool = False
-    storage: bool = False
-    lossy_events: bool = False
-
-    @property
-    def all_migrations(self) -> tuple[str, ...]:
-        outbox = (_OUTBOX_MIGRATIONS,) if self.outbox or self.job_queue else ()
-        return (*outbox, *((_JOB_QUEUE_MIGRATIONS,) if self.job_queue else ()), *self.migrations)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What is open while a service runs. `stack` closes what `build` opens further, before all of these."""
-
-    stack: AsyncExitStack
-    pool: Pool
-    lag: GroupLag
-    _outbox: Outbox | None = None
-    _job_queue: JobQueue | None = None
-    _storage: Storage | None = None
-    _lossy: LossyPublisher | None = None
-
-    @property
-    def outbox(self) -> Outbox:
-        return _declared(self._outbox, "outbox")
-
-    @property
-    def job_queue(self) -> JobQueue:
-        return _declared(self._job_queue, "job_queue")
-
-    @property
-    def storage(self) -> Storage:
-        return _declared(self._storage, "storage")
-
-    @property
-    def lossy_events(self) -> LossyPublisher:
-        return _declared(self._lossy, "lossy_events")
-
-
-@dataclass(frozen=True)
-class Components(Generic[P]):
-    """What only this service has.
-
-    `parts` is what its HTTP handlers use. `subscribe` registers its Kafka handlers. `runner` works on its job queue.
-    `background` are coroutines, by name, that run as long as the service. `checks` are further health checks.
-    `before_stop` is called first of all when the service stops, before its consumers end.
-    """
-
-    parts: P
-    subscribe: Callable[[KafkaBroker], None] | None = None
-    runner: Runner | None = None
-    background: Mapping[str, Coroutine[Any, Any, None]] = field(default_factory=dict)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    before_stop: Sequence[Callable[[], None]] = ()
 
 
 @dataclass(frozen=True)
@@ -281,9 +208,3 @@ class ServiceApp(Generic[S, P]):
 
     async def _check_storage(self) -> None:
         await self._open().resources.storage.check()
-
-
-def _declared(resource: R | None, name: str) -> R:
-    if resource is None:
-        raise RuntimeError(f"the service's spec does not declare {name}")
-    return resource

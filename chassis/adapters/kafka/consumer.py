@@ -24,7 +24,8 @@ from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
 from chassis.adapters.kafka.dead_letters import DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
-from chassis.adapters.kafka.record_handler import HandlerLimits, ReceivedRecord, RecordHandler
+from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
+from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
 from schemas.events import EVENTS, Event, Submission
 from schemas.topics import Topic, group_id
 
@@ -117,8 +118,8 @@ class ServiceBroker(KafkaBroker):
 
     async def _decode(self, message: KafkaMessage) -> list[ReceivedRecord]:
         records = cast(Sequence[ConsumerRecord], message.raw_message)
-        handler = self.subscriptions[records[0].topic].handler
-        return [handler.decode(record) for record in records]
+        decoder = self.subscriptions[records[0].topic].decoder
+        return [decoder.decode(record) for record in records]
 
 
 class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
@@ -142,9 +143,10 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
 
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """One topic of a service: its handler, and whether its group has assigned partitions (or none) to us."""
+    """One topic of a service: decoder, handler, and whether its group has assigned partitions (or none) to us."""
 
-    def __init__(self, handler: RecordHandler) -> None:
+    def __init__(self, decoder: RecordDecoder, handler: RecordHandler) -> None:
+        self.decoder = decoder
         self.handler = handler
         self._assigned = False
         self._revoked_at: float | None = None
@@ -183,7 +185,8 @@ def subscribe(broker: KafkaBroker, topic: Topic, *, one_by_one: bool = False) ->
         record_handler = RecordHandler(
             owner.service, topic, handler, types, owner.dead_letters, owner.limits, one_by_one=one_by_one
         )
-        subscription = owner.subscriptions[topic.name] = Subscription(record_handler)
+        decoder = RecordDecoder(owner.service, topic)
+        subscription = owner.subscriptions[topic.name] = Subscription(decoder, record_handler)
         subscriber = owner.subscriber(
             faststream_kafka.Topic(topic.name, declare=False),
             group_id=group_id(owner.service, topic),

@@ -1,7 +1,9 @@
 """Dead letters: records that a consumer gave up, on `<topic>.dlq` with the reason and the original position."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
@@ -66,3 +68,34 @@ def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequenc
     }
     kept = [(name, value) for name, value in record.headers if name not in _OURS]
     return [*((name, value.encode()) for name, value in ours.items()), *kept]
+
+
+class DeadLetterFlood:
+    """Says when one topic gets too many dead letters: then the code is more likely to be wrong than the records.
+
+    More than `limit` in a minute are too many, and so are `limit` in a row without a success: attempts with pauses
+    between them take so long that few letters fit into a minute. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._times: deque[float] = deque(maxlen=limit)
+        self._in_a_row = 0
+
+    def count(self) -> None:
+        """A letter was written."""
+        self._times.append(self._clock())
+        self._in_a_row += 1
+
+    def reset(self) -> None:
+        """A record was handled."""
+        self._in_a_row = 0
+
+    def exceeded(self) -> str | None:
+        """Why no further letter may be written, or None."""
+        if self._in_a_row >= self._limit:
+            return f"more than {self._limit} dead letters in a row"
+        if len(self._times) == self._limit and self._clock() - self._times[0] < 60:
+            return f"more than {self._limit} dead letters in a minute"
+        return None

@@ -9,24 +9,20 @@ is more likely to be wrong than the records.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import ConsumerRecord
 from faststream.exceptions import NackMessage, StopConsume
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, classify, describe
-from chassis.adapters.kafka.codec import UnknownEvent, decode
-from chassis.adapters.kafka.dead_letters import DeadLetterWriter
+from chassis.adapters.kafka.dead_letters import DeadLetterFlood, DeadLetterWriter
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordUnreadable
+from chassis.adapters.kafka.record_decoder import ReceivedRecord
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.metrics import counter
-from schemas.events import Event, Submission
-from schemas.reading import UnknownValue
 from schemas.topics import Topic
 
 Handler = Callable[[Sequence[Any]], Awaitable[None]]
@@ -36,12 +32,6 @@ log = logs.get_logger(__name__)
 
 _dead_letters = counter("bitmill_kafka_dead_letters", "Records given up.", ("service", "topic", "kind"))
 _failures = counter("bitmill_kafka_handler_failures", "Failed calls of a Kafka handler.", ("service", "topic", "kind"))
-_unknown = counter(
-    "bitmill_kafka_unknown",
-    "Event types and values of a newer release that were not understood.",
-    ("service", "topic", "what"),
-)
-_MAX_WARNINGS = 100
 
 
 @dataclass(frozen=True)
@@ -55,19 +45,6 @@ class HandlerLimits:
     dead_letters_per_minute: int = 20
     deadline_s: float = 30.0
     stalled_s: float = 15.0
-
-
-@dataclass(frozen=True)
-class ReceivedRecord:
-    """A record and what it was decoded to, or why it could not be."""
-
-    record: ConsumerRecord
-    event: Event | Submission | UnknownEvent | RecordUnreadable
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Partition and offset."""
-        return self.record.partition, self.record.offset
 
 
 class RecordHandler:
@@ -102,23 +79,10 @@ class RecordHandler:
         self._last_error = ""
         self._given_up: set[tuple[int, int]] = set()
         """Positions in the batch in progress that have their dead letter already."""
-        self._letter_times: deque[float] = deque()
-        self._letters_in_a_row = 0
-        self._warned: set[str] = set()
+        self._flood = DeadLetterFlood(limits.dead_letters_per_minute)
         self._since: float | None = None
         self._oldest_ms: int | None = None
         self._halted: str | None = None
-
-    def decode(self, record: ConsumerRecord) -> ReceivedRecord:
-        """Decodes one record; never raises for what is wrong with the record."""
-        origin = f"{record.topic}/{record.partition}/{record.offset}"
-        try:
-            event = decode(
-                self.topic, record.headers, record.value, origin=origin, on_unknown=self._count_unknown_value
-            )
-            return ReceivedRecord(record, event)
-        except RecordUnreadable as unreadable:
-            return ReceivedRecord(record, unreadable)
 
     async def __call__(self, batch: Sequence[ReceivedRecord]) -> None:
         """Handles a batch; returns when its offsets may be committed.
@@ -159,8 +123,6 @@ class RecordHandler:
         for received in batch:
             if isinstance(received.event, RecordUnreadable):
                 await self._write_dead_letter(received, GiveUp("rejected", received.event.reason))
-            elif isinstance(received.event, UnknownEvent):
-                self._count_unknown_event(received.event)
 
     async def _handled_together(self, wanted: Sequence[ReceivedRecord]) -> bool:
         if self._one_by_one or any(received.position in self._failures for received in wanted):
@@ -198,7 +160,8 @@ class RecordHandler:
         await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(events)))
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)
-        self._outages, self._letters_in_a_row, self._last_error = 0, 0, ""
+        self._outages, self._last_error = 0, ""
+        self._flood.reset()
 
     async def _wait_for_recovery(self) -> None:
         """Pauses, longer with each outage in a row, and has the whole batch delivered again."""
@@ -230,8 +193,7 @@ class RecordHandler:
             self._note(error, "outage")
             await self._wait_for_recovery()
         self._given_up.add(received.position)
-        self._letter_times.append(time.monotonic())
-        self._letters_in_a_row += 1
+        self._flood.count()
         _dead_letters.labels(self._service, self.topic.name, given_up.kind).inc()
         partition, offset = received.position
         log.log(
@@ -244,33 +206,12 @@ class RecordHandler:
         )
 
     def _halt_if_flooded(self, received: ReceivedRecord) -> None:
-        now = time.monotonic()
-        while self._letter_times and now - self._letter_times[0] > 60:
-            self._letter_times.popleft()
-        limit = self._limits.dead_letters_per_minute
-        # In a row as well: attempts with pauses between them take so long that few letters fit into a minute.
-        if len(self._letter_times) < limit and self._letters_in_a_row < limit:
+        self._halted = self._flood.exceeded()
+        if self._halted is None:
             return
         partition, offset = received.position
-        self._halted = f"more than {limit} dead letters in a minute or without a success in between"
         log.critical("kafka_consumer_halted", reason=self._halted, partition=partition, offset=offset)
         raise StopConsume
-
-    def _count_unknown_event(self, event: UnknownEvent) -> None:
-        _unknown.labels(self._service, self.topic.name, "type").inc()
-        if self._first_time(event.type):
-            log.warning("kafka_event_type_unknown", event_type=event.type[:120])
-
-    def _count_unknown_value(self, unknown: UnknownValue) -> None:
-        _unknown.labels(self._service, self.topic.name, "value").inc()
-        if self._first_time(f"{unknown.field}={unknown.value}"):
-            log.warning("kafka_event_value_unknown", topic=self.topic.name, field=unknown.field, value=unknown.value)
-
-    def _first_time(self, key: str) -> bool:
-        if key in self._warned or len(self._warned) >= _MAX_WARNINGS:
-            return False
-        self._warned.add(key)
-        return True
 
 
 async def _as_coroutine(awaitable: Awaitable[None]) -> None:

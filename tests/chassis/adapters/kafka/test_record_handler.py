@@ -10,8 +10,10 @@ from aiokafka import ConsumerRecord
 from faststream.exceptions import NackMessage, StopConsume
 
 from chassis.adapters.failure_policy import FailurePolicy
+from chassis.adapters.kafka.dead_letters import DeadLetterFlood
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordRejected
-from chassis.adapters.kafka.record_handler import HandlerLimits, ReceivedRecord, RecordHandler
+from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
+from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
 from schemas.events import JobSucceeded
 from schemas.topics import JOB_RESULTS, Topic
 from tests.chassis.adapters.kafka.examples import record, succeeded
@@ -50,7 +52,8 @@ class Attempts:
 
 
 def batch(handler: RecordHandler, *ids: str) -> list[ReceivedRecord]:
-    return [handler.decode(_consumed(offset, job_id)) for offset, job_id in enumerate(ids)]
+    decoder = RecordDecoder("catalog", handler.topic)
+    return [decoder.decode(_consumed(offset, job_id)) for offset, job_id in enumerate(ids)]
 
 
 def _consumed(offset: int, job_id: str) -> ConsumerRecord:
@@ -147,7 +150,7 @@ async def test_too_many_dead_letters_halt_the_consumer_and_make_it_not_ready(bad
     with pytest.raises(StopConsume):
         await handler(batch(handler, *[bad] * 10))
     assert len(letters.written) == 3
-    with pytest.raises(ConsumerNotReady, match=r"job\.results: halted: more than 3 dead letters"):
+    with pytest.raises(ConsumerNotReady, match=r"job\.results: halted: more than 3 dead letters in a row"):
         handler.check()
 
 
@@ -178,3 +181,16 @@ async def test_the_age_of_the_oldest_record_in_progress_is_known() -> None:
     release.set()
     await running
     assert handler.age_s(1_700_000_060_000) == 0.0
+
+
+def test_letters_with_successes_between_them_are_too_many_only_within_a_minute() -> None:
+    now = [0.0]
+    flood = DeadLetterFlood(3, lambda: now[0])
+    for second in (0, 30, 59):
+        now[0] = float(second)
+        assert flood.exceeded() is None
+        flood.count()
+        flood.reset()
+    assert flood.exceeded() == "more than 3 dead letters in a minute"
+    now[0] = 61.0
+    assert flood.exceeded() is None

@@ -1,0 +1,99 @@
+"""The declaration of a service: what it stands on, what it is given, and what only it has. See `service_app`."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from faststream.kafka import KafkaBroker
+
+from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.lag import GroupLag
+from chassis.adapters.kafka.producer import LossyPublisher
+from chassis.adapters.postgres import Pool
+from chassis.adapters.storage import Storage
+from chassis.runtime.job_queue import JobQueue, Runner
+from chassis.runtime.outbox import Outbox
+from schemas.topics import Service
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+_OUTBOX_MIGRATIONS = "chassis.runtime.outbox.migrations"
+_JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """What a service stands on. `name` is also its Postgres schema and the middle of its consumer groups' names.
+
+    `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. A service with
+    a `job_queue` has an outbox as well.
+    """
+
+    name: Service
+    migrations: tuple[str, ...] = ()
+    pool_size: int = 10
+    outbox: bool = False
+    watermark: bool = False
+    """The relay says on `outbox.watermark` up to when it has published everything."""
+    job_queue: bool = False
+    storage: bool = False
+    lossy_events: bool = False
+
+    @property
+    def all_migrations(self) -> tuple[str, ...]:
+        outbox = (_OUTBOX_MIGRATIONS,) if self.outbox or self.job_queue else ()
+        return (*outbox, *((_JOB_QUEUE_MIGRATIONS,) if self.job_queue else ()), *self.migrations)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What is open while a service runs. `stack` closes what `build` opens further, before all of these."""
+
+    stack: AsyncExitStack
+    pool: Pool
+    lag: GroupLag
+    _outbox: Outbox | None = None
+    _job_queue: JobQueue | None = None
+    _storage: Storage | None = None
+    _lossy: LossyPublisher | None = None
+
+    @property
+    def outbox(self) -> Outbox:
+        return _declared(self._outbox, "outbox")
+
+    @property
+    def job_queue(self) -> JobQueue:
+        return _declared(self._job_queue, "job_queue")
+
+    @property
+    def storage(self) -> Storage:
+        return _declared(self._storage, "storage")
+
+    @property
+    def lossy_events(self) -> LossyPublisher:
+        return _declared(self._lossy, "lossy_events")
+
+
+@dataclass(frozen=True)
+class Components(Generic[P]):
+    """What only this service has.
+
+    `parts` is what its HTTP handlers use. `subscribe` registers its Kafka handlers. `runner` works on its job queue.
+    `background` are coroutines, by name, that run as long as the service. `checks` are further health checks.
+    `before_stop` is called first of all when the service stops, before its consumers end.
+    """
+
+    parts: P
+    subscribe: Callable[[KafkaBroker], None] | None = None
+    runner: Runner | None = None
+    background: Mapping[str, Coroutine[Any, Any, None]] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    before_stop: Sequence[Callable[[], None]] = ()
+
+
+def _declared(resource: R | None, name: str) -> R:
+    if resource is None:
+        raise RuntimeError(f"the service's spec does not declare {name}")
+    return resource
