@@ -1,5 +1,4 @@
-"""What crosses a border: ids, events, topics, API bodies, metadata rules, resources.
+"""What crosses a process boundary: ids, events, topics, request bodies, responses.
 
-Only pydantic models and pure functions. This room imports nothing of the project and does no I/O: time, random
-bytes and base addresses come in as arguments.
+Pydantic models and pure functions: no I/O. Time, random bytes and base addresses are arguments.
 """

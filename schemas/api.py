@@ -1,16 +1,24 @@
-"""Bodies that customers send. Every refusal names the field, the rule and the value: see `schemas.explain`."""
+"""The bodies of requests: `POST /jobs`, `POST /tasks`, `POST /media`, over HTTP and over Kafka.
+
+An error names the field, the rule and the value: see `schemas.explain`.
+"""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from schemas.base import RequestModel, Text
-from schemas.metadata import Metadata
 from schemas.options import ImageOptions, VideoOptions
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_METADATA_KEYS = 64
+MAX_METADATA_KEY_CHARS = 128
+MAX_METADATA_VALUE_CHARS = 1024
+MAX_METADATA_BYTES = 16 * 1024
+"""All keys and values of one object together, as UTF-8: an event has to stay well below 64 KiB."""
 _FILENAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9]{1,10})?")
 _NOT_IN_URLS = re.compile(r"[\x00- \\\x7f]")
 _FOLDER_PART = re.compile(r"[A-Za-z0-9_-]+")
@@ -45,18 +53,31 @@ def _folder(folder: str) -> str:
     return folder
 
 
+def _within_bounds(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    if len(metadata) > MAX_METADATA_KEYS:
+        raise ValueError(f"must have at most {MAX_METADATA_KEYS} keys, has {len(metadata)}")
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"must be at most {MAX_METADATA_BYTES} bytes in all, is {size}")
+    return metadata
+
+
+_MetadataKey = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_METADATA_KEY_CHARS)]
+_MetadataValue = Annotated[Text, StringConstraints(max_length=MAX_METADATA_VALUE_CHARS)]
+Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_within_bounds)]
+"""The customer's own metadata: flat, string to string, bounded. Its order is kept everywhere."""
 HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=8192), AfterValidator(_http_url)]
 Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_filename)]
 Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
 
 
-class _JobBody(RequestModel):
+class _JobRequest(RequestModel):
     input: HttpUrl
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: HttpUrl | None = None
 
 
-class VideoJobRequest(_JobBody):
+class VideoJobRequest(_JobRequest):
     """Body of `POST /jobs` for a video: the input is a video."""
 
     model_config = ConfigDict(
@@ -77,7 +98,7 @@ class VideoJobRequest(_JobBody):
     options: VideoOptions = Field(default_factory=VideoOptions)
 
 
-class ImageJobRequest(_JobBody):
+class ImageJobRequest(_JobRequest):
     """Body of `POST /jobs` for an image: the input is an image, or a video of which one frame is taken."""
 
     model_config = ConfigDict(

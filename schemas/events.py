@@ -1,4 +1,4 @@
-"""Events: facts in the past tense with a version in the name. They grow by optional fields only.
+"""Events: what has happened, with a version in the name. They grow by optional fields and by values of open enums.
 
 On Kafka they travel as CloudEvents 1.0 in binary mode: attributes in `ce_*` headers, the JSON of the model as value.
 """
@@ -50,13 +50,13 @@ class JobCreated(JobEvent):
 
 
 class JobStarted(JobEvent):
-    """A worker began an attempt."""
+    """An attempt began."""
 
     TYPE = "bitmill.job.started.v1"
 
 
 class JobProgressed(JobEvent):
-    """A job got further; at most one a second per job."""
+    """A job has made progress; at most one a second per job. May be lost."""
 
     TYPE = "bitmill.job.progressed.v1"
 
@@ -80,7 +80,7 @@ class JobCancelled(JobEvent):
 
 
 class CancelRequested(Event):
-    """A customer asked for a job to be cancelled; whichever worker has it obeys."""
+    """A customer asked to cancel a job. The worker that has it ends it."""
 
     TYPE = "bitmill.job.cancel_requested.v1"
     job_id: str
@@ -107,7 +107,7 @@ class MediaEvent(Event):
 
 
 class MediaCreated(MediaEvent):
-    """An original was stored and probed; `jobs` are to be run on it, each by the service of its kind."""
+    """An original was stored and probed. `jobs` are to be run on it, each by the worker of its kind."""
 
     TYPE = "bitmill.media.created.v1"
     jobs: list[Job] = []
@@ -120,7 +120,7 @@ class MediaAccepted(MediaEvent):
 
 
 class MediaFailed(MediaEvent):
-    """The file of an accepted item could not be had; `media.error` says why."""
+    """The file of an accepted item could not be fetched or read; `media.error` says why."""
 
     TYPE = "bitmill.media.failed.v1"
 
@@ -138,19 +138,19 @@ class MediaDeleted(MediaEvent):
 
 
 class MediaRestored(MediaEvent):
-    """A deleted item is back."""
+    """A deleted item is visible again."""
 
     TYPE = "bitmill.media.restored.v1"
 
 
 class MediaPurged(MediaEvent):
-    """The item and its files are gone for good."""
+    """The item and its files are removed for good."""
 
     TYPE = "bitmill.media.purged.v1"
 
 
 class KeyChanged(Event):
-    """An API key was made or revoked. The topic is compacted: the last event of a key is its state."""
+    """An API key was created or revoked. The topic is compacted: the last event of a key is its state."""
 
     TYPE = "bitmill.key.changed.v1"
     key: ApiKey

@@ -39,7 +39,7 @@ FAULTS: dict[FaultKind, str] = {
     "input_truncated": "The input ends too early: the upload was probably interrupted.",
     "input_kind_mismatch": "The input is of a kind that this job cannot use (audio without a picture, for example).",
     "input_limits_exceeded": "The input is beyond a limit on pixels, streams, frames or duration.",
-    "start_out_of_range": "The asked start or end lies outside the input.",
+    "start_out_of_range": "The requested start or end lies outside the input.",
     "output_too_large": "The output would be larger than the limit.",
     "poisoned": "The input stopped its worker each time it was tried, and was set aside.",
     "internal_error": "Something on our side failed each time it was tried.",

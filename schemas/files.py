@@ -16,11 +16,11 @@ class Codecs(EventModel):
 
 
 class File(EventModel):
-    """A stored, immutable object and what the probe said of it.
+    """A stored, immutable object and what the probe found in it.
 
     `width` and `height` are display pixels: rotation and sample aspect ratio are applied. `duration` is in seconds,
-    `fps` in frames a second, `filesize` in bytes. `key` names the object in storage and never changes; the name
-    under which customers see it is the catalog's business.
+    `fps` in frames a second, `filesize` in bytes. `key` names the object in storage and never changes; the names
+    under which it is delivered can change, and are kept by the catalog.
     """
 
     id: str
@@ -36,13 +36,13 @@ class File(EventModel):
     fps: float | None = None
     codecs: Codecs | None = None
     placeholder: str | None = None
-    """A tiny image as a `data:` address, of pictures that belong to a media item."""
+    """A tiny image as a `data:` address, for images that belong to a media item."""
     background: str | None = None
     """The dominant colour, `#RRGGBB`."""
 
 
 class Output(File):
-    """A file that a job made, and `path`, its name below the project at the delivery address."""
+    """A file that a job made. `path` is its name below the project at the delivery address."""
 
     path: str
 

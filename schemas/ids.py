@@ -1,6 +1,6 @@
 """Ids as TypeID 0.3: a prefix, `_`, and a UUIDv7 in 26 characters of lower-case Crockford base32.
 
-Time-ordered, so that the catalog can tell a young id from an unknown one. The clock and the randomness come in as
+They hold their time of creation, so that the catalog can tell a new id from a wrong one. Clock and random bytes are
 arguments; `chassis.core.ids.new_id` supplies them. Format: the TypeID specification 0.3.0 and RFC 9562, section 5.7.
 """
 
@@ -21,8 +21,8 @@ LOG_FIELDS: Mapping[str, str] = {
 """The field under which log lines name an id, by its prefix: a job made by `POST /tasks` is a job as well."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# Every request makes several ids, so both ways go by table: two characters (10 bits) at a time to text, and back as a
-# number to base 32, for which Python's own digits are the same up to 9 and then run from "a" to "v".
+# Every request makes several ids, so both directions use tables: to text two characters (10 bits) at a time, and back
+# as a number to base 32, for which Python's own digits are the same up to 9 and then run from "a" to "v".
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = range(120, -1, -10)
 _DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
@@ -72,10 +72,10 @@ def log_field(id: str) -> str:
 
 
 def minted_at_ms(text: str) -> int:
-    """The Unix milliseconds at which the id was minted."""
+    """The Unix milliseconds at which the id was made."""
     return parse(text)[1].int >> 80
 
 
 def derived(prefix: Prefix, parent: str, name: str) -> str:
-    """An id that follows from another id and a name: the same each time, dated like its parent."""
+    """An id computed from another id and a name: the same each time, with the time of its parent."""
     return typeid(prefix, uuid7(minted_at_ms(parent), sha256(f"{parent}/{name}".encode()).digest()[:10]))

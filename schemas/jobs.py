@@ -1,4 +1,4 @@
-"""The job: one input becomes one output. Its states, and the transitions between them (pure)."""
+"""The job: one input becomes one output. Its states and the transitions between them (pure)."""
 
 from typing import Any, Literal
 
@@ -38,7 +38,7 @@ class Task(EventModel):
 
 
 class Job(EventModel):
-    """A job with all that any service or customer needs to know of it; events carry it whole.
+    """A job. Events carry a whole one, so that their readers need nothing else.
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
     under which the output is attached to that item (`poster`). Times in Unix milliseconds.
@@ -80,7 +80,7 @@ class Job(EventModel):
         ref: str | None = None,
         source: File | None = None,
     ) -> "Job":
-        """A new job with its steps: import, probe, and the kind itself."""
+        """A new job with its steps: import, probe, and the one that makes the output."""
         steps: tuple[TaskKind, ...] = ("import", "probe", kind)
         tasks = [Task(id=derived("task", id, step), kind=step, created_at=at) for step in steps]
         return cls(
@@ -104,9 +104,9 @@ class Job(EventModel):
         return self.status in TERMINAL
 
     def start(self, at: int) -> "Job":
-        """An attempt begins: the first step is under way, later ones wait (again)."""
-        fresh = {"status": "waiting", "progress": None, "started_at": None, "finished_at": None, "error": None}
-        tasks = [task.model_copy(update=fresh) for task in self.tasks]
+        """An attempt begins: the first step runs, the others wait (again)."""
+        waiting = {"status": "waiting", "progress": None, "started_at": None, "finished_at": None, "error": None}
+        tasks = [task.model_copy(update=waiting) for task in self.tasks]
         if tasks:
             tasks[0] = tasks[0].model_copy(update={"status": "processing", "started_at": at})
         return self._with(
@@ -114,27 +114,30 @@ class Job(EventModel):
         )
 
     def step(self, kind: TaskKind | Unknown, at: int, progress: float | None = None) -> "Job":
-        """The step `kind` is under way: those before it are done; `progress` is its own, from 0 to 1."""
+        """The step `kind` runs and those before it have succeeded. `progress` is the step's own, from 0 to 1."""
         position = next(index for index, task in enumerate(self.tasks) if task.kind == kind)
-        tasks = [_passed(task, at) if index < position else task for index, task in enumerate(self.tasks)]
+        tasks = [_succeeded(task, at) if index < position else task for index, task in enumerate(self.tasks)]
         current = tasks[position]
         tasks[position] = current.model_copy(
             update={"status": "processing", "progress": progress, "started_at": current.started_at or at}
         )
-        whole = progress if kind == self.kind else None
-        return self._with(tasks=tasks, progress=whole if whole is not None else self.progress, updated_at=at)
+        # The job's progress is that of the step that makes the output; importing and probing do not show.
+        job_progress = progress if kind == self.kind and progress is not None else self.progress
+        return self._with(tasks=tasks, progress=job_progress, updated_at=at)
 
     def succeed(self, output: Output, at: int) -> "Job":
+        """The output is stored; every step has succeeded."""
         return self._with(
             status="succeeded",
             progress=1.0,
             output=output,
-            tasks=[_passed(task, at) for task in self.tasks],
+            tasks=[_succeeded(task, at) for task in self.tasks],
             finished_at=at,
             updated_at=at,
         )
 
     def fail(self, error: Fault, at: int) -> "Job":
+        """The step that runs has failed; those after it are cancelled."""
         tasks = []
         for task in self.tasks:
             if task.status == "processing":
@@ -145,9 +148,10 @@ class Job(EventModel):
         return self._with(status="failed", error=error, tasks=tasks, finished_at=at, updated_at=at)
 
     def cancel(self, at: int) -> "Job":
-        open_ = ("waiting", "queued", "processing")
+        """What has not ended is cancelled."""
+        unfinished = ("waiting", "queued", "processing")
         tasks = [
-            task.model_copy(update={"status": "cancelled", "finished_at": at}) if task.status in open_ else task
+            task.model_copy(update={"status": "cancelled", "finished_at": at}) if task.status in unfinished else task
             for task in self.tasks
         ]
         return self._with(status="cancelled", tasks=tasks, finished_at=at, updated_at=at)
@@ -156,15 +160,18 @@ class Job(EventModel):
         return self.model_copy(update=changes)
 
 
-def _passed(task: Task, at: int) -> Task:
+def _succeeded(task: Task, at: int) -> Task:
     if task.status == "succeeded":
         return task
-    done = {"status": "succeeded", "progress": 1.0, "started_at": task.started_at or at, "finished_at": at}
-    return task.model_copy(update=done)
+    changes = {"status": "succeeded", "progress": 1.0, "started_at": task.started_at or at, "finished_at": at}
+    return task.model_copy(update=changes)
 
 
 def supersedes(incoming: Job, current: Job) -> bool:
-    """Whether a snapshot that arrives is news: events come twice and in odd order, the end of a job stays its end."""
+    """Whether an incoming snapshot replaces the current one.
+
+    Events may come twice and out of order; the end of a job is final.
+    """
     if current.finished:
         return False
     return (_RANK[incoming.status], incoming.updated_at) > (_RANK[current.status], current.updated_at)

@@ -1,4 +1,4 @@
-"""API keys: the text of a key (pure), and the record that services exchange, which holds only its hash.
+"""API keys: their text (pure), and what services store and publish of them, which is only a hash.
 
 Format: `ittybit_live_`, 32 characters of base62, a checksum of 6. 32 characters of base62 are 190 random bits, so that
 a plain SHA-256 is safe to store. The checksum is the CRC-32 of everything before it, in base62: a mistyped key is
@@ -36,7 +36,7 @@ class ApiKey(EventModel):
 
 
 def generate(random: bytes) -> str:
-    """A new key's text from 24 random bytes. It is shown once; only `hash_key` of it is kept."""
+    """A new key's text from 24 random bytes. It is shown once; only its `hash_key` is stored."""
     if len(random) != RANDOM_BYTES:
         raise ValueError(f"a key needs {RANDOM_BYTES} random bytes, not {len(random)}")
     body = KEY_PREFIX + _base62(int.from_bytes(random, "big") % 62**BODY_CHARS, BODY_CHARS)
@@ -54,7 +54,7 @@ def hash_key(text: str) -> str:
 
 
 def hint(text: str) -> str:
-    """The last characters before the checksum: enough to tell keys apart, of no use to anybody else."""
+    """The last characters before the checksum: enough to tell keys apart, too few to guess the rest."""
     return text[-CHECKSUM_CHARS - _HINT_CHARS : -CHECKSUM_CHARS]
 
 

@@ -1,4 +1,4 @@
-"""The media item: a container of an original file and what was made from it."""
+"""The media item: an original file, the files that jobs made from it, and the customer's data about them."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ class Derived(EventModel):
 
 
 class MediaItem(EventModel):
-    """A snapshot; events carry it whole. `version` grows with each change: a lower one is old news.
+    """A media item. Events carry a whole one. `version` grows with each change: of two, the higher one is current.
 
     `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
     """
@@ -28,7 +28,7 @@ class MediaItem(EventModel):
     version: int
     status: OpenEnum[MediaStatus]
     url: str | None = None
-    """Where it was fetched from, while that matters; null once stored (it may carry a signature)."""
+    """The address that it is fetched from; null once it is stored, because it may hold a signature."""
     title: str | None = None
     folder: str | None = None
     filename: str | None = None

@@ -1,4 +1,4 @@
-"""The options of each kind of job, as customers write them."""
+"""The options of each kind of job, as requests hold them."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ class VideoOptions(RequestModel):
     """Options of a `video` job. Sides in pixels, times in seconds of the input.
 
     One side given: the other follows from the input's display aspect, rounded to an even number. Both given: exactly
-    that size (`fit: fill`). None given: the input's own size.
+    that size (`fit: fill`). Neither given: the input's own size.
     """
 
     format: VideoFormat = "mp4"

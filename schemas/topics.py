@@ -1,4 +1,4 @@
-"""Topics are data: creation, documentation and tests derive from this table."""
+"""The topics as data: their creation, documentation and tests derive from this table."""
 
 from dataclasses import dataclass
 from datetime import timedelta

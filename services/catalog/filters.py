@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from schemas.api import MAX_METADATA_KEYS
 from schemas.base import Text
 from schemas.explain import explain, render_value
 from schemas.faults import FieldFault
 from schemas.files import MediaKind
 from schemas.ids import is_id
 from schemas.jobs import JobKind, Status
-from schemas.metadata import MAX_KEYS
 
 METADATA = "metadata."
 MAX_PAGE = 1_000_000_000
@@ -118,8 +118,8 @@ def media_filter(parameters: Parameters) -> MediaFilter:
     """The query in the parameters of `GET /media`. Raises `QueryError`."""
     named = [(name[len(METADATA) :], value) for name, value in parameters if _is_metadata(name)]
     pairs = tuple(dict.fromkeys(named))
-    if len(pairs) > MAX_KEYS:
-        rule = f"must have at most {MAX_KEYS} filters, as an item has at most so many keys"
+    if len(pairs) > MAX_METADATA_KEYS:
+        rule = f"must have at most {MAX_METADATA_KEYS} filters, as an item has at most so many keys"
         raise QueryError([FieldFault(field="metadata", rule=rule, value=str(len(pairs)))])
     try:
         query = MediaQuery.model_validate(_each_once([item for item in parameters if not _is_metadata(item[0])]))

@@ -29,11 +29,11 @@ class WithRequired(Old):
 
 
 class Retyped(Old):
-    id: int  # type: ignore[assignment]  # the very change that must be seen
+    id: int  # type: ignore[assignment]  # the change that must be found
 
 
 class Nullable(Old):
-    id: str | None  # type: ignore[assignment]  # the very change that must be seen
+    id: str | None  # type: ignore[assignment]  # the change that must be found
 
 
 class OptionalNow(BaseModel):
@@ -73,7 +73,7 @@ def test_an_optional_field_more_is_safe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("new", "told"),
+    ("new", "expected"),
     [
         (WithRequired, "data.note is required now"),
         (Retyped, "data.id: type was 'string', is 'integer'"),
@@ -83,11 +83,11 @@ def test_an_optional_field_more_is_safe() -> None:
         (DeepChange, "data.many[].name is gone"),
     ],
 )
-def test_what_breaks_readers_is_told(new: type[BaseModel], told: str) -> None:
-    assert any(change.startswith(told) for change in breaks(schema(Old), schema(new)))
+def test_a_change_that_breaks_readers_is_named(new: type[BaseModel], expected: str) -> None:
+    assert any(change.startswith(expected) for change in breaks(schema(Old), schema(new)))
 
 
-def test_an_event_that_is_gone_is_told() -> None:
+def test_an_event_that_is_gone_is_named() -> None:
     assert breaks(schema(Old), {}) == ["is no longer there"]
 
 

@@ -65,10 +65,10 @@ def test_a_file_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "events" / "stale.schema.json").write_text("{}")
     capsys.readouterr()
     assert main(["--check"], folder=tmp_path) == 1
-    told = capsys.readouterr().err
-    assert "openapi.json differs" in told
-    assert "stale.schema.json differs" in told
-    assert "asyncapi" not in told
+    errors = capsys.readouterr().err
+    assert "openapi.json differs" in errors
+    assert "stale.schema.json differs" in errors
+    assert "asyncapi" not in errors
 
 
 def test_an_event_that_old_readers_could_not_read_is_not_written(

@@ -1,1 +1,1 @@
-"""Borders: models and pure functions."""
+"""Models and pure functions of what crosses a process boundary."""

@@ -1,4 +1,4 @@
-"""Anything that JSON can say, lone surrogates and U+0000 included."""
+"""Strategies for any JSON value, lone surrogates and U+0000 included."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Errors in the customer's words."""
+"""Validation errors as customers see them."""
 
 import json
 from typing import Any
@@ -20,13 +20,13 @@ def refused(body: Any) -> list[FieldFault]:
 
 
 @given(values)
-def test_any_value_is_shown_short_and_printable(value: Any) -> None:
+def test_any_value_is_rendered_short_and_printable(value: Any) -> None:
     text = render_value(value)
     assert len(text) <= 120
     assert text.encode()
 
 
-def test_values_that_json_cannot_say_are_shown_by_their_type() -> None:
+def test_values_that_json_does_not_have_are_rendered_as_their_type() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -34,12 +34,12 @@ def test_values_that_json_cannot_say_are_shown_by_their_type() -> None:
     assert render_value("x" * 10_000).endswith("…")
 
 
-def test_a_sentence_names_each_field_and_leaves_out_values_that_are_absent() -> None:
+def test_the_message_names_each_field_and_leaves_out_values_that_are_absent() -> None:
     faults = refused({"titel": "x"})
     assert format_errors(faults) == 'url is required; titel is not a known field (got "x")'
 
 
-def test_an_answer_never_echoes_a_megabyte() -> None:
+def test_an_error_never_echoes_a_megabyte() -> None:
     many = refused({"url": "http://x/", **{f"field{number}": number for number in range(100_000)}})
     assert len(many) == MAX_FAULTS
     long = refused({"url": "http://x/", "y" * 500_000: "z" * 500_000})

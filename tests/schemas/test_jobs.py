@@ -1,4 +1,4 @@
-"""The states of a job and what leads from one to the next."""
+"""The states of a job and the transitions between them."""
 
 from itertools import pairwise
 

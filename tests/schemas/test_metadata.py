@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.metadata import MAX_BYTES, MAX_KEY_CHARS, MAX_KEYS, MAX_VALUE_CHARS, Metadata
+from schemas.api import (
+    MAX_METADATA_BYTES,
+    MAX_METADATA_KEY_CHARS,
+    MAX_METADATA_KEYS,
+    MAX_METADATA_VALUE_CHARS,
+    Metadata,
+)
 from tests.schemas.json_values import texts, values
 
 METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
@@ -17,8 +23,8 @@ METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
     "metadata",
     [
         {},
-        {"k" * MAX_KEY_CHARS: "v" * MAX_VALUE_CHARS},
-        {f"{number}": "" for number in range(MAX_KEYS)},
+        {"k" * MAX_METADATA_KEY_CHARS: "v" * MAX_METADATA_VALUE_CHARS},
+        {f"{number}": "" for number in range(MAX_METADATA_KEYS)},
         {"a.b": "dots", "a b": "spaces", "'; --": "quotes", "🎬": "日本語", "__proto__": "x"},
         {f"{number:02}": "v" * 1022 for number in range(16)},
     ],
@@ -35,9 +41,9 @@ NOT_STRINGS: list[Any] = [None, 1, 1.5, True, [], {}, {"nested": "x"}, "\x00", "
     "metadata",
     [
         {"": "empty key"},
-        {"k" * (MAX_KEY_CHARS + 1): "v"},
-        {"k": "v" * (MAX_VALUE_CHARS + 1)},
-        {f"{number}": "" for number in range(MAX_KEYS + 1)},
+        {"k" * (MAX_METADATA_KEY_CHARS + 1): "v"},
+        {"k": "v" * (MAX_METADATA_VALUE_CHARS + 1)},
+        {f"{number}": "" for number in range(MAX_METADATA_KEYS + 1)},
         {f"{number:02}": "v" * 1023 for number in range(16)},
         {f"{number:02}": "ü" * 512 for number in range(16)},
         *({"k": value} for value in NOT_STRINGS),
@@ -51,7 +57,7 @@ def test_metadata_beyond_the_bounds_is_refused(metadata: Any) -> None:
 
 
 def test_the_bound_in_bytes_counts_bytes() -> None:
-    assert MAX_BYTES == 16 * 1024
+    assert MAX_METADATA_BYTES == 16 * 1024
     METADATA.validate_python({f"{number:02}": "ü" * 511 for number in range(16)})
 
 

@@ -1,4 +1,4 @@
-"""What customers see: the shapes of the published documents, key by key."""
+"""Jobs and media items as customers see them, key by key."""
 
 from typing import Any
 

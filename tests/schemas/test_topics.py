@@ -1,4 +1,4 @@
-"""The table of topics is whole: every event has its topic, every topic its writers and readers."""
+"""The table of topics is complete: every event has a topic, every topic its writers and readers."""
 
 import re
 from datetime import timedelta
