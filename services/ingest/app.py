@@ -41,7 +41,12 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     """
 
     spec = ServiceSpec(
-        name="ingest", migrations=("services.ingest.sql.migrations",), pool_size=12, job_queue=True, storage=True
+        name="ingest",
+        migrations=("services.ingest.sql.migrations",),
+        pool_size=12,
+        watermark=True,
+        job_queue=True,
+        storage=True,
     )
 
     def __init__(

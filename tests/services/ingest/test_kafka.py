@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.events import JobCreated, JobFailed, JobSucceeded, MediaCreated, MediaUpdated
+from schemas.events import JobCreated, JobFailed, JobSucceeded, MediaCreated, MediaUpdated, OutboxAdvanced
 from schemas.faults import Fault
 from schemas.files import Output
 from schemas.ids import derived
@@ -133,3 +133,8 @@ async def test_a_failed_derived_file_leaves_its_item_active(
     row = await ingest.pool.fetchrow("SELECT status, version FROM media WHERE id = $1", created.media.id)
     assert row is not None
     assert (row["status"], row["version"]) == ("active", 2)
+
+
+async def test_the_watermark_of_the_outbox_is_published(ingest: RunningIngest, events: EventLog) -> None:
+    advanced = await events.first(OutboxAdvanced, "ingest")
+    assert 0 < advanced.published_through <= advanced.at
