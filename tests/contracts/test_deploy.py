@@ -110,13 +110,13 @@ def test_a_deployment_is_probed_confined_and_reachable(service: Any) -> None:
     assert named("Service")[service]["spec"]["selector"] == {"app": service}
 
 
-def test_workers_are_scaled_by_the_seconds_that_wait_in_their_own_ledger() -> None:
+def test_workers_are_scaled_by_the_seconds_that_wait_in_their_own_job_queue() -> None:
     scaled = named("ScaledObject")
     assert set(scaled) == {"transcoder", "thumbnailer"}
     for name, document in scaled.items():
         assert document["spec"]["scaleTargetRef"]["name"] == name
         [trigger] = document["spec"]["triggers"]
-        assert f"FROM {name}.ledger" in trigger["metadata"]["query"]
+        assert f"FROM {name}.job_queue" in trigger["metadata"]["query"]
         assert trigger["authenticationRef"]["name"] in named("TriggerAuthentication")
 
 
