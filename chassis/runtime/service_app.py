@@ -27,7 +27,6 @@ from chassis.core.concurrency import TaskSupervisor
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings
 from chassis.runtime.job_queue import JobQueue
-from chassis.runtime.job_queue.gauges import set_gauges
 from chassis.runtime.outbox import Outbox
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
 
@@ -96,8 +95,10 @@ class ServiceApp(Generic[S, P]):
         with logs.bind_context(service=self.name):
             try:
                 await self._lag(running)
+                if self.spec.outbox or self.spec.job_queue:
+                    await running.resources.outbox.set_gauges()
                 if self.spec.job_queue:
-                    await set_gauges(self.name, running.resources.job_queue, running.resources.outbox)
+                    await running.resources.job_queue.set_gauges(self.name)
             except Exception as error:  # noqa: BLE001 - a dependency is away: /readyz says which, the gauges stay
                 log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
 

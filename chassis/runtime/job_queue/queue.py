@@ -12,6 +12,7 @@ from asyncpg.pool import PoolAcquireContext
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
+from chassis.core.metrics import gauge
 from chassis.runtime.job_queue.item import (
     Counts,
     FinalState,
@@ -191,6 +192,17 @@ class JobQueue:
             row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - aggregates always have one row
         return Counts(row["queued"], row["running"], float(row["queued_seconds"]), float(row["running_seconds"]))
+
+    async def set_gauges(self, service: str) -> None:
+        """Measures the queue of `service` for Prometheus."""
+        counts = await self.counts()
+        for name, help, value in (
+            ("bitmill_job_queue_queued", "Items that wait for a worker.", counts.queued),
+            ("bitmill_job_queue_running", "Items that are worked on.", counts.running),
+            ("bitmill_job_queue_queued_seconds", "Estimated seconds of work that wait.", counts.queued_seconds),
+            ("bitmill_job_queue_running_seconds", "Estimated seconds of the running items.", counts.running_seconds),
+        ):
+            gauge(name, help).labels(service).set(value)
 
     async def purge(self, age: timedelta) -> int:
         """Deletes items that ended more than `age` ago; how many."""

@@ -14,6 +14,7 @@ from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
 from chassis.core.ids import new_id, now_ms
+from chassis.core.metrics import gauge
 from chassis.runtime.outbox.publisher import Producer
 from chassis.runtime.outbox.relay import Relay, RelayTimes, Reopen
 from schemas.events import Event
@@ -145,6 +146,12 @@ class Outbox:
             row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return OutboxCounts(cast(int, row["backlog"]), cast(int, row["quarantined"]))
+
+    async def set_gauges(self) -> None:
+        """Measures the outbox for Prometheus."""
+        counts = await self.counts()
+        gauge("bitmill_outbox_backlog", "Events that wait to be published.").labels(self._service).set(counts.backlog)
+        gauge("bitmill_outbox_quarantined", "Events that Kafka refuses.").labels(self._service).set(counts.quarantined)
 
 
 def _moment(until: datetime | int | None) -> datetime | None:
