@@ -131,6 +131,14 @@ import_given_up | error | reason
     An import failed in every attempt by a fault of ours (logged before, with its traceback); the item is failed.
 import_status_unavailable | warning | error
     POST /media could not read the item that it waits for and goes on waiting. Look at Postgres.
+jobs_projected | info | status job_ids
+    The catalog shows the new state of these jobs. Their progress is at level debug.
+keys_projected | info | key_ids
+    The catalog knows these new or revoked API keys.
+media_projected | info | status media_ids
+    The catalog shows the new state of these media items.
+watermark_unreadable | warning | reason offset
+    The catalog cannot read a watermark of ingest's outbox and waits for the next one. Many in a row: mixed releases.
 catalog_visibility_unknown | warning | error
     POST /media could not find out whether the catalog shows the new item, and answered. Look at Postgres.
 derived_file_failed | warning | ref fault

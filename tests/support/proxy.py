@@ -55,10 +55,6 @@ class Proxy:
             self._forwarding = asyncio.Event()
         self._forwarding.set()
 
-    async def mend(self, *, silent_ones: bool = True) -> None:
-        """The old name of `restore`."""
-        await self.restore(old_connections=silent_ones)
-
     async def _break_connections(self) -> None:
         for task in self._connections:
             task.cancel()

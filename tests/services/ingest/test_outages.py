@@ -59,7 +59,7 @@ async def test_requests_get_503_while_postgres_is_away(
             answer = await ingest.post(path, body)
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) >= 1
-        await proxy.mend()
+        await proxy.restore()
 
         async def accepted() -> str | None:
             answer = await ingest.post("/jobs", GOOD)
