@@ -1,4 +1,4 @@
-# Everything a developer types. Needs Python 3.11 or newer and make; the rest is set up below .venv.
+# The commands of a developer. They need Python 3.11 or newer and make; everything else is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -18,18 +18,18 @@ $(INSTALLED): pyproject.toml constraints.txt
 up: install          ## run everything on this machine
 	@$(BIN)/bitmill up
 
-demo: install        ## see it work on real footage, from nothing to verified webhooks
+demo: install        ## run three jobs for each of three real videos, verify the webhooks, query the catalog
 	@$(BIN)/python -m devtools.demo
 
-test: check test-only ## lint, types, floors, contracts, then every test
+test: check test-only ## lint, types, layers, contracts, then every test
 
 test-only: install
 	@$(BIN)/python -m pytest -m "not slow"
 
-soak: install        ## the long chaos and soak runs
+soak: install        ## the long tests with random kills and outages
 	@$(BIN)/python -m pytest -m slow
 
-check: install       ## what CI runs first
+check: install       ## everything but the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -40,10 +40,10 @@ format: install
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files again
+contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files
 	@$(BIN)/python -m devtools.contracts
 
-bench: install       ## overheads and rates, as ratios measured in one run
+bench: install       ## measure overheads and rates, write tests/bench/README.md
 	@$(BIN)/python -m tests.bench
 
 clean:

@@ -1,4 +1,4 @@
-"""What `deploy` says fits the services: settings they know, the gateway rule, one image for each."""
+"""The files in `deploy` fit the services: their settings, the gateway rule, one image for each."""
 
 import re
 import shutil
@@ -18,8 +18,8 @@ from schemas.topics import SERVICES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-FOREIGN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FFMPEG_BINARY"}
-"""Read by libraries, not by our settings."""
+LIBRARY_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FFMPEG_BINARY"}
+"""Read by libraries and not by our settings classes."""
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def compose() -> dict[str, Any]:
 
 
 def known(service: Any) -> set[str]:
-    return {info.env for info in describe(settings_class(service))} | FOREIGN
+    return {info.env for info in describe(settings_class(service))} | LIBRARY_VARIABLES
 
 
 def required(service: Any) -> set[str]:
@@ -58,14 +58,14 @@ def test_every_yaml_file_parses_and_nothing_is_named_twice() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_compose_sets_what_the_service_needs_and_nothing_it_does_not_know(service: Any) -> None:
+def test_compose_sets_only_settings_of_the_service_and_all_required_ones(service: Any) -> None:
     environment = compose()["services"][service]["environment"]
     assert set(environment) <= known(service)
     assert needed(service) <= set(environment)
     assert compose()["services"][service]["build"]["args"] == {"SERVICE": service}
 
 
-def test_compose_waits_for_health_everywhere() -> None:
+def test_every_dependency_in_compose_waits_for_health() -> None:
     services = compose()["services"]
     for name, service in services.items():
         built = "build" in service  # the image has its own
@@ -88,7 +88,7 @@ def environment_of(container: Mapping[str, Any], maps: Mapping[str, Any], secret
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_deployment_sets_what_its_service_needs_and_nothing_it_does_not_know(service: Any) -> None:
+def test_a_deployment_sets_only_settings_of_its_service_and_all_required_ones(service: Any) -> None:
     deployment = named("Deployment")[service]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     environment = set(environment_of(container, named("ConfigMap"), named("Secret")))
@@ -110,7 +110,7 @@ def test_a_deployment_is_probed_confined_and_reachable(service: Any) -> None:
     assert named("Service")[service]["spec"]["selector"] == {"app": service}
 
 
-def test_workers_are_scaled_by_the_seconds_that_wait_in_their_own_job_queue() -> None:
+def test_workers_are_scaled_by_the_queued_seconds_of_their_own_job_queue() -> None:
     scaled = named("ScaledObject")
     assert set(scaled) == {"transcoder", "thumbnailer"}
     for name, document in scaled.items():
@@ -136,7 +136,7 @@ def test_kustomize_accepts_the_manifests() -> None:
     assert len(list(yaml.safe_load_all(made.stdout))) >= 16
 
 
-def test_the_gateway_rule_is_that_of_the_python_gateway() -> None:
+def test_nginx_and_the_python_gateway_have_the_same_rule() -> None:
     text = (DEPLOY / "gateway" / "nginx.conf").read_text()
     found = re.search(r"map \$request_method \$by_method \{(.*?)\}", text, re.DOTALL)
     assert found
@@ -161,7 +161,7 @@ def test_the_gateway_finds_each_service_that_its_rule_names(where: str) -> None:
     assert ("resolver 127.0.0.11" in upstreams) is (upstreams.count(":8080 resolve;") == 3) is (where == "compose")
 
 
-def test_the_image_knows_every_service_and_holds_no_secret() -> None:
+def test_the_image_can_be_built_for_every_service_and_contains_no_secret() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     for service in SERVICES:
         assert service in text
