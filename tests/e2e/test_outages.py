@@ -36,8 +36,6 @@ MEDIA_WAIT_SECONDS = 1
 SOAK_SECONDS = 60
 _OUTAGE_SECONDS = [8, pytest.param(60, marks=pytest.mark.slow)]
 _TERMINAL_TYPES = {event.TYPE.encode() for event in (JobSucceeded, JobFailed, JobCancelled)}
-_STORAGE_FULL_EVENT = "waiting for room"
-_RESTARTED_EVENT = "embedded_server_restarted"
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class System:
             assert len(ids.get(job, ())) == 1, f"{job}: {ids.get(job)}"
 
     async def attempts(self, service: str, id: str) -> int:
-        return int(await self.query(f"SELECT attempt FROM {service}.ledger WHERE id = $1", id))
+        return int(await self.query(f"SELECT attempt FROM {service}.job_queue WHERE id = $1", id))
 
     async def query(self, statement: str, *arguments: Any) -> Any:
         connection = await asyncpg.connect(self.dsn)
@@ -201,7 +199,8 @@ async def test_no_job_is_lost_while_the_disk_is_full(system: System, seconds: in
     def waits(name: str) -> bool:
         with processes[name].log.open() as log:
             log.seek(log_sizes[name])
-            return _STORAGE_FULL_EVENT in log.read()
+            events = _log_events(log.read())
+        return any(event["event"] == "retry_started" and event["operation"] == "storage" for event in events)
 
     system.disk.fill()
     try:
@@ -259,8 +258,12 @@ async def _kill_server(data: Path, name: str, previous: int | None = None) -> in
 
 
 def _has_restarted(up: BitmillUp, name: str) -> bool:
-    lines = [json.loads(line) for line in up.log.splitlines() if line.startswith("{")]
-    return any(line["event"] == _RESTARTED_EVENT and line["server"].lower() == name for line in lines)
+    events = _log_events(up.log)
+    return any(event["event"] == "embedded_server_restarted" and event["server"].lower() == name for event in events)
+
+
+def _log_events(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{") and line.endswith("}")]
 
 
 @pytest.mark.slow
