@@ -1,1 +1,1 @@
-"""The examples that the API comes from, executed."""
+"""The examples of the documents that define the API, executed."""

@@ -1,7 +1,7 @@
-"""Code blocks out of the documents, and what has to be done to a block before a shell or interpreter can run it.
+"""Code blocks of the documents, repaired so that a shell or interpreter can run them.
 
 The documents were saved as text: some lost their fences, their line continuations or an import. Nothing else is
-mended; names of hosts and of the key are replaced.
+repaired; names of hosts and of the key are replaced.
 """
 
 import re
@@ -33,13 +33,13 @@ class Block:
 
 
 def fenced(path: Path) -> list[Block]:
-    """The blocks of a document that kept its fences."""
+    """The blocks of a document that has its fences."""
     found = _FENCE.findall(path.read_text())
     return [Block(path.name, number, language, text) for number, (language, text) in enumerate(found)]
 
 
 def run_together(path: Path) -> list[Block]:
-    """The blocks of a document whose four languages stand in one run of text, each known by its first words."""
+    """The blocks of a document that lost its fences: four languages in one text, each recognised by its first words."""
     text = path.read_text()
     places = [text.index(start) for _, start in _STARTS]
     ends = [*places[1:], text.index("The metadata object is returned")]
@@ -68,7 +68,7 @@ def curls(path: Path) -> list[Block]:
 
 
 def fetches(path: Path) -> list[Block]:
-    """The JavaScript examples of the reference that are whole programs: those with nothing but a URL and a key."""
+    """The JavaScript examples of the reference that are complete programs: those with only a URL and a key."""
     text = path.read_text()
     examples = re.findall(
         r"^const response = await fetch\(`[^`]+`, \{\n  headers: \{\n    Auth.*?^\}\);", text, re.M | re.S

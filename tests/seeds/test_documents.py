@@ -1,4 +1,4 @@
-"""The documents' own code blocks, run as they stand with only hosts and the key replaced (where SEEDS_DIR is set)."""
+"""The code blocks of the documents, unchanged but for hosts and the key. They run if SEEDS_DIR is set."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def _blocks() -> list[Block]:
     if not SEEDS:
         return []
     found = [*fenced(_document("000")), *run_together(_document("001")), *fenced(_document("002"))]
-    # Buckets need storage connections, and changing or deleting media items has documents' blocks of its own.
+    # Not those with buckets, which need storage connections.
     return [block for block in found if block.language != "json" and "s3://" not in block.text]
 
 
@@ -39,7 +39,7 @@ def _media_blocks() -> list[Block]:
 
 
 def replaced(text: str, up: BitmillUp, uploads: FileServer, media_id: str = "") -> str:
-    """The block with our hosts and key in place of the documents'."""
+    """The block with our hosts and key instead of those in the documents."""
     for old, new in {
         "https://api.ittybit.com": up.api.address,
         "https://tapestry-app.com/submissions": uploads.address,
@@ -53,7 +53,7 @@ def replaced(text: str, up: BitmillUp, uploads: FileServer, media_id: str = "") 
 
 
 async def run(block: Block, text: str, up: BitmillUp, cwd: Path) -> str:
-    """Run a block in its language and give back its output; the answer of an API call is printed by an added line."""
+    """Run a block in its language; returns its output. An added line prints the answer of an API call."""
     match block.language:
         case "bash":
             command = ["bash", "-euo", "pipefail", "-c", text]
@@ -74,9 +74,9 @@ async def run(block: Block, text: str, up: BitmillUp, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; test_requests.py makes the same requests")
 @pytest.mark.parametrize("block", _blocks(), ids=str)
-async def test_a_block_of_the_documents_runs_as_it_stands(
+async def test_a_code_block_of_the_documents_works(
     block: Block, up: BitmillUp, uploads: FileServer, tmp_path: Path
 ) -> None:
     if block.language == "typescript" and not shutil.which("node"):
@@ -107,9 +107,9 @@ async def _check_job(job: dict[str, Any], block: Block, up: BitmillUp) -> None:
     assert done["output"]["width"] == job["options"]["width"]
 
 
-@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; the project's own requests say the same")
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; test_requests.py makes the same requests")
 @pytest.mark.parametrize("block", _media_blocks(), ids=str)
-async def test_a_request_of_the_media_reference_runs_as_it_stands(
+async def test_a_request_of_the_media_reference_works(
     block: Block, up: BitmillUp, uploads: FileServer, media_id: str, tmp_path: Path
 ) -> None:
     if block.language == "typescript" and not shutil.which("node"):

@@ -1,4 +1,4 @@
-"""What the documents show, in requests of our own: by curl, Python, Node and the shell, on the running system."""
+"""The requests that the documents describe, written for this project: with curl, Python, Node and the command line."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ CLIENTS = {"curl": _by_curl, "python": _by_python, "node": _by_node}
 
 @pytest.mark.parametrize("resource", ["job", "task"])
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_metadata_comes_back_in_the_answer_and_in_the_webhook(
+async def test_metadata_is_returned_in_the_answer_and_in_the_webhook(
     client: str, resource: str, up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver, tmp_path: Path
 ) -> None:
     if not shutil.which(client) and client != "python":
@@ -112,7 +112,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("made", LINES)
-async def test_the_shell_works_on_files_without_any_service(
+async def test_the_command_line_processes_files_without_any_service(
     made: str, uploads: FileServer, up: BitmillUp, tmp_path: Path
 ) -> None:
     for name in ("clip.mov", "photo.png"):
@@ -127,7 +127,7 @@ async def test_the_shell_works_on_files_without_any_service(
 
 
 @pytest.mark.parametrize("flags", ["", "--cloud"])
-async def test_the_shell_hands_an_address_to_the_api(
+async def test_the_command_line_sends_a_url_to_the_api(
     flags: str, up: BitmillUp, uploads: FileServer, tmp_path: Path
 ) -> None:
     line = f"ittybit video -i {uploads.url('video-9182.mov')} --width 1280 --format mp4 {flags}"
@@ -138,7 +138,7 @@ async def test_the_shell_hands_an_address_to_the_api(
     assert job["output"]["url"].startswith(up.api.address)
 
 
-async def test_a_media_item_is_stored_listed_by_its_metadata_and_seen(up: BitmillUp, uploads: FileServer) -> None:
+async def test_a_media_item_is_stored_listed_by_its_metadata_and_shown(up: BitmillUp, uploads: FileServer) -> None:
     metadata = {"original_filename": "your-file.mp4", "user_id": "90210", "source": "OurApp/iOS", "purpose": "profile"}
     body = {
         "url": uploads.url("your-file.mp4") + "?signature=1234567890&expires=1234567890",

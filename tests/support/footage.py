@@ -54,7 +54,7 @@ class Material:
         return self._ffmpeg("odd.mp4", *argv, "-preset", "ultrafast", "-pix_fmt", "yuv444p")
 
     def truncated(self) -> Path:
-        """The first third of a faststart clip: the header promises more than there is."""
+        """The first third of a faststart clip: the header announces more data than there is."""
         return self._cut("truncated.mp4", self.faststart(), 3)
 
     def headless(self) -> Path:
@@ -214,7 +214,7 @@ class Material:
 
 
 def run_ffmpeg(argv: Sequence[str | Path]) -> None:
-    """Run ffmpeg quietly; its complaints become the test's failure."""
+    """Run ffmpeg; its error output becomes the message of the failed assertion."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *map(str, argv)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"

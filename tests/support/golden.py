@@ -1,4 +1,4 @@
-"""Golden files: what a pure function gave last time somebody looked. `UPDATE_GOLDEN=1` writes them anew."""
+"""Golden files: reviewed results of pure functions. `UPDATE_GOLDEN=1` writes them again."""
 
 import json
 import os
@@ -9,11 +9,11 @@ UPDATE = "UPDATE_GOLDEN"
 
 
 def check(path: Path, seen: Any) -> None:
-    """Compares `seen`, as JSON, with the file at `path`. The diff of an update is what a reviewer reads."""
+    """Compare `seen`, as JSON, with the file at `path`. After an update, review the diff."""
     text = json.dumps(seen, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if os.environ.get(UPDATE):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return
-    assert path.exists(), f"{path} is missing: run with {UPDATE}=1 and read what it writes"
-    assert json.loads(text) == json.loads(path.read_text()), f"{path} differs: run with {UPDATE}=1 and read the diff"
+    assert path.exists(), f"{path} is missing: run with {UPDATE}=1 and review the file"
+    assert json.loads(text) == json.loads(path.read_text()), f"{path} differs: run with {UPDATE}=1 and review the diff"

@@ -1,4 +1,4 @@
-"""Where the tests' Kafka and Postgres come from: the environment, else Docker, else the embedded servers.
+"""The Kafka and Postgres of the tests: those of the environment, else containers, else the embedded servers.
 
 The same fixtures whichever it is, and the run's last lines say which. Nothing is skipped for want of a server: an
 engine that neither has an image nor can pull it counts as none.
@@ -21,12 +21,12 @@ import asyncpg
 KAFKA_IMAGE = "confluentinc/cp-kafka:8.0.0"
 POSTGRES_IMAGE = "postgres:18-alpine"
 _PULL_SECONDS = 600
-_not_to_be_had: set[str] = set()
-"""Images that the engine lacks and could not pull; only what a test asked for is tried."""
+_unavailable_images: set[str] = set()
+"""Images that the Docker engine neither has nor could pull; only images that a test needs are tried."""
 
 
 def kafka_source() -> str:
-    """The words for the run's last lines."""
+    """Where Kafka comes from, for the last line of the run."""
     return _source("TEST_KAFKA", KAFKA_IMAGE)
 
 
@@ -37,19 +37,19 @@ def postgres_source() -> str:
 def _source(variable: str, image: str) -> str:
     if os.environ.get(variable):
         return f"{variable} of the environment"
-    if image in _not_to_be_had:
+    if image in _unavailable_images:
         return f"embedded (Docker cannot get {image})"
     return "testcontainers" if docker_answers() else "embedded"
 
 
 @cache
 def docker_answers() -> bool:
-    """Whether a Docker engine can be used. RequestInfo once a run."""
+    """Whether a Docker engine can be used. Asked once per run."""
     import docker
     from docker.errors import DockerException
 
     with warnings.catch_warnings():
-        # Where no engine answers, the client drops its socket without closing it: collect it while nobody minds.
+        # Without an engine the client drops its socket unclosed: collect it here, where the warning is ignored.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             client = docker.from_env(timeout=3)
@@ -64,7 +64,7 @@ def docker_answers() -> bool:
 
 @cache
 def docker_runs(image: str) -> bool:
-    """Whether containers of `image` can be started: it and the reaper of testcontainers are here, or can be pulled."""
+    """Whether containers of `image` can be started: it and testcontainers' reaper are present or can be pulled."""
     if not docker_answers():
         return False
     import docker
@@ -81,7 +81,7 @@ def docker_runs(image: str) -> bool:
             except ImageNotFound:
                 client.images.pull(needed)
     except (DockerException, RequestException):
-        _not_to_be_had.add(image)
+        _unavailable_images.add(image)
         return False
     finally:
         client.close()
@@ -90,7 +90,7 @@ def docker_runs(image: str) -> bool:
 
 @dataclass
 class Postgres:
-    """A running server; `database()` makes an empty one on it."""
+    """A running server; `database()` creates an empty database on it."""
 
     admin: str
     made: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Postgres:
         return urlunsplit(urlsplit(self.admin)._replace(path=f"/{name}"))
 
     async def drop_databases(self) -> None:
-        """Remove what was made: a server of the environment outlives us."""
+        """Drop the databases that were created: a server of the environment outlives the tests."""
         connection = await asyncpg.connect(self.admin)
         try:
             for name in self.made:
@@ -126,7 +126,7 @@ async def postgres() -> AsyncIterator[Postgres]:
         elif docker_runs(POSTGRES_IMAGE):
             from testcontainers.community.postgres import PostgresContainer
 
-            # As the embedded one: room for every test's pools, and no waiting for a disk that is thrown away.
+            # Like the embedded server: enough connections for every test's pools, and not durable.
             options = "-c max_connections=200 -c fsync=off"
             container = stack.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None).with_command(options))
             server = Postgres(container.get_connection_url())
@@ -141,7 +141,7 @@ async def postgres() -> AsyncIterator[Postgres]:
 
 @asynccontextmanager
 async def kafka() -> AsyncIterator[str]:
-    """The bootstrap address of a broker that has no topics yet, unless it is the environment's."""
+    """The bootstrap address of a broker; it has no topics yet, unless it is that of the environment."""
     async with AsyncExitStack() as stack:
         given = os.environ.get("TEST_KAFKA")
         if given:
