@@ -39,7 +39,7 @@ class WorkerSpec:
 
 def worker_service(name: Service) -> ServiceSpec:
     """What every worker stands on."""
-    return ServiceSpec(name=name, job_queue=True, storage=True, lossy_events=True)
+    return ServiceSpec(name=name, outbox=True, job_queue=True, storage=True, lossy_events=True)
 
 
 class WorkerApp(ServiceApp[S, None]):
@@ -72,5 +72,4 @@ class WorkerApp(ServiceApp[S, None]):
             parts=None,
             subscribe=lambda broker: register(broker, intake),
             runner=runner,
-            checks={"runner": runner.check},
         )

@@ -84,6 +84,8 @@ class ServiceApp(Generic[S, P]):
         if self.spec.storage:
             checks["storage"] = self._check_storage
         if self._running is not None:
+            if (runner := self._running.components.runner) is not None:
+                checks["job_queue"] = runner.check
             checks |= self._running.components.checks
         return checks
 
@@ -135,6 +137,7 @@ class ServiceApp(Generic[S, P]):
         relay: Callable[[Outbox], Coroutine[Any, Any, None]] | None = None
         if spec.outbox or spec.job_queue:
             outbox = Outbox(pool, spec.name)
+        if spec.outbox:
             reopen = await stack.enter_async_context(replaceable_producer(kafka, f"bitmill.{spec.name}"))
             producer = await reopen()
 

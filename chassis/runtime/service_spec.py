@@ -27,8 +27,8 @@ _JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
 class ServiceSpec:
     """What a service stands on. `name` is also its Postgres schema and the middle of its consumer groups' names.
 
-    `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. A service with
-    a `job_queue` has an outbox as well.
+    `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. `outbox` starts
+    a relay; without it a service with a `job_queue` publishes nothing.
     """
 
     name: Service

@@ -45,6 +45,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         migrations=("services.ingest.sql.migrations",),
         pool_size=12,
         watermark=True,
+        outbox=True,
         job_queue=True,
         storage=True,
     )
