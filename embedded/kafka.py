@@ -134,8 +134,9 @@ def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:
         "offsets.topic.num.partitions": 4,
         "transaction.state.log.num.partitions": 2,
         "share.coordinator.state.topic.num.partitions": 2,
-        # A group with one member need not wait for more members.
-        "group.initial.rebalance.delay.ms": 0,
+        # The members of one process join within milliseconds: one assignment for all of them, instead of one for the
+        # first and then, after its next heartbeat, another.
+        "group.initial.rebalance.delay.ms": 100,
         # After a SIGKILL the old broker's session has to expire before the new one is registered.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,

@@ -190,7 +190,7 @@ class ServiceApp(Generic[S, P]):
         return self._running
 
     async def _lag(self, running: _Running[P]) -> Mapping[str, Lag]:
-        topics = [subscription.handler.topic for subscription in running.broker.subscriptions.values()]
+        topics = [subscription.handler.topic for subscription in running.broker.subscriptions]
         measured = await running.resources.lag.measure(self.name, topics)
         for topic, lag in measured.items():
             _lag_records.labels(self.name, topic).set(lag.records)

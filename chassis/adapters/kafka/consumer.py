@@ -59,7 +59,7 @@ class ServiceBroker(KafkaBroker):
     ) -> None:
         self.service = service
         self.limits = limits or HandlerLimits()
-        self.subscriptions: dict[str, Subscription] = {}
+        self.subscriptions: list[Subscription] = []
         self._bootstrap = bootstrap
         self._kafka_dead_letters = KafkaDeadLetters(bootstrap, service)
         self.dead_letters: DeadLetterWriter = dead_letters or self._kafka_dead_letters
@@ -95,7 +95,7 @@ class ServiceBroker(KafkaBroker):
         self.running = True
 
     async def stop(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> None:
-        for subscription in self.subscriptions.values():
+        for subscription in self.subscriptions:
             subscription.handler.stopping.set()
         await super().stop(exc_type, exc_val, exc_tb)
         await self._kafka_dead_letters.close()
@@ -107,7 +107,7 @@ class ServiceBroker(KafkaBroker):
         """
         if not self.running:
             raise ConsumerNotReady("the consumers have not started")
-        for subscription in self.subscriptions.values():
+        for subscription in self.subscriptions:
             subscription.check()
 
     async def _connect(self) -> Any:
@@ -118,7 +118,7 @@ class ServiceBroker(KafkaBroker):
 
     async def _decode(self, message: KafkaMessage) -> list[ReceivedRecord]:
         records = cast(Sequence[ConsumerRecord], message.raw_message)
-        decoder = self.subscriptions[records[0].topic].decoder
+        decoder = next(each.decoder for each in self.subscriptions if each.handler.topic.name == records[0].topic)
         return [decoder.decode(record) for record in records]
 
 
@@ -171,38 +171,46 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self.handler.check()
 
 
-def subscribe(broker: KafkaBroker, topic: Topic, *, one_by_one: bool = False) -> Callable[[HandlerT], HandlerT]:
+def subscribe(
+    broker: KafkaBroker, topic: Topic, *, one_by_one: bool = False, consumers: int = 1
+) -> Callable[[HandlerT], HandlerT]:
     """Registers `async def handler(events: Sequence[A | B]) -> None` for a topic of the service that `broker` is for.
 
     The handler gets up to 500 events in their order, per partition; types that its annotation does not name are
     skipped. It must be idempotent and short, and do all of its work or raise. With `one_by_one` it gets single events.
     What follows from an exception decides `chassis.adapters.failure_policy`.
+
+    With several `consumers` the partitions are shared out among them: one batch is decoded while the handler waits for
+    Postgres with another one.
     """
     owner = cast(ServiceBroker, broker)
 
     def register(handler: HandlerT) -> HandlerT:
         types = _event_types(handler, topic)
-        record_handler = RecordHandler(
-            owner.service, topic, handler, types, owner.dead_letters, owner.limits, one_by_one=one_by_one
-        )
         decoder = RecordDecoder(owner.service, topic)
-        subscription = owner.subscriptions[topic.name] = Subscription(decoder, record_handler)
-        subscriber = owner.subscriber(
-            faststream_kafka.Topic(topic.name, declare=False),
-            group_id=group_id(owner.service, topic),
-            batch=True,
-            max_records=MAX_BATCH_RECORDS,
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.NACK_ON_ERROR,
-            no_reply=True,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            session_timeout_ms=_SESSION_MS,
-            heartbeat_interval_ms=_HEARTBEAT_MS,
-            listener=subscription,
-            title=topic.name,
-            description=topic.description,
-        )
-        subscriber(_for_faststream(handler, record_handler, types))
+        for number in range(consumers):
+            run = RecordHandler(
+                owner.service, topic, handler, types, owner.dead_letters, owner.limits, one_by_one=one_by_one
+            )
+            subscription = Subscription(decoder, run)
+            owner.subscriptions.append(subscription)
+            subscriber = owner.subscriber(
+                faststream_kafka.Topic(topic.name, declare=False),
+                group_id=group_id(owner.service, topic),
+                batch=True,
+                max_records=MAX_BATCH_RECORDS,
+                auto_offset_reset="earliest",
+                ack_policy=AckPolicy.NACK_ON_ERROR,
+                no_reply=True,
+                fetch_max_wait_ms=_FETCH_WAIT_MS,
+                session_timeout_ms=_SESSION_MS,
+                heartbeat_interval_ms=_HEARTBEAT_MS,
+                listener=subscription,
+                title=topic.name,
+                description=topic.description,
+                include_in_schema=number == 0,
+            )
+            subscriber(_for_faststream(handler, run, types))
         return handler
 
     return register
@@ -239,6 +247,8 @@ def _for_faststream(
 
 async def _parse(records: Any, original: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
     """FastStream's message made from records without headers, which it would decode as UTF-8 and act on."""
-    message = await original(tuple(replace(record, headers=()) for record in records))
+    # FastStream names the message after its first and last record.
+    message = await original((replace(records[0], headers=()), replace(records[-1], headers=())))
+    message.body = [record.value or b"" for record in records]
     message.raw_message = tuple(records)
     return message

@@ -119,6 +119,38 @@ async def test_records_that_are_there_come_in_one_batch_and_are_committed_once(k
     assert len(batches) <= 3
 
 
+async def test_two_consumers_share_the_partitions_and_handle_batches_at_the_same_time(kafka_bootstrap: str) -> None:
+    topic = topic_of_its_own(partitions=4)
+    await ensure_topics(kafka_bootstrap, [topic])
+    broker = ServiceBroker(kafka_bootstrap, SERVICE)
+    in_progress = 0
+    overlapped = asyncio.Event()
+    seen: list[str] = []
+
+    @subscribe(broker, topic, consumers=2)
+    async def on_result(events: Sequence[JobSucceeded]) -> None:
+        nonlocal in_progress
+        in_progress += 1
+        if in_progress == 2:
+            overlapped.set()
+        await overlapped.wait()
+        seen.extend(event.job.id for event in events)
+        in_progress -= 1
+
+    async def all_seen() -> bool:
+        return len(seen) == 4
+
+    async with running(broker):
+        broker.check()
+        producer = await open_producer(kafka_bootstrap, "test")
+        for partition in range(4):
+            value, headers = good(f"job_{partition}")
+            await producer.send_and_wait(topic.name, value, key=b"k", headers=headers, partition=partition)
+        await producer.stop()
+        await eventually(all_seen)
+    assert sorted(seen) == [f"job_{partition}" for partition in range(4)]
+
+
 async def test_an_outage_brings_the_whole_batch_again_and_loses_nothing(kafka_bootstrap: str) -> None:
     topic = topic_of_its_own()
     await ensure_topics(kafka_bootstrap, [topic])
