@@ -26,7 +26,7 @@ SPEC = ServiceSpec(
     name="catalog",
     migrations=("services.catalog.sql.migrations",),
     # The projection's: one connection for each subscription and one to spare. Requests have a pool of their own.
-    pool_size=7,
+    pool_size=9,
     storage=True,
 )
 

@@ -16,7 +16,7 @@ from services.catalog.projection import JobResult, MediaChange, Projection
 def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
     """Subscribes to what this service reads. `projection` is None where the subscriptions are only documented."""
 
-    @subscribe(broker, MEDIA_CREATED)
+    @subscribe(broker, MEDIA_CREATED, consumers=2)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:
         if projection is not None:
             with _unstorable_rejected():
@@ -34,7 +34,7 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
             with _unstorable_rejected():
                 await projection.jobs(events)
 
-    @subscribe(broker, JOB_RESULTS)
+    @subscribe(broker, JOB_RESULTS, consumers=2)
     async def on_job_results(events: Sequence[JobResult | JobProgressed]) -> None:
         """Workers of an earlier release send progress here, too."""
         if projection is not None:

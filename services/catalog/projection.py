@@ -27,16 +27,8 @@ from schemas.events import (
     MediaUpdated,
 )
 from schemas.jobs import Job
-from services.catalog.snapshots import (
-    FileRow,
-    MediaSnapshot,
-    files_of_job,
-    files_of_media,
-    latest_jobs,
-    latest_keys,
-    latest_media,
-)
-from services.catalog.store import Store, Transaction
+from services.catalog.snapshots import MediaSnapshot, latest_jobs, latest_keys, latest_media, named_files
+from services.catalog.store import Store
 
 JobResult: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobCancelled
 MediaChange: TypeAlias = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
@@ -68,15 +60,15 @@ class Projection:
         snapshots = latest_media(_snapshot(event) for event in events)
         jobs = latest_jobs(job for event in events for job in event.jobs)
         async with self._store.transaction() as transaction:
-            written_media = await _put_media(transaction, snapshots)
-            written_jobs = await _put_jobs(transaction, jobs)
+            written_media = await transaction.put_media(snapshots)
+            written_jobs = await transaction.put_jobs(jobs)
         self._announce_media(snapshots, written_media)
         self._announce_jobs(jobs, written_jobs)
 
     async def media_changed(self, events: Sequence[MediaChange]) -> None:
         snapshots = latest_media(_snapshot(event) for event in events)
         async with self._store.transaction() as transaction:
-            written = await _put_media(transaction, snapshots)
+            written = await transaction.put_media(snapshots)
         self._announce_media(snapshots, written)
 
     async def keys(self, events: Sequence[KeyChanged]) -> None:
@@ -89,32 +81,18 @@ class Projection:
     async def _put_jobs(self, events: Sequence[JobEvent], level: int) -> None:
         jobs = latest_jobs(event.job for event in events)
         async with self._store.transaction() as transaction:
-            written = await _put_jobs(transaction, jobs)
+            written = await transaction.put_jobs(jobs)
         self._announce_jobs(jobs, written, level)
 
     def _announce_jobs(self, jobs: Sequence[Job], written: Iterable[str], level: int = logging.INFO) -> None:
-        self._announce(_names((job.id, files_of_job(job)) for job in jobs))
+        self._announce(_names_of_jobs(jobs))
         for status, ids in _by_status(written, {job.id: job.status for job in jobs}):
             log.log(level, "jobs_projected", status=status, job_ids=ids)
 
     def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Iterable[str]) -> None:
-        self._announce(_names((snapshot.item.id, files_of_media(snapshot)) for snapshot in snapshots))
+        self._announce(_names_of_media(snapshots))
         for status, ids in _by_status(written, {each.item.id: each.item.status for each in snapshots}):
             log.info("media_projected", status=status, media_ids=ids)
-
-
-async def _put_jobs(transaction: Transaction, jobs: Sequence[Job]) -> set[str]:
-    written = await transaction.put_jobs(jobs)
-    await transaction.put_files([file for job in jobs if job.id in written for file in files_of_job(job)])
-    return written
-
-
-async def _put_media(transaction: Transaction, snapshots: Sequence[MediaSnapshot]) -> set[str]:
-    written = await transaction.put_media(snapshots)
-    await transaction.delete_files([id for id, replaced in written.items() if replaced is not None])
-    files = [file for snapshot in snapshots if snapshot.item.id in written for file in files_of_media(snapshot)]
-    await transaction.put_files(files)
-    return set(written)
 
 
 def _snapshot(event: MediaCreated | MediaChange) -> MediaSnapshot:
@@ -122,11 +100,18 @@ def _snapshot(event: MediaCreated | MediaChange) -> MediaSnapshot:
     return MediaSnapshot(event.media, hidden)
 
 
-def _names(found: Iterable[tuple[str, Sequence[FileRow]]]) -> Iterable[str]:
-    for id, files in found:
-        yield id
-        for file in files:
-            yield file_name(file.project, file.path)
+def _names_of_jobs(jobs: Sequence[Job]) -> Iterable[str]:
+    for job in jobs:
+        yield job.id
+        if job.output is not None:
+            yield file_name(job.project, job.output.path)
+
+
+def _names_of_media(snapshots: Sequence[MediaSnapshot]) -> Iterable[str]:
+    for snapshot in snapshots:
+        yield snapshot.item.id
+        for path in named_files(snapshot):
+            yield file_name(snapshot.item.project, path)
 
 
 def _by_status(written: Iterable[str], statuses: Mapping[str, str]) -> Iterable[tuple[str, list[str]]]:

@@ -7,30 +7,11 @@ a history is cut into batches.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from schemas.files import File
 from schemas.jobs import Job, supersedes
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
-
-
-class FileRow(NamedTuple):
-    """A row of `files`: a name at the delivery address and the stored object behind it.
-
-    `owner` is the job or media item that the name belongs to. Of two owners that claim one name the higher `since`
-    (Unix milliseconds) wins. The file is hidden while the item `media_id` is. `lasting` says that the name will never
-    point at other bytes.
-    """
-
-    project: str
-    path: str
-    owner: str
-    since: int
-    media_id: str | None
-    key: str
-    content_type: str
-    lasting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +57,12 @@ def job_rank(job: Job) -> int:
     return 2 if job.finished else 0 if job.status == "queued" else 1
 
 
-def files_of_job(job: Job) -> list[FileRow]:
-    """The name of a job's output; empty until there is one."""
-    output = job.output
-    if output is None:
-        return []
-    # The label of a media item may be given to another file one day; the output of a job alone never changes.
-    lasting = job.media_id is None
-    return [
-        FileRow(
-            job.project, output.path, job.id, job.updated_at, job.media_id, output.key, output.content_type, lasting
-        )
-    ]
-
-
-def files_of_media(snapshot: MediaSnapshot) -> list[FileRow]:
-    """The names of a media item: its original and its derived files; none while it is hidden."""
+def named_files(snapshot: MediaSnapshot) -> dict[str, File]:
+    """The files of a media item by their paths below the project: the original, then derived ones; none if hidden."""
     item = snapshot.item
     if snapshot.hidden:
-        return []
+        return {}
     named: dict[str, File] = {}
     if item.original is not None and item.original_path is not None:
         named[item.original_path] = item.original
-    named |= {derived.path: derived.file for derived in item.files}
-    return [
-        FileRow(item.project, path, item.id, item.updated_at, item.id, file.key, file.content_type, False)
-        for path, file in named.items()
-    ]
+    return named | {derived.path: derived.file for derived in item.files}

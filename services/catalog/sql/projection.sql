@@ -2,68 +2,96 @@
 -- ascending order, so that two batches lock the rows that they share in the same order and cannot deadlock.
 
 -- name: put_jobs
--- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row.
--- Returns the ids of the rows that were written.
-INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job)
-SELECT id, project, kind, status, input, rank, updated_at, job::json
-FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[], $8::text[]
-) AS incoming (id, project, kind, status, input, rank, updated_at, job)
-ON CONFLICT (id) DO UPDATE
-SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job
-WHERE jobs.rank < 2 AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)
-RETURNING id;
+-- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
+-- names of outputs, from $9 on, are written for the jobs that are. Returns the ids of those.
+WITH written AS (
+    INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job)
+    SELECT id, project, kind, status, input, rank, updated_at, job::json
+    FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[], $8::text[]
+    ) AS incoming (id, project, kind, status, input, rank, updated_at, job)
+    ON CONFLICT (id) DO UPDATE
+    SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job
+    WHERE jobs.rank < 2 AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)
+    RETURNING id, project, updated_at
+),
+named AS (
+    -- The label of a media item may be given to another file one day; the output of a job alone never changes.
+    INSERT INTO files (project, path, owner, since, media_id, key, content_type, lasting)
+    SELECT written.project, path, written.id, written.updated_at, media_id, key, content_type, media_id IS NULL
+    FROM unnest($9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+        AS output (owner, path, media_id, key, content_type)
+    JOIN written ON written.id = output.owner
+    ON CONFLICT (project, path, owner) DO UPDATE
+    SET since = excluded.since, media_id = excluded.media_id, key = excluded.key,
+        content_type = excluded.content_type, lasting = excluded.lasting
+)
+SELECT id FROM written;
 
 -- name: put_media
--- The higher version wins. The row keeps what it replaced, because RETURNING gives new values only (before Postgres 18),
--- and a SELECT beforehand would miss a row that another transaction inserts in between. `pairs` are array literals: an
--- array of arrays cannot be unnested row by row. Returns the rows that were written; replaced_pairs is NULL for new ones.
-INSERT INTO media (
-    id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
-    pairs, item
+-- The higher version wins. A row keeps what it replaced, because RETURNING gives new values only (before Postgres 18),
+-- and a SELECT beforehand would miss a row that another transaction inserts in between. `pairs` are array literals,
+-- sorted: an array of arrays cannot be unnested row by row. The metadata and the names, from $16 on, are written for the
+-- items that are. Returns the ids of those, and whether they were there before.
+WITH written AS (
+    INSERT INTO media (
+        id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
+        pairs, item
+    )
+    SELECT
+        id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
+        pairs::uuid[], item::json
+    FROM unnest(
+        $1::text[], $2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+        $9::float8[], $10::integer[], $11::integer[], $12::float8[], $13::text[], $14::text[], $15::text[]
+    ) AS incoming (
+        id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
+        pairs, item
+    )
+    ON CONFLICT (id) DO UPDATE
+    SET version = excluded.version, hidden = excluded.hidden, kind = excluded.kind, created_at = excluded.created_at,
+        updated_at = excluded.updated_at, filesize = excluded.filesize, duration = excluded.duration,
+        width = excluded.width, height = excluded.height, fps = excluded.fps, filename = excluded.filename,
+        pairs = excluded.pairs, item = excluded.item, replaced_kind = media.kind,
+        replaced_created_at = media.created_at, replaced_pairs = media.pairs
+    WHERE excluded.version > media.version
+    RETURNING id, project, updated_at, kind, created_at, pairs, replaced_kind, replaced_created_at, replaced_pairs
+),
+described AS (
+    INSERT INTO media_metadata (pair, created_at, media_id, kind)
+    SELECT new.pair, written.created_at, written.id, written.kind
+    FROM written CROSS JOIN unnest(written.pairs) AS new (pair)
+    WHERE (written.kind, written.created_at, written.pairs)
+        IS DISTINCT FROM (written.replaced_kind, written.replaced_created_at, written.replaced_pairs)
+    ON CONFLICT (pair, created_at, media_id) DO UPDATE SET kind = excluded.kind
+),
+named AS (
+    INSERT INTO files (project, path, owner, since, media_id, key, content_type, lasting)
+    SELECT written.project, path, written.id, written.updated_at, written.id, key, content_type, false
+    FROM unnest($16::text[], $17::text[], $18::text[], $19::text[]) AS stored (owner, path, key, content_type)
+    JOIN written ON written.id = stored.owner
+    ON CONFLICT (project, path, owner) DO UPDATE
+    SET since = excluded.since, media_id = excluded.media_id, key = excluded.key,
+        content_type = excluded.content_type, lasting = excluded.lasting
 )
-SELECT
-    id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
-    pairs::uuid[], item::json
-FROM unnest(
-    $1::text[], $2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::float8[], $10::integer[], $11::integer[], $12::float8[], $13::text[], $14::text[], $15::text[]
-) AS incoming (
-    id, project, version, hidden, kind, created_at, updated_at, filesize, duration, width, height, fps, filename,
-    pairs, item
-)
-ON CONFLICT (id) DO UPDATE
-SET version = excluded.version, hidden = excluded.hidden, kind = excluded.kind, created_at = excluded.created_at,
-    updated_at = excluded.updated_at, filesize = excluded.filesize, duration = excluded.duration,
-    width = excluded.width, height = excluded.height, fps = excluded.fps, filename = excluded.filename,
-    pairs = excluded.pairs, item = excluded.item, replaced_kind = media.kind,
-    replaced_created_at = media.created_at, replaced_pairs = media.pairs
-WHERE excluded.version > media.version
-RETURNING id, replaced_kind, replaced_created_at, replaced_pairs;
+SELECT id, replaced_pairs IS NOT NULL AS replaced FROM written;
 
--- name: delete_pairs
-DELETE FROM media_metadata AS stored
-USING unnest($1::uuid[], $2::bigint[], $3::text[]) AS replaced (pair, created_at, media_id)
-WHERE stored.pair = replaced.pair AND stored.created_at = replaced.created_at AND stored.media_id = replaced.media_id;
+-- name: delete_replaced_metadata
+-- After put_media, for items that were there before. A statement of its own, because it has to see what was committed
+-- while put_media waited for a row's lock.
+DELETE FROM media_metadata
+USING media CROSS JOIN unnest(media.replaced_pairs) AS replaced (pair)
+WHERE media.id = ANY ($1::text[]) AND media_metadata.pair = replaced.pair
+    AND media_metadata.created_at = media.replaced_created_at AND media_metadata.media_id = media.id
+    AND NOT (media.created_at = media.replaced_created_at AND replaced.pair = ANY (media.pairs));
 
--- name: insert_pairs
-INSERT INTO media_metadata (pair, created_at, media_id, kind)
-SELECT pair, created_at, media_id, kind
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS incoming (pair, created_at, media_id, kind)
-ON CONFLICT DO NOTHING;
-
--- name: delete_files
-DELETE FROM files WHERE owner = ANY ($1::text[]);
-
--- name: put_files
-INSERT INTO files (project, path, owner, since, media_id, key, content_type, lasting)
-SELECT project, path, owner, since, media_id, key, content_type, lasting
-FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[]
-) AS incoming (project, path, owner, since, media_id, key, content_type, lasting)
-ON CONFLICT (project, path, owner) DO UPDATE
-SET since = excluded.since, media_id = excluded.media_id, key = excluded.key, content_type = excluded.content_type,
-    lasting = excluded.lasting;
+-- name: delete_replaced_files
+-- As delete_replaced_metadata: the names of the owners $1, but for those that they have now ($2 and $3).
+DELETE FROM files
+WHERE owner = ANY ($1::text[]) AND NOT EXISTS (
+    SELECT FROM unnest($2::text[], $3::text[]) AS kept (owner, path)
+    WHERE kept.owner = files.owner AND kept.path = files.path
+);
 
 -- name: put_keys
 -- A revoked key stays revoked, in whatever order its events arrive.

@@ -56,7 +56,7 @@ def _pairs(project: str) -> Iterator[str]:
 
 async def _fill(connection: Connection, project: str, count: int) -> None:
     job, media = queued(project).model_dump_json(), item(project).model_dump_json()
-    jobs, items, pairs = [], [], []
+    jobs, items = [], []
     for number in range(count):
         random = number.to_bytes(4, "big") + project.encode()[-6:]
         at = OLD_MS + number
@@ -69,11 +69,8 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         literal = f"{{{','.join(hashes)}}}"
         size = number * 7919 % 1_000_003
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
-        pairs += [(pair, at, id, kind) for pair in hashes]
-    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True))
-    await connection.execute(SQL["put_media"], *zip(*items, strict=True))
-    columns = ["pair", "created_at", "media_id", "kind"]
-    await connection.copy_records_to_table("media_metadata", records=pairs, columns=columns)
+    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True), *[()] * 5)
+    await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
 
 
 async def rows_read(filled: Filled, query: str, arguments: Sequence[object]) -> tuple[int, str]:
