@@ -1,1 +1,1 @@
-"""The project's tests. They mirror the rooms; `tests.support.servers` says where Kafka and Postgres come from."""
+"""The project's tests. Their folders mirror the packages; `tests.support.servers` says where Kafka and Postgres come from."""

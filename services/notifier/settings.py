@@ -44,7 +44,7 @@ class Settings(CommonSettings):
     notifier_keep: Duration = Field(
         default=timedelta(days=30),
         ge=timedelta(days=8),
-        title="Keeping deliveries",
+        title="Retention of deliveries",
         description="How long finished deliveries and their attempts are kept; longer than Kafka keeps job.results.",
     )
 

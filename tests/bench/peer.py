@@ -1,4 +1,4 @@
-"""The peer of the rate benchmark, `python -m tests.bench.peer`: the same framework, one bare insert for each POST."""
+"""The peer of the rate benchmark, `python -m tests.bench.peer`: the same framework, one plain insert for each POST."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ from aiohttp import web
 async def serve(dsn: str) -> None:
     """Listen on a free port, print it, and insert every body into one table until killed."""
     async with asyncpg.create_pool(dsn, min_size=10, max_size=10) as pool:
-        await pool.execute("CREATE TABLE IF NOT EXISTS bare (id bigserial PRIMARY KEY, body text NOT NULL)")
+        await pool.execute("CREATE TABLE IF NOT EXISTS inserts (id bigserial PRIMARY KEY, body text NOT NULL)")
 
         async def post(request: web.Request) -> web.Response:
             body = orjson.loads(await request.read())
-            row = await pool.fetchval("INSERT INTO bare (body) VALUES ($1) RETURNING id", orjson.dumps(body).decode())
+            row = await pool.fetchval("INSERT INTO inserts (body) VALUES ($1) RETURNING id", orjson.dumps(body).decode())
             return web.Response(body=orjson.dumps({"id": row}), status=201, content_type="application/json")
 
         app = web.Application()

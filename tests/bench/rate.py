@@ -1,4 +1,4 @@
-"""`POST /jobs` a second over the same framework doing one bare insert: rounds in turn, the median of their ratios."""
+"""`POST /jobs` a second over the same framework doing one plain insert: rounds in turn, the median of their ratios."""
 
 import asyncio
 import statistics
@@ -26,11 +26,11 @@ class Rate:
     """Requests a second of both, and the ratio of each round."""
 
     ours: list[float]
-    bare: list[float]
+    baseline: list[float]
 
     @property
     def ratios(self) -> list[float]:
-        return [one / other for one, other in zip(self.ours, self.bare, strict=True)]
+        return [one / other for one, other in zip(self.ours, self.baseline, strict=True)]
 
     @property
     def ratio(self) -> float:
@@ -97,13 +97,13 @@ async def measure(folder: Path, port: int) -> Rate:
             _, key = await keys.create_key(pool, name="bench")
         peer = await stack.enter_async_context(child(sys.executable, "-m", "tests.bench.peer", dsn, env=env))
         assert peer.stdout is not None
-        bare = f"http://127.0.0.1:{int(await peer.stdout.readline())}"
+        peer_url = f"http://127.0.0.1:{int(await peer.stdout.readline())}"
         rates = Rate([], [])
         for warm in (True, *[False] * ROUNDS):
             one = await _load(f"{ours}/jobs", key, REQUESTS)
             await _drained(dsn)
-            other = await _load(f"{bare}/jobs", key, REQUESTS)
+            other = await _load(f"{peer_url}/jobs", key, REQUESTS)
             if not warm:
                 rates.ours.append(one)
-                rates.bare.append(other)
+                rates.baseline.append(other)
         return rates

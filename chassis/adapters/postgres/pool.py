@@ -67,7 +67,7 @@ class Pool(asyncpg.Pool):
     def __init__(self, dsn: str, *, size: int, server_settings: dict[str, str], deadlines: Deadlines) -> None:
         super().__init__(
             dsn,
-            # No floor of open connections: asyncpg would restore it in the background, with a warning per attempt.
+            # Not a minimum of open connections: asyncpg would restore them in the background, with a warning per attempt.
             min_size=0,
             init_size=1,
             max_size=size,

@@ -26,9 +26,9 @@ from tests.support.waiting import until
 class Fake:
     """An app that comes up when `gate` opens and writes down what happens to it."""
 
-    def __init__(self, name: str, diary: list[str], *, stop_s: float = 0.0) -> None:
+    def __init__(self, name: str, history: list[str], *, stop_s: float = 0.0) -> None:
         self.name = name
-        self.diary = diary
+        self.history = history
         self.gate = asyncio.Event()
         self.gate.set()
         self.healthy = True
@@ -50,17 +50,17 @@ class Fake:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        self.diary.append(f"{self.name} starting")
+        self.history.append(f"{self.name} starting")
         try:
             await self.gate.wait()
             async with TaskSupervisor() as supervisor:
                 supervisor.start(self._background(), "crasher")
-                self.diary.append(f"{self.name} up")
+                self.history.append(f"{self.name} up")
                 yield
                 await asyncio.sleep(self._stop_s)
-                self.diary.append(f"{self.name} in order")
+                self.history.append(f"{self.name} in order")
         finally:
-            self.diary.append(f"{self.name} down")
+            self.history.append(f"{self.name} down")
 
     async def _background(self) -> None:
         await self.crash.wait()
@@ -117,7 +117,7 @@ class Serving:
 
 async def test_http_answers_while_an_app_is_starting() -> None:
     slow = Fake("slow", [])
-    quick = Fake("quick", slow.diary)
+    quick = Fake("quick", slow.history)
     slow.gate.clear()
     async with Serving(slow, quick) as serving:
         await serving.becomes("/quick", 200)
@@ -147,8 +147,8 @@ async def test_ready_is_announced_once_and_only_when_every_check_passes() -> Non
 
 
 async def test_stop_puts_every_app_down_and_then_closes_http() -> None:
-    diary: list[str] = []
-    apps = [Fake("one", diary, stop_s=0.2), Fake("two", diary)]
+    history: list[str] = []
+    apps = [Fake("one", history, stop_s=0.2), Fake("two", history)]
     async with Serving(*apps) as serving:
         await until(lambda: serving.announced)
         serving.stop.set()
@@ -157,19 +157,19 @@ async def test_stop_puts_every_app_down_and_then_closes_http() -> None:
         await asyncio.wait_for(serving.ended, 3)
         with pytest.raises(aiohttp.ClientConnectionError):
             await serving.status("/livez")
-    assert sorted(diary[:4]) == ["one starting", "one up", "two starting", "two up"]
+    assert sorted(history[:4]) == ["one starting", "one up", "two starting", "two up"]
     # In order: nobody was cut short on the way down.
-    assert diary[4:] == ["two in order", "two down", "one in order", "one down"]
+    assert history[4:] == ["two in order", "two down", "one in order", "one down"]
 
 
 async def test_an_app_that_still_comes_up_is_stopped_as_well() -> None:
     app = Fake("app", [])
     app.gate.clear()
     async with Serving(app) as serving:
-        await until(lambda: app.diary)
+        await until(lambda: app.history)
         serving.stop.set()
         await asyncio.wait_for(serving.ended, 3)
-    assert app.diary == ["app starting", "app down"]
+    assert app.history == ["app starting", "app down"]
 
 
 async def test_an_app_that_does_not_stop_in_time_is_cut_off() -> None:
@@ -178,18 +178,18 @@ async def test_an_app_that_does_not_stop_in_time_is_cut_off() -> None:
         await until(lambda: serving.announced)
         serving.stop.set()
         await asyncio.wait_for(serving.ended, 3)
-    assert app.diary[-1] == "app down"
+    assert app.history[-1] == "app down"
 
 
 async def test_a_background_task_that_dies_takes_everything_down_with_its_error() -> None:
-    diary: list[str] = []
-    broken, fine = Fake("broken", diary), Fake("fine", diary)
+    history: list[str] = []
+    broken, fine = Fake("broken", history), Fake("fine", history)
     async with Serving(broken, fine) as serving:
         await until(lambda: serving.announced)
         broken.crash.set()
         with pytest.raises(RuntimeError, match="broken broke"):
             await asyncio.wait_for(serving.ended, 3)
-    assert {"broken down", "fine down"} <= set(diary)
+    assert {"broken down", "fine down"} <= set(history)
 
 
 async def test_an_app_that_cannot_start_takes_everything_down_with_its_error() -> None:
@@ -203,7 +203,7 @@ async def test_an_app_that_cannot_start_takes_everything_down_with_its_error() -
     async with Serving(Unable("unable", []), fine) as serving:
         with pytest.raises(OSError, match="no such database"):
             await asyncio.wait_for(serving.ended, 3)
-    assert fine.diary[-1] == "fine down"
+    assert fine.history[-1] == "fine down"
 
 
 async def test_the_end_of_what_is_watched_is_the_end_of_all() -> None:
@@ -219,24 +219,24 @@ async def test_the_end_of_what_is_watched_is_the_end_of_all() -> None:
         gone.set()
         with pytest.raises(RuntimeError, match="Kafka ended"):
             await asyncio.wait_for(serving.ended, 3)
-    assert app.diary[-1] == "app down"
+    assert app.history[-1] == "app down"
 
 
 async def test_tasks_are_stopped_in_the_opposite_order_of_their_start() -> None:
-    diary: list[str] = []
+    history: list[str] = []
 
     async def task(name: str) -> None:
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
-            diary.append(name)
+            history.append(name)
 
     async with TaskSupervisor() as supervisor:
         for name in ("relay", "runner", "consumer"):
             supervisor.start(task(name), name)
         await asyncio.sleep(0)
-    assert diary == ["consumer", "runner", "relay"]
+    assert history == ["consumer", "runner", "relay"]
 
 
 async def test_a_task_that_fails_while_it_is_stopped_is_heard() -> None:
