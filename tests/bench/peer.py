@@ -16,7 +16,8 @@ async def serve(dsn: str) -> None:
 
         async def post(request: web.Request) -> web.Response:
             body = orjson.loads(await request.read())
-            row = await pool.fetchval("INSERT INTO inserts (body) VALUES ($1) RETURNING id", orjson.dumps(body).decode())
+            text = orjson.dumps(body).decode()
+            row = await pool.fetchval("INSERT INTO inserts (body) VALUES ($1) RETURNING id", text)
             return web.Response(body=orjson.dumps({"id": row}), status=201, content_type="application/json")
 
         app = web.Application()
