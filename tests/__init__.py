@@ -1,1 +1,1 @@
-"""The project's tests. Their folders mirror the packages; `tests.support.servers` says where Kafka and Postgres come from."""
+"""The project's tests, in folders that mirror the packages. `tests.support.servers` provides Kafka and Postgres."""

@@ -67,7 +67,7 @@ class Pool(asyncpg.Pool):
     def __init__(self, dsn: str, *, size: int, server_settings: dict[str, str], deadlines: Deadlines) -> None:
         super().__init__(
             dsn,
-            # Not a minimum of open connections: asyncpg would restore them in the background, with a warning per attempt.
+            # No minimum of open connections: asyncpg would restore them in the background, with a warning per try.
             min_size=0,
             init_size=1,
             max_size=size,
