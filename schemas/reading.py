@@ -42,7 +42,7 @@ def read_event(type_: str, value: bytes) -> ReadEvent:
     event = EVENTS[type_].model_validate_json(value, context=values)
     if not values:
         return ReadEvent(event)
-    # The validator sees a value, not its place. Comparing input with output finds the place; it costs time, so only here.
+    # The validator sees a value, not its place. Comparing input with output finds it; that costs time, so only here.
     found = _compare("", from_json(value), event.model_dump(mode="json"))
     return ReadEvent(event, tuple(dict.fromkeys(found)))
 

@@ -169,7 +169,8 @@ class ServiceApp(Generic[S, P]):
     async def _start_consumers(self, stack: AsyncExitStack, components: Components[P]) -> ServiceBroker:
         settings = self.settings
         limits = HandlerLimits(
-            policy=FailurePolicy(attempts=settings.kafka_handler_attempts),
+            # Short, so that a consumer continues soon after a long outage; one query per pause costs a server nothing.
+            policy=FailurePolicy(attempts=settings.kafka_handler_attempts, longest_delay_s=4.0),
             dead_letters_per_minute=settings.kafka_dead_letters_per_minute,
         )
         broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name, limits=limits)
