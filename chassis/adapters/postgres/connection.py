@@ -67,6 +67,7 @@ def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
 
     @wraps(query)
     async def call(self: "GuardedConnection", *arguments: Any, **options: Any) -> Any:
+        failed, self.query_failed = self.query_failed, True
         try:
             result = await query(self, *arguments, **options)
         except (TimeoutError, asyncio.CancelledError):
@@ -78,7 +79,7 @@ def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             if not self.is_closed():
                 raise
             raise ConnectionLost(f"the connection to Postgres was lost: {error}") from error
-        self.answered_at = time.monotonic()
+        self.answered_at, self.query_failed = time.monotonic(), failed
         return result
 
     return call
@@ -91,6 +92,8 @@ class GuardedConnection(asyncpg.Connection):
         super().__init__(protocol, transport, *arguments)
         self.answered_at = time.monotonic()
         """When the server last answered a query (`time.monotonic`)."""
+        self.query_failed = False
+        """Whether a query has failed, or is in progress."""
         self.on_unanswered: Callable[[], None] = lambda: None
         """Called when a query ended without an answer: by its deadline, or because its task was cancelled."""
         keep_alive(transport.get_extra_info("socket"))

@@ -75,6 +75,7 @@ class Pool(asyncpg.Pool):
             max_inactive_connection_lifetime=300.0,
             connect=_connect,
             init=self._prepare_connection,
+            reset=_reset,
             loop=None,
             connection_class=GuardedConnection,
             record_class=asyncpg.Record,
@@ -145,6 +146,17 @@ class Pool(asyncpg.Pool):
         cast(GuardedConnection, connection).on_unanswered = self._query_unanswered
         for kind in ("json", "jsonb"):
             await connection.set_type_codec(kind, encoder=_dump, decoder=orjson.loads, schema="pg_catalog")
+
+
+async def _reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Resets the session only where a query failed, which saves a round trip for each use of a connection.
+
+    No code of ours leaves a setting, lock, cursor or LISTEN behind its transaction.
+    """
+    guarded = cast(GuardedConnection, connection)
+    if guarded.query_failed:
+        await connection.reset()
+        guarded.query_failed = False
 
 
 class _Lease(PoolAcquireContext):
