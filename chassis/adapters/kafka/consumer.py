@@ -33,7 +33,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 
 MAX_BATCH_RECORDS = 500
 _POLL_MS = 30_000
-_FETCH_WAIT_MS = 1_000
+_FETCH_WAIT_MS = 3_000
 """How long the broker holds a fetch while there is nothing new; it answers at once when there is. A partition that is
 not part of the fetch in progress, because it was rewound or its last records were just taken, waits for its end."""
 _REQUEST_TIMEOUT_MS = 15_000

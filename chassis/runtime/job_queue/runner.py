@@ -25,7 +25,7 @@ log = logs.get_logger(__name__)
 class RunnerTimes:
     """The runner's intervals and bounds."""
 
-    poll: timedelta = timedelta(seconds=1)
+    poll: timedelta = timedelta(seconds=2)
     """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
     claim_s: float = 10.0
     """For a claim, which takes milliseconds. After it the connection is dead."""
