@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from cli import env_file
 from cli.errors import CliError
 from embedded import (
-    CHILD_ENV_VAR,
     EmbeddedServer,
     EmbeddedServerError,
     KafkaServer,

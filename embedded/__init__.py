@@ -4,14 +4,13 @@ The package starts, watches, restarts and stops servers whose data lies in one d
 tables or services, and no service imports it: a service image does not contain it.
 """
 
-from embedded.data_folder import CHILD_ENV_VAR, data_id, hold_folder, reap_orphans
+from embedded.data_folder import data_id, hold_folder, reap_orphans
 from embedded.errors import EmbeddedServerError, FolderInUse
 from embedded.kafka import KafkaServer
 from embedded.postgres import PostgresServer
 from embedded.server import EmbeddedServer, keep_running
 
 __all__ = [
-    "CHILD_ENV_VAR",
     "EmbeddedServer",
     "EmbeddedServerError",
     "FolderInUse",

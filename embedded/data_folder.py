@@ -1,7 +1,8 @@
 """The data folder: locked by one process at a time, with run files by which child processes are found again.
 
-Each child process has a run file (pid, start time, stop signal) and carries the folder's id in its environment. After
-a SIGKILL of the parent the next start finds its orphans by both: a pid alone may belong to another process by then.
+Each child process has a run file (pid, start time, stop signal) and has the folder's id (`data_id`) in the
+environment variable `CHILD_ENV_VAR`. After a SIGKILL of the parent the next start finds its orphans by both: a
+pid alone may belong to another process by then.
 """
 
 import fcntl
@@ -16,10 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded.errors import FolderInUse
-
-CHILD_ENV_VAR = "BITMILL_CHILD"
-"""The environment variable that marks the child processes of a data folder; its value is `data_id(data_dir)`."""
 
 _LOCK_FILE = "lock"
 _CLOCK_SLACK_SECONDS = 2.0

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded import exec_wrapper
-from embedded.data_folder import CHILD_ENV_VAR, data_id, remove_run_file, write_run_file
+from embedded.data_folder import data_id, remove_run_file, write_run_file
 from embedded.errors import EmbeddedServerError
 
 _TAIL_BYTES = 4096

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, Limits
@@ -56,5 +57,5 @@ async def open_tools(
             limits=limits,
             image_limits=IMAGE_LIMITS,
             workdir=workdir,
-            sandbox_report=await fork_server.report(),
+            sandbox_report=await child.report(),
         )

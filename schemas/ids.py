@@ -6,11 +6,10 @@ arguments; `chassis.core.ids.new_id` supplies them. Format: the TypeID specifica
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Literal, get_args
+from typing import Literal
 from uuid import UUID
 
 Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg"]
-PREFIXES: frozenset[str] = frozenset(get_args(Prefix))
 
 LOG_FIELDS: Mapping[str, str] = {
     "job": "job_id",

@@ -8,7 +8,8 @@ means the same for every service: everything is open, every group is joined, and
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from aiohttp import web
 
@@ -32,6 +33,7 @@ from chassis.runtime.service_spec import Components, Resources, ServiceSpec
 
 S = TypeVar("S", bound=CommonSettings)
 P = TypeVar("P")
+StartRelay: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 __all__ = ["Components", "Resources", "ServiceApp", "ServiceSpec"]
 
@@ -124,9 +126,7 @@ class ServiceApp(Generic[S, P]):
             stack.callback(self._close)
             yield
 
-    async def _open_resources(
-        self, stack: AsyncExitStack
-    ) -> "tuple[Resources, Callable[[Outbox], Coroutine[Any, Any, None]] | None]":
+    async def _open_resources(self, stack: AsyncExitStack) -> tuple[Resources, StartRelay | None]:
         spec, settings = self.spec, self.settings
         kafka = settings.kafka_bootstrap_servers
         pool = await stack.enter_async_context(await open_pool(settings.database_url, spec.name, size=spec.pool_size))
@@ -134,17 +134,13 @@ class ServiceApp(Generic[S, P]):
         lag = GroupLag(kafka, f"bitmill.{spec.name}.lag")
         stack.push_async_callback(lag.close)
         outbox = queue = None
-        relay: Callable[[Outbox], Coroutine[Any, Any, None]] | None = None
+        relay: StartRelay | None = None
         if spec.outbox or spec.job_queue:
             outbox = Outbox(pool, spec.name)
-        if spec.outbox:
+        if spec.outbox and outbox is not None:
             reopen = await stack.enter_async_context(replaceable_producer(kafka, f"bitmill.{spec.name}"))
             producer = await reopen()
-
-            async def relay_(to_relay: Outbox) -> None:
-                await to_relay.relay(producer, reopen=reopen, watermark=spec.watermark)
-
-            relay = relay_
+            relay = partial(outbox.relay, producer, reopen=reopen, watermark=spec.watermark)
         if spec.job_queue and outbox is not None:
             queue = self.job_queue(pool, outbox)
         lossy = KafkaLossyPublisher(kafka, spec.name) if spec.lossy_events else None
@@ -155,10 +151,10 @@ class ServiceApp(Generic[S, P]):
         supervisor: TaskSupervisor,
         resources: Resources,
         components: Components[P],
-        relay: "Callable[[Outbox], Coroutine[Any, Any, None]] | None",
+        relay: StartRelay | None,
     ) -> None:
         if relay is not None:
-            supervisor.start(relay(resources.outbox), "outbox relay")
+            supervisor.start(relay(), "outbox relay")
         if self.spec.lossy_events and isinstance(resources.lossy_events, KafkaLossyPublisher):
             supervisor.start(resources.lossy_events.run(), "lossy events")
         if components.runner is not None:

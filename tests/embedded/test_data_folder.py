@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded import CHILD_ENV_VAR, FolderInUse, data_folder, data_id, hold_folder, reap_orphans
+from chassis.adapters.sandbox.child import CHILD_ENV_VAR
+from embedded import FolderInUse, data_folder, data_id, hold_folder, reap_orphans
 
 _IDLE = """
 import signal, time

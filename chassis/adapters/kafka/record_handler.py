@@ -81,7 +81,6 @@ class RecordHandler:
         """Positions in the batch in progress that have their dead letter already."""
         self._flood = DeadLetterFlood(limits.dead_letters_per_minute)
         self._since: float | None = None
-        self._oldest_ms: int | None = None
         self._halted: str | None = None
 
     async def __call__(self, batch: Sequence[ReceivedRecord]) -> None:
@@ -91,20 +90,15 @@ class RecordHandler:
         """
         if self._since is None:
             self._since = time.monotonic()
-        self._oldest_ms = min(received.record.timestamp for received in batch)
         with logs.bind_context(service=self._service, topic=self.topic.name):
             await self._handle(batch)
         self.forget_batch()
 
     def forget_batch(self) -> None:
         """The batch in progress is done, or its partitions were given to another consumer."""
-        self._since = self._oldest_ms = None
+        self._since = None
         self._failures.clear()
         self._given_up.clear()
-
-    def age_s(self, now_ms: int) -> float:
-        """Seconds since the oldest record in progress was written; 0 when none is."""
-        return max(0.0, (now_ms - self._oldest_ms) / 1000) if self._oldest_ms is not None else 0.0
 
     def check(self) -> None:
         """Raises ConsumerNotReady where the consumer was halted or a batch is in progress for too long."""

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from chassis.adapters.sandbox import child, fork_server_main
-from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
+from chassis.adapters.sandbox.confine import SandboxSpec
 from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -24,7 +24,7 @@ _STDERR_BYTES = 4096
 # A fork may import modules late. The project's own folder is not readable, because it may contain data.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
-Fault = Callable[[str, str], Exception]
+FaultFactory = Callable[[str, str], Exception]
 """Makes the exception for a fault that a call raised, from its `kind` and message. May raise for an unknown kind."""
 
 
@@ -41,7 +41,7 @@ class ForkServer:
         module: str,
         preload: Sequence[str] = (),
         *,
-        fault: Fault | None = None,
+        fault: FaultFactory | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._preload = [*preload, module]
@@ -163,10 +163,6 @@ class ForkServer:
         if "value" not in result:
             raise ChildDied(f"{function} failed: {result.get('error') or result}")
         return result["value"]
-
-    async def report(self) -> SandboxReport:
-        """Which protections this machine enforces for the calls."""
-        return await child.report()
 
 
 async def _read_all(reader: asyncio.StreamReader) -> bytes:

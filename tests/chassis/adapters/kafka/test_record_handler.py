@@ -167,22 +167,6 @@ async def test_a_handler_without_an_answer_counts_as_an_outage_and_shows_as_not_
     handler.check()
 
 
-async def test_the_age_of_the_oldest_record_in_progress_is_known() -> None:
-    started, release = asyncio.Event(), asyncio.Event()
-
-    async def waits(events: Sequence[JobSucceeded]) -> None:
-        started.set()
-        await release.wait()
-
-    handler = make(waits, Letters())
-    running = asyncio.create_task(handler(batch(handler, "a")))
-    await started.wait()
-    assert handler.age_s(1_700_000_060_000) == 60.0
-    release.set()
-    await running
-    assert handler.age_s(1_700_000_060_000) == 0.0
-
-
 def test_letters_with_successes_between_them_are_too_many_only_within_a_minute() -> None:
     now = [0.0]
     flood = DeadLetterFlood(3, lambda: now[0])
