@@ -88,18 +88,18 @@ async def _make(
         raise CliError(f"--output {target}: there is no such folder")
     match options:
         case VideoOptions():
-            from services.transcoder.encode import encode
+            from services.transcoder import encode as video
 
-            return await encode(
+            return await video.encode(
                 source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("video", fraction)
             )
         case ImageOptions():
-            from services.thumbnailer.picture import make
+            from services.thumbnailer import encode as images
 
-            picture = await make(
+            image = await images.encode(
                 source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("image", fraction)
             )
-            return picture.info
+            return image.info
 
 
 def _image_format(info: MediaInfo) -> str:

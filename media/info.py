@@ -46,7 +46,7 @@ class AudioStream(EventModel):
     language: str | None = None
 
 
-class Picture(EventModel):
+class ImageInfo(EventModel):
     """What only images have. `orientation` is EXIF's, 1 to 8; `pages` counts the frames of an animation."""
 
     pages: int = 1
@@ -78,7 +78,7 @@ class MediaInfo(EventModel):
     sar: float = 1.0
     video: VideoStream | None = None
     audio: tuple[AudioStream, ...] = ()
-    image: Picture | None = None
+    image: ImageInfo | None = None
 
     @property
     def display(self) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyK
     """The key in the header Idempotency-Key, if there is one. ApiError 400 where it is invalid."""
     try:
         key = idempotency.key_from_headers(request.headers.getall("Idempotency-Key", []))
-    except idempotency.InvalidKey as error:
+    except idempotency.InvalidIdempotencyKey as error:
         raise invalid_input([error.fault]) from None
     return None if key is None else idempotency.request_key(request.path, key, data, at)
 

@@ -50,7 +50,7 @@ class StoredResponse:
         return minted_at_ms(self.resource_id)
 
 
-class InvalidKey(ValueError):
+class InvalidIdempotencyKey(ValueError):
     """The header Idempotency-Key breaks a rule."""
 
     def __init__(self, rule: str, value: str) -> None:
@@ -61,19 +61,19 @@ class InvalidKey(ValueError):
 def key_from_headers(headers: Sequence[str]) -> str | None:
     """The key in the values of the header `Idempotency-Key`, bare or as a quoted string; None without the header.
 
-    `"abc"` and `abc` are the same key (RFC 8941 strings, and common practice). Raises InvalidKey.
+    `"abc"` and `abc` are the same key (RFC 8941 strings, and common practice). Raises InvalidIdempotencyKey.
     """
     if not headers:
         return None
     if len(headers) > 1:
-        raise InvalidKey("must be given once", ", ".join(headers))
+        raise InvalidIdempotencyKey("must be given once", ", ".join(headers))
     key = headers[0].strip()
     if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
         key = key[1:-1]
     if not 1 <= len(key) <= MAX_KEY_CHARS:
-        raise InvalidKey(f"must have 1 to {MAX_KEY_CHARS} characters", key)
+        raise InvalidIdempotencyKey(f"must have 1 to {MAX_KEY_CHARS} characters", key)
     if not key.isascii() or not key.isprintable():
-        raise InvalidKey("must be printable ASCII", key)
+        raise InvalidIdempotencyKey("must be printable ASCII", key)
     return key
 
 

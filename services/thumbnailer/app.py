@@ -2,7 +2,7 @@
 
 from media.tools import Tools
 from schemas.options import ImageOptions
-from services.thumbnailer import picture
+from services.thumbnailer.encode import encode
 from services.thumbnailer.plan import estimate
 from services.thumbnailer.settings import Settings
 from worker.app import WorkerApp, WorkerSpec, worker_service
@@ -30,11 +30,9 @@ def encoder(tools: Tools) -> Encoder:
 
     async def make(context: JobContext) -> JobOutput:
         options = ImageOptions.model_validate(context.job.options)
-        dest = context.folder / "picture"
+        dest = context.folder / "image"
         attached = context.job.ref is not None
-        made = await picture.make(
-            context.source, context.info, options, dest, tools, context.on_progress, palette=attached
-        )
-        return JobOutput(dest, made.info, made.placeholder, made.background)
+        image = await encode(context.source, context.info, options, dest, tools, context.on_progress, palette=attached)
+        return JobOutput(dest, image.info, image.placeholder, image.background)
 
     return make

@@ -26,7 +26,7 @@ from chassis.core import logs
 from chassis.core.concurrency import WakeSignal, abandon_after
 from chassis.core.retry import Backoff, run_periodically
 from chassis.runtime.outbox.publisher import Producer, PublishResult, Row, publish
-from chassis.runtime.outbox.watermark import Watermark
+from chassis.runtime.outbox.watermark import WatermarkSender
 
 BATCH_ROWS = 200
 FAILURES_UNTIL_REOPEN = 3
@@ -165,9 +165,9 @@ class Relay:
     async def _send_watermarks(self) -> None:
         if self._watermark_of is None:
             return
-        watermark = Watermark(self._pool, self._watermark_of, self._times.watermark_every, self._times.connection_s)
+        sender = WatermarkSender(self._pool, self._watermark_of, self._times.watermark_every, self._times.connection_s)
         await run_periodically(
-            lambda: watermark.send(self._producer), self._times.watermark_every, log, "outbox_watermark"
+            lambda: sender.send(self._producer), self._times.watermark_every, log, "outbox_watermark"
         )
 
 

@@ -19,13 +19,13 @@ from schemas.events import OutboxAdvanced
 SEND_SECONDS = 5.0
 
 
-class Watermark:
+class WatermarkSender:
     """Sends the watermark of one service. `every` is the least time between two, over all replicas."""
 
     def __init__(self, pool: Pool, service: str, every: timedelta, connection_s: float) -> None:
         self._pool = pool
         self._service = service
-        # A little less: replicas call `send` once per `every`, and must not miss every second turn by a millisecond.
+        # A little less, so that replicas, which call `send` once per `every`, do not miss an interval by a millisecond.
         self._least = every * 0.9
         self._connection_s = connection_s
         self._acknowledged: int | None = None
@@ -38,7 +38,7 @@ class Watermark:
         if event is None:
             return False
         record = codec.encode(event, id=new_id("evt"), source=f"/bitmill/{self._service}", time_ms=event.at)
-        # The acknowledgement is not awaited: the next watermark says more than this one.
+        # The acknowledgement is not awaited: the next watermark supersedes this one.
         ack = await abandon_after(
             SEND_SECONDS, producer.send(record.topic, record.value, record.key, headers=record.headers)
         )

@@ -2,7 +2,13 @@
 
 import pytest
 
-from services.ingest.idempotency import InvalidKey, fingerprint, key_from_headers, request_key, submission_key
+from services.ingest.idempotency import (
+    InvalidIdempotencyKey,
+    fingerprint,
+    key_from_headers,
+    request_key,
+    submission_key,
+)
 
 
 def test_no_header_is_no_key() -> None:
@@ -16,7 +22,7 @@ def test_a_key_may_be_bare_or_quoted(header: str) -> None:
 
 @pytest.mark.parametrize("headers", [[""], ['""'], ["a" * 256], ["a\x01b"], ["é"], ["a", "b"]])
 def test_invalid_keys_are_named(headers: list[str]) -> None:
-    with pytest.raises(InvalidKey) as caught:
+    with pytest.raises(InvalidIdempotencyKey) as caught:
         key_from_headers(headers)
     assert caught.value.fault.field == "Idempotency-Key"
 

@@ -9,7 +9,7 @@ import pyvips
 from media.faults import MediaFault
 from media.tools import Tools
 from schemas.options import ImageOptions
-from services.thumbnailer.picture import Picture, make
+from services.thumbnailer.encode import EncodedImage, encode
 
 
 class ImageMaker:
@@ -20,13 +20,15 @@ class ImageMaker:
         self.folder = folder
         self.progress: list[float] = []
 
-    async def __call__(self, source: Path, *, palette: bool = False, **options: Any) -> tuple[Picture, pyvips.Image]:
+    async def __call__(
+        self, source: Path, *, palette: bool = False, **options: Any
+    ) -> tuple[EncodedImage, pyvips.Image]:
         """The result, and its pixels in sRGB."""
         info = await self.tools.prober.probe(source)
-        dest = self.folder / "picture"
+        dest = self.folder / "image"
         wanted = ImageOptions(**options)
-        made = await make(source, info, wanted, dest, self.tools, self.progress.append, palette)
-        # From memory: libvips remembers files by name, and the next picture has the same one.
+        made = await encode(source, info, wanted, dest, self.tools, self.progress.append, palette)
+        # From memory: libvips remembers files by name, and the next image has the same one.
         image = pyvips.Image.new_from_buffer(dest.read_bytes(), "")
         assert (image.width, image.height) == (made.info.width, made.info.height)
         return made, image.colourspace("srgb")
@@ -38,5 +40,5 @@ class ImageMaker:
         return caught.value
 
 
-def size(made: Picture) -> tuple[int | None, int | None]:
+def size(made: EncodedImage) -> tuple[int | None, int | None]:
     return made.info.width, made.info.height

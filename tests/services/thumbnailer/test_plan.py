@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from media.faults import MediaFault
-from media.info import AudioStream, MediaInfo, Picture, VideoStream
+from media.info import AudioStream, ImageInfo, MediaInfo, VideoStream
 from schemas.options import ImageFormat, ImageOptions, Quality
 from services.thumbnailer.plan import FramePlan, ImagePlan, plan
 from services.thumbnailer.quality import saver_options
@@ -19,7 +19,7 @@ def video(width: int = 1280, height: int = 720, duration: float | None = 10.0) -
 
 def image(format: str = "png", width: int = 600, height: int = 400) -> MediaInfo:
     facts: dict[str, Any] = {"kind": "image", "format": format, "content_type": f"image/{format}", "filesize": 1000}
-    return MediaInfo(**facts, width=width, height=height, image=Picture())
+    return MediaInfo(**facts, width=width, height=height, image=ImageInfo())
 
 
 def audio() -> MediaInfo:

@@ -4,7 +4,7 @@ import pytest
 
 from media.faults import MediaFault, OutputMismatch
 from media.geometry import Size
-from media.info import MediaInfo, Picture
+from media.info import ImageInfo, MediaInfo
 from schemas.options import VideoOptions
 from services.transcoder.encode import check_output
 from services.transcoder.plan import Plan, plan
@@ -84,7 +84,7 @@ def test_more_than_two_channels_become_two(channels: int, kept: int) -> None:
 
 def test_an_image_is_not_a_video() -> None:
     image = MediaInfo(
-        kind="image", format="png", content_type="image/png", filesize=1, width=1, height=1, image=Picture()
+        kind="image", format="png", content_type="image/png", filesize=1, width=1, height=1, image=ImageInfo()
     )
     raised = fault(image)
     assert raised.kind == "input_kind_mismatch" and "an image (png)" in raised.message

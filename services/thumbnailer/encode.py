@@ -1,4 +1,4 @@
-"""Makes one image from a local file, checks it and moves it into place. Called by the worker and by the shell."""
+"""Encodes one image from a local file to a checked local file. Called by the worker and by the shell's local mode."""
 
 import signal
 from collections.abc import Callable
@@ -24,7 +24,7 @@ which can take minutes without any progress line."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedImage:
     """The facts of the file that was made, and its palette where that was asked for."""
 
     info: MediaInfo
@@ -34,7 +34,7 @@ class Picture:
     """The dominant colour, `#RRGGBB`."""
 
 
-async def make(
+async def encode(
     source: Path,
     info: MediaInfo,
     options: ImageOptions,
@@ -42,29 +42,29 @@ async def make(
     tools: Tools,
     on_progress: Callable[[float], None],
     palette: bool = False,
-) -> Picture:
-    """Makes an image at `dest` from `source`, whose facts are `info`. It appears complete and checked, or not at all.
+) -> EncodedImage:
+    """Encodes `source`, whose facts are `info`, to `dest`. `dest` appears complete and checked, or not at all.
 
     Raises MediaFault (the input is to blame) or FfmpegFailed, OutputMismatch, SandboxError (we are).
     """
     todo = plan(options, info)
     # A folder beside `dest`, so that the last step is a rename. It is the only one that the children may write to.
-    with TemporaryDirectory(prefix=".picture-", dir=dest.parent) as scratch:
-        made = Path(scratch) / f"picture.{FORMATS[todo.format].extension}"
+    with TemporaryDirectory(prefix=".image-", dir=dest.parent) as scratch:
+        made = Path(scratch) / f"image.{FORMATS[todo.format].extension}"
         if isinstance(todo, FramePlan):
             pixels = made.with_name("frame.rgb")
             await _extract_frame(source, info, todo, pixels, tools)
             on_progress(0.5)
-            answer = await _call_vips("encode_pixels", {"pixels": str(pixels)}, pixels, todo, made, palette, tools)
+            response = await _call_vips("encode_pixels", {"pixels": str(pixels)}, pixels, todo, made, palette, tools)
         else:
             # A name of ours: libvips takes brackets at the end of a file name for options.
             link = made.with_name("source")
             link.symlink_to(source.absolute())
-            answer = await _call_vips("convert", {"source": str(link)}, source, todo, made, palette, tools)
+            response = await _call_vips("convert", {"source": str(link)}, source, todo, made, palette, tools)
         result = await _probe_output(made, todo, tools)
         made.replace(dest)
     on_progress(1.0)
-    return Picture(result, answer.get("placeholder"), answer.get("background"))
+    return EncodedImage(result, response.get("placeholder"), response.get("background"))
 
 
 async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels: Path, tools: Tools) -> None:
@@ -99,7 +99,7 @@ async def _call_vips(
     }
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))
     try:
-        answer: dict[str, Any] = await tools.fork_server.call(f"services.thumbnailer.vips:{function}", args, limits)
+        response: dict[str, Any] = await tools.fork_server.call(f"services.thumbnailer.vips:{function}", args, limits)
     except ChildTimedOut as error:
         raise errors.timed_out(str(error)) from error
     except ChildDied as error:
@@ -107,7 +107,7 @@ async def _call_vips(
         if error.signal in (0, signal.SIGKILL):
             raise
         raise MediaFault("input_unreadable", detail=str(error)) from error
-    return answer
+    return response
 
 
 async def _probe_output(made: Path, planned: ImagePlan, tools: Tools) -> MediaInfo:

@@ -9,7 +9,7 @@ import pyvips
 
 from devtools.footage import Footage
 from schemas.options import ImageFormat, ImageOptions
-from services.thumbnailer.picture import make
+from services.thumbnailer.encode import encode
 from tests.services.thumbnailer.image_maker import ImageMaker, size
 from tests.support.footage import FLAT_COLOUR, GREY_STEP, Material
 
@@ -252,9 +252,9 @@ async def test_progress_only_rises_and_ends_at_one(image_maker: ImageMaker, foot
     assert image_maker.progress[-1] == 1.0
 
 
-async def test_nothing_but_the_picture_is_left(image_maker: ImageMaker, footage: Footage) -> None:
+async def test_nothing_but_the_image_is_left(image_maker: ImageMaker, footage: Footage) -> None:
     await image_maker(footage.bikes, width=100)
-    assert [path.name for path in image_maker.folder.iterdir()] == ["picture"]
+    assert [path.name for path in image_maker.folder.iterdir()] == ["image"]
 
 
 async def test_a_file_name_is_never_parsed_as_options(
@@ -263,7 +263,7 @@ async def test_a_file_name_is_never_parsed_as_options(
     source = tmp_path / "photo[page=3]"
     source.write_bytes(footage.rocket.read_bytes())
     info = await image_maker.tools.prober.probe(footage.rocket)
-    made = await make(
+    made = await encode(
         source, info, ImageOptions(width=100), tmp_path / "out", image_maker.tools, image_maker.progress.append
     )
     assert size(made) == (100, 67)
