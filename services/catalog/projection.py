@@ -6,7 +6,7 @@ version, and the revocation of a key is final.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeAlias
 
 from chassis.core import logs
@@ -84,14 +84,15 @@ class Projection:
             written = await transaction.put_jobs(jobs)
         self._announce_jobs(jobs, written, level)
 
-    def _announce_jobs(self, jobs: Sequence[Job], written: Iterable[str], level: int = logging.INFO) -> None:
+    def _announce_jobs(self, jobs: Sequence[Job], written: Set[str], level: int = logging.INFO) -> None:
         self._announce(_names_of_jobs(jobs))
-        for status, ids in _by_status(written, {job.id: job.status for job in jobs}):
+        for status, ids in _by_status((job.id, job.status) for job in jobs if job.id in written):
             log.log(level, "jobs_projected", status=status, job_ids=ids)
 
-    def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Iterable[str]) -> None:
+    def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Set[str]) -> None:
         self._announce(_names_of_media(snapshots))
-        for status, ids in _by_status(written, {each.item.id: each.item.status for each in snapshots}):
+        items = (snapshot.item for snapshot in snapshots)
+        for status, ids in _by_status((item.id, item.status) for item in items if item.id in written):
             log.info("media_projected", status=status, media_ids=ids)
 
 
@@ -114,9 +115,9 @@ def _names_of_media(snapshots: Sequence[MediaSnapshot]) -> Iterable[str]:
             yield file_name(snapshot.item.project, path)
 
 
-def _by_status(written: Iterable[str], statuses: Mapping[str, str]) -> Iterable[tuple[str, list[str]]]:
-    """The written ids by their status. One log line each: every id can be found, and a batch costs a few lines."""
+def _by_status(written: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]]:
+    """The ids of (id, status) by status. One log line each: every id can be found, and a batch costs a few lines."""
     ids: dict[str, list[str]] = {}
-    for id in sorted(written):
-        ids.setdefault(statuses[id], []).append(id)
+    for id, status in written:
+        ids.setdefault(status, []).append(id)
     return ids.items()

@@ -26,14 +26,9 @@ class Transaction:
         """Inserts or updates what is newer than the stored rows, with the names of outputs; the ids of those."""
         if not jobs:
             return set()
-        rows = [_job_row(job) for job in jobs]
-        outputs = [
-            (job.id, job.output.path, job.media_id, job.output.key, job.output.content_type)
-            for job in jobs
-            if job.output
-        ]
-        found = await self._connection.fetch(SQL["put_jobs"], *_columns(rows, 8), *_columns(outputs, 5))
-        return {row["id"] for row in found}
+        await self._connection.execute(SQL["create_incoming_jobs"])
+        await self._connection.copy_records_to_table("incoming_jobs", records=[_job_row(job) for job in jobs])
+        return {row["id"] for row in await self._connection.fetch(SQL["put_incoming_jobs"])}
 
     async def put_media(self, snapshots: Sequence[MediaSnapshot]) -> set[str]:
         """Inserts or updates what is newer than the stored rows, with its metadata and names; the ids of those."""
@@ -76,6 +71,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[A
 
 
 def _job_row(job: Job) -> tuple[Any, ...]:
+    output = job.output
     return (
         job.id,
         job.project,
@@ -85,6 +81,8 @@ def _job_row(job: Job) -> tuple[Any, ...]:
         job_rank(job),
         job.updated_at,
         job.model_dump_json(),
+        job.media_id,
+        *((output.path, output.key, output.content_type) if output is not None else (None, None, None)),
     )
 
 

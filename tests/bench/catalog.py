@@ -85,7 +85,10 @@ async def _fill_batch(connection: Connection, project: str, job: str, numbers: S
         items.append((id, project, 1, False, "video", at, at, size, seconds, 1, 1, 25.0, media.filename, literal, text))
         jobs.append((job_id, project, "video", "succeeded", "u", 2, at, job))
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
-    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True), *[()] * 5)
+    async with connection.transaction():
+        await connection.execute(SQL["create_incoming_jobs"])
+        await connection.copy_records_to_table("incoming_jobs", records=[(*row, *[None] * 4) for row in jobs])
+        await connection.execute(SQL["put_incoming_jobs"])
     return str(jobs[len(jobs) // 2][0])
 
 

@@ -69,7 +69,10 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         literal = f"{{{','.join(hashes)}}}"
         size = number * 7919 % 1_000_003
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
-    await connection.execute(SQL["put_jobs"], *zip(*jobs, strict=True), *[()] * 5)
+    async with connection.transaction():
+        await connection.execute(SQL["create_incoming_jobs"])
+        await connection.copy_records_to_table("incoming_jobs", records=[(*row, *[None] * 4) for row in jobs])
+        await connection.execute(SQL["put_incoming_jobs"])
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
 
 
