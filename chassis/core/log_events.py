@@ -27,7 +27,7 @@ process_stopped | info |
 process_failed | critical | error
     A service or something it needs failed, so that the process exits with status 1. The cause was logged before.
 process_dependency_failed | error |
-    Something that the whole process needs ended (with `bitmill up`: an embedded server), so that the process stops.
+    Something that the process requires ended (with `bitmill up`: an embedded server), so that the process stops.
 shutdown_started | info | signal
     SIGTERM or SIGINT arrived: running work is finished or released. A second signal ends the process at once.
 shutdown_deadline_exceeded | error | seconds
@@ -58,9 +58,9 @@ metrics_not_refreshed | warning | error
 
 postgres_connection_discarded | warning | error
     A connection did not answer a ping or could not be reset; the pool replaces it. Many in a row: Postgres or the
-    network is silent.
+    network does not respond.
 postgres_pool_terminated | warning | seconds
-    At the stop of a service, connections were still in use or silent after this many seconds, and were terminated.
+    At the stop of a service, connections were in use or unresponsive for this many seconds, and were terminated.
 
 kafka_client_failed | warning | error
     The Kafka client reports an error of the connection or the group. It recovers by itself, records come again. If it
@@ -134,7 +134,7 @@ import_status_unavailable | warning | error
 jobs_projected | info | status job_ids
     The catalog shows the new state of these jobs. Their progress is at level debug.
 keys_projected | info | key_ids
-    The catalog knows these new or revoked API keys.
+    The catalog has stored these new or revoked API keys.
 media_projected | info | status media_ids
     The catalog shows the new state of these media items.
 watermark_unreadable | warning | reason offset

@@ -1,4 +1,4 @@
-"""Prometheus metrics, created on first use and shared by name; the label `service` tells the services apart."""
+"""Prometheus metrics, created on first use and shared by name; the label `service` names the service."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,7 +6,7 @@ from functools import cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: from a response out of memory to one that waited for another server."""
+"""Seconds: from a response from memory to one that waits for another server."""
 
 
 @cache

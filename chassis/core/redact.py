@@ -1,4 +1,4 @@
-"""Removes from log lines and errors what nobody may read there: secrets, keys, query strings of URLs (pure)."""
+"""Removes from log lines and errors what must not be logged: secrets, keys, query strings of URLs (pure)."""
 
 import re
 from collections.abc import Mapping

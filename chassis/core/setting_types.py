@@ -23,7 +23,7 @@ def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
 
 
 def duration(text: str) -> timedelta:
-    """`8`, `8s`, `500ms`, `2m`, `1h`, `1d`; a bare number is seconds."""
+    """`8`, `8s`, `500ms`, `2m`, `1h`, `1d`; a number without a unit is seconds."""
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError("must be a duration such as 500ms, 8s, 2m, 1h or 1d")

@@ -1,6 +1,6 @@
-"""The life of a process: HTTP listens first, then every app starts, and everything stops again in order.
+"""The life cycle of a process: HTTP listens first, then every app starts; at the end everything stops in order.
 
-An app that fails ends the whole process: a process of which one part works is worse than one that is restarted.
+An app that fails ends the process, so that an orchestrator restarts it.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ class App(Protocol):
     def routes(self) -> Sequence[web.AbstractRouteDef]: ...
 
     def checks(self) -> Mapping[str, Check]:
-        """What requests depend on, by name. A check that raises says that requests would fail."""
+        """Health checks, by the name of the dependency. A check raises if requests would fail."""
         ...
 
     def run(self) -> AbstractAsyncContextManager[None]:
-        """Entered: the service works. Left: everything it opened is closed, in order and within its timeout."""
+        """The service works inside the block; on exit it closes in order, within its timeout, what it opened."""
         ...
 
 
@@ -103,7 +103,7 @@ async def serve_until_signal(
     on_signal(stop.set)
     try:
         await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it was logged where it happened, and the process ends
+    except Exception as error:  # noqa: BLE001 - every error was logged where it happened, and ends the process
         start_hard_deadline()
         log.critical("process_failed", error=f"{type(error).__name__}: {error}")
         return EXIT_CRASHED
@@ -131,7 +131,7 @@ def run_main(
             host, port, timeout = settings.http_host, settings.http_port, settings.shutdown_timeout
         built = apps() if callable(apps) else apps
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - for whoever typed the command
+        print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
         raise SystemExit(EXIT_SETTINGS) from None
     status = run_loop(serve_until_signal(built, host=host or "127.0.0.1", port=port or 0, timeout=timeout))
     if status:
@@ -187,7 +187,7 @@ async def _report_ready(
         # A new Readiness each time: it caches its result for a second.
         if len(state.running) == len(apps) and (await Readiness(apps, state).report())[0]:
             log.info("process_ready")
-            _calm_garbage_collection()
+            _tune_garbage_collection()
             if ready is not None:
                 ready()
             await stop.wait()
@@ -196,8 +196,8 @@ async def _report_ready(
             await asyncio.wait_for(stop.wait(), _READY_POLL_SECONDS)
 
 
-def _calm_garbage_collection() -> None:
-    """Collects cycles less often, and not among what is loaded by now, which stays.
+def _tune_garbage_collection() -> None:
+    """Excludes everything that is loaded by now from garbage collection, and raises the thresholds.
 
     A batch of some hundred events has more objects than Python's default threshold (700): collections took a third of
     the processor time of a busy Kafka consumer.

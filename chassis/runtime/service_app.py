@@ -65,11 +65,11 @@ class ServiceApp(Generic[S, P]):
         return self.spec.name
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """The HTTP routes; declared before anything is open, so handlers ask `parts` at each request."""
+        """The HTTP routes; declared before anything is open, so handlers read `parts` at each request."""
         return ()
 
     async def build(self, resources: Resources) -> Components[P]:
-        """Builds what only this service has. What it opens goes on `resources.stack`."""
+        """Builds what only this service has. What it opens, it enters on `resources.stack`."""
         raise NotImplementedError
 
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
@@ -92,7 +92,7 @@ class ServiceApp(Generic[S, P]):
         return checks
 
     async def refresh_metrics(self) -> None:
-        """Measures the gauges of lag, job queue and outbox; called when somebody scrapes them."""
+        """Measures the gauges of lag, job queue and outbox; called at a scrape."""
         running = self._running
         if running is None:
             return
@@ -103,15 +103,15 @@ class ServiceApp(Generic[S, P]):
                     await running.resources.outbox.set_gauges()
                 if self.spec.job_queue:
                     await running.resources.job_queue.set_gauges(self.name)
-            except Exception as error:  # noqa: BLE001 - a dependency is away: /readyz says which, the gauges stay
+            except Exception as error:  # noqa: BLE001 - a dependency does not respond: /readyz names it, gauges keep their values
                 log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Entered: the service works. Left: everything is closed in the reverse order of its opening.
+        """The service works inside the block; on exit everything is closed in the reverse order.
 
-        On the way out the consumers end first, then the runner gives its items back, the relay publishes what is left,
-        and the clients close.
+        The consumers end first, then the runner releases its items, the relay publishes the remaining events, and the
+        clients close.
         """
         spec, settings = self.spec, self.settings
         await migrate(settings.database_url, spec.name, spec.all_migrations)
@@ -165,7 +165,7 @@ class ServiceApp(Generic[S, P]):
     async def _start_consumers(self, stack: AsyncExitStack, components: Components[P]) -> ServiceBroker:
         settings = self.settings
         limits = HandlerLimits(
-            # Short, so that a consumer continues soon after a long outage; one query per pause costs a server nothing.
+            # Short, so that a consumer continues soon after a long outage; one query per pause is no load.
             policy=FailurePolicy(attempts=settings.kafka_handler_attempts, longest_delay_s=4.0),
             dead_letters_per_minute=settings.kafka_dead_letters_per_minute,
         )
@@ -198,7 +198,7 @@ class ServiceApp(Generic[S, P]):
         await check(self._open().resources.pool)
 
     async def _check_kafka(self) -> Mapping[str, Any]:
-        """Ready with any lag: it is shown, by topic, for people and alerts."""
+        """A group with lag is ready as well; the details show the lag by topic."""
         running = self._open()
         running.broker.check()
         await running.resources.lag.ping()

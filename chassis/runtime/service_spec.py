@@ -1,4 +1,4 @@
-"""The declaration of a service: what it stands on, what it is given, and what only it has. See `service_app`."""
+"""The declaration of a service: what it requires, the resources it gets, its own components. See `service_app`."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ _JOB_QUEUE_MIGRATIONS = "chassis.runtime.job_queue.migrations"
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """What a service stands on. `name` is also its Postgres schema and the middle of its consumer groups' names.
+    """What a service requires. `name` is also its Postgres schema and part of its consumer groups' names.
 
     `migrations` are packages of numbered `.sql` files; those of the outbox and the job queue are added. `outbox` starts
     a relay; without it a service with a `job_queue` publishes nothing.
@@ -36,7 +36,7 @@ class ServiceSpec:
     pool_size: int = 10
     outbox: bool = False
     watermark: bool = False
-    """The relay says on `outbox.watermark` up to when it has published everything."""
+    """The relay also publishes its progress on `outbox.watermark`."""
     job_queue: bool = False
     storage: bool = False
     lossy_events: bool = False
@@ -49,7 +49,7 @@ class ServiceSpec:
 
 @dataclass(frozen=True)
 class Resources:
-    """What is open while a service runs. `stack` closes what `build` opens further, before all of these."""
+    """What is open while a service runs. `build` enters further contexts on `stack`; they are closed first."""
 
     stack: AsyncExitStack
     pool: Pool

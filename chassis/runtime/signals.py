@@ -15,7 +15,7 @@ import uvloop
 from chassis.core import logs
 
 DEADLINE_SECONDS = 9.7
-"""From the first signal to the end of the process, whatever hangs. Supervisors usually send SIGKILL after ten."""
+"""From the first signal to the end of the process, in any case. Orchestrators usually send SIGKILL after ten."""
 
 _timers: ContextVar[list[threading.Timer]] = ContextVar("timers")
 """The deadlines of the current `run_loop`; cancelled when it returns."""
@@ -45,7 +45,7 @@ def start_hard_deadline() -> None:
     """Ends the process in `DEADLINE_SECONDS` unless `run_loop` has returned by then."""
     timers = _timers.get(None)
     if timers is None:
-        return  # not in a `run_loop` of ours: the process belongs to somebody else
+        return  # not in a `run_loop` of ours: another program runs this event loop
     timer = threading.Timer(DEADLINE_SECONDS, _exit_at_deadline)
     timer.daemon = True
     timer.start()
@@ -84,7 +84,7 @@ def _exit_at_deadline() -> None:
 
 
 def _exit(status: int) -> None:
-    # Not sys.exit: nothing may delay the end any more. Children notice that their parent is gone.
+    # Not sys.exit: no cleanup may delay the exit. Children end when their parent has ended.
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of Postgres, to simulate outages: connections break and are refused, or become silent."""
+"""A TCP proxy in front of Postgres, to simulate outages: connections break and are refused, or become unresponsive."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ class Proxy:
             await proxy.cut(hang=True)
             await proxy.restore()
 
-    It is in one of three states: forwarding, refusing (connections break and new ones are refused) or silent
+    It is in one of three states: forwarding, refusing (connections break and new ones are refused) or unresponsive
     (connections stay open and new ones are accepted, but no byte passes).
     """
 
@@ -42,14 +42,14 @@ class Proxy:
         return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{self.port}", query="sslmode=disable"))
 
     async def cut(self, *, hang: bool = False) -> None:
-        """Starts an outage: from now on the proxy is silent if `hang`, otherwise it refuses connections."""
+        """Starts an outage: from now on the proxy is unresponsive if `hang`, otherwise it refuses connections."""
         self._forwarding.clear()
         self._refusing = not hang
         if not hang:
             await self._break_connections()
 
     async def restore(self, *, old_connections: bool = True) -> None:
-        """Ends the outage. Without `old_connections`, those that became silent stay silent for ever."""
+        """Ends the outage. Without `old_connections`, those that became unresponsive stay unresponsive for ever."""
         self._refusing = False
         if not old_connections:
             self._forwarding = asyncio.Event()

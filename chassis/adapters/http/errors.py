@@ -8,7 +8,7 @@ ApiError
   method_not_allowed 405
   conflict           409
   range_not_satisfiable 416
-  internal_error     500  a fault of ours; the response tells nothing about it
+  internal_error     500  a fault of ours; the response has no details
   unavailable        503  a temporary outage of ours; with Retry-After
 """
 
@@ -50,7 +50,7 @@ ErrorStyle = Callable[[web.Request, ApiError, str], Mapping[str, Any]]
 
 
 def invalid_input(faults: Sequence[FieldFault] | str) -> ApiError:
-    """400: the invalid fields, or one sentence if the fault is in the body as a whole."""
+    """400: the invalid fields, or one sentence if the body itself is invalid."""
     if isinstance(faults, str):
         return ApiError(400, "invalid_input", faults)
     listed = list(faults)
@@ -64,7 +64,7 @@ def token_missing() -> ApiError:
 
 
 def token_invalid() -> ApiError:
-    """401: the key is mistyped, unknown or revoked; the response does not tell which."""
+    """401: the key is mistyped, unknown or revoked; the response does not say which."""
     message = "This API key is not valid: it is mistyped, unknown or revoked."
     return ApiError(401, "token_invalid", message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
@@ -88,7 +88,7 @@ def conflict(message: str, kind: RequestFault = "conflict") -> ApiError:
 
 def range_not_satisfiable(size: int) -> ApiError:
     """416: the requested range is outside the file of `size` bytes."""
-    message = f"The asked range lies outside the file, which has {size} bytes."
+    message = f"The requested range lies outside the file, which has {size} bytes."
     return ApiError(416, "range_not_satisfiable", message, headers={"Content-Range": f"bytes */{size}"})
 
 

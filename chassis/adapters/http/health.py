@@ -1,4 +1,4 @@
-"""Health: `/livez` says that the process is alive, `/readyz` that its requests would succeed."""
+"""Health: `/livez` says that the process runs, `/readyz` that its requests would succeed."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from chassis.adapters.postgres import PostgresError
 CHECK_TIMEOUT_SECONDS = 3.0
 """For one check. Checks have shorter deadlines of their own, with better messages."""
 CACHE_SECONDS = 1.0
-"""Several probes may ask at once; each dependency is checked once a second."""
+"""Several probes may run at once; each dependency is checked once a second."""
 
 Check = Callable[[], Awaitable[Mapping[str, Any] | None]]
 """Raises if the dependency does not work. It may return details for the body of `/readyz`."""
@@ -91,7 +91,7 @@ class ReadinessReport(TypedDict):
 
 
 class LivenessReport(TypedDict):
-    """The process answers."""
+    """The process runs."""
 
     status: Literal["ok"]
 

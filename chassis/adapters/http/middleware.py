@@ -1,4 +1,4 @@
-"""Around every request: a request id, errors rendered as JSON, one access log event, one latency measurement.
+"""The middleware of every request: request id, errors rendered as JSON, access log event, latency metric.
 
 One middleware does all of it, because each further one costs every request another coroutine.
 """
@@ -73,7 +73,7 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
     request[_STARTED] = True
     response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # aiohttp's own value would tell the versions of aiohttp and Python.
+    # aiohttp's own value would reveal the versions of aiohttp and Python.
     response.headers["Server"] = "bitmill"
 
 
@@ -90,7 +90,7 @@ async def _handle(
         error = _from_router(request, raised)
     except Exception as raised:
         if request.get(_STARTED):
-            # Part of the response has been sent: the connection must break, so that the client notices.
+            # Part of the response has been sent: only a closed connection tells the client that it is incomplete.
             if not isinstance(raised, ConnectionError):
                 log.exception("http_response_aborted")
             raise

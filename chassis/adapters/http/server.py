@@ -34,7 +34,7 @@ class HttpApp(Protocol):
 
 @runtime_checkable
 class MetricsSource(Protocol):
-    """An app with metrics that are measured when they are asked for; called at most every `METRICS_CACHE_SECONDS`."""
+    """An app with metrics that are measured at a scrape; called at most every `METRICS_CACHE_SECONDS`."""
 
     async def refresh_metrics(self) -> None: ...
 
@@ -81,7 +81,7 @@ def _operations_routes(readiness: Readiness, metrics_refresh: "_MetricsRefresh")
 
 
 class _MetricsRefresh:
-    """Has the apps measure before a scrape: what nobody asks for costs nothing."""
+    """Has the apps measure before a scrape, so that metrics without a scraper cost nothing."""
 
     def __init__(self, apps: Sequence[HttpApp]) -> None:
         self._sources = [app for app in apps if isinstance(app, MetricsSource)]

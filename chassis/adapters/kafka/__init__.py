@@ -1,4 +1,4 @@
-"""Kafka as every service sees it: topics made from the table, events in and out, consumers that never lose nor spin.
+"""Kafka: topics created from `schemas.topics`, events to records and back, producers, consumers, lag.
 
 It imports FastStream, aiokafka and, of the project, `schemas` alone; it does not depend on what any event means.
 """

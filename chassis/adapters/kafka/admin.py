@@ -14,7 +14,7 @@ from chassis.core.retry import backoff_seconds
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
 
 _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
-"""A dead letter is the record and the reason: it must fit even where the record alone just did."""
+"""Larger than the limit of the topic itself, because a dead letter is the record plus the reason."""
 _POLL_SECONDS = 0.05
 _DEFAULT_SEGMENT = timedelta(days=7)
 
@@ -22,7 +22,7 @@ _DEFAULT_SEGMENT = timedelta(days=7)
 async def ensure_topics(
     bootstrap: str, topics: Iterable[Topic] = TOPICS, *, replication_factor: int = 1, timeout: float = 60.0
 ) -> None:
-    """Creates what is missing of `topics` and their dead-letter topics, and waits until each has its leaders.
+    """Creates what is missing of `topics` and their dead-letter topics, and waits until each partition has a leader.
 
     Existing topics are not changed, so that operators can choose partitions and retention; several services may do this
     at once. Raises KafkaUnavailable after `timeout` seconds, TopicCreationFailed where Kafka refuses a topic.
@@ -72,7 +72,7 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
         "retention.ms": _milliseconds(topic.retention),
     }
     if topic.retention is not None and topic.retention < _DEFAULT_SEGMENT:
-        # Kafka deletes whole segments only, and keeps the active one open for a week.
+        # Kafka deletes closed segments only, and by default closes a segment after a week.
         configs["segment.ms"] = _milliseconds(topic.retention)
     return NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=configs)
 
@@ -98,7 +98,7 @@ async def wait_for_kafka(bootstrap: str, timeout: float = 60.0) -> None:
 
 
 async def wait_for_groups(bootstrap: str, timeout: float = 60.0) -> None:
-    """Returns once consumer groups can be joined: a new Kafka first creates the topic in which it keeps them."""
+    """Returns once consumer groups can be joined: a new Kafka first creates the topic that stores them."""
     await _retry_until(bootstrap, timeout, _find_coordinator)
 
 

@@ -1,6 +1,6 @@
 """The Kafka consumers of a service, on FastStream: batch subscribers, acknowledgement, metrics, AsyncAPI.
 
-What FastStream 0.7 leaves open is closed here: `auto_offset_reset="earliest"`; NACK_ON_ERROR with pauses (see
+Settings and workarounds for FastStream 0.7: `auto_offset_reset="earliest"`; NACK_ON_ERROR with pauses (see
 `record_handler`); record headers, which it decodes as UTF-8 and fails on, are read by our codec only; all groups are
 joined at once; an empty poll does not sleep.
 """
@@ -34,12 +34,12 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 MAX_BATCH_RECORDS = 500
 _POLL_MS = 30_000
 _FETCH_WAIT_MS = 3_000
-"""How long the broker holds a fetch while there is nothing new; it answers at once when there is. A partition that is
-not part of the fetch in progress, because it was rewound or its last records were just taken, waits for its end."""
+"""How long the broker delays a fetch response while there are no new records. A partition that is not part of the fetch
+in progress, because it was rewound or its last records were just taken, is fetched after it."""
 _REQUEST_TIMEOUT_MS = 15_000
-"""After it a silent connection is closed and made anew. Longer than `_FETCH_WAIT_MS`."""
+"""A connection without a response for so long is reopened. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
-"""The shortest that brokers allow by default: for so long a killed member holds up its group."""
+"""The minimum that brokers allow by default: the partitions of a killed member are not consumed for so long."""
 _HEARTBEAT_MS = 2_000
 _GRACEFUL_SECONDS = 4.0
 """For the batch in progress when the service stops."""
@@ -47,7 +47,7 @@ _REASSIGNMENT_SECONDS = 15.0
 
 
 class ServiceBroker(KafkaBroker):
-    """The broker of one service; connects to nothing before `start`. Handlers are added by `subscribe`."""
+    """The broker of one service; does not connect before `start`. Handlers are added by `subscribe`."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class ServiceBroker(KafkaBroker):
         super().__init__(
             bootstrap,
             client_id=f"bitmill.{service}",
-            # Events leave through the outbox and topics are made by `ensure_topics`: no producer, no admin client here.
+            # No producer and no admin client: the outbox relay publishes, and `ensure_topics` creates topics.
             consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=_GRACEFUL_SECONDS,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
-            # Decoded by our codec: FastStream need not validate the same thing again.
+            # Our codec has validated the event: FastStream does not have to.
             apply_types=False,
             parser=_parse,
             decoder=self._decode,
@@ -83,7 +83,7 @@ class ServiceBroker(KafkaBroker):
         )
 
     async def start(self) -> None:
-        """Waits for Kafka, then joins all groups at once: one after the other, each would wait for the one before."""
+        """Waits for Kafka, then joins all groups at once, so that a start takes as long as one group takes."""
         await wait_for_kafka(self._bootstrap)
         await wait_for_groups(self._bootstrap)
         await self.connect()
@@ -123,9 +123,9 @@ class ServiceBroker(KafkaBroker):
 
 
 class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
-    """A consumer whose `getmany` waits for records, however long.
+    """A consumer whose `getmany` returns only with records.
 
-    After an empty poll FastStream sleeps as long as it had polled, and records that arrive meanwhile wait.
+    After an empty poll FastStream sleeps for the poll timeout; records that arrive meanwhile would be delayed.
     """
 
     async def getmany(
@@ -143,7 +143,7 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
 
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """One topic of a service: decoder, handler, and whether its group has assigned partitions (or none) to us."""
+    """One topic of a service: decoder, handler, and whether the group has assigned its partitions."""
 
     def __init__(self, decoder: RecordDecoder, handler: RecordHandler) -> None:
         self.decoder = decoder
@@ -152,7 +152,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._revoked_at: float | None = None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
-        """The batch in progress is handled to its end; the next owner may get it again."""
+        """The batch in progress is finished; the next owner of its partitions may receive it again."""
         self._revoked_at = asyncio.get_running_loop().time()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002

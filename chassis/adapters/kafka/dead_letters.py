@@ -1,4 +1,4 @@
-"""Dead letters: records that a consumer gave up, on `<topic>.dlq` with the reason and the original position."""
+"""Dead letters: records that could not be handled, on `<topic>.dlq` with the reason and the original position."""
 
 import asyncio
 import time
@@ -23,13 +23,13 @@ _WRITE_SECONDS = 15.0
 
 
 class DeadLetterWriter(Protocol):
-    """Writes a dead letter and returns once Kafka has it: only then may the record's offset be committed."""
+    """Returns once Kafka has acknowledged the dead letter: only then may the record's offset be committed."""
 
     async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None: ...
 
 
 class KafkaDeadLetters:
-    """The dead letters of one service. The producer is opened with the first letter: most services write none."""
+    """The dead letters of one service. The producer is opened for the first dead letter: most services write none."""
 
     def __init__(self, bootstrap: str, service: str) -> None:
         self._bootstrap = bootstrap
@@ -71,10 +71,10 @@ def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequenc
 
 
 class DeadLetterFlood:
-    """Says when one topic gets too many dead letters: then the code is more likely to be wrong than the records.
+    """Detects too many dead letters of one topic: then the code is more likely to be wrong than the records.
 
     More than `limit` in a minute are too many, and so are `limit` in a row without a success: attempts with pauses
-    between them take so long that few letters fit into a minute. `clock` gives monotonic seconds.
+    between them take so long that few dead letters fit into a minute. `clock` gives monotonic seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -84,7 +84,7 @@ class DeadLetterFlood:
         self._in_a_row = 0
 
     def count(self) -> None:
-        """A letter was written."""
+        """A dead letter was written."""
         self._times.append(self._clock())
         self._in_a_row += 1
 
@@ -93,7 +93,7 @@ class DeadLetterFlood:
         self._in_a_row = 0
 
     def exceeded(self) -> str | None:
-        """Why no further letter may be written, or None."""
+        """Why no further dead letter may be written, or None."""
         if self._in_a_row >= self._limit:
             return f"more than {self._limit} dead letters in a row"
         if len(self._times) == self._limit and self._clock() - self._times[0] < 60:

@@ -1,4 +1,4 @@
-"""What can go wrong with a record, and with Kafka.
+"""Errors of records and of Kafka.
 
 Rejected (chassis.adapters.failure_policy)
 ├── RecordUnreadable      the codec cannot read the record: dead letter
@@ -12,11 +12,11 @@ from chassis.adapters.failure_policy import Rejected
 
 
 class RecordUnreadable(Rejected):
-    """The record is not what its topic declares."""
+    """The record does not have the format that its topic declares."""
 
 
 class RecordRejected(Rejected):
-    """The record can be read, but what it asks for is refused."""
+    """The record can be read, but the requested action is refused."""
 
 
 class KafkaUnavailable(Exception):
@@ -28,4 +28,4 @@ class TopicCreationFailed(Exception):
 
 
 class ConsumerNotReady(Exception):
-    """A consumer cannot do its work at the moment; the message says which and why."""
+    """A consumer does not handle records at the moment; the message says which one and why."""

@@ -1,7 +1,7 @@
 """Consumer lag: how far the groups of a service are behind their topics, as records and as age; and waiting for it.
 
-Measured from Kafka's own numbers, committed offsets and end offsets: it is the lag of the whole group, whichever
-replica reads a partition. Offsets are committed after a handler's transaction, so what is committed can be queried.
+Computed from committed offsets and end offsets: it is the lag of the group, whichever replica reads a partition.
+Offsets are committed after a handler's transaction, so what is committed can be queried.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class GroupLag:
         self._consumer: AIOKafkaConsumer | None = None
         self._coordinators: dict[str, int] = {}
         self._partitions: dict[str, tuple[float, list[TopicPartition]]] = {}
-        """By topic: when to ask again (monotonic seconds), and its partitions."""
+        """By topic: when to request the partitions again (monotonic seconds), and the partitions."""
         self._ends: dict[frozenset[str], asyncio.Task[Offsets]] = {}
         self._behind_since: dict[tuple[str, str], float] = {}
         self._cached: dict[str, tuple[float, Mapping[str, Lag]]] = {}
@@ -68,7 +68,7 @@ class GroupLag:
         return lags
 
     async def wait_caught_up(self, service: str, topics: Sequence[Topic], timeout: float) -> bool:
-        """Waits until the service has committed everything that is in the topics now; False where it did not in time.
+        """Waits until the service has committed everything that is in the topics now; False after the timeout.
 
         Also False where Kafka does not answer. Calls at the same time share their requests for end offsets.
         """
@@ -115,7 +115,7 @@ class GroupLag:
         missing = [tp for tp, end in ends.items() if tp.topic == topic.name and committed.get(tp, 0) < end]
         if not missing:
             return True
-        # A group that never committed is not behind where retention has removed all there was.
+        # A group that never committed has no lag where retention has removed all records.
         starts: Offsets = await (await self._offsets_client()).beginning_offsets(missing)
         return all(max(committed.get(tp, 0), starts[tp]) >= ends[tp] for tp in missing)
 
@@ -134,7 +134,7 @@ class GroupLag:
         key = frozenset(topic.name for topic in topics)
         current = self._ends.get(key)
         if current is not None and not current.done():
-            # That request may have been sent before: the next one is shared instead.
+            # That request may have been sent before this call: the next one is shared instead.
             await asyncio.wait([current])
             current = self._ends.get(key)
         if current is None or current.done():

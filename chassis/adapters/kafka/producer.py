@@ -16,9 +16,9 @@ from chassis.core.retry import Backoff
 from schemas.events import Event
 
 REQUEST_TIMEOUT_MS = 10_000
-"""After it a silent connection is closed and made anew."""
+"""A connection without a response for so long is reopened."""
 _STOP_SECONDS = 1.0
-"""For the last acknowledgements: where Kafka is away a producer would wait for them much longer than we may."""
+"""For the last acknowledgements: without Kafka a producer would wait for them longer than a shutdown may take."""
 _MAX_IN_FLIGHT = 1000
 
 log = logs.get_logger(__name__)
@@ -120,5 +120,5 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await producer.stop()
-    except Exception as error:  # noqa: BLE001 - it is given up either way; what it still held is in the outbox
+    except Exception as error:  # noqa: BLE001 - it is discarded either way; its unsent events are still in the outbox
         log.debug("kafka_producer_not_stopped", error=f"{type(error).__name__}: {error}")

@@ -15,7 +15,7 @@ from schemas.topics import Topic
 log = logs.get_logger(__name__)
 
 _unknown = counter(
-    "bitmill_kafka_unknown", "Event types and values that only a newer release knows.", ("service", "topic", "what")
+    "bitmill_kafka_unknown", "Event types and values that this release does not know.", ("service", "topic", "what")
 )
 _MAX_WARNINGS = 100
 
@@ -34,7 +34,7 @@ class ReceivedRecord:
 
 
 class RecordDecoder:
-    """Counts what only a newer release knows, and logs each such type and value once."""
+    """Also counts event types and values that this release does not know, and logs each of them once."""
 
     def __init__(self, service: str, topic: Topic) -> None:
         self._service = service

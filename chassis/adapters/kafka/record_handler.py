@@ -1,6 +1,6 @@
 """Runs the handler of one topic over batches of records, under the failure policy.
 
-A batch succeeds or fails as a whole first: one transaction for up to hundreds of records. Where it fails for another
+A batch is first handled in one call: one transaction for up to hundreds of records. Where it fails for another
 reason than an outage, its records are handled one by one, so that a bad record does not fail its neighbours. A record
 that is given up goes to the dead-letter topic; too many of those in a minute halt the consumer, because then the code
 is more likely to be wrong than the records.
@@ -95,7 +95,7 @@ class RecordHandler:
         self.forget_batch()
 
     def forget_batch(self) -> None:
-        """The batch in progress is done, or its partitions were given to another consumer."""
+        """The batch in progress is done, or its partitions were assigned to another consumer."""
         self._since = None
         self._failures.clear()
         self._given_up.clear()
@@ -125,7 +125,7 @@ class RecordHandler:
             await self._call([received.event for received in wanted])
         except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
             kind = classify(error)
-            self._note(error, kind, records=len(wanted))
+            self._log_failure(error, kind, records=len(wanted))
             if kind == "outage":
                 await self._wait_for_recovery()
             return False
@@ -142,7 +142,7 @@ class RecordHandler:
                     await self._write_dead_letter(received, decision)
                     return
                 partition, offset = received.position
-                self._note(error, classify(error), partition=partition, offset=offset, failures=failures)
+                self._log_failure(error, classify(error), partition=partition, offset=offset, failures=failures)
                 if not decision.counts:
                     await self._wait_for_recovery()
                 self._failures[received.position] = failures
@@ -158,7 +158,7 @@ class RecordHandler:
         self._flood.reset()
 
     async def _wait_for_recovery(self) -> None:
-        """Pauses, longer with each outage in a row, and has the whole batch delivered again."""
+        """Pauses, longer with each consecutive outage, and has the batch delivered again."""
         self._outages += 1
         await self._pause(self._limits.policy.delay_s(self._outages))
         raise NackMessage
@@ -168,11 +168,11 @@ class RecordHandler:
             await asyncio.wait_for(self.stopping.wait(), seconds)
             raise NackMessage
 
-    def _note(self, error: Exception, kind: str, **fields: Any) -> None:
+    def _log_failure(self, error: Exception, kind: str, **fields: Any) -> None:
         _failures.labels(self._service, self.topic.name, kind).inc()
         self._last_error = type(error).__name__
         first = self._outages == 0 if kind == "outage" else fields.get("failures", 1) == 1
-        # The traceback once: it is the same each time.
+        # Only once with the traceback: it is the same each time.
         log.warning(
             "kafka_handler_failed", kind=kind, error=describe(error), exc_info=error if first else None, **fields
         )
@@ -184,7 +184,7 @@ class RecordHandler:
         try:
             await self._dead_letters.write(self.topic, received.record, given_up.reason)
         except Exception as error:  # noqa: BLE001 - whatever Kafka's client raises: the record must not be lost
-            self._note(error, "outage")
+            self._log_failure(error, "outage")
             await self._wait_for_recovery()
         self._given_up.add(received.position)
         self._flood.count()

@@ -1,4 +1,4 @@
-"""One connection to Postgres: every query has a deadline, and a lost connection is a typed error.
+"""One connection to Postgres: waiting for the server, a deadline on every query, typed errors.
 
 PostgresError
   PostgresUnavailable  (also a ConnectionError) Postgres does not answer, or has no free connection
@@ -12,9 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from asyncpg.transaction import Transaction
+
+from chassis.core import logs
+from chassis.core.retry import Backoff
 
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT, _USER_TIMEOUT_S = 10, 5, 3, 15
 """A peer that disappeared is noticed within 15 s while data is on its way, within 25 s on an idle connection."""
@@ -41,9 +45,20 @@ _SOCKET_OPTIONS = (
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_S * 1000),
 )
 
+_NOT_YET = (
+    OSError,  # refused, no socket file yet, no such host yet; TimeoutError is one of these
+    asyncpg.CannotConnectNowError,  # starting up, shutting down
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ConnectionDoesNotExistError,  # closed in the middle of the handshake
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+log = logs.get_logger(__name__)
+
 
 class PostgresError(Exception):
-    """Something about the database; the message is a sentence for whoever runs the service."""
+    """A failure of the database; the message is a sentence for the operator."""
 
 
 class PostgresUnavailable(PostgresError, ConnectionError):
@@ -61,8 +76,8 @@ class MigrationFailed(PostgresError):
 def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """A query method of asyncpg that leaves no connection behind whose state is unknown.
 
-    After a timeout or a cancellation asyncpg waits for the server to confirm the cancellation, and a silent server
-    never does. So the connection is terminated; `client_connection_check_interval` ends the query on the server.
+    After a timeout or a cancellation asyncpg waits for the server to confirm the cancellation, and a server that
+    hangs never does. So the connection is terminated; `client_connection_check_interval` ends the query on the server.
     """
 
     @wraps(query)
@@ -75,7 +90,7 @@ def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             self.on_unanswered()
             raise
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # asyncpg has one class for a closed connection and for misuse; the state of the connection tells which.
+            # asyncpg raises the same class for a closed connection and for misuse: ask the connection.
             if not self.is_closed():
                 raise
             raise ConnectionLost(f"the connection to Postgres was lost: {error}") from error
@@ -134,7 +149,7 @@ class _GuardedTransaction(Transaction):
 
 
 def is_lost(connection: Any) -> bool:
-    """Whether a connection of a pool is closed. A closed one left the pool by itself; asking it raises then."""
+    """Whether a connection of a pool is closed. A connection that the pool has removed raises InterfaceError."""
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
@@ -142,8 +157,43 @@ def is_lost(connection: Any) -> bool:
 
 
 def keep_alive(client: socket.socket | None) -> None:
+    """Sets TCP keepalive options; a Unix socket needs none."""
     if client is None or client.family == socket.AF_UNIX:
         return
     for level, name, value in _SOCKET_OPTIONS:
         if (option := getattr(socket, name, None)) is not None:
             client.setsockopt(level, option, value)
+
+
+async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
+    """Returns once Postgres accepts a connection; `PostgresUnavailable` after `timeout` seconds.
+
+    What waiting cannot cure (wrong password, no such database) is raised at once as asyncpg's own exception.
+    """
+    backoff = Backoff(log, "connect_to_postgres", first_s=0.05, longest_s=2.0)
+    last: BaseException | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                try:
+                    connection = await asyncpg.connect(dsn, timeout=min(10.0, timeout))
+                except _NOT_YET as error:
+                    last = error
+                    await backoff.sleep(error)
+                else:
+                    await connection.close()
+                    backoff.reset()
+                    return
+    except TimeoutError:
+        why = f": {last}" if last and str(last) else ""
+        raise PostgresUnavailable(f"Postgres at {masked(dsn)} did not answer within {timeout:g} s{why}") from last
+
+
+def masked(dsn: str) -> str:
+    """Host, port and database of a `postgresql://` address, without user, password or options (pure)."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return "(unreadable address)"
+    host = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ["localhost"]))
+    return f"{host}{parts.path}" if not host.startswith("/") else f"{host} ({parts.path.lstrip('/')})"

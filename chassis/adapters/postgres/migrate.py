@@ -20,8 +20,7 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, MigrationList, default_migration_table
 
 from chassis.adapters.postgres import sql
-from chassis.adapters.postgres.connection import MigrationFailed
-from chassis.adapters.postgres.pool import wait_for_postgres
+from chassis.adapters.postgres.connection import MigrationFailed, wait_for_postgres
 
 _KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """No statement timeout: a migration may take long; but a server that disappeared ends it."""
@@ -65,7 +64,7 @@ def _migrate(dsn: str, schema: str, sources: Sequence[str]) -> None:
         backend.execute(queries["create_schema"].format(schema=schema))
         if backend.lock_table not in backend.list_tables():
             backend.create_lock_table()
-        backend.break_lock()  # we hold the advisory lock, so that a lock row of yoyo's belongs to a killed process
+        backend.break_lock()  # we hold the advisory lock, so that a lock row of yoyo was left by a killed process
         migrations = MigrationList([item for source in sources for item in _read(source, files)])
         for migration in backend.to_apply(migrations):
             try:

@@ -1,8 +1,8 @@
 """The connection pool of one service: its own schema on the search path, JSON as Python values, a deadline on all.
 
 No acquire, query, release or close waits longer than the pool's `Deadlines`, whatever the server does. A pool in front
-of a server that became silent works again by itself: the first query without an answer makes the pool ping the other
-connections before it hands them out, and replace those that do not answer.
+of a server that stopped answering recovers by itself: after the first query without an answer the pool pings the other
+connections before it hands them out, and replaces those that do not answer.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import orjson
@@ -23,20 +22,11 @@ from chassis.adapters.postgres.connection import (
     GuardedConnection,
     PostgresUnavailable,
     is_lost,
+    wait_for_postgres,
 )
 from chassis.core import logs
-from chassis.core.retry import Backoff
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-
-_NOT_YET = (
-    OSError,  # refused, no socket file yet, no such host yet; TimeoutError is one of these
-    asyncpg.CannotConnectNowError,  # starting up, shutting down
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ConnectionDoesNotExistError,  # closed in the middle of the handshake
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-)
 
 log = logs.get_logger(__name__)
 
@@ -52,7 +42,7 @@ class Deadlines:
     release_s: float = 2.0
     """Resetting a connection that goes back to the pool; after it, the connection is terminated."""
     ping_s: float = 1.0
-    """The answer of a connection that is suspected to be dead."""
+    """The ping of a connection that may be broken."""
     close_s: float = 3.0
     """Closing the pool; after it, the connections are terminated."""
 
@@ -88,13 +78,13 @@ class Pool(asyncpg.Pool):
 
     def acquire(self, *, timeout: float | None = None) -> "PoolAcquireContext[asyncpg.Record]":
         """A connection for the block, within `timeout` seconds (the pool's `acquire_s` if not given)."""
-        return _Lease(self, self._deadlines.acquire_s if timeout is None else timeout)
+        return _AcquireContext(self, self._deadlines.acquire_s if timeout is None else timeout)
 
-    async def lease(self, timeout: float) -> "PoolConnectionProxy[asyncpg.Record]":
-        """What `await pool.acquire()` does."""
+    async def acquire_checked(self, timeout: float) -> "PoolConnectionProxy[asyncpg.Record]":
+        """A connection that works, for `await pool.acquire()` and `async with pool.acquire()`."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._lease()
+                return await self._next_working_connection()
         except asyncpg.InterfaceError as error:
             if self.is_closing():
                 raise ConnectionLost("the pool is closed") from error
@@ -118,20 +108,21 @@ class Pool(asyncpg.Pool):
             self.terminate()
             log.warning("postgres_pool_terminated", seconds=self._deadlines.close_s)
 
-    async def _lease(self) -> "PoolConnectionProxy[asyncpg.Record]":
-        silent = False
+    async def _next_working_connection(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        one_failed = False
         while True:
             connection = await super().acquire(timeout=None)
             if cast(Any, connection).answered_at >= self._unanswered_at:
                 return connection
-            if not silent and await self._answers(connection):
+            if not one_failed and await self._ping(connection):
                 return connection
-            # One that is silent speaks for all that have not answered since: each ping costs a second.
-            silent = True
+            # After one failed ping, all connections that have not answered since are replaced without a ping, because
+            # each failed ping costs a second.
+            one_failed = True
             if not is_lost(connection):
                 connection.terminate()
 
-    async def _answers(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
+    async def _ping(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
         try:
             await connection.fetchval("SELECT 1", timeout=self._deadlines.ping_s)
         except (OSError, asyncpg.PostgresError) as error:
@@ -139,11 +130,11 @@ class Pool(asyncpg.Pool):
             return False
         return True
 
-    def _query_unanswered(self) -> None:
+    def _on_unanswered(self) -> None:
         self._unanswered_at = time.monotonic()
 
     async def _prepare_connection(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        cast(GuardedConnection, connection).on_unanswered = self._query_unanswered
+        cast(GuardedConnection, connection).on_unanswered = self._on_unanswered
         for kind in ("json", "jsonb"):
             await connection.set_type_codec(kind, encoder=_dump, decoder=orjson.loads, schema="pg_catalog")
 
@@ -159,13 +150,13 @@ async def _reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         guarded.query_failed = False
 
 
-class _Lease(PoolAcquireContext):
+class _AcquireContext(PoolAcquireContext):
     """`async with pool.acquire()` and `await pool.acquire()`."""
 
     pool: Pool
 
     async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
-        self.connection = await self.pool.lease(cast(float, self.timeout))
+        self.connection = await self.pool.acquire_checked(cast(float, self.timeout))
         return self.connection
 
     async def __aexit__(self, *exc: object) -> None:
@@ -176,7 +167,7 @@ class _Lease(PoolAcquireContext):
             raise ConnectionLost(f"the connection to Postgres was lost: {error}") from error
 
     def __await__(self) -> Generator[Any, None, "PoolConnectionProxy[asyncpg.Record]"]:
-        return self.pool.lease(cast(float, self.timeout)).__await__()
+        return self.pool.acquire_checked(cast(float, self.timeout)).__await__()
 
 
 async def open_pool(
@@ -210,40 +201,6 @@ async def check(pool: Pool, timeout: float = 2.0) -> None:
             message = f"all {pool.get_max_size()} connections to Postgres were busy for {timeout:g} s"
             raise PostgresUnavailable(message) from error
         raise PostgresUnavailable(f"Postgres does not answer within {timeout:g} s") from error
-
-
-async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
-    """Returns once Postgres accepts a connection; `PostgresUnavailable` after `timeout` seconds.
-
-    What waiting cannot cure (wrong password, no such database) is raised at once as asyncpg's own exception.
-    """
-    backoff = Backoff(log, "connect_to_postgres", first_s=0.05, longest_s=2.0)
-    last: BaseException | None = None
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                try:
-                    connection = await asyncpg.connect(dsn, timeout=min(10.0, timeout))
-                except _NOT_YET as error:
-                    last = error
-                    await backoff.sleep(error)
-                else:
-                    await connection.close()
-                    backoff.reset()
-                    return
-    except TimeoutError:
-        why = f": {last}" if last and str(last) else ""
-        raise PostgresUnavailable(f"Postgres at {masked(dsn)} did not answer within {timeout:g} s{why}") from last
-
-
-def masked(dsn: str) -> str:
-    """Host, port and database of a `postgresql://` address, without user, password or options (pure)."""
-    try:
-        parts = urlsplit(dsn)
-    except ValueError:
-        return "(unreadable address)"
-    host = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ["localhost"]))
-    return f"{host}{parts.path}" if not host.startswith("/") else f"{host} ({parts.path.lstrip('/')})"
 
 
 async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":

@@ -1,4 +1,4 @@
-"""Sandboxed child processes for untrusted bytes: limits, confinement, killing. It knows nothing of media.
+"""Sandboxed child processes for untrusted bytes: limits, confinement, killing. Independent of media.
 
 `child` runs one program; `fork_server` keeps expensive modules loaded and forks one confined child per call.
 `exec_wrapper` and `fork_server_main` are the scripts that run in the child processes; `confine`, `landlock` and

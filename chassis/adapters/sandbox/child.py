@@ -148,7 +148,7 @@ async def run(
         await _until_exit(child, limits)
     finally:
         kill_group(pid)
-        # Short, because everything is dead. Shielded from a second cancellation, so that the child is reaped.
+        # Short, because all processes are killed. Shielded from a second cancellation, so that the child is reaped.
         await asyncio.shield(child.closed)
         transport.close()
     returncode = transport.get_returncode()

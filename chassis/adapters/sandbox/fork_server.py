@@ -33,7 +33,7 @@ class ForkServer:
 
     The server imports `preload` and `module` once, before the first call. An exception of the function with an
     attribute `kind` is a fault of its input, and is raised as `fault(kind, message)`. The server starts with the first
-    call (or `start`), and again after it died.
+    call (or `start`), and again after it ended.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class ForkServer:
         response, _, ended = data.strip(b"\n").rpartition(b"\n")
         status = json.loads(ended)["exit"] if ended.startswith(b'{"exit"') else None
         if status != 0 or not response:
-            how = "the fork server died" if status is None else f"status {status}"
+            how = "the fork server ended" if status is None else f"status {status}"
             raise ChildDied(
                 f"{function} ended without a result: {how}; {self._stderr.decode('utf-8', 'replace')[-500:]}",
                 signal=-status if status and status < 0 else 0,

@@ -3,7 +3,7 @@
 SETUP is JSON: `path` (the module search path) and `preload` (modules imported once). Standard input is a Unix socket:
 each byte on it carries one end of a socket pair, the socket of one call. The client sends the request on it as one line
 of JSON; it receives one line with the response and one with how the child ended. When the client closes the socket, the
-server kills the child; when it closes standard input (or dies), the server ends with all its children.
+server kills the child; when it closes standard input (or ends), the server ends with all its children.
 
 The server has one thread, so that forking is safe. It never parses untrusted bytes, only its forks do.
 """

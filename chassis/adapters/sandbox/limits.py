@@ -2,7 +2,7 @@
 
 SandboxError
   ChildTimedOut   it ran longer than `Limits.wall`
-  ChildStalled    it was silent for longer than `Limits.stall`
+  ChildStalled    it wrote nothing for longer than `Limits.stall`
   ChildDied       it ended without a result (a crash, a limit of the kernel, a missing program)
 
 Faults of the input are no errors of this package: the function that rejects its input raises them, see `fork_server`.
@@ -24,7 +24,7 @@ class ChildTimedOut(SandboxError):
 
 
 class ChildStalled(SandboxError):
-    """The child was silent for too long, and was killed."""
+    """The child wrote nothing for too long, and was killed."""
 
 
 class ChildDied(SandboxError):
@@ -42,7 +42,7 @@ class Limits:
     `memory_bytes` limits the address space, which is larger than the resident memory: programs with many threads need
     several GiB of it. `stall` is the longest time without output, None if the child is not expected to write any. The
     child may read what is below `readable`, and read and write what is below `writable`, besides the system's own
-    libraries; `child.report` tells whether the kernel enforces that.
+    libraries; `child.report` says whether the kernel enforces that.
     """
 
     memory_bytes: int = 4 * GIB

@@ -1,4 +1,4 @@
-"""Object storage: one protocol, implemented on a local folder and on S3. It knows keys and bytes only."""
+"""Object storage: one protocol, implemented on a local folder and on S3."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """A queue of work that must not be lost: claimed by lease, fair between projects, each write fenced by its claim.
 
 It owns the tables `job_queue` and `job_queue_cancellations` in the schema of the service that uses it, and writes
-events through that service's outbox. What the work is, only the functions know that a service gives to its `Runner`.
+events through that service's outbox. The work itself is done by the functions that a service passes to its `Runner`.
 """
 
 from chassis.runtime.job_queue.item import (

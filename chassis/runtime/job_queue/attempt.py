@@ -3,7 +3,7 @@
 First the outcome is decided, by the service's functions and the failure policy; then it is written, fenced by the
 claim. Meanwhile heartbeats renew the lease. The work is stopped when Postgres says that the claim is another's, or that
 the item is to be cancelled, and at shutdown. It goes on while Postgres is away: nobody else can claim meanwhile, and if
-only this process cannot reach Postgres, the fence keeps its outcome out.
+only this process cannot reach Postgres, the fence rejects its outcome.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Attempt:
             except LeaseLost:
                 log.warning("queue_item_lease_lost", attempt=item.attempt)
             except Exception:
-                # Neither could it be ended, nor put back: its lease runs out.
+                # The item could be neither ended nor put back: its lease expires.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
             finally:
                 heartbeats.cancel()
@@ -99,13 +99,13 @@ class Attempt:
             await self._write(await self._outcome(heartbeats))
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - of the work, or of what the outcome writes besides
+        except Exception as error:  # noqa: BLE001 - of the work, or of the writes of the outcome
             try:
                 await self._write(await self._after(error))
             except LeaseLost:
                 raise
             except Exception as second:
-                # Of `exhausted`, or of what it writes: the item must neither be forgotten nor spin.
+                # Raised by `exhausted`, or by its writes: the item is retried later, with a growing delay.
                 log.exception("queue_item_close_failed", attempt=self._item.attempt)
                 delay = timedelta(seconds=self._limits.policy.delay_s(self._item.postponements + 1))
                 await self._write(Retry(delay, describe(second), counts=False))
@@ -140,7 +140,7 @@ class Attempt:
                 return await self._handlers.exhausted(item, LastAttempt(reason))
 
     async def _work(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome | Literal["cancelled"]:
-        """The outcome of the service's work, as long as heartbeats are answered well. Raises LeaseLost."""
+        """The outcome of the service's work, or `cancelled`. Raises LeaseLost."""
         work = asyncio.create_task(self._start_work())
         try:
             await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
@@ -151,7 +151,7 @@ class Attempt:
             await self._stop(work)
             if heartbeats.result() == "lost":
                 raise LeaseLost(self._item)
-            # Work that ended well in the very moment in which it was stopped is not thrown away.
+            # Work that succeeded although it was being stopped keeps its result.
             return "cancelled" if work.cancelled() or work.exception() is not None else work.result()
         finally:
             await self._stop(work)
@@ -180,17 +180,17 @@ class Attempt:
             if not backoff.failures:
                 await subscription.wait(self._queue.lease * HEARTBEAT_EVERY)
             try:
-                answer = await abandon_after(lease_s * HEARTBEAT_TIMEOUT, self._queue.heartbeat(self._item))
-            except Exception as error:  # noqa: BLE001 - whatever it is, only an answer of Postgres stops the work
+                response = await abandon_after(lease_s * HEARTBEAT_TIMEOUT, self._queue.heartbeat(self._item))
+            except Exception as error:  # noqa: BLE001 - only a response of Postgres stops the work, never an error
                 await backoff.sleep(error)
                 continue
             backoff.reset()
-            if answer != "held":
-                return answer
+            if response != "held":
+                return response
 
     async def _write(self, outcome: Outcome) -> None:
-        """Writes the outcome, however long Postgres is away; a shutdown waits for it, but not for long."""
-        writing = asyncio.create_task(self._write_until_answered(outcome))
+        """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""
+        writing = asyncio.create_task(self._write_with_retries(outcome))
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -201,13 +201,13 @@ class Attempt:
         if isinstance(outcome, Complete) and outcome.after_commit is not None:
             outcome.after_commit()
 
-    async def _write_until_answered(self, outcome: Outcome) -> None:
+    async def _write_with_retries(self, outcome: Outcome) -> None:
         backoff = Backoff(log, "queue_item_outcome")
         while True:
             try:
                 await abandon_after(self._limits.write_s, self._write_once(outcome))
             except Exception as error:
-                # Repeating it is safe: if the lost connection took a commit with it, the fence says so.
+                # Safe to repeat: if the lost connection did commit the write, the fence rejects the second one.
                 if not is_outage(error):
                     raise
                 await backoff.sleep(error)
@@ -222,6 +222,6 @@ class Attempt:
                 await self._queue.retry(self._item, delay, reason, counts=counts, also=also)
 
     async def _release(self) -> None:
-        # Where it fails the lease runs out, and another worker runs the item alone.
+        # If it fails, the lease expires, and another worker runs the item alone.
         with suppress(Exception):
             await abandon_after(self._limits.shutdown_write_s, self._queue.release(self._item))

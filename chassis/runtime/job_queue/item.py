@@ -61,12 +61,12 @@ class QueueItem:
 
     @property
     def suspect(self) -> bool:
-        """Whether it may be what stopped a worker: it then runs alone."""
+        """Whether it may have crashed a worker: it then runs alone."""
         return self.crashed > 0
 
     @property
     def poisoned(self) -> bool:
-        """Whether it stopped its worker every time that it ran alone: it must not run again."""
+        """Whether it crashed its worker each time that it ran alone: it must not run again."""
         return self.crashed_alone >= POISONED_AFTER
 
 
@@ -108,7 +108,7 @@ Outcome: TypeAlias = Complete | Retry
 
 @dataclass(frozen=True)
 class Poisoned:
-    """Its worker died each time that the item ran alone."""
+    """The worker crashed each time that the item ran alone."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: claim
--- THE RULE OF FAIRNESS: first the project with the fewest items running, then the highest priority, then what has
+-- The rule of fairness: first the project with the fewest items running, then the highest priority, then what has
 -- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the queue,
 -- where $4 allows it; its worker is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
 --
@@ -22,7 +22,7 @@ RETURNING id;
 -- same row; the lock is taken on one, and its state is looked at again once it is held.
 --
 -- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (less than
--- 0 where one is due already and somebody else has it locked).
+-- 0 if one is due already and locked by another transaction).
 WITH RECURSIVE
 running AS (
     SELECT project, count(*) AS items FROM job_queue
@@ -99,7 +99,7 @@ RETURNING now() AS at, cancel_requested OR EXISTS (
 ) AS cancelled;
 
 -- name: start_alone
--- From here on a crash of the worker is this item's.
+-- From now on a crash of the worker is attributed to this item.
 UPDATE job_queue SET alone = true
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
@@ -110,7 +110,7 @@ WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
 -- name: lock_claimed
--- Locks the row until the end of the transaction; no row where the claim is another's.
+-- Locks the row until the end of the transaction; no row if another worker has claimed the item.
 SELECT true FROM job_queue WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR UPDATE;
 
 -- name: finish
@@ -132,7 +132,7 @@ UPDATE job_queue SET state = 'queued', worker = NULL, lease_until = NULL, alone 
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';
 
 -- name: request_cancel
--- Queued items are claimed for the caller ($2), so that nobody starts one while the caller closes it.
+-- Queued items are claimed for the caller ($2), so that no runner starts one while the caller ends it.
 UPDATE job_queue
 SET cancel_requested = true,
     worker = CASE state WHEN 'queued' THEN $2 ELSE worker END,
@@ -144,8 +144,9 @@ RETURNING id, project, kind, payload, attempt, worker, failures, postponements, 
 
 -- name: remember_cancellations
 INSERT INTO job_queue_cancellations (id)
-SELECT asked.id FROM unnest($1::text[]) AS asked (id) WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = asked.id)
-ORDER BY asked.id
+SELECT requested.id FROM unnest($1::text[]) AS requested (id)
+WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = requested.id)
+ORDER BY requested.id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: pending_cancellations

@@ -1,4 +1,4 @@
-"""The queue: the one module that speaks its SQL. What the queries promise is said beside them, in `job_queue.sql`."""
+"""The queue: the only module with its SQL. The guarantees of the queries are described in `job_queue.sql`."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from chassis.runtime.job_queue.item import (
     QueueItem,
     Write,
 )
-from chassis.runtime.job_queue.lease import LEASE, NEVER, Contact
+from chassis.runtime.job_queue.lease import LEASE, NEVER, PostgresContact
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
 
@@ -50,11 +50,11 @@ class JobQueue:
         self._queries = sql.load("chassis.runtime.job_queue")
         self._cancelling = False
         self.lease = lease
-        self.contact = Contact(lease)
+        self.contact = PostgresContact(lease)
         self.added = WakeSignal()
-        """Notified when something can perhaps be claimed."""
+        """Notified when there may be an item to claim."""
         self.cancelled = WakeSignal()
-        """Notified when a running item was perhaps cancelled, so that its heartbeat comes at once."""
+        """Notified when a running item may have been cancelled: heartbeats are then sent at once."""
 
     async def add(
         self,
@@ -86,37 +86,37 @@ class JobQueue:
         return [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
 
     def wake(self) -> None:
-        """Tells the runners of this process to look now; those of others look once per poll interval."""
+        """Wakes the runners of this process; those of other processes look once per poll interval."""
         self.added.notify()
         if self._cancelling:
             self._cancelling = False
             self.cancelled.notify()
 
     async def claim(self, worker: str) -> QueueItem | None:
-        """Starts an attempt at the item whose turn it is, if any. `worker` must be unique among all processes."""
+        """Claims the next item, if any. `worker` must be unique among all processes."""
         return (await self.claim_next(worker)).item
 
     async def claim_next(self, worker: str, *, valid_until: datetime = NEVER, expired: bool = True) -> Claimed:
         """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out.
 
-        Nothing is claimed where Postgres carries the query out after `valid_until` (by its clock).
+        Nothing is claimed if Postgres executes the query after `valid_until` (by its clock).
         """
         async with self._connection() as conn:
             row = await conn.fetchrow(self._queries["claim"], worker, self.lease, valid_until, expired)
         assert row is not None  # noqa: S101 - the query always has one row
-        self.contact.answered(row["at"])
+        self.contact.responded(row["at"])
         if row["id"] is not None:
             return Claimed(_item(row), None)
         due_s = row["next_due_s"]
         return Claimed(None, None if due_s is None else timedelta(seconds=max(0.0, due_s)))
 
     async def heartbeat(self, item: QueueItem) -> Heartbeat:
-        """Extends the lease, even one that ran out, as long as nobody else claimed the item."""
+        """Extends the lease, even one that ran out, as long as no other worker claimed the item."""
         async with self._connection() as conn:
             row = await conn.fetchrow(self._queries["heartbeat"], *_fence(item), self.lease)
         if row is None:
             return "lost"
-        self.contact.answered(row["at"])
+        self.contact.responded(row["at"])
         return "cancelled" if row["cancelled"] else "held"
 
     async def start_alone(self, item: QueueItem) -> None:
@@ -168,7 +168,7 @@ class JobQueue:
             for item in await queue.request_cancel(conn, *ids):   # after the commit, if `conn` is in a transaction
                 await queue.finish(item, "cancelled", event_of(item))
 
-        If the caller dies in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
+        If the caller ends in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
         within a heartbeat. Unknown ids are remembered, because the item may be added later.
         """
         caller = f"cancel-{os.urandom(8).hex()}"

@@ -28,7 +28,7 @@ class RunnerTimes:
     poll: timedelta = timedelta(seconds=2)
     """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
     claim_s: float = 10.0
-    """For a claim, which takes milliseconds. After it the connection is dead."""
+    """For a claim, which takes milliseconds. After it the connection is discarded."""
     stuck_s: float = 60.0
     """How long stopped work may take to end before `check` raises."""
     keep_ended: timedelta = timedelta(days=30)
@@ -43,17 +43,18 @@ class SlotStuck(Exception):
 class Runner:
     """Makes attempts at the items of a queue.
 
-    `work` makes one attempt and says how it ended. What it raises follows the failure policy: an outage is retried
-    with a growing delay without limit, a rejection ends the item, anything else is retried until `policy.attempts`. A
-    `Retry` that counts is granted until `max_attempts`. Then `exhausted(item, cause)` gives the end; also, with
-    `Poisoned`, for an item whose workers died each time that it ran alone. `on_cancel(item)` gives the end of an item
-    whose cancellation was requested. `work` is cancelled when the lease is lost, when the item is cancelled, and at
-    shutdown: it must then end its children and return soon.
+    `work` makes one attempt and returns its outcome. The failure policy decides about its exceptions: an outage is
+    retried with a growing delay without limit, a rejection ends the item, anything else is retried until
+    `policy.attempts`. A `Retry` that counts is granted until `max_attempts`. Then `exhausted(item, cause)` returns the
+    end; also, with `Poisoned`, for an item whose workers crashed each time that it ran alone. `on_cancel(item)` returns
+    the end of an item whose cancellation was requested. `work` is cancelled when the lease is lost, when the item is
+    cancelled, and at shutdown: it must then end its children and return soon.
 
-    An item whose worker disappeared may have stopped it: it runs alone, and other items of that worker are not blamed.
-    The runner that claims it claims nothing else until it ends. `isolate=False` is for work that cannot stop a process.
+    An item whose worker disappeared may have crashed it: it runs alone, so that other items of that worker do not count
+    as its cause. The runner that claims it claims nothing else until it ends. `isolate=False` is for work that cannot
+    crash a process.
 
-    `worker` has to be unique among all processes; by default it is made up.
+    `worker` has to be unique among all processes; by default it is generated.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Runner:
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
     async def run(self) -> None:
-        """Until cancelled: then the work is stopped, and what did not end is back in the queue."""
+        """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
         purging = asyncio.create_task(self._purge())
         try:
             while True:
@@ -115,13 +116,13 @@ class Runner:
         return task
 
     async def _claim(self) -> QueueItem:
-        """The next item, however long there is none or Postgres is away."""
+        """Waits for the next item, also while Postgres is away."""
         backoff = Backoff(log, "queue_claim")
         while True:
             subscription = self._queue.added.subscribe()
             try:
                 item, next_due = await self._claim_once()
-            except Exception as error:  # noqa: BLE001 - whatever it is: without claims there is nothing to do here
+            except Exception as error:  # noqa: BLE001 - without claims there is nothing else to do
                 await backoff.sleep(error)
                 continue
             backoff.reset()
@@ -131,9 +132,11 @@ class Runner:
             await subscription.wait(max(_SHORTEST_PAUSE, pause))
 
     async def _claim_once(self) -> Claimed:
-        # A claim that a shutdown interrupts may have happened in Postgres all the same.
+        # A claim that a shutdown interrupts may have been committed.
         contact = self._queue.contact
-        claiming = self._queue.claim_next(self.worker, valid_until=contact.valid_until(), expired=contact.is_steady())
+        claiming = self._queue.claim_next(
+            self.worker, valid_until=contact.valid_until(), expired=contact.is_established()
+        )
         claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:
             return await asyncio.shield(claim)
@@ -152,7 +155,7 @@ class Runner:
             await asyncio.sleep(self._times.purge_every.total_seconds())
             try:
                 purged = await self._queue.purge(self._times.keep_ended)
-            except Exception as error:  # noqa: BLE001 - the next hour comes
+            except Exception as error:  # noqa: BLE001 - tried again in an hour
                 log.warning("queue_purge_failed", error=f"{type(error).__name__}: {error}")
             else:
                 log.debug("queue_items_purged", items=purged)

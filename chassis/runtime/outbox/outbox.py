@@ -20,7 +20,7 @@ from chassis.runtime.outbox.relay import Relay, RelayTimes, Reopen
 from schemas.events import Event
 
 PUBLISHED_POLL = timedelta(milliseconds=100)
-"""How often `wait_published` asks: for rows that the relay of another replica publishes."""
+"""How often `wait_published` queries: for rows that the relay of another replica publishes."""
 CONNECTION_SECONDS = 5.0
 
 
@@ -91,7 +91,7 @@ class Outbox:
             await conn.execute(insert.statement, *insert.columns)
 
     def wake(self) -> None:
-        """Tells the relay of this process that events were committed; otherwise it looks once per `idle_poll`."""
+        """Wakes the relay of this process after a commit; otherwise it looks once per `idle_poll`."""
         self._committed.notify()
 
     async def relay(
@@ -103,9 +103,9 @@ class Outbox:
         watermark: bool = False,
         times: RelayTimes | None = None,
     ) -> None:
-        """Publishes until cancelled, or until `stop` is set and what is there then is published: see `Relay`.
+        """Publishes until cancelled, or until `stop` is set and what is committed by then is published: see `Relay`.
 
-        With `watermark`, `OutboxAdvanced` is sent about once a second by one of all replicas.
+        With `watermark`, `OutboxAdvanced` is sent about once a second by one of the replicas.
         """
         relay = Relay(
             self._pool,

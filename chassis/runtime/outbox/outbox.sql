@@ -17,7 +17,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('bitmill.outbox.' || current_s
 FROM set_config('idle_in_transaction_session_timeout', $1, true);
 
 -- name: claim
--- The oldest rows. A row that anybody else has locked (a person, a test) is passed over.
+-- The oldest rows. Rows that are locked by another session are skipped.
 SELECT id, topic, key, value, headers::text AS headers
 FROM outbox
 ORDER BY id
@@ -38,14 +38,14 @@ SELECT (SELECT count(*) FROM outbox) AS backlog, (SELECT count(*) FROM outbox_qu
 -- name: unpublished
 -- Whether rows are left of transactions that began at or before $1 (NULL: now). A row's `created_at` is the moment
 -- its transaction began, so every row that is committed by now is counted.
-SELECT EXISTS (SELECT FROM outbox WHERE created_at <= asked.until) AS unpublished, asked.until
-FROM (SELECT coalesce($1::timestamptz, now()) AS until) AS asked;
+SELECT EXISTS (SELECT FROM outbox WHERE created_at <= moment.until) AS unpublished, moment.until
+FROM (SELECT coalesce($1::timestamptz, now()) AS until) AS moment;
 
 -- name: watermark
--- No row where another replica asked less than $1 ago. Rows are deleted after Kafka acknowledged them: a row that was
+-- No row if another replica sent a watermark less than $1 ago. Rows are deleted after Kafka acknowledged them: a row that was
 -- committed before this statement and is not acknowledged is visible here, and bounds `published_through`. Both times
 -- are rounded down to milliseconds.
-WITH turn AS (
+WITH sender AS (
     INSERT INTO outbox_watermark (asked_at) VALUES (now())
     ON CONFLICT (single) DO UPDATE SET asked_at = excluded.asked_at
     WHERE outbox_watermark.asked_at <= excluded.asked_at - $1::interval
@@ -53,4 +53,4 @@ WITH turn AS (
 )
 SELECT floor(extract(epoch FROM asked_at) * 1000)::bigint AS at,
     floor(extract(epoch FROM least(asked_at, (SELECT min(created_at) FROM outbox))) * 1000)::bigint AS published_through
-FROM turn;
+FROM sender;

@@ -59,7 +59,7 @@ async def publish(producer: Producer, rows: Sequence[Row], *, timeout_s: float) 
     for row in rows:
         failure = _failure(acks.get(row.id), timeout_s)
         if isinstance(failure, TOO_LARGE) and len(acks) > 1:
-            # The broker refuses the client's whole batch of records: only a record that it refuses alone is too large.
+            # The broker rejects the client's batch of records: only a record that it rejects alone is too large.
             failure = await _send_alone(producer, row, timeout_s)
         if isinstance(failure, TOO_LARGE):
             result.too_large[row.id] = failure

@@ -43,12 +43,12 @@ class RelayTimes:
     """The relay's intervals and bounds."""
 
     idle_poll: timedelta = timedelta(seconds=2)
-    """How often an idle relay looks: for rows of other processes (the `keys` command, a replica that died)."""
+    """How often an idle relay looks: for rows of other processes (the `keys` command, a replica that ended)."""
     lock_retry: timedelta = timedelta(milliseconds=100)
     """How often a relay tries again while there are rows and the relay of another replica publishes."""
     watermark_every: timedelta = timedelta(seconds=1)
     batch_s: float = 20.0
-    """For a batch, which takes milliseconds. After it the connection is dead, and Postgres ends the transaction."""
+    """For a batch, which takes milliseconds. Then the connection is discarded, and Postgres ends the transaction."""
     publish_s: float = 5.0
     """For sending a batch, and again for its acknowledgements: a transaction is open, and Postgres has to vacuum."""
     connection_s: float = 5.0
@@ -86,7 +86,7 @@ class Relay:
         self._batch: asyncio.Task[timedelta | None] | None = None
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Until cancelled, or until `stop` is set; what is committed by then is still published, if that is quick."""
+        """Until cancelled, or until `stop` is set; what is committed by then is still published, within `flush_s`."""
         watermark = asyncio.create_task(self._send_watermarks())
         try:
             await self._loop(stop)

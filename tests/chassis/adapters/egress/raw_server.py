@@ -92,6 +92,6 @@ def endless(head: str = "HTTP/1.1 200 OK\r\n\r\n", chunk: bytes = b"x" * 65536, 
     return serve
 
 
-async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: str) -> None:
+async def unresponsive(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: str) -> None:
     """Accepts connections and never responds."""
     await reader.read()

@@ -13,7 +13,7 @@ import pytest
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import MAX_REDIRECTS, Fetched, FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy, Resolve
-from tests.chassis.adapters.egress.raw_server import Serve, endless, file, raw_server, redirect, respond, silent
+from tests.chassis.adapters.egress.raw_server import Serve, endless, file, raw_server, redirect, respond, unresponsive
 
 INSIDE = "127.0.0.2"
 LIMITS = FetchLimits(
@@ -128,14 +128,14 @@ async def test_an_endless_stream_ends_at_the_limit(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_does_not_answer_times_out(tmp_path: Path) -> None:
-    found = await fetch_error(silent, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
+    found = await fetch_error(unresponsive, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
     assert (found.reason, found.retriable) == ("response_timeout", True)
 
 
 async def test_a_server_that_stops_in_the_middle_has_stalled(tmp_path: Path) -> None:
     async def stops(reader: object, writer: object, head: str) -> None:
         await respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")(reader, writer, head)  # type: ignore[arg-type]
-        await silent(reader, writer, head)  # type: ignore[arg-type]
+        await unresponsive(reader, writer, head)  # type: ignore[arg-type]
 
     found = await fetch_error(stops, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
     assert (found.reason, found.retriable, found.received) == ("stalled", True, 3)

@@ -1,4 +1,4 @@
-"""The pool: its own schema, JSON as values, and what it does about connections that break or become silent."""
+"""The pool: its own schema, JSON as values, and what it does about connections that break or become unresponsive."""
 
 import asyncio
 import socket
@@ -96,14 +96,14 @@ async def test_the_server_bounds_statements_and_idle_transactions_too(fresh_dsn:
         assert await pool.fetchval(f"SHOW {setting}") == value
 
 
-async def test_the_server_probes_a_silent_client(proxy: Proxy) -> None:
+async def test_the_server_probes_a_unresponsive_client(proxy: Proxy) -> None:
     async with await open_pool(proxy.dsn, "mill") as pool:
         # Behind the proxy the server may be reached over a socket file, where these settings do nothing and show 0.
         assert await pool.fetchval("SHOW tcp_user_timeout") in ("15000", "15s", "0")
         assert await pool.fetchval("SHOW tcp_keepalives_idle") in ("10", "0")
 
 
-def test_the_client_probes_a_silent_server() -> None:
+def test_the_client_probes_a_unresponsive_server() -> None:
     with socket.socket() as client:
         keep_alive(client)
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -117,7 +117,7 @@ async def test_a_check_says_that_all_connections_are_busy(fresh_dsn: str) -> Non
             await check(pool, timeout=0.1)
 
 
-async def test_a_check_says_that_a_silent_postgres_does_not_answer(proxy: Proxy) -> None:
+async def test_a_check_says_that_a_unresponsive_postgres_does_not_answer(proxy: Proxy) -> None:
     async with await open_pool(proxy.dsn, "mill", size=1) as pool:
         await proxy.cut(hang=True)
         with pytest.raises(PostgresUnavailable, match="Postgres does not answer"):
@@ -137,7 +137,7 @@ async def test_a_query_without_an_answer_ends_at_its_deadline_and_its_connection
         assert await pool.fetchval("SELECT pg_backend_pid()") != before
 
 
-async def test_a_transaction_on_a_silent_connection_ends_with_the_error_of_its_query(proxy: Proxy) -> None:
+async def test_a_transaction_on_a_unresponsive_connection_ends_with_the_error_of_its_query(proxy: Proxy) -> None:
     async with await open_pool(proxy.dsn, "mill", size=1, deadlines=SHORT) as pool, asyncio.timeout(SAFETY_NET_S):
         with pytest.raises(TimeoutError):
             async with pool.acquire() as connection, connection.transaction():
@@ -145,7 +145,7 @@ async def test_a_transaction_on_a_silent_connection_ends_with_the_error_of_its_q
                 await connection.execute("SELECT 1")
 
 
-async def test_a_cancelled_query_on_a_silent_connection_ends_at_once_and_stays_cancelled(proxy: Proxy) -> None:
+async def test_a_cancelled_query_on_a_unresponsive_connection_ends_at_once_and_stays_cancelled(proxy: Proxy) -> None:
     async with await open_pool(proxy.dsn, "mill", size=1) as pool:
         asked = asyncio.Event()
 
@@ -167,8 +167,10 @@ async def test_a_cancelled_query_on_a_silent_connection_ends_at_once_and_stays_c
         pool.terminate()
 
 
-async def test_a_pool_of_silent_connections_works_again_soon_after_postgres_answers_new_ones(proxy: Proxy) -> None:
-    """Ten connections were open when Postgres became silent on them for ever, as after a failover."""
+async def test_a_pool_of_unresponsive_connections_works_again_once_postgres_accepts_new_ones(
+    proxy: Proxy,
+) -> None:
+    """Ten connections were open when Postgres stopped responding on them for ever, as after a failover."""
     async with await open_pool(proxy.dsn, "mill", deadlines=SHORT) as pool:
         await _open_connections(pool, 10)
         await proxy.cut(hang=True)
@@ -176,7 +178,7 @@ async def test_a_pool_of_silent_connections_works_again_soon_after_postgres_answ
         await proxy.restore(old_connections=False)
         started = time.monotonic()
         await until(lambda: _works(pool), within=SAFETY_NET_S)
-        # One ping (0.5 s here) speaks for all. Ten connections found out one by one would take ten times as long.
+        # One failed ping (0.5 s here) replaces all; ten pings one after the other would take ten times as long.
         assert time.monotonic() - started < 4
 
 
@@ -242,7 +244,7 @@ async def test_a_closed_pool_is_an_outage_for_whoever_still_asks(fresh_dsn: str)
         await pool.fetchval("SELECT 1")
 
 
-async def test_closing_a_pool_waits_neither_for_a_borrower_nor_for_a_silent_server(proxy: Proxy) -> None:
+async def test_closing_a_pool_waits_neither_for_a_borrower_nor_for_a_unresponsive_server(proxy: Proxy) -> None:
     async with asyncio.timeout(SAFETY_NET_S):
         pool = await open_pool(proxy.dsn, "mill", size=2, deadlines=SHORT)
         async with pool.acquire():

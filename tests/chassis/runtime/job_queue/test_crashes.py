@@ -242,7 +242,7 @@ async def test_suspects_of_a_runner_that_does_not_isolate_run_beside_others_and_
 async def test_a_lease_that_ran_out_does_not_delay_its_item_by_more_than_the_poll(fixture: QueueFixture) -> None:
     """By the database's clock: from the end of the dead worker's lease to the claim of the living one."""
     async with running(Worker(never).runner(fixture.queue)):
-        await until(lambda: fixture.queue.contact.is_steady(), within=60)
+        await until(lambda: fixture.queue.contact.is_established(), within=60)
         await fixture.add("job_1")
         await until(lambda: fixture.is_in("running", "job_1"), within=60)
         ran_out = await fixture.pool.fetchval(

@@ -8,7 +8,7 @@ import pytest
 
 from chassis.adapters.postgres import open_pool
 from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem
-from chassis.runtime.job_queue.lease import Contact
+from chassis.runtime.job_queue.lease import PostgresContact
 from chassis.runtime.outbox import Outbox
 from tests.chassis.runtime.job_queue.conftest import (
     LEASE,
@@ -46,7 +46,7 @@ async def test_three_outages_longer_than_a_lease_during_one_long_item_end_in_suc
         async with running(*(Worker(work).runner(queue, slots=2) for queue in queues)):
             await until(lambda: fixture.is_in("running", "job_1"), within=60)
             for hang in (False, True, False):
-                await until(lambda: all(queue.contact.is_steady() for queue in queues), within=60)
+                await until(lambda: all(queue.contact.is_established() for queue in queues), within=60)
                 await proxy.cut(hang=hang)
                 await asyncio.sleep(LEASE.total_seconds() + 2.5)  # the outage itself
                 assert await fixture.number("extract(epoch FROM now() - lease_until)::integer", "job_1") > 0
@@ -71,7 +71,7 @@ async def test_an_outage_while_the_outcome_is_written_does_not_waste_the_work(fi
 
         async def work(item: QueueItem) -> Outcome:
             begun.append(item.attempt)
-            await until(lambda: all(queue.contact.is_steady() for queue in queues), within=60)
+            await until(lambda: all(queue.contact.is_established() for queue in queues), within=60)
             await proxy.cut(hang=True)
             return Complete("done", [event(item.id)])
 
@@ -190,33 +190,33 @@ def seconds(n: float) -> datetime:
 
 
 def test_leases_expire_once_contact_has_lasted_for_a_third_of_a_lease() -> None:
-    contact = Contact(timedelta(seconds=15))
-    assert not contact.is_steady()
+    contact = PostgresContact(timedelta(seconds=15))
+    assert not contact.is_established()
     for n in range(5):
-        contact.answered(seconds(n))
-        assert not contact.is_steady()
-    contact.answered(seconds(5))
-    assert contact.is_steady()
+        contact.responded(seconds(n))
+        assert not contact.is_established()
+    contact.responded(seconds(5))
+    assert contact.is_established()
 
 
 def test_a_busy_worker_with_a_heartbeat_every_third_of_a_lease_stays_in_contact() -> None:
-    contact = Contact(timedelta(seconds=15))
+    contact = PostgresContact(timedelta(seconds=15))
     for n in (0, 5.1, 10.2, 15.3):
-        contact.answered(seconds(n))
-    assert contact.is_steady()
+        contact.responded(seconds(n))
+    assert contact.is_established()
 
 
 def test_after_a_gap_leases_do_not_expire_for_a_while() -> None:
-    contact = Contact(timedelta(seconds=15))
+    contact = PostgresContact(timedelta(seconds=15))
     for n in (*range(10), 60, 61, 64):
-        contact.answered(seconds(n))
-    assert not contact.is_steady()
-    contact.answered(seconds(65))
-    assert contact.is_steady()
+        contact.responded(seconds(n))
+    assert not contact.is_established()
+    contact.responded(seconds(65))
+    assert contact.is_established()
 
 
 def test_a_claim_that_is_sent_before_a_gap_is_not_valid_after_it() -> None:
-    contact = Contact(timedelta(seconds=15))
+    contact = PostgresContact(timedelta(seconds=15))
     assert contact.valid_until() > seconds(10**6)
-    contact.answered(seconds(0))
+    contact.responded(seconds(0))
     assert contact.valid_until() == seconds(6)

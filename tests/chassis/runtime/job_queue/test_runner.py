@@ -74,7 +74,7 @@ async def test_an_item_is_started_soon_after_it_is_due_without_any_wake(fixture:
 
 async def test_an_item_that_another_process_adds_is_found_by_the_poll(fixture: QueueFixture) -> None:
     async with running(Worker(finishes).runner(fixture.queue)):
-        await until(lambda: fixture.queue.contact.is_steady(), within=60)
+        await until(lambda: fixture.queue.contact.is_established(), within=60)
         async with fixture.pool.acquire() as conn:
             await fixture.queue.add(conn, id="job_1", project="p", kind="video", payload={})
         await until(lambda: fixture.is_in("done", "job_1"), within=60)
