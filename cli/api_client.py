@@ -43,12 +43,14 @@ class ApiClient:
     async def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         async with self._session.request(method, self._base + path, timeout=_TIMEOUT, **arguments) as response:
             try:
-                answer: dict[str, Any] = await response.json()
+                data: dict[str, Any] = await response.json()
             except (aiohttp.ContentTypeError, ValueError):
-                raise CliError(f"{self._base} answered {response.status} and no JSON: is it bitmill's API?") from None
+                raise CliError(
+                    f"{self._base} responded with {response.status} and no JSON: is it bitmill's API?"
+                ) from None
             if response.status >= 400:
-                raise CliError(f"{answer.get('message', 'refused')} [{answer.get('kind', response.status)}]")
-            return answer
+                raise CliError(f"{data.get('message', 'refused')} [{data.get('kind', response.status)}]")
+            return data
 
 
 async def run_job(
@@ -64,7 +66,7 @@ async def run_job(
                 return 0
             return await _finish(client, await _poll(client, job, reporter), reporter, output)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise CliError(f"the API at {base} does not answer: {error or 'timed out'}") from None
+        raise CliError(f"the API at {base} does not respond: {error or 'timed out'}") from None
 
 
 async def _poll(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

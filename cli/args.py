@@ -26,7 +26,7 @@ def _lazy(module: str, function: str = "run") -> Run:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line: one subparser for each command, each with `run` set."""
+    """The command line: one subparser for each command, each with `run` set."""
     root = argparse.ArgumentParser(
         prog="bitmill",
         description="Web-ready outputs, thumbnails, a catalog and webhooks for your media, on your own machines.",
@@ -66,7 +66,7 @@ def _job(command: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
 
 
 def _number(text: str) -> float | int | str:
-    # The options' model checks the value, so that the command line and the API refuse it in the same words.
+    # The options' model checks the value, so that the command line and the API refuse it with the same message.
     for kind in (int, float):
         try:
             return kind(text)

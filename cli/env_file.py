@@ -9,7 +9,7 @@ EMBEDDED = "BITMILL_EMBEDDED"
 """The variable that lists those of the addresses that belong to embedded servers, separated by commas.
 
 A shell that has sourced the file passes them on to the next `up`, which must start its embedded servers again instead
-of waiting for servers that nobody runs.
+of waiting for servers that do not run.
 """
 
 

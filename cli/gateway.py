@@ -51,7 +51,7 @@ class Settings(Base):
 
 
 def upstream(settings: Settings, method: str, path: str) -> str:
-    """The base address of the service that answers this request (pure)."""
+    """The base address of the service that handles this request (pure)."""
     if path == "/webhooks" or path.startswith("/webhooks/"):
         return settings.notifier_url
     return settings.catalog_url if method in ("GET", "HEAD", "OPTIONS") else settings.ingest_url
@@ -118,23 +118,23 @@ class Gateway:
                 data=request.content if request.body_exists else None,
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
-            ) as answer:
-                return await _forward_response(request, answer)
+            ) as upstream_response:
+                return await _forward_response(request, upstream_response)
         except (TimeoutError, aiohttp.ClientConnectionError):
             return web.json_response(
-                {"kind": "unavailable", "message": "The service behind this address does not answer; try again."},
+                {"kind": "unavailable", "message": "The service behind this address does not respond; try again."},
                 status=503,
                 headers={"Retry-After": "1"},
             )
 
 
-async def _forward_response(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
-    for name, value in answer.headers.items():
+async def _forward_response(request: web.Request, upstream_response: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=upstream_response.status, reason=upstream_response.reason)
+    for name, value in upstream_response.headers.items():
         if name.lower() not in _HOP_BY_HOP:
             response.headers.add(name, value)
     await response.prepare(request)
-    async for chunk in answer.content.iter_any():
+    async for chunk in upstream_response.content.iter_any():
         await response.write(chunk)
     await response.write_eof()
     return response

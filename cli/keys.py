@@ -83,7 +83,7 @@ def database(arguments: argparse.Namespace) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns separated by two spaces, one line for each row, so that grep finds a whole row and ids can be copied."""
+    """Columns separated by two spaces, one line for each row, so that grep finds rows and ids can be copied."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
@@ -95,7 +95,7 @@ def _with_pool(arguments: argparse.Namespace, work: Callable[[Pool], Awaitable[T
             async with keys.database(database(arguments), wait=CONNECT_TIMEOUT_SECONDS) as pool:
                 return await work(pool)
         except (OSError, PostgresError, PostgresUnavailable) as error:
-            raise CliError(f"the system's database does not answer; is it running? ({error})") from None
+            raise CliError(f"the system's database does not respond; is it running? ({error})") from None
 
     return asyncio.run(run())
 

@@ -1,10 +1,10 @@
-"""How work on a file fails: by the customer's fault, or by an output that is not what was planned."""
+"""Faults of work on a file: of the input, or an output that is not what was planned."""
 
 from schemas.faults import FAULTS, Fault, FaultKind
 
 
 class MediaFault(Exception):
-    """The input is to blame: a published code and a sentence that may be shown to the uploader. Never retried.
+    """A fault of the input: a published code and a sentence that may be shown to the uploader. Never retried.
 
     `message` defaults to the published sentence of `kind`. `detail` is for the logs only (the decoder's last output).
     """
@@ -21,7 +21,7 @@ class MediaFault(Exception):
 
 
 class OutputMismatch(Exception):
-    """An encoder reported success, but the file that it wrote is not what was planned. Ours, worth another attempt."""
+    """An encoder reported success, but the file that it wrote is not what was planned. A fault of ours; retried."""
 
 
 def from_child(kind: str, message: str) -> Exception:

@@ -38,7 +38,7 @@ INPUT_FLAGS: dict[str, str | int] = {
 """Options of every input that is a customer's file, as keywords of `ffmpeg.input`."""
 
 _SIGXFSZ = 25
-# The exit status does not say whether the input is to blame; only the English messages do.
+# The exit status does not say whether the input is at fault; only the messages do, which are always English.
 _INPUT_ERRORS = re.compile(
     r"Invalid data found|moov atom not found|Error while decoding|could not find codec parameters|"
     r"Decoder .* not found|Decoding requested, but no decoder|not in the whitelist|codec not on whitelist|"
@@ -54,7 +54,7 @@ _STDERR_CHARS = 2000
 
 
 class FfmpegFailed(Exception):
-    """ffmpeg failed for a reason that is not the input's: ours, and worth another attempt."""
+    """ffmpeg failed for another reason than its input: a fault of ours; retried."""
 
 
 def input_node(path: Path, **options: str | float | int) -> Any:
@@ -96,7 +96,7 @@ class Ffmpeg:
     ) -> Finished:
         """Runs a command line of `command` with this program. `duration` of the output in seconds scales the progress.
 
-        Raises MediaFault where the input is to blame, FfmpegFailed where we are, and SandboxError.
+        Raises MediaFault for a fault of the input, FfmpegFailed for one of ours, and SandboxError.
         """
         progress = ProgressParser(duration, on_progress)
         finished = await child.run([str(self.path), *argv[1:]], limits, on_stdout_line=progress.feed_line, env=self.env)

@@ -1,4 +1,4 @@
-"""Probes a file inside the sandbox and validates the answer: `MediaInfo`, or the customer's fault.
+"""Probes a file inside the sandbox and validates the result: `MediaInfo`, or the customer's fault.
 
 Needs no ffmpeg program: probing is all that ingest does.
 """
@@ -23,7 +23,7 @@ from media.info import MediaInfo
 
 PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
 
-# Signals by which a decoder dies of its input: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU.
+# Signals of a decoder that its input crashes: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU.
 _CRASH_SIGNALS = frozenset({4, 6, 7, 8, 11, 24})
 _LIBRARY_ENV: Mapping[str, str] = {
     # Turns off the loaders that libvips itself marks as unfit for untrusted input (SVG, PDF, ImageMagick …).
@@ -40,7 +40,7 @@ class Prober:
         self._limits = limits
 
     async def probe(self, path: Path) -> MediaInfo:
-        """The facts of a file. Raises MediaFault where the file is to blame, SandboxError where we are."""
+        """The facts of a file. Raises MediaFault for a fault of the file, SandboxError for one of ours."""
         limits = self._limits.may(read=(path,))
         try:
             facts = await self._fork_server.call("media.sandbox_probe:probe", {"path": str(path)}, limits)

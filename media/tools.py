@@ -1,4 +1,4 @@
-"""What works on files, opened together: the fork server, the prober and ffmpeg. Used by workers and local commands."""
+"""The tools for files, opened together: fork server, prober and ffmpeg. Used by workers and local commands."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

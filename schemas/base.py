@@ -27,7 +27,7 @@ Text = Annotated[str, AfterValidator(_storable)]
 
 
 class RequestModel(BaseModel):
-    """What a customer sends. Unknown fields and values of another type are refused, so that a typo gets an answer."""
+    """What a customer sends. Unknown fields and values of another type are refused, so that a typo is reported."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -69,7 +69,7 @@ class _OpenEnum:
 
 def _json_schema(known: list[str]) -> Any:
     def describe(_: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        # What is read may hold any value; what is answered holds a known one or "unknown".
+        # What is read may have any value; a response has a known one or "unknown".
         if handler.mode == "validation":
             return {"type": "string", EXTENSIBLE: known}
         return {"type": "string", "enum": [*known, UNKNOWN]}

@@ -157,7 +157,7 @@ def envelope(request: RequestInfo, data: MediaResource, *, status: int = 200) ->
 
 
 def empty_envelope(request: RequestInfo, *, status: int = 200) -> EmptyEnvelope:
-    """The answer to `DELETE`: no `data`, no type, no link to itself."""
+    """The response to `DELETE`: no `data`, no type, no link to itself."""
     meta: Meta = {**_meta(request, status), "type": None}
     return {"meta": meta, "data": None, "links": {"parent": request.collection}}
 

@@ -80,7 +80,7 @@ class JobCancelled(JobEvent):
 
 
 class CancelRequested(Event):
-    """A customer asked to cancel a job. The worker that has it ends it."""
+    """A customer requested the cancellation of a job. The worker that has the job ends it."""
 
     TYPE = "bitmill.job.cancel_requested.v1"
     job_id: str
@@ -165,10 +165,10 @@ class KeyChanged(Event):
 class OutboxAdvanced(Event):
     """Every event that `service` committed to its outbox before `published_through` has been published to Kafka.
 
-    `at` is when the database was asked. Both in Unix milliseconds by the database's clock. `after_offset` is the offset
-    of an earlier watermark that Kafka had acknowledged before the database was asked: if it was written after some
-    moment, then `at` is after that moment, too, whatever the clocks say. Sent every so often, and may be lost: a reader
-    that has read `service`'s topics up to their ends knows everything up to `published_through`.
+    `at` is when the database was queried. Both in Unix milliseconds by the database's clock. `after_offset` is the
+    offset of an earlier watermark that Kafka had acknowledged before that query: if the earlier watermark was written
+    after some moment, then `at` is after that moment, too, independent of clocks. Sent about once a second, and may be
+    lost: a reader that has read `service`'s topics up to their ends has read everything up to `published_through`.
     """
 
     TYPE = "bitmill.outbox.advanced.v1"

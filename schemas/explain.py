@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from schemas.faults import FieldFault
 
 MAX_FAULTS = 50
-"""Reported in one answer: a body may hold a hundred thousand unknown fields."""
+"""Reported in one response: a body may have a hundred thousand unknown fields."""
 _MAX_CHARS = 120
 _ABSENT = "(absent)"
 
@@ -34,7 +34,7 @@ def explain(error: ValidationError, *, tagged: bool = False) -> list[FieldFault]
 
 
 def format_errors(faults: list[FieldFault]) -> str:
-    """The faults as one sentence, for the `message` of an answer and the `reason` of a dead letter."""
+    """The faults as one sentence, for the `message` of a response and the `reason` of a dead letter."""
     return "; ".join(
         f"{fault.field} {fault.rule}" + ("" if fault.value == _ABSENT else f" (got {fault.value})") for fault in faults
     )
@@ -105,7 +105,7 @@ def _rule(error: Any) -> str:
 
 
 def _printable(name: str) -> str:
-    # Customers choose the names of metadata keys: they can be of any length, and hold characters that UTF-8 has not.
+    # Customers choose the names of metadata keys: of any length, and with characters that UTF-8 cannot encode.
     return _shortened(name.encode(errors="backslashreplace").decode())
 
 

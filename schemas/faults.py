@@ -1,4 +1,4 @@
-"""The published error codes of jobs and requests, and how answers show them.
+"""The published error codes of jobs and requests, and how responses show them.
 
 Codes are stable; sentences may improve.
 """

@@ -1,4 +1,4 @@
-"""A job as customers see it: what `GET /jobs/{id}` answers and the webhook sends.
+"""A job as customers see it: the response to `GET /jobs/{id}` and the body of the webhook.
 
 The types are typed dictionaries, not pydantic models: pydantic makes the OpenAPI document of them, mypy holds the
 functions below to them, and orjson renders them as they are. Instances of models with the same fields took three times
@@ -44,7 +44,7 @@ class TaskResource(TypedDict):
 
 
 class JobResource(TypedDict):
-    """A job, in answers and in webhooks. Times in Unix milliseconds; `output` is null until it succeeded.
+    """A job, in responses and in webhooks. Times in Unix milliseconds; `output` is null until it succeeded.
 
     `object` is `task` for jobs that were made by `POST /tasks`.
     """
@@ -69,7 +69,7 @@ class JobResource(TypedDict):
 
 
 def job_resource(job: Job, base: str) -> JobResource:
-    """The job as an answer. `base` is the address under which stored files are delivered."""
+    """The job as a response. `base` is the address under which stored files are delivered."""
     return {
         "id": job.id,
         "object": "job" if job.id.startswith("job_") else "task",

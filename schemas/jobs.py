@@ -38,7 +38,7 @@ class Task(EventModel):
 
 
 class Job(EventModel):
-    """A job. Events carry a whole one, so that their readers need nothing else.
+    """A job. Events carry the complete job, so that their readers need nothing else.
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
     under which the output is attached to that item (`poster`). Times in Unix milliseconds.

@@ -18,8 +18,9 @@ class Derived(EventModel):
 
 
 class MediaItem(EventModel):
-    """A media item. Events carry a whole one. `version` grows with each change: of two, the higher one is current.
+    """A media item. Events carry the complete item.
 
+    `version` grows with each change: of two snapshots, the one with the higher version is current.
     `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
     """
 

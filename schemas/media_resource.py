@@ -79,7 +79,7 @@ class MediaResource(TypedDict):
 
 
 def media_resource(item: MediaItem, base: str) -> MediaResource:
-    """The media item as an answer. `base` is the address under which stored files are delivered."""
+    """The media item as a response. `base` is the address under which stored files are delivered."""
     original = item.original
     sources = []
     if original is not None and item.original_path is not None:

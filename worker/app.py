@@ -38,7 +38,7 @@ class WorkerSpec:
 
 
 def worker_service(name: Service) -> ServiceSpec:
-    """What every worker stands on."""
+    """What every worker requires."""
     return ServiceSpec(name=name, outbox=True, job_queue=True, storage=True, lossy_events=True)
 
 

@@ -1,4 +1,4 @@
-"""Kafka in, for every worker: jobs to queue and jobs to cancel. Each batch is a few short statements, repeatable."""
+"""Kafka in, for every worker: jobs to queue and jobs to cancel. Each batch is a few short, idempotent statements."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,7 +12,7 @@ from schemas.jobs import Job, JobKind
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
 
 Estimate = Callable[[Job], float]
-"""Seconds of work that a job will probably take. Autoscaling goes by the sum over the queued jobs."""
+"""Seconds of work that a job will probably take. Autoscaling uses the sum over the queued jobs."""
 
 
 class JobIntake:
@@ -42,7 +42,7 @@ class JobIntake:
             cancelled = await self._queue.pending_cancellations(conn, [item.id for item in items])
         self._queue.wake()
         if cancelled:
-            # Topics have no order between them: a cancellation may come before its job. It must not wait for a slot.
+            # Topics have no order between them: a cancellation may come before its job. It does not wait for a slot.
             await self.cancel(cancelled)
 
     async def cancel(self, job_ids: Sequence[str]) -> None:

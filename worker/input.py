@@ -1,4 +1,4 @@
-"""Fetches the inputs of jobs and imports to local files, and says in the customer's words why one cannot be had."""
+"""Fetches the inputs of jobs and imports to local files, and explains to the customer why one cannot be fetched."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ from schemas.faults import Fault, FaultKind
 from schemas.jobs import Job
 
 STORAGE_TIMEOUT = timedelta(minutes=10)
-"""How long a full disk or an unreachable storage is waited for before the slot is given to another job."""
+"""How long an attempt waits for a full disk or an unreachable storage before it ends and frees its slot."""
 _FILENAME = "source"
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SERVER = "The server that holds the file"
@@ -27,20 +27,20 @@ _FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
     "denied": ("input_denied", f"{_SERVER} refuses to give it out ({{status}}): sign the URL or make it public."),
     "too_large": ("input_too_large", "The file is larger than the limit of {limit:.0f} bytes."),
     "empty": ("input_empty", f"{_SERVER} sent no bytes."),
-    "response_timeout": ("input_timeout", f"{_SERVER} did not answer in time."),
+    "response_timeout": ("input_timeout", f"{_SERVER} did not respond in time."),
     "stalled": ("input_timeout", f"{_SERVER} stopped sending after {{received}} bytes."),
     "total_timeout": ("input_timeout", "The file did not arrive within {limit:g} seconds."),
     "host_not_found": ("input_unreachable", "The address names a host that cannot be found."),
-    "connect_failed": ("input_unreachable", "No connection to the server that holds the file could be made."),
+    "connect_failed": ("input_unreachable", "No connection to the server that holds the file could be opened."),
     "tls_failed": (
         "input_unreachable",
-        f"{_SERVER} has no valid certificate, so that no safe connection is possible.",
+        f"{_SERVER} has no valid certificate, so that no secure connection is possible.",
     ),
-    "disconnected": ("input_unreachable", f"{_SERVER} broke the connection before it answered."),
-    "invalid_http": ("input_unreachable", f"{_SERVER} does not answer in proper HTTP."),
+    "disconnected": ("input_unreachable", f"{_SERVER} closed the connection before it responded."),
+    "invalid_http": ("input_unreachable", f"{_SERVER} does not respond in valid HTTP."),
     "too_many_redirects": ("input_unreachable", "The address redirects more than {limit:.0f} times."),
     "invalid_redirect": ("input_unreachable", "The address redirects to something that is no URL."),
-    "unexpected_status": ("input_unreachable", f"{_SERVER} answered {{status}} instead of sending it."),
+    "unexpected_status": ("input_unreachable", f"{_SERVER} responded with {{status}} instead of sending it."),
     "truncated": (
         "input_unreachable",
         "The connection to the server that holds the file broke off after {received} bytes.",
@@ -74,7 +74,7 @@ async def retry_while_full(
     first_pause_s: float = 1.0,
     longest_pause_s: float = 15.0,
 ) -> T:
-    """The result of `operation`, repeated while the disk is full or the storage away, for at most `timeout`.
+    """The result of `operation`, repeated while the disk is full or the storage is unavailable, for at most `timeout`.
 
     Waiting here keeps what the job has done so far; a new attempt would fetch and encode again. Other errors are
     raised at once.

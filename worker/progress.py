@@ -1,4 +1,4 @@
-"""Reports how far one attempt at a job is: to the customer as events, and to the queue row as the step reached."""
+"""Reports the progress of one attempt at a job: to the customer as events, and in the queue row as the step."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,21 +15,21 @@ from schemas.events import JobProgressed, JobStarted
 from schemas.jobs import Job, TaskKind
 
 FIRST_REPORT_SECONDS = 0.25
-"""Most image jobs end before it, and cost no report."""
+"""Most image jobs end earlier, and need no report."""
 REPORT_INTERVAL_SECONDS = 1.0
-"""At most one report per second and job: people watch progress, nothing is decided by it."""
+"""At most one report per second and job: progress is only displayed."""
 WRITE_SECONDS = 1.0
-"""How long the job waits for a write: at the end of its attempt, and before each step of a suspect."""
+"""How long the job waits for a write: at the end of its attempt, and before each step of a suspect item."""
 
 log = logs.get_logger(__name__)
 
 
 class ProgressReporter:
-    """One attempt at a job; an async context manager. `job` is the newest snapshot.
+    """The reports of one attempt; an async context manager. `job` is the newest snapshot.
 
-    JobStarted goes out through the outbox. After that a background task reports the newest state: JobProgressed by the
-    lossy publisher, and the step to the row. No report comes after the block, so that the terminal event is the last.
-    Reports that fail are dropped: the work goes on.
+    JobStarted is published through the outbox. After that a background task reports the newest state: JobProgressed by
+    the lossy publisher, and the step to the row. No report comes after the block, so that the terminal event is the
+    last. Reports that fail are dropped: the work goes on.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ProgressReporter:
         return max(self._now_ms(), self.job.updated_at + 1)
 
     async def start_step(self, step: TaskKind | Unknown, progress: float | None = None) -> None:
-        """The job begins `step`. Recorded before the step begins if the item may be what crashed its last worker."""
+        """The job begins `step`. Recorded before the step begins if the item may have crashed its last worker."""
         self.report(step, progress)
         if self._item.suspect:
             await self._write_step_in_time()
@@ -83,7 +83,7 @@ class ProgressReporter:
     ) -> None:
         if self._reporting is not None:
             with suppress(TimeoutError):
-                # A write that is under way may end: cancelling a query costs its connection.
+                # A write in progress may end: cancelling a query closes its connection.
                 async with asyncio.timeout(WRITE_SECONDS), self._writing:
                     self._reporting.cancel()
             self._reporting.cancel()
@@ -119,5 +119,5 @@ class ProgressReporter:
             await writing
         except LeaseLost:
             log.debug("job_progress_dropped", error="lease lost")  # the heartbeat stops the work
-        except Exception as error:  # noqa: BLE001 - whatever is away, the work goes on without reports
+        except Exception as error:  # noqa: BLE001 - the work goes on without reports
             log.debug("job_progress_dropped", error=f"{type(error).__name__}: {error}")

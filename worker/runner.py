@@ -30,7 +30,7 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class JobOutput:
-    """What an encoder made: the file, its facts, and for images what is shown while they load."""
+    """The output of an encoder: the file, its facts, and for images the placeholder and background colour."""
 
     path: Path
     info: MediaInfo
@@ -40,7 +40,7 @@ class JobOutput:
 
 @dataclass(frozen=True)
 class JobContext:
-    """What an encoder gets: the job, its probed input, an empty folder for the output, and a callback for progress."""
+    """The arguments of an encoder: the job, its probed input, an empty folder for the output, a progress callback."""
 
     job: Job
     source: Path
@@ -50,7 +50,7 @@ class JobContext:
 
 
 Encoder = Callable[[JobContext], Awaitable[JobOutput]]
-"""Makes the output. Raises MediaFault where the input is to blame; anything else is ours and is retried."""
+"""Makes the output. Raises MediaFault for a fault of the input; other exceptions are faults of ours and retried."""
 
 
 class JobRunner:
@@ -78,7 +78,7 @@ class JobRunner:
         self._now_ms = now_ms
 
     async def run(self, item: QueueItem) -> Outcome:
-        """One attempt. Its folder and its child processes are gone afterwards, however it ends."""
+        """One attempt. Its folder and its child processes are removed afterwards, however it ends."""
         folder = Path(tempfile.mkdtemp(prefix=f"{item.id}-", dir=self._tools.workdir))
         job = Job.model_validate(item.payload)
         reporter = ProgressReporter(job, item, self._queue, self._publisher, self._now_ms)
@@ -103,12 +103,12 @@ class JobRunner:
         """The end of a job that gets no further attempt."""
         fault = fault_of(cause)
         job = last_snapshot(item, self._now_ms(), assume_encoding=fault.kind in ("poisoned", "internal_error"))
-        return Complete("failed", [JobFailed(job=job.fail(fault, self._at(job)))])
+        return Complete("failed", [JobFailed(job=job.fail(fault, self._time_after(job)))])
 
     async def on_cancel(self, item: QueueItem) -> Complete:
         """The end of a job that was cancelled, running or not."""
         job = last_snapshot(item, self._now_ms())
-        return Complete("cancelled", [JobCancelled(job=job.cancel(self._at(job)))])
+        return Complete("cancelled", [JobCancelled(job=job.cancel(self._time_after(job)))])
 
     async def _make_output(self, reporter: ProgressReporter, folder: Path) -> Output:
         job = reporter.job
@@ -121,19 +121,19 @@ class JobRunner:
         await reporter.start_step(job.kind, 0.0)
         output_folder = folder / "output"
         output_folder.mkdir()
-        made = await self._encode(
+        encoded = await self._encode(
             JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
         )
-        output = describe(job, made)
-        await retry_while_full(lambda: self._storage.put(output.key, made.path, output.content_type))
+        output = describe(job, encoded)
+        await retry_while_full(lambda: self._storage.put(output.key, encoded.path, output.content_type))
         return output
 
-    def _at(self, job: Job) -> int:
+    def _time_after(self, job: Job) -> int:
         return max(self._now_ms(), job.updated_at + 1)
 
 
 def fault_of(cause: Cause) -> Fault:
-    """What the customer is told about a job that gets no further attempt (pure). Reasons of ours stay in the logs."""
+    """The fault that the customer sees of a job without a further attempt (pure). Internal reasons are only logged."""
     match cause:
         case Poisoned():
             return Fault(kind="poisoned", message=FAULTS["poisoned"])
@@ -144,8 +144,8 @@ def fault_of(cause: Cause) -> Fault:
 def last_snapshot(item: QueueItem, now: int, *, assume_encoding: bool = False) -> Job:
     """The job as far as its row knows (pure), in whichever process its last attempt ran.
 
-    A worker that crashed within its first moments has recorded no step: `assume_encoding` then takes the job for being
-    at its last one. Otherwise a job without a step has not been started.
+    A worker that crashed early has recorded no step: with `assume_encoding` the job is then taken to be at its last
+    step. Otherwise a job without a step has not been started.
     """
     job = Job.model_validate(item.payload)
     step = next((task.kind for task in job.tasks if task.kind == item.step), job.kind if assume_encoding else None)
@@ -155,13 +155,13 @@ def last_snapshot(item: QueueItem, now: int, *, assume_encoding: bool = False) -
     return started.step(step, max(now, started.updated_at + 1))
 
 
-def describe(job: Job, made: JobOutput) -> Output:
-    """The output as the job's result names it (pure). Id and key derive from the job, so that a repeated attempt
+def describe(job: Job, encoded: JobOutput) -> Output:
+    """The output as it is in the job's result (pure). Id and key derive from the job, so that a repeated attempt
     overwrites instead of adding."""
     id = derived("file", job.id, "output")
-    extension = FORMATS[made.info.format].extension
-    file = made.info.to_file(id, f"{job.project}/jobs/{job.id}/{id}.{extension}")
+    extension = FORMATS[encoded.info.format].extension
+    file = encoded.info.to_file(id, f"{job.project}/jobs/{job.id}/{id}.{extension}")
     attached = job.ref is not None and job.media_id is not None
     path = f"{job.media_id}/{job.ref}.{extension}" if attached else f"{job.id}/{job.kind}.{extension}"
-    extras = {"placeholder": made.placeholder, "background": made.background}
+    extras = {"placeholder": encoded.placeholder, "background": encoded.background}
     return Output(**(file.model_dump() | extras), path=path)

@@ -17,7 +17,7 @@ def response(description: str, schema: str, *headers: str) -> dict[str, Any]:
 
 
 def errors(style: str, *names: str) -> dict[str, Any]:
-    """References to error responses by status. An operation that needs a key can also answer 401 and 503.
+    """References to error responses by status. An operation that needs a key can also respond with 401 and 503.
 
     `style` is `Media` for those below `/media`, which have an envelope, and empty for the others.
     """
@@ -40,7 +40,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "NotFound": ("404", "It does not exist, or it is another project's."),
     "Conflict": (
         "409",
-        "`conflict`: the name is taken, or the first request with this Idempotency-Key is still being answered.",
+        "`conflict`: the name is taken, or the first request with this Idempotency-Key is still in progress.",
     ),
     "IdempotencyMismatch": (
         "422",

@@ -16,8 +16,8 @@ _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
 Post a file's address, get web-ready outputs, a catalog and webhooks.
 
-Jobs and tasks are bare JSON with times in Unix milliseconds. `/media` answers in an envelope (version 2024-08-21)
-with times in ISO 8601. Every response carries `X-Request-Id`, which leads to the logs. Enums of responses may grow;
+Jobs and tasks are JSON without an envelope, with times in Unix milliseconds. Responses of `/media` are in an envelope
+(version 2024-08-21), with times in ISO 8601. Every response carries `X-Request-Id`, which leads to the logs. Enums of responses may grow;
 `unknown` stands for a value that this server is too old to name.
 """
 _REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
@@ -33,7 +33,7 @@ _RESPONSES: tuple[Any, ...] = (
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """The OpenAPI document."""
     return {
         "openapi": "3.1.0",
         "info": {

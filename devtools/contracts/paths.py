@@ -43,7 +43,7 @@ def webhook(operation: str) -> dict[str, Any]:
             "operationId": operation,
             "summary": "A job succeeded, failed or was cancelled",
             "description": (
-                "Sent to the job's `webhook_url` with exactly the JSON that `GET /jobs/{id}` answers then. Any 2xx "
+                "Sent to the job's `webhook_url` with exactly the JSON of `GET /jobs/{id}`. Any 2xx "
                 "within 20 seconds is success; redirects are not followed. Otherwise ten attempts: at once, then after "
                 "5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each varied by up to 20 %; a longer "
                 "`Retry-After` is honoured up to 24 h, and 410 ends it. It may arrive more than once, always with the "
@@ -126,8 +126,8 @@ _CREATE_MEDIA: dict[str, Any] = {
     "operationId": "create_media",
     "summary": "Add a file to the catalog",
     "description": (
-        "Answers once the file is stored, or after MEDIA_WAIT with status `processing`. If the file cannot be fetched "
-        "or read, that is an answer as well: status `failed`, and the reason in `error`."
+        "Responds once the file is stored, or after MEDIA_WAIT with status `processing`. If the file cannot be fetched "
+        "or read, the response is also 200: status `failed`, and the reason in `error`."
     ),
     "tags": ["media"],
     "parameters": [shared("IdempotencyKey")],

@@ -31,7 +31,7 @@ PHOTOS = [
 
 
 async def run_demo(console: Console, data: Path) -> bool:
-    """The whole demo; whether every job succeeded and every query found something."""
+    """Runs the demo; returns whether every job succeeded and every query found something."""
     console.rule("1. A bitmill of its own")
     uploads = _copy_uploads(fetch_footage(default_data().absolute() / "footage", console.print), data / "uploads")
     began = time.monotonic()

@@ -30,12 +30,12 @@ class Api:
     session: aiohttp.ClientSession
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The body of the answer. Raises `CliError` if it is an error."""
+        """The body of the response. Raises `CliError` if it is an error."""
         async with self.session.post(self.address + path, json=body) as response:
             return await self._body(response)
 
     async def get(self, path: str, **query: str) -> Any:
-        """The body of the answer. Raises `CliError` if it is an error."""
+        """The body of the response. Raises `CliError` if it is an error."""
         async with self.session.get(self.address + path, params=query) as response:
             return await self._body(response)
 

@@ -89,8 +89,8 @@ async def create_media(api: Api, platform: PlatformServer, uploads: list[Upload]
             "title": upload.name,
             "metadata": {"user_id": upload.user, "source": upload.source},
         }
-        answer = await api.post("/media", body)
-        item: dict[str, Any] = answer["data"]
+        response = await api.post("/media", body)
+        item: dict[str, Any] = response["data"]
         return item
 
     return list(await asyncio.gather(*(create(upload) for upload in uploads)))
@@ -101,8 +101,8 @@ async def wait_for_posters(api: Api, items: list[dict[str, Any]]) -> list[dict[s
 
     async def wait(item_id: str) -> dict[str, Any]:
         while True:
-            answer = await api.get(f"/media/{item_id}")
-            item: dict[str, Any] = answer["data"]
+            response = await api.get(f"/media/{item_id}")
+            item: dict[str, Any] = response["data"]
             if item.get("poster") or item["status"] == "failed":
                 return item
             await asyncio.sleep(0.1)
@@ -114,5 +114,5 @@ async def wait_for_posters(api: Api, items: list[dict[str, Any]]) -> list[dict[s
 async def find_media(api: Api, metadata: dict[str, str]) -> dict[str, Any]:
     """The catalog's list of items with this metadata."""
     query = {f"metadata.{key}": value for key, value in metadata.items()}
-    answer: dict[str, Any] = await api.get("/media", **query)
-    return answer
+    response: dict[str, Any] = await api.get("/media", **query)
+    return response

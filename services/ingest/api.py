@@ -1,4 +1,4 @@
-"""HTTP in: POST /jobs, /tasks and /media. Handlers validate, call a use case and render the answer."""
+"""HTTP in: POST /jobs, /tasks and /media. Handlers validate, call a use case and render the response."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -76,18 +76,18 @@ class Api:
         key = idempotency_key(request, data, at)
         job = new_job(body, id=new_id(prefix), project=caller.project, at=at)
         bind_contextvars(job_id=job.id)
-        answer = json_bytes(job_resource(job, parts.delivery_base))
+        response = json_bytes(job_resource(job, parts.delivery_base))
         if key is None:
             await parts.jobs.accept(job)
-        elif not await parts.jobs.accept_once(job, key, answer):
+        elif not await parts.jobs.accept_once(job, key, response):
             return _json(await parts.responses.replay_job(key, caller.project), 200, REPLAYED)
         jobs_accepted.labels("ingest", "http").inc()
-        return _json(answer, 201)
+        return _json(response, 201)
 
     async def create_media(self, request: web.Request, caller: Caller) -> web.Response:
-        """POST /media: answers once the item can be read from the catalog, or with what is known after the wait.
+        """POST /media: responds once the item can be read from the catalog, or with what is known after the wait.
 
-        An item whose file cannot be fetched is a regular answer: 200 with `status: failed` and the reason in `error`.
+        An item whose file cannot be fetched is a regular response: 200 with `status: failed` and the reason in `error`.
         """
         parts = self._parts()
         data = await read_json(request)
@@ -112,10 +112,10 @@ class Api:
             item = await parts.waiter.wait(item.id) or item
             if item.status != "processing":
                 await parts.visibility.wait()
-        answer = render(item)
+        response = render(item)
         if key is not None:
-            answer = await parts.responses.keep(key, caller.project, item.id, answer)
-        return _json(answer, 200)
+            response = await parts.responses.keep(key, caller.project, item.id, response)
+        return _json(response, 200)
 
 
 def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyKey | None:

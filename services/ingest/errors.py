@@ -2,9 +2,9 @@
 
 ApiError (chassis.adapters.http.errors)
   name_taken            409  another item has that folder and filename
-  request_in_progress   409  the first request with this Idempotency-Key has not been answered yet
+  request_in_progress   409  the first request with this Idempotency-Key has no response yet
   idempotency_mismatch  422  this Idempotency-Key came with another body
-NameTaken                    raised by the store for a reserved name, before it becomes an answer
+NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
 
 from chassis.adapters.http.errors import ApiError, conflict
@@ -27,8 +27,8 @@ def name_taken(folder: str | None, filename: str) -> ApiError:
 
 
 def request_in_progress() -> ApiError:
-    """409 with Retry-After: a repetition one second later will be answered."""
-    error = conflict("The first request with this Idempotency-Key is still being answered; ask again in a second.")
+    """409 with Retry-After: a repetition one second later will succeed."""
+    error = conflict("The first request with this Idempotency-Key is still in progress; repeat it in a second.")
     error.headers["Retry-After"] = "1"
     return error
 

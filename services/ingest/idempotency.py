@@ -1,6 +1,6 @@
 """Idempotency: an Idempotency-Key over HTTP, or the id of a submission over Kafka, makes a request take effect once.
 
-The rule is the primary key of the table `idempotency_keys`: nothing here looks up before it inserts.
+The rule is the primary key of the table `idempotency_keys`: a key is inserted without a look-up before.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ KEY_LIFETIME = timedelta(hours=24)
 """Published with the API: afterwards the same key counts as a new one."""
 SUBMISSION_LIFETIME = timedelta(days=14)
 """Twice the retention of the topics, so that no redelivery comes after its key has expired."""
-ANSWER_GRACE = timedelta(seconds=2)
-"""Beyond the wait of POST /media: a first request that has not answered by then was cut off."""
+RESPONSE_GRACE = timedelta(seconds=2)
+"""Beyond the wait of POST /media: a first request without a response by then was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """The row of a key that was used before. `response` is None until the first request has been answered."""
+    """The row of a key that was used before. `response` is None until the first request has its response."""
 
     fingerprint: bytes
     resource_id: str
@@ -59,7 +59,7 @@ class InvalidIdempotencyKey(ValueError):
 
 
 def key_from_headers(headers: Sequence[str]) -> str | None:
-    """The key in the values of the header `Idempotency-Key`, bare or as a quoted string; None without the header.
+    """The key in the values of the header `Idempotency-Key`, as it is or as a quoted string; None without the header.
 
     `"abc"` and `abc` are the same key (RFC 8941 strings, and common practice). Raises InvalidIdempotencyKey.
     """
@@ -93,7 +93,7 @@ def request_key(path: str, key: str, data: Any, now_ms: int) -> IdempotencyKey:
 
 
 def submission_key(topic: str, id: str, now_ms: int) -> IdempotencyKey:
-    """The key of a submission: its id alone decides, whatever the body of a repetition says."""
+    """The key of a submission: its id alone decides, whatever the body of a repetition is."""
     return IdempotencyKey(topic, id, b"", now_ms + SUBMISSION_LIFETIME // timedelta(milliseconds=1))
 
 
@@ -109,7 +109,7 @@ class ResponseStore(Protocol):
 
 @dataclass(frozen=True)
 class IdempotentResponses:
-    """The answers to repeated requests. `media_wait`: how long a first POST /media may take to be answered.
+    """The responses to repeated requests. `media_wait`: how long a first POST /media may take.
 
     The methods raise ApiError 409 while the first request is in progress, 422 where the body differs from its body.
     """
@@ -118,7 +118,7 @@ class IdempotentResponses:
     media_wait: timedelta
 
     async def replay_job(self, key: IdempotencyKey, project: str) -> bytes:
-        """The answer of the first POST /jobs."""
+        """The response to the first POST /jobs."""
         found = await self._find(key, project)
         if found.response is None:
             raise request_in_progress()
@@ -127,22 +127,22 @@ class IdempotentResponses:
     async def replay_media(
         self, key: IdempotencyKey, project: str, render: Callable[[MediaItem], bytes], now_ms: int
     ) -> bytes:
-        """The answer of the first POST /media.
+        """The response to the first POST /media.
 
-        Where the process that handled it died before answering, the item as it is now becomes the answer.
+        If the process that handled it ended before it responded, the response shows the item as it is now.
         """
         found = await self._find(key, project)
         if found.response is not None:
             return found.response
         item = await self.store.media_item(found.resource_id)
         elapsed = timedelta(milliseconds=now_ms - found.created_at)
-        if item is None or (item.status == "processing" and elapsed < self.media_wait + ANSWER_GRACE):
+        if item is None or (item.status == "processing" and elapsed < self.media_wait + RESPONSE_GRACE):
             raise request_in_progress()
         return await self.keep(key, project, found.resource_id, render(item))
 
-    async def keep(self, key: IdempotencyKey, project: str, resource_id: str, answer: bytes) -> bytes:
-        """Keeps an answer for repetitions; returns the one that is kept, which is the first."""
-        return await self.store.keep_response(project, key, resource_id, answer)
+    async def keep(self, key: IdempotencyKey, project: str, resource_id: str, response: bytes) -> bytes:
+        """Stores a response for repetitions; returns the stored one, which is the first."""
+        return await self.store.keep_response(project, key, resource_id, response)
 
     async def _find(self, key: IdempotencyKey, project: str) -> StoredResponse:
         found = await self.store.stored_response(project, key)

@@ -1,6 +1,6 @@
 """Waiting inside POST /media: until the import of the new item has ended, then until the catalog has read its events.
 
-Neither is needed for the item to be safe: after the timeouts the answer is given all the same.
+The item is stored in any case: after the timeouts the request gets its response.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from schemas.media import MediaItem
 from schemas.topics import MEDIA_CHANGED, MEDIA_CREATED, Topic
 
 MAX_PER_PROJECT = 100
-"""Requests of one project that wait at a time; further ones are answered at once, with status `processing`."""
+"""Requests of one project that wait at a time; further ones get a response at once, with status `processing`."""
 POLL = timedelta(seconds=1)
-"""How often the row is read while no notification comes: the import may run in another replica."""
+"""How often the row is read without a notification: the import may run in another replica."""
 VISIBILITY_TIMEOUT = timedelta(seconds=2)
 """Both steps take some ten milliseconds; what takes longer is an outage or a backlog."""
 
@@ -94,14 +94,14 @@ class ImportWaiter:
         try:
             return await self._read_item(media_id)
         except Exception as error:
-            # The item is stored and its import will go on: what is known so far is a better answer than 503.
+            # The item is stored and its import will go on: its known state is a better response than 503.
             if not is_outage(error):
                 raise
             log.warning("import_status_unavailable", media_id=media_id, error=describe(error))
             return None
 
 
-class Published(Protocol):
+class OutboxProgress(Protocol):
     """The part of `chassis.runtime.outbox.Outbox` that is used."""
 
     async def wait_published(self, *, timeout: timedelta) -> bool: ...
@@ -120,14 +120,14 @@ class CatalogVisibility:
     """
 
     def __init__(
-        self, outbox: Published, progress: ConsumerProgress, *, timeout: timedelta = VISIBILITY_TIMEOUT
+        self, outbox: OutboxProgress, progress: ConsumerProgress, *, timeout: timedelta = VISIBILITY_TIMEOUT
     ) -> None:
         self._outbox = outbox
         self._progress = progress
         self._timeout = timeout
 
     async def wait(self) -> bool:
-        """Returns once the catalog has read every event about media items that is committed now; False where not."""
+        """True once the catalog has read every committed event about media items; False after the timeout."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout.total_seconds()
         try:

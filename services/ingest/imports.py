@@ -88,7 +88,7 @@ class Imports:
         return self._failed(media, fault)
 
     async def on_cancel(self, _: QueueItem) -> Complete:
-        """The import of a cancelled item; whoever cancelled it has changed the item already."""
+        """The import of a cancelled item; the cancellation has changed the item already."""
         return Complete("cancelled")
 
     async def _fetch(self, media: MediaItem, url: str) -> File:

@@ -93,7 +93,7 @@ class BatchWriter(Generic[T]):
         batch: list[tuple[T, asyncio.Future[None]]] = []
         while self._waiting and len(batch) < self._max_batch:
             item, done = self._waiting.popleft()
-            if not done.done():  # otherwise the request was cancelled, or answered with 503
+            if not done.done():  # otherwise the request was cancelled, or got a 503
                 batch.append((item, done))
         return batch
 
@@ -146,7 +146,7 @@ class JobWriter:
     async def accept_once(self, job: Job, key: IdempotencyKey, response: bytes | None = None) -> bool:
         """Stores a job under an idempotency key; False where the key was used before.
 
-        `response` is the answer that a repetition of the request will get.
+        `response` is what a repetition of the request will get.
         """
         async with self._store.transaction() as conn:
             if not await self._store.use_key(

@@ -22,7 +22,7 @@ class Settings(FileSettings):
         ge=timedelta(0),
         le=timedelta(minutes=5),
         title="Wait of POST /media",
-        description="How long POST /media waits for the file before it answers with status processing.",
+        description="How long POST /media waits for the file before it responds with status processing.",
     )
     media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
         DEFAULT_MEDIA_JOBS,

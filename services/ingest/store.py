@@ -83,7 +83,7 @@ class Store:
         return MediaItem.model_validate(row["item"]) if row else None
 
     async def lock_media_items(self, conn: Connection, ids: Iterable[str]) -> dict[str, MediaItem]:
-        """The items by id; nobody else can change them until the transaction ends."""
+        """The items by id; no other transaction can change them until this one ends."""
         rows = await conn.fetch(QUERIES["lock_media_items"], list(ids))
         return {row["id"]: MediaItem.model_validate(row["item"]) for row in rows}
 
@@ -130,7 +130,7 @@ class Store:
         return StoredResponse(row["fingerprint"], row["resource_id"], row["response"]) if row else None
 
     async def keep_response(self, project: str, key: IdempotencyKey, resource_id: str, response: bytes) -> bytes:
-        """Keeps a response for repetitions; returns the one that is kept, which is the first."""
+        """Stores a response for repetitions; returns the stored one, which is the first."""
         async with self.connection() as conn:
             kept = await conn.fetchval(QUERIES["keep_response"], project, key.scope, key.key, resource_id, response)
         return bytes(kept) if kept is not None else response

@@ -34,7 +34,7 @@ KIND = "webhook"
 """The kind of this service's queue items; the id of an item is the delivery's."""
 IN_PROGRESS_DELAY = timedelta(seconds=1)
 DISCARD_SECONDS = 2.0
-"""For taking an interrupted attempt back at shutdown."""
+"""For the removal of an interrupted attempt at shutdown."""
 
 log = logs.get_logger(__name__)
 attempts_total = metrics.counter(
@@ -143,7 +143,7 @@ class DeliveryRunner:
             "Content-Type": "application/json",
             "User-Agent": self.user_agent,
             "Accept-Encoding": "identity",
-            # On a kept connection that the receiver closes at the moment of the next POST, an attempt would fail.
+            # A kept-alive connection that the receiver closes at the moment of the next POST would fail the attempt.
             "Connection": "close",
             **signed_headers(self.secret, attempt.delivery_id, timestamp, attempt.body),
         }
@@ -153,7 +153,7 @@ class DeliveryRunner:
         return result
 
     async def _discard(self, attempt: DeliveryAttempt) -> None:
-        # Cut short by our own shutdown (or by a lost lease). If the write fails, the attempt counts.
+        # Interrupted by our own shutdown (or by a lost lease). If the write fails, the attempt counts.
         log.info("webhook_attempt_interrupted", attempt=attempt.number)
         with suppress(Exception):
             await abandon_after(DISCARD_SECONDS, self.store.discard_attempt(attempt))

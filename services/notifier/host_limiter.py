@@ -21,7 +21,7 @@ class HostLimiter:
     """At most `per_host` deliveries to one host at a time. Times are seconds of one monotonic clock.
 
     A delivery over the limit is delayed until a slot should be free: each delayed one reserves a share of the mean
-    exchange time after those before it. The backlog of a dead host is so claimed about once, not over and over.
+    exchange time after those before it. So a delivery in the backlog of an unreachable host is claimed about once.
     """
 
     per_host: int
@@ -45,5 +45,5 @@ class HostLimiter:
             del self._hosts[host]
 
     def __len__(self) -> int:
-        """How many hosts are remembered."""
+        """The number of hosts with state."""
         return len(self._hosts)

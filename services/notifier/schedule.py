@@ -12,7 +12,7 @@ JITTER = 0.2
 MAX_RETRY_AFTER_S = DELAYS_S[-1]
 """A receiver's `Retry-After` is honoured up to our own longest delay."""
 GONE = 410
-"""The receiver is gone for good: Standard Webhooks asks senders to stop at once."""
+"""The endpoint was removed: Standard Webhooks requires senders to stop at once."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class AttemptResult:
 
     `status` is the HTTP status, None without a response; `error` is then `timeout`, `tls_failed`, `bad_answer` or
     `unreachable`. `retry_after` is the header's text, `excerpt` the first bytes of the body, `address` the IP address
-    of the receiver, `seconds` the duration of the whole exchange.
+    of the receiver, `seconds` the duration of the exchange.
     """
 
     status: int | None
@@ -34,7 +34,7 @@ class AttemptResult:
 
 @dataclass(frozen=True)
 class Delivered:
-    """The receiver answered 2xx."""
+    """The receiver responded with 2xx."""
 
 
 @dataclass(frozen=True)

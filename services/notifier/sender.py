@@ -74,19 +74,19 @@ class _PartialResponse:
 
 
 def _verbatim(url: str) -> URL:
-    # The customer's own spelling goes over the wire: `%2F` in a token must not become a slash.
+    # The URL is sent as the customer wrote it: `%2F` in a token must not become a slash.
     return URL(url, encoded=url.isascii())
 
 
 def _peer_address(response: aiohttp.ClientResponse) -> str | None:
-    """The address that was dialled; None where the connection is closed already."""
+    """The address of the connection; None where the connection is closed already."""
     connection = response.connection
     peer = connection.transport.get_extra_info("peername") if connection and connection.transport else None
     return peer[0] if peer else None
 
 
 def _error_code(error: BaseException) -> str:
-    # A forbidden address has the code of a dead one: customers must not learn which addresses exist in our network.
+    # The same code for forbidden and unreachable addresses: customers must not learn which addresses exist here.
     match error:
         case TimeoutError():
             return "timeout"

@@ -38,7 +38,7 @@ class Settings(CommonSettings):
         gt=timedelta(0),
         le=timedelta(minutes=2),
         title="Deadline of an attempt",
-        description="From the first look-up of the name to the end of the answer's body.",
+        description="From the DNS lookup to the end of the response body.",
     )
 
     notifier_keep: Duration = Field(

@@ -45,7 +45,7 @@ async def encode(
 ) -> EncodedImage:
     """Encodes `source`, whose facts are `info`, to `dest`. `dest` appears complete and checked, or not at all.
 
-    Raises MediaFault (the input is to blame) or FfmpegFailed, OutputMismatch, SandboxError (we are).
+    Raises MediaFault for a fault of the input; FfmpegFailed, OutputMismatch or SandboxError for one of ours.
     """
     todo = plan(options, info)
     # A folder beside `dest`, so that the last step is a rename. It is the only one that the children may write to.
@@ -79,7 +79,7 @@ async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels:
             return
     if plan.start == 0:
         raise errors.undecodable(plan.start)
-    # Audio may be longer than the video; a silent video without a frame there was truncated.
+    # Audio may be longer than the video; a video without audio and without a frame there was truncated.
     raise errors.start_past_video(plan.start) if info.audio else errors.ended_early(plan.start)
 
 

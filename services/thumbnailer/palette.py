@@ -12,7 +12,7 @@ def dominant(pixels: bytes) -> str:
     """The dominant colour as `#RRGGBB`; `pixels` is RGBA, 8 bits per channel.
 
     Colours are counted in cells of 16 levels per channel, so that noise and gradients do not split one surface into
-    many colours. The answer is the mean colour of the most frequent cell.
+    many colours. The result is the mean colour of the most frequent cell.
     """
     cells: Counter[int] = Counter()
     counted = Counter(zip(pixels[0::4], pixels[1::4], pixels[2::4], pixels[3::4], strict=True))
@@ -28,6 +28,6 @@ def dominant(pixels: bytes) -> str:
         total[2] += blue * count
     if not cells:
         return FALLBACK
-    # Ties go to the darker cell, so that the answer does not depend on the order of the pixels.
+    # Ties go to the darker cell, so that the result does not depend on the order of the pixels.
     winner = min(cells, key=lambda cell: (-cells[cell], cell))
     return "#" + "".join(f"{round(total / cells[winner]):02X}" for total in sums[winner])

@@ -28,7 +28,7 @@ def convert(
     """Converts an image file to `dest`: exactly `width` x `height`, upright, sRGB with 8 bits, without metadata.
 
     Takes the first frame of an animation. `opaque` puts a black background behind transparent images. With `palette`
-    the answer holds `placeholder` and `background`. Raises MediaFault for input that cannot be decoded.
+    the result has `placeholder` and `background`. Raises MediaFault for input that cannot be decoded.
     """
     _prepare()
     try:

@@ -28,7 +28,7 @@ async def encode(
 ) -> MediaInfo:
     """Encodes `source` to `dest` and returns the output's facts. `dest` appears complete and checked, or not at all.
 
-    Raises MediaFault (the input is to blame) or FfmpegFailed, OutputMismatch, SandboxError (we are).
+    Raises MediaFault for a fault of the input; FfmpegFailed, OutputMismatch or SandboxError for one of ours.
     """
     todo = plan(options, info, tone_maps=tools.ffmpeg.tone_maps)
     # A folder beside `dest`, so on the same disk. It is the only one that the child may write to.

@@ -1,5 +1,5 @@
 -- name: end_jobs
--- Records how jobs ended. The first end stays; jobs that are not known are passed over.
+-- Records how jobs ended. The first end stays; unknown jobs are ignored.
 UPDATE jobs SET ended = result.ended, ended_at = result.ended_at
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS result (id, ended, ended_at)
 WHERE jobs.id = result.id AND jobs.ended IS NULL
