@@ -17,8 +17,8 @@ _DESCRIPTION = """\
 Post a file's address, get web-ready outputs, a catalog and webhooks.
 
 Jobs and tasks are JSON without an envelope, with times in Unix milliseconds. Responses of `/media` are in an envelope
-(version 2024-08-21), with times in ISO 8601. Every response carries `X-Request-Id`, which leads to the logs. Enums of responses may grow;
-`unknown` stands for a value that this server is too old to name.
+(version 2024-08-21), with times in ISO 8601. Every response has the header `X-Request-Id`, the id in the logs. Enums of
+responses may grow; `unknown` stands for a value that this server is too old to name.
 """
 _REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
 _RESPONSES: tuple[Any, ...] = (

@@ -1,4 +1,4 @@
-"""Builds the catalog: the only module of this service that constructs."""
+"""Builds the catalog: the only module of this service that constructs its parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

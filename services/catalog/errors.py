@@ -1,4 +1,4 @@
-"""The errors of the catalog. What never existed, what is deleted and what is another project's look the same."""
+"""The errors of the catalog. The same response for what never existed, is deleted, or belongs to another project."""
 
 from chassis.adapters.http.errors import ApiError, not_found, unavailable
 
@@ -22,5 +22,5 @@ def file_not_found() -> ApiError:
 
 
 def not_yet_known() -> ApiError:
-    """503: what was asked for may have been accepted, and the catalog has not read that far."""
+    """503: the requested resource may have been accepted, and the catalog has not read its event yet."""
     return unavailable(RETRY_AFTER_SECONDS, "It is not known yet whether this exists; try again soon.")

@@ -1,7 +1,7 @@
-"""Looks up single things, and decides what to answer where they are missing: not found, or not yet known.
+"""Looks up single resources, and decides the response if one is missing: not found, or not yet known.
 
-A missing id is answered with 404 only once it is certain that the catalog has read everything that was accepted before
-the request; until then the request waits, and is answered with 503 in the end. See `services.catalog.publication`.
+The response to a missing id is 404 only once it is certain that the catalog has read everything that was accepted before
+the request; until then the request waits, and gets 503 in the end. See `services.catalog.publication`.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from services.catalog.queries import Hidden, Queries, StoredFile
 from services.catalog.waiting import SharedCall, TooManyWaiting, WaitingRequests
 
 GRACE_SECONDS = 1.0
-"""How long a key or a file name is waited for at least: ingest may have answered before it published the event."""
+"""How long a key or a file name is waited for at least: ingest may have responded before it published the event."""
 NAME_WAIT_SECONDS = 2.5
 """How long a key or a file name is waited for at most."""
 POLL_SECONDS = 0.1
-"""Another replica may project what a request waits for, and cannot wake it: look again this often."""
+"""Interval of repeated look-ups: another replica may project what a request waits for, and cannot wake it."""
 CAUGHT_UP_SECONDS = 1.0
 """How long one call waits for the projection; then the next one begins, with new offsets."""
 
@@ -184,7 +184,7 @@ class Lookup:
 
     async def _published(self) -> None:
         """Returns once everything that ingest has committed by now is in Kafka."""
-        while (end_offset := await self._end_offset()) is None:  # noqa: ASYNC110 - Kafka is away and tells nobody
+        while (end_offset := await self._end_offset()) is None:  # noqa: ASYNC110 - Kafka does not notify when it is back
             await asyncio.sleep(self._poll)
         end = end_offset
         await self._watermarks.wait_until(lambda recent: all_published(recent, end))

@@ -22,7 +22,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class JobsPage:
-    """The ids of one page, in the order asked for; whether there are more on either side."""
+    """The ids of one page, in the requested order; whether there are more on either side."""
 
     ids: Sequence[str]
     earlier: bool

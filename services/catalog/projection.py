@@ -1,7 +1,7 @@
 """From events to rows, a batch in one transaction.
 
 Events come more than once and in any order, cut into batches anywhere, and two replicas may project the same ones at
-the same time: the rows come out the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
+the same time: the resulting rows are the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
 version, and the revocation of a key is final.
 """
 

@@ -29,10 +29,10 @@ class Watermark:
 
 
 class Evidence(Enum):
-    """What has to be awaited before an unknown id may be answered with 404."""
+    """What has to be awaited before the response to an unknown id may be 404."""
 
     NONE = "none"
-    """Nothing: nobody can have got this id."""
+    """Nothing: this id cannot have been issued yet."""
     PROJECTED = "projected"
     """That the projection has read everything that is in Kafka now."""
     PUBLISHED = "published"

@@ -1,4 +1,4 @@
-"""Conditional and range requests: which part of a file to answer with, if any. RFC 9110, sections 13 and 14 (pure)."""
+"""Conditional and range requests: which part of a file to send, if any. RFC 9110, sections 13 and 14 (pure)."""
 
 import re
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def http_date(at: datetime) -> str:
 def decide(method: str, headers: Mapping[str, str], *, size: int, etag: str, modified: datetime) -> Decision:
     """The response to a GET or HEAD with these request headers. `etag` is strong and has its quotes.
 
-    Several ranges, or one that is malformed, are answered with the full content: both are allowed, and players ask for
+    Several ranges, or one that is malformed, get the full content: both are allowed, and players request
     one range.
     """
     if _is_current(headers, etag, modified):

@@ -16,7 +16,7 @@ class Settings(CommonSettings):
         ge=timedelta(0),
         le=timedelta(seconds=30),
         title="Read wait",
-        description="How long a GET waits for the event of an id that is not known yet, before it answers 503.",
+        description="How long a GET waits for the event of an id that is not known yet, before it responds with 503.",
     )
     catalog_connections: int = Field(
         10,
@@ -30,5 +30,5 @@ class Settings(CommonSettings):
         gt=timedelta(0),
         le=timedelta(minutes=5),
         title="Query timeout",
-        description="How long one query may take before the request is answered with 503.",
+        description="How long one query may take before the request gets 503.",
     )

@@ -1,6 +1,6 @@
 """Which snapshot wins, and the rows that follow from it (pure).
 
-Events carry whole snapshots and come more than once and in any order. The functions `latest_*` reduce a batch to one
+Events carry complete snapshots and come more than once and in any order. The functions `latest_*` reduce a batch to one
 snapshot per id by the same rules by which Postgres compares it with the stored row: the result does not depend on how
 a history is cut into batches.
 """

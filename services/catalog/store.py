@@ -1,4 +1,4 @@
-"""What the projection writes: one statement for a whole batch. Requests read by `services.catalog.queries`.
+"""What the projection writes: one statement per batch. Requests read by `services.catalog.queries`.
 
 Every list of snapshots has each id once and is in ascending order of ids: see `services.catalog.snapshots`.
 """

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 MAX_WAITING = 50
-"""Requests of one party that wait at the same time. Names can be made up, and each one costs queries."""
+"""Requests of one party that wait at the same time. Clients can invent names, and each one costs queries."""
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class WaitingRequests:
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     def announce(self, names: Iterable[str]) -> None:
-        """Wakes whoever waits for one of `names`; to be called after the commit of what can now be found."""
+        """Wakes the requests that wait for one of `names`; to be called after the commit."""
         if not self._waiting:
             return
         for name in names:
@@ -52,9 +52,9 @@ class WaitingRequests:
 
 
 class SharedCall(Generic[T]):
-    """Calls `call` once for all who ask before it begins; one call at a time.
+    """Calls `call` once for all callers that arrive before it begins; one call at a time.
 
-    The result is that of a call that began after it was asked for: what happened before is known to it.
+    Each caller gets the result of a call that began after it arrived, so that the result includes everything before.
     """
 
     def __init__(self, call: Callable[[], Awaitable[T]]) -> None:

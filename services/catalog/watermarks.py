@@ -1,4 +1,4 @@
-"""Follows the topic `outbox.watermark` in memory: every replica for itself, without a consumer group."""
+"""Reads the topic `outbox.watermark` into memory, in every replica, without a consumer group."""
 
 import asyncio
 from collections import deque
@@ -45,7 +45,7 @@ class OutboxWatermarks:
         return self._recent
 
     async def wait_until(self, holds: Callable[[Sequence[Watermark]], bool]) -> None:
-        """Returns once `holds(recent)`; however long that takes."""
+        """Returns once `holds(recent)` is true, without a timeout."""
         while True:
             subscription = self._received.subscribe()
             if holds(self._recent):
@@ -53,7 +53,7 @@ class OutboxWatermarks:
             await subscription.wait(_RECHECK)
 
     async def end_offset(self) -> int | None:
-        """The offset that the next watermark will get; None where Kafka does not answer."""
+        """The offset that the next watermark will get; None if Kafka does not respond."""
         if self._consumer is None:
             return None
         with suppress(KafkaError, OSError):
@@ -78,7 +78,7 @@ class OutboxWatermarks:
         try:
             await consumer.start()
             consumer.assign([_PARTITION])
-            # The last one that is there: it says a lot about old ids, even while ingest is away.
+            # Starts with the last one in the topic: it is sufficient for old ids, even while ingest is away.
             begin = (await consumer.beginning_offsets([_PARTITION]))[_PARTITION]
             end = (await consumer.end_offsets([_PARTITION]))[_PARTITION]
             consumer.seek(_PARTITION, max(begin, end - 1))

@@ -1,4 +1,4 @@
--- Each statement writes a whole batch: parallel arrays, one element a row. The caller gives every id once and in
+-- Each statement writes a batch: parallel arrays, one element a row. The caller gives every id once and in
 -- ascending order, so that two batches lock the rows that they share in the same order and cannot deadlock.
 
 -- name: create_incoming_jobs

@@ -16,7 +16,7 @@ ORDER BY since DESC, owner
 LIMIT 1;
 
 -- name: jobs_newest_first
--- Filters that are not asked for are NULL, and vanish when the query is planned for its values.
+-- Filters that are not requested are NULL, and are removed when the query is planned for its values.
 SELECT job::text
 FROM jobs
 WHERE project = $1
