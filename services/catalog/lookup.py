@@ -1,7 +1,7 @@
 """Looks up single resources, and decides the response if one is missing: not found, or not yet known.
 
-The response to a missing id is 404 only once it is certain that the catalog has read everything that was accepted before
-the request; until then the request waits, and gets 503 in the end. See `services.catalog.publication`.
+The response to a missing id is 404 only once it is certain that the catalog has read everything that was accepted
+before the request; until then the request waits, and gets 503 in the end. See `services.catalog.publication`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """From events to rows, a batch in one transaction.
 
-Events come more than once and in any order, cut into batches anywhere, and two replicas may project the same ones at
-the same time: the resulting rows are the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
+Events come more than once and in any order, in batches of any size, and two replicas may project the same ones at the
+same time: the resulting rows are the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
 version, and the revocation of a key is final.
 """
 
