@@ -34,8 +34,8 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 MAX_BATCH_RECORDS = 500
 _POLL_MS = 30_000
 _FETCH_WAIT_MS = 3_000
-"""How long the broker delays a fetch response while there are no new records. A partition that is not part of the fetch
-in progress, because it was rewound or its last records were just taken, is fetched after it."""
+"""How long the broker delays a fetch response while there are no new records. `LongPollConsumer` prevents a fetch
+without some of the partitions: their records would be delayed until its end."""
 _REQUEST_TIMEOUT_MS = 15_000
 """A connection without a response for so long is reopened. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
@@ -123,9 +123,11 @@ class ServiceBroker(KafkaBroker):
 
 
 class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
-    """A consumer whose `getmany` returns only with records.
+    """A consumer whose `getmany` returns only with records, and which fetches only during `getmany`.
 
-    After an empty poll FastStream sleeps for the poll timeout; records that arrive meanwhile would be delayed.
+    After an empty poll FastStream sleeps for the poll timeout; records that arrive meanwhile would be delayed. While a
+    batch is handled, aiokafka would start a fetch without the partitions that still have records, and with offsets that
+    are wrong if the batch is delivered again; records of these partitions would be delayed until the end of that fetch.
     """
 
     async def getmany(
@@ -134,11 +136,13 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         timeout_ms: int = 0,  # noqa: ARG002 - FastStream's value, see above
         max_records: int | None = None,
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        self.resume(*self.paused())
         while True:
             found: dict[TopicPartition, list[ConsumerRecord]] = await super().getmany(
                 *partitions, timeout_ms=_POLL_MS, max_records=max_records
             )
             if found:
+                self.pause(*self.assignment())
                 return found
 
 

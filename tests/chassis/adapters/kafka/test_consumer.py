@@ -1,6 +1,7 @@
 """Consumers on a real broker: batches, dead letters, redelivery, readiness."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -151,6 +152,46 @@ async def test_two_consumers_share_the_partitions_and_handle_batches_at_the_same
     assert sorted(seen) == [f"job_{partition}" for partition in range(4)]
 
 
+async def test_a_slow_batch_does_not_delay_the_records_after_it(
+    kafka_bootstrap: str,
+) -> None:
+    topic = topic_of_its_own(partitions=2)
+    await ensure_topics(kafka_bootstrap, [topic])
+    broker = ServiceBroker(kafka_bootstrap, SERVICE)
+    seen: list[str] = []
+    slow, go_on = asyncio.Event(), asyncio.Event()
+
+    @subscribe(broker, topic)
+    async def on_result(events: Sequence[JobSucceeded]) -> None:
+        seen.extend(event.job.id for event in events)
+        if events[0].job.id.startswith("slow"):
+            slow.set()
+            await go_on.wait()
+
+    async def until_seen(job_id: str) -> None:
+        async with asyncio.timeout(60):
+            while job_id not in seen:
+                await asyncio.sleep(0.01)
+
+    seconds: list[float] = []
+    async with running(broker):
+        for number in range(3):
+            slow.clear()
+            go_on.clear()
+            await send(kafka_bootstrap, topic, good(f"slow_{number}"))
+            await slow.wait()
+            await send(kafka_bootstrap, topic, good(f"fetched_{number}"))
+            await asyncio.sleep(0.5)  # aiokafka would start a fetch without this partition after 0.1 s
+            go_on.set()
+            await until_seen(f"fetched_{number}")
+            sent_at = time.monotonic()
+            await send(kafka_bootstrap, topic, good(f"next_{number}"))
+            await until_seen(f"next_{number}")
+            seconds.append(time.monotonic() - sent_at)
+    # Such a fetch would delay each of them by 2.5 s. Other load does not delay all three by so much.
+    assert min(seconds) < 1.5, seconds
+
+
 async def test_an_outage_brings_the_whole_batch_again_and_loses_nothing(kafka_bootstrap: str) -> None:
     topic = topic_of_its_own()
     await ensure_topics(kafka_bootstrap, [topic])
@@ -163,7 +204,9 @@ async def test_an_outage_brings_the_whole_batch_again_and_loses_nothing(kafka_bo
     async def on_result(events: Sequence[JobSucceeded]) -> None:
         nonlocal calls
         calls += 1
-        if calls <= 6:  # one more than an unexpected failure is retried; each redelivery waits for a fetch of 3 s
+        if (
+            calls <= 20
+        ):  # four times as often as an unexpected failure is retried; too often for a pause of 3 s each time
             raise ConnectionError("the database is away")
         handled.extend(event.job.id for event in events)
 
