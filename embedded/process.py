@@ -1,7 +1,7 @@
 """Child processes that do not outlive this process.
 
 Three mechanisms, each for the case that the one before failed: `ChildProcess.stop`; the signal that the kernel sends
-when the parent dies (Linux, `exec_wrapper`); and `data_folder.reap_orphans` at the next start on the same folder.
+when the parent ends (Linux, `exec_wrapper`); and `data_folder.reap_orphans` at the next start on the same folder.
 """
 
 import asyncio
@@ -138,6 +138,6 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> str:
 
 
 def _base_env() -> dict[str, str]:
-    # A fixed language, so that logs are the same everywhere; no variable that a server obeys (PG*, JAVA_*).
+    # A fixed language, so that logs are the same everywhere; no variables that configure a server (PG*, JAVA_*).
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TZ", "HOME") if name in os.environ}
     return {**kept, "LANG": "C.UTF-8"}

@@ -45,7 +45,7 @@ class SourceResource(TypedDict):
     updated: str
 
 
-# Labels are chosen by whoever configures the jobs that are run on each new item.
+# Labels are chosen in the configuration of the jobs that are run on each new item.
 @with_config(ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}}))
 class MediaResource(TypedDict):
     """A media item. The address of each file that a job made is also a field of its own, named by its label (`poster`).

@@ -48,7 +48,7 @@ _OUTAGE_ERRNOS = frozenset(
 
 
 class Rejected(Exception):
-    """Refused by a rule of ours: no retry will succeed. `reason` is a sentence for whoever sent the input."""
+    """Refused by a rule of ours: no retry will succeed. `reason` is a sentence for the sender of the input."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

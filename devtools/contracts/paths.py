@@ -154,7 +154,7 @@ _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "
 _GET_FILE: dict[str, Any] = {
     "operationId": "get_file",
     "summary": "Fetch a stored file",
-    "description": "At DELIVERY_URL (PUBLIC_URL unless set). Whoever has the address may fetch it.",
+    "description": "At DELIVERY_URL (PUBLIC_URL unless set). Public: the address is the only credential.",
     "tags": ["files"],
     "security": [],
     "responses": {

@@ -1,6 +1,6 @@
-"""`python -m tests.bench.catalog [items]`: lists, filters and single reads of the catalog beside bare SQL for the same.
+"""`python -m tests.bench.catalog [items]`: lists, filters and single reads of the catalog beside plain SQL.
 
-Each figure is a ratio of medians, measured in turn in one run. Bare SQL is one prepared statement, written for its
+Each figure is a ratio of medians, measured in turn in one run. Plain SQL is one prepared statement, written for its
 case alone, that returns the texts of the same rows: no count, no other filter, nothing validated, nothing rendered.
 """
 
@@ -42,21 +42,21 @@ _JOB = "SELECT job::text FROM jobs WHERE id = $1"
 
 @dataclass(frozen=True)
 class Case:
-    """One query: through the catalog's code, and as one bare statement."""
+    """One query: through the catalog's code, and as one plain statement."""
 
     name: str
     ask: Callable[[], Awaitable[object]]
-    bare: tuple[str, tuple[object, ...]]
+    plain: tuple[str, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds: median and 99th percentile of ours, median of the bare statement."""
+    """Seconds: median and 99th percentile of ours, median of the plain statement."""
 
     name: str
     ours: float
     p99: float
-    bare: float
+    plain: float
 
 
 async def fill(pool: Pool, project: str, count: int) -> str:
@@ -118,17 +118,17 @@ def cases(queries: Queries, project: str, job_id: str, count: int) -> list[Case]
 
 
 async def measure(case: Case, pool: Pool) -> Measured:
-    """Ours and the bare statement in turn, after five of each that do not count."""
-    ours, bare = [], []
+    """Ours and the plain statement in turn, after five of each that do not count."""
+    ours, plain = [], []
     for round_ in range(ROUNDS + 5):
         began = time.perf_counter()
         await case.ask()
         between = time.perf_counter()
-        await pool.fetch(case.bare[0], *case.bare[1])
+        await pool.fetch(case.plain[0], *case.plain[1])
         if round_ >= 5:
             ours.append(between - began)
-            bare.append(time.perf_counter() - between)
-    return Measured(case.name, statistics.median(ours), statistics.quantiles(ours, n=100)[98], statistics.median(bare))
+            plain.append(time.perf_counter() - between)
+    return Measured(case.name, statistics.median(ours), statistics.quantiles(ours, n=100)[98], statistics.median(plain))
 
 
 async def main(count: int) -> None:
@@ -141,9 +141,9 @@ async def main(count: int) -> None:
         ):
             job_id = await fill(writing, project, count)
             found = [await measure(case, reading) for case in cases(Queries(reading), project, job_id, count)]
-    print(f"{count} items\n\n| question | ours p50 ms | p99 ms | bare p50 ms | ratio |\n|---|---|---|---|---|")
+    print(f"{count} items\n\n| question | ours p50 ms | p99 ms | plain p50 ms | ratio |\n|---|---|---|---|---|")
     for row in found:
-        figures = f"{row.ours * 1e3:.2f} | {row.p99 * 1e3:.2f} | {row.bare * 1e3:.2f} | {row.ours / row.bare:.1f}"
+        figures = f"{row.ours * 1e3:.2f} | {row.p99 * 1e3:.2f} | {row.plain * 1e3:.2f} | {row.ours / row.plain:.1f}"
         print(f"| {row.name} | {figures} |")
 
 

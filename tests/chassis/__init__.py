@@ -1,1 +1,1 @@
-"""Tests of the chassis, on real servers where the code speaks to one."""
+"""Tests of the chassis, on real servers where the code connects to one."""

@@ -1,4 +1,4 @@
-"""The chassis knows no business term: it could carry services of another field."""
+"""The chassis has no business terms: services of another domain could use it."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ALLOWED = {
     ("adapters/failure_policy.py", "webhook"): "the docstring lists who uses the policy",
     ("adapters/http/json_body.py", "webhook"): "why the bytes of a body have one producer",
     ("adapters/egress/addresses.py", "media"): "why tunnels are forbidden",
-    ("adapters/sandbox/__init__.py", "media"): "says that it knows nothing of it",
+    ("adapters/sandbox/__init__.py", "media"): "says that it is independent of it",
     ("adapters/sandbox/confine.py", "ffmpeg"): "a program that handles SIGXCPU",
     ("adapters/storage/local.py", "video"): "why the entity tag is no hash",
     ("core/log_events.py", "*"): "the table lists the events of all packages",

@@ -1,4 +1,4 @@
-"""Programs that speak only Kafka: a consumer in a process of its own, and a plain producer."""
+"""Programs that use only Kafka: a consumer in a process of its own, and a plain producer."""
 
 import asyncio
 import json

@@ -156,10 +156,10 @@ async def test_an_image_that_declares_a_huge_size_is_refused_before_it_is_decode
     ],
 )
 def test_facts_from_the_sandbox_are_validated(facts: dict[str, object], kind: str) -> None:
-    honest = {"kind": "audio", "format": "mp3", "filesize": 10}
-    assert to_media_info(dict(honest)).format == "mp3"
+    valid = {"kind": "audio", "format": "mp3", "filesize": 10}
+    assert to_media_info(dict(valid)).format == "mp3"
     with pytest.raises(MediaFault) as fault:
-        to_media_info(honest | facts)
+        to_media_info(valid | facts)
     assert fault.value.kind == kind
 
 

@@ -44,9 +44,9 @@ class Material:
         scale = "scale=720:576,setsar=64/45"
         return self._ffmpeg("anamorphic.mp4", "-t", "1", "-i", self.footage.bunny, "-an", "-vf", scale, *_X264)
 
-    def silent(self) -> Path:
+    def without_audio(self) -> Path:
         """2 s of video without an audio stream."""
-        return self._ffmpeg("silent.mp4", "-t", "2", "-i", self.footage.bunny, "-an", "-c", "copy")
+        return self._ffmpeg("without_audio.mp4", "-t", "2", "-i", self.footage.bunny, "-an", "-c", "copy")
 
     def odd_size(self) -> Path:
         """1 s at 319x179, which 4:2:0 cannot hold: stored as 4:4:4."""

@@ -3,7 +3,7 @@
 Fixtures, one of each for the whole session (a plugin of `tests/conftest.py`):
     up        a running `bitmill up` with embedded servers (`BitmillUp`)
     uploads   a `FileServer` with real clips and photographs, under the names that the examples use
-    hooks     a `WebhookReceiver` that knows the secret of `up`
+    hooks     a `WebhookReceiver` with the secret of `up`
 
 `bitmill_up(folder)` runs another one for a test that stops, kills or restarts it.
 """

@@ -36,7 +36,7 @@ class PoisonWorker(WorkerApp[FileSettings]):
 
 
 def encoder(tools: Tools) -> Encoder:
-    """Copies the input. At the first time all jobs run together, and the poison takes the others along."""
+    """Copies the input. The first time all jobs run together, and the poison input crashes the worker of all."""
     folder = tools.workdir.parent
 
     async def make(context: JobContext) -> JobOutput:

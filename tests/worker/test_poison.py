@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class RestartedProcess:
-    """The worker in a process of its own that is started again whenever it dies, as an orchestrator does."""
+    """The worker in a process of its own that is started again whenever it ends, as an orchestrator does."""
 
     name = "transcoder"
 

@@ -34,7 +34,7 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
         assert process.stdout is not None
         left = Path(process.stdout.readline().strip())
         with scratch_dir(tmp_path):
-            assert (left / "large").exists(), "its owner lives"
+            assert (left / "large").exists(), "its owner runs"
         process.kill()
         process.wait()
     assert left.exists()

@@ -3,8 +3,8 @@
 Sources: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and its updates), the multicast and reserved
 blocks, and the metadata addresses of the large clouds. Of IPv6, only global unicast (2000::/3) without its special
 blocks is allowed. IPv6 addresses that contain an IPv4 address would bypass every IPv4 rule: mapped and NAT64 ones are
-treated as the IPv4 address they contain, tunnels (6to4, Teredo, ISATAP, compatible) are forbidden, because nobody
-serves media from them.
+treated as the IPv4 address they contain, tunnels (6to4, Teredo, ISATAP, compatible) are forbidden, because media is
+not served from them.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network

@@ -24,7 +24,7 @@ OUTAGES = [
     asyncpg.AdminShutdownError(),
     KafkaConnectionError(),
     NotLeaderForPartitionError(),
-    StorageFull("no room"),
+    StorageFull("no space left"),
     ConnectionResetError(),
     TimeoutError(),
     OSError(errno.ENOSPC, "no space left on device"),

@@ -152,13 +152,13 @@ async def test_stop_puts_every_app_down_and_then_closes_http() -> None:
     async with Serving(*apps) as serving:
         await until(lambda: serving.announced)
         serving.stop.set()
-        # The app that still stops is asked for nothing any more, while HTTP is there to say so.
+        # Requests to the app that still stops get 503, because HTTP closes last.
         await serving.becomes("/one", 503)
         await asyncio.wait_for(serving.ended, 3)
         with pytest.raises(aiohttp.ClientConnectionError):
             await serving.status("/livez")
     assert sorted(history[:4]) == ["one starting", "one up", "two starting", "two up"]
-    # In order: nobody was cut short on the way down.
+    # In order: no app was cancelled.
     assert history[4:] == ["two in order", "two down", "one in order", "one down"]
 
 
@@ -253,12 +253,12 @@ async def test_a_task_that_fails_while_it_is_stopped_is_heard() -> None:
 
 
 async def test_a_block_that_was_ended_by_its_task_leaves_its_owner_uncancelled() -> None:
-    async def dies() -> None:
+    async def fails() -> None:
         raise ValueError("at once")
 
     with pytest.raises(ValueError, match="at once"):
         async with TaskSupervisor() as supervisor:
-            supervisor.start(dies(), "short")
+            supervisor.start(fails(), "short")
             await asyncio.Event().wait()
     current = asyncio.current_task()
     assert current is not None
@@ -374,7 +374,7 @@ def test_a_port_that_is_taken_is_said() -> None:
         with pytest.raises(SystemExit) as ended:
             run_main([], host="127.0.0.1", port=taken.getsockname()[1])
     assert ended.value.code == 1
-    # No deadline may be left running: it would end whoever called us.
+    # No deadline may be left running: it would end the calling process.
     deadline = time.monotonic() + 5
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -46,6 +46,6 @@ def project() -> str:
 async def catalog(
     tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[CatalogService]:
-    """The whole service on the same tables, shared by the tests of this package."""
+    """The complete service on the same tables, shared by the tests of this package."""
     async with running(database_url, kafka_bootstrap, tmp_path_factory.mktemp("catalog")) as service:
         yield service

@@ -1,4 +1,4 @@
-"""The whole service: events go in through Kafka, responses come out over HTTP. The tests play ingest."""
+"""The complete service: events go in through Kafka, responses come out over HTTP. The tests act as ingest."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,15 +51,15 @@ def customer(seed: int) -> Customer:
 class Ingest:
     """Publishes events and, while `run` runs, watermarks of the outbox, as ingest does.
 
-    While `held_at_ms` is set, the outbox has a row of that moment that is not published. While `silent`, no watermarks
-    are sent.
+    While `held_at_ms` is set, the outbox has a row of that moment that is not published. While `watermarks_paused` is
+    set, no watermarks are sent.
     """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
         self._acknowledged: int | None = None
         self.held_at_ms: int | None = None
-        self.silent = False
+        self.watermarks_paused = False
 
     async def publish(self, *events: Event) -> None:
         """Returns when Kafka has them."""
@@ -77,7 +77,7 @@ class Ingest:
 
     async def run(self) -> None:
         while True:
-            if not self.silent:
+            if not self.watermarks_paused:
                 at = now_ms()
                 through = at if self.held_at_ms is None else self.held_at_ms
                 event = OutboxAdvanced(

@@ -1,4 +1,4 @@
-"""Files at their public address: whole, in parts, conditionally, and only while they may be seen."""
+"""Files at their public address: complete, in parts, conditionally, and only while they may be seen."""
 
 import asyncio
 import os
@@ -51,12 +51,12 @@ async def test_a_file_is_delivered_without_a_key_and_with_all_its_headers(catalo
 
 async def test_head_tells_the_same_and_sends_nothing(catalog: CatalogService) -> None:
     path, _ = await delivered_job(catalog)
-    _, whole, _ = await fetch(catalog, path)
+    _, full, _ = await fetch(catalog, path)
     status, headers, body = await fetch(catalog, path, "HEAD", Range="bytes=0-9")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(DATA)))
     for differing in ("Date", "X-Request-Id"):
-        del whole[differing], headers[differing]
-    assert headers == whole
+        del full[differing], headers[differing]
+    assert headers == full
 
 
 async def test_players_and_resumed_downloads_get_the_part_they_ask_for(catalog: CatalogService) -> None:

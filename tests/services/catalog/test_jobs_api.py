@@ -78,13 +78,13 @@ async def test_what_is_no_id_is_not_found(catalog: CatalogService, id: str) -> N
 
 async def test_another_projects_job_looks_like_one_that_never_was(catalog: CatalogService) -> None:
     _, jobs = await jobs_of(catalog, 1)
-    stranger = await catalog.new_customer()
-    theirs = await catalog.get(f"/jobs/{jobs[0].id}", stranger)
-    nobodys = await catalog.get(f"/jobs/{factories.old_id('job')}", stranger)
-    assert theirs[0] == nobodys[0] == 404
-    assert theirs[1] | {"request_id": ""} == nobodys[1] | {"request_id": ""}
-    assert (await catalog.get("/jobs", stranger))[1] == []
-    assert (await catalog.get(f"/jobs?after={jobs[0].id}&order=asc", stranger))[1] == []
+    other_customer = await catalog.new_customer()
+    theirs = await catalog.get(f"/jobs/{jobs[0].id}", other_customer)
+    unknown = await catalog.get(f"/jobs/{factories.old_id('job')}", other_customer)
+    assert theirs[0] == unknown[0] == 404
+    assert theirs[1] | {"request_id": ""} == unknown[1] | {"request_id": ""}
+    assert (await catalog.get("/jobs", other_customer))[1] == []
+    assert (await catalog.get(f"/jobs?after={jobs[0].id}&order=asc", other_customer))[1] == []
 
 
 async def test_tasks_are_the_same_list_under_their_older_name(catalog: CatalogService) -> None:

@@ -80,9 +80,9 @@ async def test_while_the_outbox_of_ingest_is_not_published_an_unknown_id_is_unav
             async with catalog.session.get(catalog.url + path, headers=who.headers) as response:
                 assert response.status == 503
                 assert int(response.headers["Retry-After"]) >= 1
-        catalog.ingest.silent = True
+        catalog.ingest.watermarks_paused = True
         status, body = await catalog.get(f"/media/{new_id('med')}", who)
         assert (status, body["error"]["kind"]) == (503, "unavailable")
-        catalog.ingest.silent = False
+        catalog.ingest.watermarks_paused = False
         statuses = [(await catalog.get(path, who))[0] for _ in range(2)]
         assert statuses[-1] == 404

@@ -106,12 +106,12 @@ async def test_every_value_is_found_as_it_was_written_and_no_other(catalog: Cata
 
 async def test_metadata_of_another_project_is_never_found(catalog: CatalogService) -> None:
     _, items = await media_of(catalog, {"metadata": {"user_id": "777"}})
-    stranger, own = await media_of(catalog, {"metadata": {"user_id": "777"}})
-    assert await listed(catalog, stranger, ("metadata.user_id", "777")) == [own[0].id]
-    status, body = await catalog.get(f"/media/{items[0].id}", stranger)
+    other_customer, own = await media_of(catalog, {"metadata": {"user_id": "777"}})
+    assert await listed(catalog, other_customer, ("metadata.user_id", "777")) == [own[0].id]
+    status, body = await catalog.get(f"/media/{items[0].id}", other_customer)
     assert status == 404
     assert (body["data"], body["error"]["kind"], body["meta"]["status"]) == (None, "media_not_found", 404)
-    assert body["meta"]["project_id"] == stranger.project
+    assert body["meta"]["project_id"] == other_customer.project
 
 
 SORTS: dict[str, list[dict[str, Any]]] = {
@@ -147,11 +147,11 @@ async def test_items_without_a_value_come_last_in_both_orders_and_ties_go_by_id(
     who, items = await media_of(catalog, *SORTS[sort])
     filters = [[], [("metadata.user_id", "123")], [("metadata.user_id", "123"), ("metadata.source", "YourApp/iOS")]]
     for order, filter in product(("asc", "desc"), filters):
-        whole = expected(items, sort, order)
+        full = expected(items, sort, order)
         query = [("sort", sort), ("order", order), *filter]
-        assert await listed(catalog, who, *query) == whole
+        assert await listed(catalog, who, *query) == full
         pages = [await listed(catalog, who, *query, ("limit", "2"), ("page", str(page))) for page in (1, 2, 3)]
-        assert [id for page in pages for id in page] == whole[:6]
+        assert [id for page in pages for id in page] == full[:6]
 
 
 async def test_the_kind_filters_with_and_without_metadata(catalog: CatalogService) -> None:

@@ -1,4 +1,4 @@
-"""The service as a whole: readiness, dead letters, and what a restart finds."""
+"""The complete service: readiness, dead letters, and its state after a restart."""
 
 from pathlib import Path
 

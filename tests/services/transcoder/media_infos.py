@@ -27,7 +27,7 @@ def video(
     sar: float = 1.0,
     **stream: Any,
 ) -> MediaInfo:
-    """A 1080p clip of 10 s with stereo sound, unless told otherwise; keywords change the video stream."""
+    """A 1080p clip of 10 s with stereo sound, unless given otherwise; keywords change the video stream."""
     return MediaInfo(
         kind="video",
         format="mp4",

@@ -18,18 +18,18 @@ from tests.services.transcoder.boxes import top_boxes
 from tests.support.footage import FLAT_COLOUR, Material
 
 
-async def made(tools: Tools, source: Path, folder: Path, **options: Any) -> tuple[MediaInfo, Path]:
+async def encoded(tools: Tools, source: Path, folder: Path, **options: Any) -> tuple[MediaInfo, Path]:
     """The source encoded with the options: its facts, probed anew, and the file."""
-    asked = VideoOptions.model_validate(options)
-    dest = folder / f"out.{asked.format}"
-    info = await encode(source, await tools.prober.probe(source), asked, dest, tools)
+    options_model = VideoOptions.model_validate(options)
+    dest = folder / f"out.{options_model.format}"
+    info = await encode(source, await tools.prober.probe(source), options_model, dest, tools)
     assert await tools.prober.probe(dest) == info
     return info, dest
 
 
 async def fault_of(tools: Tools, source: Path, folder: Path, **options: Any) -> MediaFault:
     with pytest.raises(MediaFault) as fault:
-        await made(tools, source, folder, **options)
+        await encoded(tools, source, folder, **options)
     assert not list(folder.iterdir()), "nothing is left of a failed encode"
     return fault.value
 
@@ -60,7 +60,7 @@ def times_of(path: Path) -> list[float]:
 
 
 async def test_a_clip_with_sound(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, path = await made(tools, material.footage.bunny, tmp_path, width=320, end=1)
+    info, path = await encoded(tools, material.footage.bunny, tmp_path, width=320, end=1)
     assert (info.format, info.width, info.height) == ("mp4", 320, 180)
     assert info.video is not None and (info.video.codec, info.video.pix_fmt) == ("h264", "yuv420p")
     assert [track.codec for track in info.audio] == ["aac"]
@@ -78,27 +78,27 @@ async def test_progress_only_grows_and_reaches_the_end(tools: Tools, material: M
 
 
 async def test_a_rotated_clip_is_turned_upright(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, _ = await made(tools, material.rotated(), tmp_path, width=90)
+    info, _ = await encoded(tools, material.rotated(), tmp_path, width=90)
     assert (info.width, info.height, info.rotation) == (90, 160, 0)
 
 
 async def test_anamorphic_pixels_become_square(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, _ = await made(tools, material.anamorphic(), tmp_path, width=480)
+    info, _ = await encoded(tools, material.anamorphic(), tmp_path, width=480)
     assert (info.width, info.height, info.sar) == (480, 270, 1)
 
 
-async def test_a_silent_clip_stays_silent(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, _ = await made(tools, material.silent(), tmp_path, width=160)
+async def test_a_clip_without_audio_stays_without_audio(tools: Tools, material: Material, tmp_path: Path) -> None:
+    info, _ = await encoded(tools, material.without_audio(), tmp_path, width=160)
     assert info.audio == ()
 
 
 async def test_an_odd_size_is_rounded_down(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, _ = await made(tools, material.odd_size(), tmp_path)
+    info, _ = await encoded(tools, material.odd_size(), tmp_path)
     assert (info.width, info.height) == (318, 178)
 
 
 async def test_the_requested_size_is_exact_also_when_larger(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, _ = await made(tools, material.flat(), tmp_path, width=642, height=480)
+    info, _ = await encoded(tools, material.flat(), tmp_path, width=642, height=480)
     assert (info.width, info.height) == (642, 480)
 
 
@@ -106,7 +106,9 @@ async def test_the_requested_size_is_exact_also_when_larger(tools: Tools, materi
 async def test_other_containers(
     tools: Tools, material: Material, tmp_path: Path, format: str, codec: str, sound: str
 ) -> None:
-    info, _ = await made(tools, material.footage.bunny, tmp_path, format=format, width=160, end=1, quality="very_low")
+    info, _ = await encoded(
+        tools, material.footage.bunny, tmp_path, format=format, width=160, end=1, quality="very_low"
+    )
     assert info.format == format
     assert info.video is not None and info.video.codec == codec
     assert [track.codec for track in info.audio] == [sound]
@@ -114,7 +116,7 @@ async def test_other_containers(
 
 async def test_start_and_end_are_exact_to_the_frame(tools: Tools, material: Material, tmp_path: Path) -> None:
     # Each frame is 4 steps of luma brighter than the one before; the only key frame is the first.
-    info, path = await made(tools, material.grey_steps(), tmp_path, start=2, end=3, quality="very_high")
+    info, path = await encoded(tools, material.grey_steps(), tmp_path, start=2, end=3, quality="very_high")
     assert info.duration == pytest.approx(1, abs=0.05)
     with av.open(str(path)) as container:
         frames = [grey_at(frame, 80, 45) for frame in container.decode(video=0)]
@@ -131,7 +133,7 @@ async def test_a_start_past_the_end_is_a_fault(tools: Tools, material: Material,
 
 @pytest.mark.parametrize("options", [{}, {"width": 640}, {"format": "webm", "quality": "very_high"}])
 async def test_colours_do_not_change(tools: Tools, material: Material, tmp_path: Path, options: dict[str, Any]) -> None:
-    _, path = await made(tools, material.flat(), tmp_path, **options)
+    _, path = await encoded(tools, material.flat(), tmp_path, **options)
     assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4)
 
 
@@ -142,7 +144,7 @@ async def test_untagged_standard_definition_keeps_its_colours_when_scaled_up(
     source = material.ffmpeg(
         "untagged.mp4", "-f", "lavfi", "-i", f"color=c=0xC03020:s=320x240:r=10:d=1,{convert}", "-crf", "1"
     )
-    info, path = await made(tools, source, tmp_path, height=720)
+    info, path = await encoded(tools, source, tmp_path, height=720)
     assert info.video is not None and info.video.matrix == "smpte170m"
     assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4)
 
@@ -156,13 +158,13 @@ async def test_full_range_and_rgb_become_limited_range(tools: Tools, material: M
     ):
         folder = tmp_path / name
         folder.mkdir()
-        info, path = await made(tools, material.ffmpeg(name, *lavfi, *argv), folder)
+        info, path = await encoded(tools, material.ffmpeg(name, *lavfi, *argv), folder)
         assert info.video is not None and (info.video.range, info.video.pix_fmt) == ("tv", "yuv420p")
         assert colour_of(path) == pytest.approx(FLAT_COLOUR, abs=4), name
 
 
 async def test_hdr_is_converted_to_sdr(tools: Tools, material: Material, tmp_path: Path) -> None:
-    info, path = await made(tools, material.hdr(), tmp_path)
+    info, path = await encoded(tools, material.hdr(), tmp_path)
     assert info.video is not None and not info.video.hdr
     assert (info.video.matrix, info.video.transfer, info.video.bits) == ("bt709", "bt709", 8)
     assert 5 < mean(colour_of(path)) < 250
@@ -171,7 +173,7 @@ async def test_hdr_is_converted_to_sdr(tools: Tools, material: Material, tmp_pat
 async def test_a_variable_frame_rate_keeps_its_timestamps(tools: Tools, material: Material, tmp_path: Path) -> None:
     keep = ("-vf", "select='lt(n,15)+not(mod(n,7))'", "-fps_mode", "vfr", "-c:v", "libx264")
     source = material.ffmpeg("vfr.mp4", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=30:d=3", *keep)
-    _, path = await made(tools, source, tmp_path)
+    _, path = await encoded(tools, source, tmp_path)
     assert times_of(path) == times_of(source)
 
 
@@ -180,7 +182,7 @@ async def test_of_many_tracks_the_default_one_is_kept(tools: Tools, material: Ma
     maps = ("-map", "0", "-map", "1", "-map", "2", "-disposition:a:0", "0", "-disposition:a:1", "default")
     layouts = ("-ac:a:0", "1", "-ac:a:1", "6", "-c:v", "copy", "-c:a", "aac")
     source = material.ffmpeg("tracks.mkv", "-i", material.flat(), *tones, *maps, *layouts)
-    info, _ = await made(tools, source, tmp_path)
+    info, _ = await encoded(tools, source, tmp_path)
     assert [track.channels for track in info.audio] == [2]
 
 
@@ -188,7 +190,7 @@ async def test_private_metadata_is_removed(tools: Tools, material: Material, tmp
     where = ("-metadata", "location=+59.33+018.06/", "-metadata", "title=Secret", "-movflags", "use_metadata_tags")
     source = material.ffmpeg("gps.mp4", "-i", material.flat(), "-c", "copy", *where)
     assert b"+59.33" in source.read_bytes() and b"Secret" in source.read_bytes()
-    _, path = await made(tools, source, tmp_path)
+    _, path = await encoded(tools, source, tmp_path)
     assert b"+59.33" not in path.read_bytes() and b"Secret" not in path.read_bytes()
 
 
@@ -221,7 +223,7 @@ async def test_input_that_is_corrupt_in_the_middle_ends(tools: Tools, material: 
     folder = tmp_path / "out"
     folder.mkdir()
     try:
-        info, _ = await made(tools, source, folder, width=160)
+        info, _ = await encoded(tools, source, folder, width=160)
     except MediaFault as fault:
         assert fault.kind in ("input_unreadable", "input_truncated")
     else:

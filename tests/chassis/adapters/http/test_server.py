@@ -112,7 +112,7 @@ async def test_an_unexpected_error_is_logged_and_the_response_tells_nothing_abou
         ConnectionRefusedError(errno.ECONNREFUSED, "db.internal"),
         TimeoutError(),
         OSError(errno.ENOSPC, "/var/lib/bitmill"),
-        StorageFull("no room"),
+        StorageFull("no space left"),
         StorageUnavailable("away"),
     ],
     ids=lambda error: type(error).__name__,

@@ -58,7 +58,7 @@ def test_a_field_that_a_later_version_added_is_ignored() -> None:
         ({"ce_type": None}, b"{}", "the header ce_type is missing"),
     ],
 )
-def test_what_a_topic_does_not_promise_is_unreadable(change: dict[str, Any], value: Any, reason: str) -> None:
+def test_what_a_topic_does_not_declare_is_unreadable(change: dict[str, Any], value: Any, reason: str) -> None:
     headers = list((dict(record(succeeded(JOB.id)).headers) | change).items())
     with pytest.raises(RecordUnreadable) as raised:
         codec.decode(JOB_RESULTS, headers, value)

@@ -192,7 +192,7 @@ async def test_a_slow_batch_does_not_delay_the_records_after_it(
     assert min(seconds) < 1.5, seconds
 
 
-async def test_an_outage_brings_the_whole_batch_again_and_loses_nothing(kafka_bootstrap: str) -> None:
+async def test_an_outage_redelivers_the_batch_and_loses_nothing(kafka_bootstrap: str) -> None:
     topic = topic_of_its_own()
     await ensure_topics(kafka_bootstrap, [topic])
     await send(kafka_bootstrap, topic, good("one"), good("two"), good("three"))

@@ -1,4 +1,4 @@
-"""Workers die: their items are done by others, and only what kills its worker alone is blamed for it."""
+"""Workers crash: others run their items, and only an item that crashes its worker alone is failed for it."""
 
 import asyncio
 import os

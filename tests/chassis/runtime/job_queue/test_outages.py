@@ -1,4 +1,4 @@
-"""Postgres is away: work goes on, nothing is lost, and nobody is blamed."""
+"""Postgres is away: work goes on, nothing is lost, and no item fails."""
 
 import asyncio
 from dataclasses import replace
@@ -78,7 +78,7 @@ async def test_an_outage_while_the_outcome_is_written_does_not_waste_the_work(fi
         await fixture.add("job_1")
         async with running(*(Worker(work).runner(queue) for queue in queues)):
             await until(lambda: lease_ran_out(fixture), within=60)
-            await asyncio.sleep(1.5)  # the rest of an outage that everybody notices
+            await asyncio.sleep(1.5)  # the rest of an outage that all processes notice
             await proxy.restore(old_connections=False)
             await until(lambda: fixture.is_in("done", "job_1"), within=60)
     assert begun == [1]
@@ -154,7 +154,7 @@ async def test_a_runner_survives_an_outage_and_logs_it_once(
     assert capsys.readouterr().out.count("operation=queue_claim") <= 2  # started and succeeded
 
 
-async def test_connections_that_stay_silent_for_ever_are_discarded(fixture: QueueFixture) -> None:
+async def test_connections_that_stay_unresponsive_are_discarded(fixture: QueueFixture) -> None:
     times = replace(TIMES, claim_s=0.2)
     async with Proxy(fixture.dsn) as proxy:
         pool = await open_pool(proxy.dsn, fixture.schema, size=2)

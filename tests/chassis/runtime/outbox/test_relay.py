@@ -186,7 +186,7 @@ async def test_postgres_may_be_away_and_everything_arrives_when_it_is_back(env: 
     assert producer.keys == ["a", "b"]
 
 
-async def test_a_connection_that_stays_silent_for_ever_is_discarded(env: OutboxFixture) -> None:
+async def test_a_connection_that_stays_unresponsive_is_discarded(env: OutboxFixture) -> None:
     producer = FakeProducer()
     times = replace(QUICK, batch_s=0.4, connection_s=0.3)
     async with Proxy(env.dsn) as proxy:
@@ -224,11 +224,11 @@ async def test_a_relay_that_does_not_get_the_lock_holds_no_connection_while_it_w
 
 
 async def test_a_relay_takes_over_from_one_that_died_in_the_middle_of_a_batch(env: OutboxFixture) -> None:
-    died, other = FakeProducer(lambda key: None), FakeProducer()
+    killed, other = FakeProducer(lambda key: None), FakeProducer()
     pool = await open_pool(env.dsn, env.schema, size=1)
-    async with env.relaying(died, Outbox(pool, "ingest"), times=replace(QUICK, publish_s=60, flush_s=0.1)):
+    async with env.relaying(killed, Outbox(pool, "ingest"), times=replace(QUICK, publish_s=60, flush_s=0.1)):
         await env.put(event("a"))
-        await until(lambda: died.unanswered)
+        await until(lambda: killed.unanswered)
         async with env.relaying(other):
             pool.terminate()
             await until(env.empty)
