@@ -51,15 +51,20 @@ def output_path(arguments: argparse.Namespace, format: str) -> Path:
     if arguments.output:
         if is_url(arguments.output):
             raise UsageError(f"--output {arguments.output} must be a file when the work is done here")
-        return Path(arguments.output)
+        target = Path(arguments.output)
+        if _is_input(target, arguments.input):
+            raise UsageError(f"--output {arguments.output} is the input; choose another name")
+        return target
     path = unquote(urlsplit(arguments.input).path) if is_url(arguments.input) else arguments.input
     stem = Path(path).stem or "output"
     extension = "jpg" if format == "jpeg" else format
     target = Path(f"{stem}.{extension}")
-    source = Path(arguments.input)
-    if target.exists() and source.exists() and target.samefile(source):
-        target = Path(f"{stem}-{arguments.kind}.{extension}")
-    return target
+    return Path(f"{stem}-{arguments.kind}.{extension}") if _is_input(target, arguments.input) else target
+
+
+def _is_input(target: Path, name: str) -> bool:
+    source = Path(name)
+    return target.exists() and source.exists() and target.samefile(source)
 
 
 async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:

@@ -146,7 +146,7 @@ def banner(values: Mapping[str, str], data: Path) -> str:
   Kafka    {values["KAFKA_BOOTSTRAP_SERVERS"]}
   Data     {data}
 
-A first job (any video that this machine can reach):
+A first job (the URL of any public video; private addresses need --allow-net CIDR):
 
   curl -X POST {address}/jobs \\
     -H "Authorization: Bearer {key}" \\

@@ -93,6 +93,7 @@ class JobRunner:
             fault = fetch_fault(error)
             if error.retriable:
                 return Retry.failed(item, str(error), fault)
+            log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, reporter.at()))])
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -102,6 +103,10 @@ class JobRunner:
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a job that gets no further attempt."""
         fault = fault_of(cause)
+        detail = (
+            cause.reason if isinstance(cause, LastAttempt) else "its worker process died each time that it ran alone"
+        )
+        log.info("job_failed", fault=fault.kind, reason=fault.message, detail=detail)
         job = last_snapshot(item, self._now_ms(), assume_encoding=fault.kind in ("poisoned", "internal_error"))
         return Complete("failed", [JobFailed(job=job.fail(fault, self._time_after(job)))])
 

@@ -68,6 +68,8 @@ kafka_client_failed | warning | error
 kafka_consumer_halted | critical | reason partition offset
     Too many dead letters: the consumer stopped before this record and /readyz fails. Look at the dead letters, fix
     their cause (often the last deployment), and restart the service; it continues with this record.
+kafka_connection_failed | warning | bootstrap error failures
+    Kafka does not answer the first requests of a starting service, which tries again for a minute and then exits.
 kafka_event_type_unknown | warning | topic event_type
     A record of a type that this release does not know was skipped; a newer release produces it. Logged once per type.
 kafka_event_value_unknown | warning | topic field value
@@ -147,7 +149,7 @@ derived_file_failed | warning | ref fault
 input_fetch_failed | info | error retriable
     A job's input could not be downloaded. If it is retriable the job is tried again, at most three times.
 job_failed | info | fault reason detail
-    A job failed because of its input; fault and reason are what the customer sees.
+    A job failed and gets no further attempt; fault and reason are what the customer sees.
 job_progress_dropped | debug | error
     A progress report could not be written to Postgres; the job goes on without it.
 job_succeeded | info | filesize format
@@ -162,7 +164,7 @@ webhook_attempt_interrupted | info | attempt
 webhook_delivered | info | attempt status error seconds
     A receiver accepted a webhook.
 webhook_delivery_given_up | warning | attempt status error seconds reason
-    A webhook was not accepted in all of its attempts, or its receiver rejects it for good. It can be replayed.
+    A webhook was not accepted in all of its attempts, or its receiver rejects it for good. The delivery stays `failed`.
 webhook_delivery_quarantined | error | delivery_id reason
     A delivery is given up without a further attempt, because its workers crashed or failed each time: a bug. It can be
     replayed after the fix.

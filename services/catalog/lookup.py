@@ -22,9 +22,9 @@ from services.catalog.queries import Hidden, Queries, StoredFile
 from services.catalog.waiting import SharedCall, TooManyWaiting, WaitingRequests
 
 GRACE_SECONDS = 1.0
-"""How long a key or a file name is waited for at least: ingest may have responded before it published the event."""
+"""How long a file name is waited for at least: ingest may have responded before it published the event."""
 NAME_WAIT_SECONDS = 2.5
-"""How long a key or a file name is waited for at most."""
+"""How long a file name is waited for at most."""
 POLL_SECONDS = 0.1
 """Interval of repeated look-ups: another replica may project what a request waits for, and cannot wake it."""
 CAUGHT_UP_SECONDS = 1.0
@@ -104,12 +104,29 @@ class Lookup:
 
     async def key(self, hash: str, party: str) -> ApiKey | None:
         """The key with this hash; it may have been made a moment ago. Raises ApiError 503 as `job` does."""
-        return await self._by_name(hash, party, lambda: self._queries.key(hash), self._keys_caught_up)
+        found = await self._queries.key(hash)
+        if found is not None:
+            return found
+
+        async def certain() -> None:
+            # The `keys` command writes it from a process of its own: only the watermark says when it is published.
+            await self._published()
+            await self._repeat_until(self._keys_caught_up)
+
+        return await self._wait_for(hash, party, lambda: self._queries.key(hash), certain, self._wait)
 
     async def file(self, project: str, path: str, party: str) -> StoredFile | None:
         """The object behind a name at the delivery address. Raises ApiError 503 as `job` does."""
         name = file_name(project, path)
-        return await self._by_name(name, party, lambda: self._queries.file(project, path), self._files_caught_up)
+        found = await self._queries.file(project, path)
+        if found is not None:
+            return found
+
+        async def certain() -> None:
+            await asyncio.sleep(self._grace)
+            await self._repeat_until(self._files_caught_up)
+
+        return await self._wait_for(name, party, lambda: self._queries.file(project, path), certain, self._name_wait)
 
     async def _by_id(
         self, id: str, project: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]
@@ -125,19 +142,6 @@ class Lookup:
             await self._repeat_until(caught_up)
 
         return await self._wait_for(id, project, look, certain, self._wait)
-
-    async def _by_name(
-        self, name: str, party: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]
-    ) -> T | None:
-        found = await look()
-        if found is not None:
-            return found
-
-        async def certain() -> None:
-            await asyncio.sleep(self._grace)
-            await self._repeat_until(caught_up)
-
-        return await self._wait_for(name, party, look, certain, self._name_wait)
 
     async def _wait_for(
         self,

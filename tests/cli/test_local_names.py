@@ -10,6 +10,7 @@ import pytest
 
 from chassis.core import logs
 from cli.args import parser
+from cli.errors import UsageError
 from cli.job_options import option_values, validated
 from cli.local_run import output_path, run_locally
 from cli.reporter import open_reporter
@@ -88,3 +89,13 @@ def test_the_default_output_is_never_the_input(here: Path) -> None:
         (here / name).touch()
         target = output_path(parser().parse_args(["video", f"--input={name}"]), "mp4")
         assert target.name == f"{Path(name).stem}-video.mp4"
+
+
+@pytest.mark.parametrize("output", ["clip.mov", "./clip.mov", "link.mov"])
+def test_the_input_is_never_overwritten(here: Path, output: str) -> None:
+    (here / "clip.mov").write_bytes(b"the only copy")
+    (here / "link.mov").symlink_to("clip.mov")
+    arguments = parser().parse_args(["video", "-i", "clip.mov", "-o", output])
+    with pytest.raises(UsageError, match="is the input"):
+        output_path(arguments, "mov")
+    assert (here / "clip.mov").read_bytes() == b"the only copy"

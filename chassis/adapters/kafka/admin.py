@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from chassis.adapters.kafka.errors import KafkaUnavailable, TopicCreationFailed
+from chassis.core import logs
 from chassis.core.retry import backoff_seconds
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
 
@@ -17,6 +18,10 @@ _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 """Larger than the limit of the topic itself, because a dead letter is the record plus the reason."""
 _POLL_SECONDS = 0.05
 _DEFAULT_SEGMENT = timedelta(days=7)
+_FAILURES_PER_LOG_EVENT = 6
+"""The first log event comes after some 3 s, further ones about every 12 s."""
+
+log = logs.get_logger(__name__)
 
 
 async def ensure_topics(
@@ -114,6 +119,8 @@ async def _retry_until(bootstrap: str, timeout: float, request: Callable[[str], 
                 except (OSError, KafkaError) as error:
                     reason = str(error) or type(error).__name__
                 failures += 1
+                if failures % _FAILURES_PER_LOG_EVENT == 0:
+                    log.warning("kafka_connection_failed", bootstrap=bootstrap, error=reason, failures=failures)
                 await asyncio.sleep(backoff_seconds(failures, first_s=0.05, longest_s=2.0))
     except TimeoutError:
         raise KafkaUnavailable(f"Kafka at {bootstrap} did not answer within {timeout:g} s: {reason}") from None

@@ -180,14 +180,17 @@ class RecordHandler:
     async def _write_dead_letter(self, received: ReceivedRecord, given_up: GiveUp) -> None:
         if received.position in self._given_up:
             return
-        self._halt_if_flooded(received)
+        counts = self._counts_towards_halt(given_up)
+        if counts:
+            self._halt_if_flooded(received)
         try:
             await self._dead_letters.write(self.topic, received.record, given_up.reason)
         except Exception as error:  # noqa: BLE001 - whatever Kafka's client raises: the record must not be lost
             self._log_failure(error, "outage")
             await self._wait_for_recovery()
         self._given_up.add(received.position)
-        self._flood.count()
+        if counts:
+            self._flood.count()
         _dead_letters.labels(self._service, self.topic.name, given_up.kind).inc()
         partition, offset = received.position
         log.log(
@@ -198,6 +201,13 @@ class RecordHandler:
             partition=partition,
             offset=offset,
         )
+
+    def _counts_towards_halt(self, given_up: GiveUp) -> bool:
+        """Whether many such dead letters halt the consumer: not where customers write the records, and wrote bad ones.
+
+        Otherwise one customer's program could stop the topic for all of them. A bug of ours counts on every topic.
+        """
+        return not (self._one_by_one and given_up.kind == "rejected")
 
     def _halt_if_flooded(self, received: ReceivedRecord) -> None:
         self._halted = self._flood.exceeded()

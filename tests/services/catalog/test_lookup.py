@@ -228,15 +228,25 @@ async def test_waiting_requests_share_their_barrier() -> None:
     assert catalog.barriers <= 2
 
 
-async def test_a_key_is_waited_for_a_moment_and_then_refused_if_all_is_projected() -> None:
-    catalog = Catalog(grace=0.05)
+async def test_a_key_is_refused_once_all_is_published_and_projected() -> None:
+    catalog = Catalog()
+    catalog.watermarks.receive(Watermark(NOW + 1, NOW + 1, 10))
     catalog.caught_up.set()
     assert await catalog.lookup.key("0" * 64, "client:::1") is None
     assert catalog.barriers == 1
 
 
+async def test_a_key_is_not_refused_while_it_may_be_unpublished() -> None:
+    catalog = Catalog(wait=0.1)
+    catalog.caught_up.set()
+    with pytest.raises(ApiError) as raised:
+        await catalog.lookup.key("0" * 64, "client:::1")
+    assert raised.value.status == 503
+
+
 async def test_a_key_is_not_refused_while_the_projection_is_behind() -> None:
-    catalog = Catalog(name_wait=0.1)
+    catalog = Catalog(wait=0.1)
+    catalog.watermarks.receive(Watermark(NOW + 1, NOW + 1, 10))
     with pytest.raises(ApiError) as raised:
         await catalog.lookup.key("0" * 64, "client:::1")
     assert raised.value.status == 503

@@ -154,6 +154,27 @@ async def test_too_many_dead_letters_halt_the_consumer_and_make_it_not_ready(bad
         handler.check()
 
 
+async def test_rejected_records_of_customers_never_halt_the_consumer() -> None:
+    letters = Letters()
+    work = Attempts(lambda job_id: RecordRejected("no such project") if job_id == "rejected" else None)
+    limits = HandlerLimits(policy=POLICY, dead_letters_per_minute=3)
+    handler = RecordHandler("ingest", JOB_RESULTS, work, (JobSucceeded,), letters, limits, one_by_one=True)
+    await handler(batch(handler, *["unreadable", "rejected"] * 10, "good"))
+    handler.check()
+    assert len(letters.written) == 20
+    assert work.done == ["good"]
+
+
+async def test_a_bug_with_records_of_customers_halts_the_consumer() -> None:
+    work = Attempts(lambda _: KeyError("bug"))
+    limits = HandlerLimits(policy=POLICY, dead_letters_per_minute=3)
+    handler = RecordHandler("ingest", JOB_RESULTS, work, (JobSucceeded,), Letters(), limits, one_by_one=True)
+    with pytest.raises(StopConsume):
+        await handler(batch(handler, *"abcdef"))
+    with pytest.raises(ConsumerNotReady, match="halted"):
+        handler.check()
+
+
 async def test_a_handler_without_an_answer_counts_as_an_outage_and_shows_as_not_ready() -> None:
     async def hangs(events: Sequence[JobSucceeded]) -> None:
         await asyncio.Event().wait()
