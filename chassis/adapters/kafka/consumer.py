@@ -21,7 +21,7 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import REGISTRY
 
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
-from chassis.adapters.kafka.dead_letters import DeadLetterWriter, KafkaDeadLetters
+from chassis.adapters.kafka.dead_letters import DeadLetterFlood, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
 from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
@@ -33,7 +33,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
 
 MAX_BATCH_RECORDS = 500
 _POLL_MS = 30_000
-_FETCH_WAIT_MS = 3_000
+_FETCH_WAIT_MS = 5_000
 """How long the broker delays a fetch response while there are no new records. `LongPollConsumer` prevents a fetch
 without some of the partitions: their records would be delayed until its end."""
 _REQUEST_TIMEOUT_MS = 15_000
@@ -192,9 +192,17 @@ def subscribe(
     def register(handler: HandlerT) -> HandlerT:
         types = _event_types(handler, topic)
         decoder = RecordDecoder(owner.service, topic)
+        flood = DeadLetterFlood(owner.limits.dead_letters_per_minute)
         for number in range(consumers):
             run = RecordHandler(
-                owner.service, topic, handler, types, owner.dead_letters, owner.limits, one_by_one=one_by_one
+                owner.service,
+                topic,
+                handler,
+                types,
+                owner.dead_letters,
+                owner.limits,
+                one_by_one=one_by_one,
+                flood=flood,
             )
             subscription = Subscription(decoder, run)
             owner.subscriptions.append(subscription)

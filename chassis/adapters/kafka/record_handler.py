@@ -50,7 +50,8 @@ class HandlerLimits:
 class RecordHandler:
     """The state of one subscription: `handler` is called with the events whose type is one of `types`.
 
-    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction.
+    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction. `flood` counts
+    the dead letters of the topic, where several consumers of the process share it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RecordHandler:
         limits: HandlerLimits,
         *,
         one_by_one: bool = False,
+        flood: DeadLetterFlood | None = None,
     ) -> None:
         self.topic = topic
         self.stopping = asyncio.Event()
@@ -79,7 +81,7 @@ class RecordHandler:
         self._last_error = ""
         self._given_up: set[tuple[int, int]] = set()
         """Positions in the batch in progress that have their dead letter already."""
-        self._flood = DeadLetterFlood(limits.dead_letters_per_minute)
+        self._flood = flood or DeadLetterFlood(limits.dead_letters_per_minute)
         self._since: float | None = None
         self._halted: str | None = None
 

@@ -42,7 +42,7 @@ log = logs.get_logger(__name__)
 class RelayTimes:
     """The relay's intervals and bounds."""
 
-    idle_poll: timedelta = timedelta(seconds=1)
+    idle_poll: timedelta = timedelta(seconds=2)
     """How often an idle relay looks: for rows of other processes (the `keys` command, a replica that ended)."""
     lock_retry: timedelta = timedelta(milliseconds=100)
     """How often a relay tries again while there are rows and the relay of another replica publishes."""

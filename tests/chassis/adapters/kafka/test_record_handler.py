@@ -165,6 +165,19 @@ async def test_rejected_records_of_customers_never_halt_the_consumer() -> None:
     assert work.done == ["good"]
 
 
+async def test_consumers_of_one_topic_count_their_dead_letters_together() -> None:
+    flood = DeadLetterFlood(3)
+    work = Attempts(lambda _: KeyError("bug"))
+    limits, letters = HandlerLimits(policy=POLICY), Letters()
+    one, two = (
+        RecordHandler("catalog", JOB_RESULTS, work, (JobSucceeded,), letters, limits, flood=flood) for _ in range(2)
+    )
+    await one(batch(one, "a", "b"))
+    with pytest.raises(StopConsume):
+        await two(batch(two, "c", "d"))
+    assert len(letters.written) == 3
+
+
 async def test_a_bug_with_records_of_customers_halts_the_consumer() -> None:
     work = Attempts(lambda _: KeyError("bug"))
     limits = HandlerLimits(policy=POLICY, dead_letters_per_minute=3)
