@@ -99,7 +99,9 @@ class Ffmpeg:
         Raises MediaFault for a fault of the input, FfmpegFailed for one of ours, and SandboxError.
         """
         progress = ProgressParser(duration, on_progress)
-        finished = await child.run([str(self.path), *argv[1:]], limits, on_stdout_line=progress.feed_line, env=self.env)
+        finished = await child.run(
+            [str(self.path), *argv[1:]], limits, on_stdout_line=progress.parse_line, env=self.env
+        )
         if finished.returncode:
             raise failure_of(finished)
         return finished
@@ -138,7 +140,7 @@ class ProgressParser:
         self._counters: dict[str, int] = {}
         self._reported = 0.0
 
-    def feed_line(self, line: str) -> bool:
+    def parse_line(self, line: str) -> bool:
         """Whether the line shows progress: the child is stopped as stalled when no such line comes for too long."""
         name, _, value = line.partition("=")
         # Both counters: audio may be written while no frame is, and the other way round.

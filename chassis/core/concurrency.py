@@ -1,10 +1,10 @@
 """asyncio building blocks: a wake-up signal, a deadline that does not wait for the cancelled task, supervised tasks."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chassis.core import logs
 
@@ -82,6 +82,29 @@ def _discard_abandoned(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
         task.exception()
+
+
+class SharedCall(Generic[T]):
+    """Calls `call` once for all callers that arrive before it begins; one call at a time.
+
+    Each caller gets the result of a call that began after it arrived, so that the result includes everything before.
+    """
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._current: asyncio.Task[T] | None = None
+        self._next: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        if self._next is None:
+            self._next = asyncio.create_task(self._begin_after(self._current))
+        return await asyncio.shield(self._next)
+
+    async def _begin_after(self, current: "asyncio.Task[T] | None") -> T:
+        if current is not None:
+            await asyncio.wait([current])
+        self._current, self._next = self._next, None
+        return await self._call()
 
 
 class TaskSupervisor:

@@ -187,8 +187,9 @@ class ServiceApp(Generic[S, P]):
         return self._running
 
     async def _lag(self, running: _Running[P]) -> Mapping[str, Lag]:
-        topics = [subscription.handler.topic for subscription in running.broker.subscriptions]
-        measured = await running.resources.lag.measure(self.name, topics)
+        # Several consumers of the process may share a topic.
+        topics = {each.handler.topic.name: each.handler.topic for each in running.broker.subscriptions}
+        measured = await running.resources.lag.measure(self.name, list(topics.values()))
         for topic, lag in measured.items():
             _lag_records.labels(self.name, topic).set(lag.records)
             _lag_seconds.labels(self.name, topic).set(lag.seconds)

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from aiohttp import web
 
+from chassis.core.concurrency import SharedCall
 from schemas.ids import is_id, minted_at_ms
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -19,7 +20,7 @@ from services.catalog.errors import not_yet_known
 from services.catalog.projection import file_name
 from services.catalog.publication import Evidence, Watermark, all_published, required_evidence
 from services.catalog.queries import Hidden, Queries, StoredFile
-from services.catalog.waiting import SharedCall, TooManyWaiting, WaitingRequests
+from services.catalog.waiting import TooManyWaiting, WaitingRequests
 
 GRACE_SECONDS = 1.0
 """How long a file name is waited for at least: ingest may have responded before it published the event."""
@@ -104,29 +105,34 @@ class Lookup:
 
     async def key(self, hash: str, party: str) -> ApiKey | None:
         """The key with this hash; it may have been made a moment ago. Raises ApiError 503 as `job` does."""
-        found = await self._queries.key(hash)
-        if found is not None:
-            return found
 
         async def certain() -> None:
             # The `keys` command writes it from a process of its own: only the watermark says when it is published.
             await self._published()
             await self._repeat_until(self._keys_caught_up)
 
-        return await self._wait_for(hash, party, lambda: self._queries.key(hash), certain, self._wait)
+        return await self._by_name(hash, party, lambda: self._queries.key(hash), certain, self._wait)
 
     async def file(self, project: str, path: str, party: str) -> StoredFile | None:
         """The object behind a name at the delivery address. Raises ApiError 503 as `job` does."""
-        name = file_name(project, path)
-        found = await self._queries.file(project, path)
-        if found is not None:
-            return found
 
         async def certain() -> None:
             await asyncio.sleep(self._grace)
             await self._repeat_until(self._files_caught_up)
 
-        return await self._wait_for(name, party, lambda: self._queries.file(project, path), certain, self._name_wait)
+        name = file_name(project, path)
+        return await self._by_name(name, party, lambda: self._queries.file(project, path), certain, self._name_wait)
+
+    async def _by_name(
+        self,
+        name: str,
+        party: str,
+        look: Callable[[], Awaitable[T | None]],
+        certain: Callable[[], Awaitable[None]],
+        seconds: float,
+    ) -> T | None:
+        found = await look()
+        return found if found is not None else await self._wait_for(name, party, look, certain, seconds)
 
     async def _by_id(
         self, id: str, project: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]

@@ -1,15 +1,12 @@
-"""Requests that wait for something to be projected: who is woken, how many may wait, which calls they share."""
+"""Requests that wait for something to be projected: who is woken, and how many may wait."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
 
 MAX_WAITING = 50
 """Requests of one party that wait at the same time. Clients can invent names, and each one costs queries."""
-
-T = TypeVar("T")
 
 
 class TooManyWaiting(Exception):
@@ -49,26 +46,3 @@ class WaitingRequests:
             self._parties[party] -= 1
             if not self._parties[party]:
                 del self._parties[party]
-
-
-class SharedCall(Generic[T]):
-    """Calls `call` once for all callers that arrive before it begins; one call at a time.
-
-    Each caller gets the result of a call that began after it arrived, so that the result includes everything before.
-    """
-
-    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
-        self._call = call
-        self._current: asyncio.Task[T] | None = None
-        self._next: asyncio.Task[T] | None = None
-
-    async def __call__(self) -> T:
-        if self._next is None:
-            self._next = asyncio.create_task(self._begin_after(self._current))
-        return await asyncio.shield(self._next)
-
-    async def _begin_after(self, current: "asyncio.Task[T] | None") -> T:
-        if current is not None:
-            await asyncio.wait([current])
-        self._current, self._next = self._next, None
-        return await self._call()

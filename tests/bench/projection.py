@@ -28,7 +28,7 @@ from embedded.postgres import PostgresServer
 from schemas.events import Event, JobSucceeded, MediaCreated
 from schemas.files import Codecs
 from schemas.topics import JOB_RESULTS, MEDIA_CREATED, Topic, group_id
-from tests.bench.rate import child
+from tests.bench.rate import child_process
 from tests.services.catalog import factories
 from tests.support.system import clean_environment, free_port
 
@@ -147,7 +147,7 @@ async def _project(dsn: str, kafka: str, folder: Path, case: Case, records: int)
     try:
         group = group_id("catalog", case.topic)
         before = await _committed(admin, group)
-        async with child(sys.executable, "-m", "cli", "serve", "catalog", env=env):
+        async with child_process(sys.executable, "-m", "cli", "serve", "catalog", env=env):
             samples: list[tuple[float, int]] = []
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while not samples or samples[-1][1] < records:

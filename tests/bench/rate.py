@@ -38,7 +38,7 @@ class Rate:
 
 
 @asynccontextmanager
-async def child(*command: str, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child_process(*command: str, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.PIPE)
     try:
         yield process
@@ -50,7 +50,7 @@ async def child(*command: str, env: dict[str, str]) -> AsyncIterator[asyncio.sub
 
 async def _load(url: str, key: str, requests: int) -> float:
     command = (sys.executable, "-m", "tests.bench.load", url, key, str(requests), str(CONNECTIONS))
-    async with child(*command, env=clean_environment()) as process:
+    async with child_process(*command, env=clean_environment()) as process:
         out, _ = await process.communicate()
         return float(out)
 
@@ -90,12 +90,12 @@ async def measure(folder: Path, port: int) -> Rate:
             "HTTP_PORT": str(port),
             "LOG_LEVEL": "warning",
         }
-        await stack.enter_async_context(child(sys.executable, "-m", "cli", "serve", "ingest", env=env))
+        await stack.enter_async_context(child_process(sys.executable, "-m", "cli", "serve", "ingest", env=env))
         ours = f"http://127.0.0.1:{port}"
         await _ready(ours)
         async with keys.database(dsn) as pool:
             _, key = await keys.create_key(pool, name="bench")
-        peer = await stack.enter_async_context(child(sys.executable, "-m", "tests.bench.peer", dsn, env=env))
+        peer = await stack.enter_async_context(child_process(sys.executable, "-m", "tests.bench.peer", dsn, env=env))
         assert peer.stdout is not None
         peer_url = f"http://127.0.0.1:{int(await peer.stdout.readline())}"
         rates = Rate([], [])

@@ -118,7 +118,7 @@ def test_progress_grows_and_only_growing_counters_count() -> None:
     reported: list[float] = []
     progress = ProgressParser(2.0, reported.append)
     lines = ["frame=1", "out_time_us=N/A", "frame=1", "out_time_us=500000", "out_time_us=400000", "out_time_us=9000000"]
-    assert [progress.feed_line(line) for line in lines] == [True, False, False, True, False, True]
+    assert [progress.parse_line(line) for line in lines] == [True, False, False, True, False, True]
     assert reported == [0.25, 1.0]
 
 

@@ -21,7 +21,7 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import REGISTRY
 
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
-from chassis.adapters.kafka.dead_letters import DeadLetterFlood, DeadLetterWriter, KafkaDeadLetters
+from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
 from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
@@ -192,7 +192,7 @@ def subscribe(
     def register(handler: HandlerT) -> HandlerT:
         types = _event_types(handler, topic)
         decoder = RecordDecoder(owner.service, topic)
-        flood = DeadLetterFlood(owner.limits.dead_letters_per_minute)
+        dead_letter_limit = DeadLetterLimit(owner.limits.dead_letters_per_minute)
         for number in range(consumers):
             run = RecordHandler(
                 owner.service,
@@ -202,7 +202,7 @@ def subscribe(
                 owner.dead_letters,
                 owner.limits,
                 one_by_one=one_by_one,
-                flood=flood,
+                dead_letter_limit=dead_letter_limit,
             )
             subscription = Subscription(decoder, run)
             owner.subscriptions.append(subscription)

@@ -40,7 +40,7 @@ class KafkaDeadLetters:
     async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
         async with asyncio.timeout(_WRITE_SECONDS):
             producer = await self._open()
-            headers = letter_headers(record, self._service, reason)
+            headers = dead_letter_headers(record, self._service, reason)
             await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
 
     async def close(self) -> None:
@@ -57,7 +57,7 @@ class KafkaDeadLetters:
             return self._producer
 
 
-def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
+def dead_letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
     """Our headers, then the record's own; those of an earlier dead letter are replaced (pure)."""
     ours = {
         REASON: reason[:_REASON_CHARS],
@@ -70,7 +70,7 @@ def letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequenc
     return [*((name, value.encode()) for name, value in ours.items()), *kept]
 
 
-class DeadLetterFlood:
+class DeadLetterLimit:
     """Detects too many dead letters of one topic: then the code is more likely to be wrong than the records.
 
     More than `limit` in a minute are too many, and so are `limit` in a row without a success: attempts with pauses

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.kafka.log_filters import limit_client_logs
+from chassis.core.concurrency import SharedCall
 from schemas.topics import Topic, group_id
 
 CACHE_SECONDS = 5.0
@@ -50,7 +52,7 @@ class GroupLag:
         self._coordinators: dict[str, int] = {}
         self._partitions: dict[str, tuple[float, list[TopicPartition]]] = {}
         """By topic: when to request the partitions again (monotonic seconds), and the partitions."""
-        self._ends: dict[frozenset[str], asyncio.Task[Offsets]] = {}
+        self._ends: dict[frozenset[str], SharedCall[Offsets]] = {}
         self._behind_since: dict[tuple[str, str], float] = {}
         self._cached: dict[str, tuple[float, Mapping[str, Lag]]] = {}
 
@@ -132,14 +134,9 @@ class GroupLag:
     async def _shared_end_offsets(self, topics: Sequence[Topic]) -> Offsets:
         """The end offsets by a request that starts after this call."""
         key = frozenset(topic.name for topic in topics)
-        current = self._ends.get(key)
-        if current is not None and not current.done():
-            # That request may have been sent before this call: the next one is shared instead.
-            await asyncio.wait([current])
-            current = self._ends.get(key)
-        if current is None or current.done():
-            current = self._ends[key] = asyncio.create_task(self._end_offsets(topics))
-        return await asyncio.shield(current)
+        if key not in self._ends:
+            self._ends[key] = SharedCall(partial(self._end_offsets, topics))
+        return await self._ends[key]()
 
     async def _end_offsets(self, topics: Sequence[Topic]) -> Offsets:
         partitions = await self._partitions_of(topics)

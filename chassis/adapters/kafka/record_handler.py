@@ -17,7 +17,7 @@ from typing import Any
 from faststream.exceptions import NackMessage, StopConsume
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, classify, describe
-from chassis.adapters.kafka.dead_letters import DeadLetterFlood, DeadLetterWriter
+from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordUnreadable
 from chassis.adapters.kafka.record_decoder import ReceivedRecord
 from chassis.core import logs
@@ -50,8 +50,8 @@ class HandlerLimits:
 class RecordHandler:
     """The state of one subscription: `handler` is called with the events whose type is one of `types`.
 
-    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction. `flood` counts
-    the dead letters of the topic, where several consumers of the process share it.
+    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction.
+    `dead_letter_limit` counts the dead letters of the topic, where several consumers of the process share it.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class RecordHandler:
         limits: HandlerLimits,
         *,
         one_by_one: bool = False,
-        flood: DeadLetterFlood | None = None,
+        dead_letter_limit: DeadLetterLimit | None = None,
     ) -> None:
         self.topic = topic
         self.stopping = asyncio.Event()
@@ -81,7 +81,7 @@ class RecordHandler:
         self._last_error = ""
         self._given_up: set[tuple[int, int]] = set()
         """Positions in the batch in progress that have their dead letter already."""
-        self._flood = flood or DeadLetterFlood(limits.dead_letters_per_minute)
+        self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(limits.dead_letters_per_minute)
         self._since: float | None = None
         self._halted: str | None = None
 
@@ -157,7 +157,7 @@ class RecordHandler:
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)
         self._outages, self._last_error = 0, ""
-        self._flood.reset()
+        self._dead_letter_limit.reset()
 
     async def _wait_for_recovery(self) -> None:
         """Pauses, longer with each consecutive outage, and has the batch delivered again."""
@@ -184,7 +184,7 @@ class RecordHandler:
             return
         counts = self._counts_towards_halt(given_up)
         if counts:
-            self._halt_if_flooded(received)
+            self._halt_if_limit_exceeded(received)
         try:
             await self._dead_letters.write(self.topic, received.record, given_up.reason)
         except Exception as error:  # noqa: BLE001 - whatever Kafka's client raises: the record must not be lost
@@ -192,7 +192,7 @@ class RecordHandler:
             await self._wait_for_recovery()
         self._given_up.add(received.position)
         if counts:
-            self._flood.count()
+            self._dead_letter_limit.count()
         _dead_letters.labels(self._service, self.topic.name, given_up.kind).inc()
         partition, offset = received.position
         log.log(
@@ -211,8 +211,8 @@ class RecordHandler:
         """
         return not (self._one_by_one and given_up.kind == "rejected")
 
-    def _halt_if_flooded(self, received: ReceivedRecord) -> None:
-        self._halted = self._flood.exceeded()
+    def _halt_if_limit_exceeded(self, received: ReceivedRecord) -> None:
+        self._halted = self._dead_letter_limit.exceeded()
         if self._halted is None:
             return
         partition, offset = received.position

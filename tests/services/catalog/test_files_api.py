@@ -77,7 +77,9 @@ async def test_players_and_resumed_downloads_get_the_part_they_ask_for(catalog: 
         assert body == DATA[start:end]
 
 
-async def test_a_range_outside_is_refused_and_several_are_answered_with_the_whole(catalog: CatalogService) -> None:
+async def test_an_unsatisfiable_range_is_refused_and_several_ranges_return_the_full_file(
+    catalog: CatalogService,
+) -> None:
     path, _ = await delivered_job(catalog)
     status, headers, _ = await fetch(catalog, path, Range=f"bytes={len(DATA)}-")
     assert (status, headers["Content-Range"]) == (416, f"bytes */{len(DATA)}")

@@ -96,7 +96,7 @@ async def test_tasks_are_the_same_list_under_their_older_name(catalog: CatalogSe
     assert (await catalog.get(f"/tasks/{jobs[0].id}", who))[0] == 200
 
 
-async def test_links_lead_through_the_whole_list_once(catalog: CatalogService) -> None:
+async def test_following_next_links_returns_every_job_once(catalog: CatalogService) -> None:
     who, jobs = await jobs_of(catalog, 9)
     for order, expected in (("desc", jobs[::-1]), ("asc", jobs)):
         path, seen = f"/jobs?limit=4&order={order}", []

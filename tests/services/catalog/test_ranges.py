@@ -48,7 +48,7 @@ def test_a_date_is_written_as_http_wants_it() -> None:
         ("", FullContent()),
     ],
 )
-def test_a_range_is_a_part_or_the_whole_or_outside(range_: str, answer: Decision) -> None:
+def test_a_range_is_partial_full_or_unsatisfiable(range_: str, answer: Decision) -> None:
     assert decision({"Range": range_}) == answer
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.catalog.waiting import SharedCall, TooManyWaiting, WaitingRequests
+from chassis.core.concurrency import SharedCall
+from services.catalog.waiting import TooManyWaiting, WaitingRequests
 
 
 def test_an_announcement_wakes_those_who_wait_for_the_name() -> None:

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from faststream.exceptions import NackMessage, StopConsume
 
 from chassis.adapters.failure_policy import FailurePolicy
-from chassis.adapters.kafka.dead_letters import DeadLetterFlood
+from chassis.adapters.kafka.dead_letters import DeadLetterLimit
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordRejected
 from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
 from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
@@ -166,11 +166,14 @@ async def test_rejected_records_of_customers_never_halt_the_consumer() -> None:
 
 
 async def test_consumers_of_one_topic_count_their_dead_letters_together() -> None:
-    flood = DeadLetterFlood(3)
+    dead_letter_limit = DeadLetterLimit(3)
     work = Attempts(lambda _: KeyError("bug"))
     limits, letters = HandlerLimits(policy=POLICY), Letters()
     one, two = (
-        RecordHandler("catalog", JOB_RESULTS, work, (JobSucceeded,), letters, limits, flood=flood) for _ in range(2)
+        RecordHandler(
+            "catalog", JOB_RESULTS, work, (JobSucceeded,), letters, limits, dead_letter_limit=dead_letter_limit
+        )
+        for _ in range(2)
     )
     await one(batch(one, "a", "b"))
     with pytest.raises(StopConsume):
@@ -203,12 +206,12 @@ async def test_a_handler_without_an_answer_counts_as_an_outage_and_shows_as_not_
 
 def test_letters_with_successes_between_them_are_too_many_only_within_a_minute() -> None:
     now = [0.0]
-    flood = DeadLetterFlood(3, lambda: now[0])
+    dead_letter_limit = DeadLetterLimit(3, lambda: now[0])
     for second in (0, 30, 59):
         now[0] = float(second)
-        assert flood.exceeded() is None
-        flood.count()
-        flood.reset()
-    assert flood.exceeded() == "more than 3 dead letters in a minute"
+        assert dead_letter_limit.exceeded() is None
+        dead_letter_limit.count()
+        dead_letter_limit.reset()
+    assert dead_letter_limit.exceeded() == "more than 3 dead letters in a minute"
     now[0] = 61.0
-    assert flood.exceeded() is None
+    assert dead_letter_limit.exceeded() is None
