@@ -9,7 +9,7 @@ import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from embedded import kafka_dist, process
 from embedded.errors import EmbeddedServerError
@@ -99,8 +99,7 @@ class KafkaServer(EmbeddedServer):
     async def _format(self) -> None:
         if (self._home / _DATA / "meta.properties").exists():
             return
-        cluster_id = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", _CONFIG, "--ignore-formatted"]
+        tool = ["kafka.tools.StorageTool", "format", *cluster_id_argument(uuid4()), "-c", _CONFIG, "--ignore-formatted"]
         command = process.Command("kafka-format", [*self._jvm, *tool], self._log, cwd=self._home)
         await process.run_once(command, self._data_dir, START_SECONDS)
 
@@ -108,6 +107,14 @@ class KafkaServer(EmbeddedServer):
         with self._log.open("rb") as log:
             log.seek(log_size)
             return b"Address already in use" in log.read()
+
+
+def cluster_id_argument(uuid: UUID) -> list[str]:
+    """The argument that names the cluster: a UUID in URL-safe base64 without padding, as Kafka writes them.
+
+    One in 64 begins with `-`. As an argument of its own Kafka's tool would take it for an option.
+    """
+    return [f"--cluster-id={urlsafe_b64encode(uuid.bytes).decode().rstrip('=')}"]
 
 
 def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:

@@ -101,7 +101,7 @@ async def system(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     data = tmp_path_factory.mktemp("outages")
     postgres, kafka = Switch(PostgresServer(data)), Switch(KafkaServer(data))
     try:
-        dsn, bootstrap = await asyncio.gather(postgres.on(), kafka.on())
+        dsn, bootstrap = await postgres.on(), await kafka.on()
         with small_disk(data / "files") as disk:
             wait = f"{MEDIA_WAIT_SECONDS}s"
             async with (

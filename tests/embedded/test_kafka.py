@@ -2,12 +2,13 @@
 
 import socket
 from pathlib import Path
+from uuid import UUID
 
 import jgo
 import pytest
 
 from embedded import EmbeddedServerError, KafkaServer, kafka_dist
-from embedded.kafka import broker_properties, free_ports
+from embedded.kafka import broker_properties, cluster_id_argument, free_ports
 
 
 def test_every_listener_is_on_loopback_and_the_advertised_port_is_the_real_one() -> None:
@@ -24,6 +25,19 @@ def test_the_port_of_the_last_run_is_kept_while_it_is_free() -> None:
         port = taken.getsockname()[1]
         assert free_ports(port)[0] != port
     assert free_ports(port)[0] == port
+
+
+def test_a_cluster_id_that_begins_with_a_hyphen_is_not_taken_for_an_option() -> None:
+    assert cluster_id_argument(UUID(int=0xF8 << 120)) == ["--cluster-id=-AAAAAAAAAAAAAAAAAAAAA"]
+
+
+async def test_kafka_formats_its_storage_with_a_cluster_id_that_begins_with_a_hyphen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedded.kafka.uuid4", lambda: UUID(int=0xF8 << 120))
+    async with KafkaServer(tmp_path).running(print):
+        properties = (tmp_path / "kafka" / "data" / "meta.properties").read_text()
+    assert "cluster.id=-AAAAAAAAAAAAAAAAAAAAA" in properties
 
 
 def test_without_network_and_cached_jars_the_error_is_one_sentence(
