@@ -136,16 +136,16 @@ class FileServer:
 
 
 @asynccontextmanager
-async def file_server(folder: Path | None = None) -> AsyncIterator[FileServer]:
-    """Listen on a free port of 127.0.0.1."""
+async def file_server(folder: Path | None = None, *, host: str = "127.0.0.1") -> AsyncIterator[FileServer]:
+    """Listen on a free port of an address of loopback."""
     server = FileServer(folder)
     application = web.Application()
     application.router.add_get("/{name:.+}", server.respond)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, host, 0).start()
+        server.address = f"http://{host}:{runner.addresses[0][1]}"
         yield server
     finally:
         await runner.cleanup()

@@ -165,8 +165,10 @@ class WebhookReceiver:
 
 
 @asynccontextmanager
-async def webhook_receiver(*answers: Answer, secret: str | None = None) -> AsyncIterator[WebhookReceiver]:
-    """Listen on a free port of 127.0.0.1."""
+async def webhook_receiver(
+    *answers: Answer, secret: str | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[WebhookReceiver]:
+    """Listen on a free port of an address of loopback."""
     receiver = WebhookReceiver(list(answers) or [status(204)], secret)
     connections: set[asyncio.Task[None]] = set()
 
@@ -175,8 +177,8 @@ async def webhook_receiver(*answers: Answer, secret: str | None = None) -> Async
         connections.add(task)
         task.add_done_callback(connections.discard)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**20)
-    receiver.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(connected, host, 0, limit=2**20)
+    receiver.address = f"http://{host}:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
