@@ -1,6 +1,7 @@
 """Sandboxed child processes for untrusted bytes: limits, confinement, killing. Independent of media.
 
-`child` runs one program; `fork_server` keeps expensive modules loaded and forks one confined child per call.
+`child` runs one program; `fork_server` keeps expensive modules loaded and forks one confined child per call, which
+`fork_call` talks to.
 `exec_wrapper` and `fork_server_main` are the scripts that run in the child processes; `confine`, `landlock` and
 `seccomp` are what they apply. The children import this package, so that it must import nothing itself.
 """

@@ -6,26 +6,23 @@ import os
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from chassis.adapters.sandbox import child, fork_server_main
+from chassis.adapters.sandbox import child, fork_call, fork_server_main
 from chassis.adapters.sandbox.confine import SandboxSpec
+from chassis.adapters.sandbox.fork_call import FaultFactory, Request
 from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
 
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _SERVER = str(Path(fork_server_main.__file__))
 _ROOT = str(Path(__file__).parents[3])
 _START_SECONDS = 60
 _STDERR_BYTES = 4096
 # A fork may import modules late. The project's own folder is not readable, because it may contain data.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-
-FaultFactory = Callable[[str, str], Exception]
-"""Makes the exception for a fault that a call raised, from its `kind` and message. May raise for an unknown kind."""
 
 
 class ForkServer:
@@ -129,49 +126,13 @@ class ForkServer:
         """
         await self.start()
         assert self._control_socket is not None  # noqa: S101 - the server runs
-        ours, theirs = socket.socketpair()
-        request = {"function": function, "args": dict(args), "spec": _spec(limits)}
-        with theirs:
-            try:
-                socket.send_fds(self._control_socket, [b"!"], [theirs.fileno()])
-            except OSError as error:
-                ours.close()
-                raise ChildDied(f"the fork server is gone: {error}") from error
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        request = Request(function, args, _spec(limits))
         try:
             async with asyncio.timeout(limits.wall.total_seconds()):
-                writer.write(json.dumps(request).encode() + b"\n")
-                return self._result(function, await _read_all(reader))
+                response = await fork_call.run(self._control_socket, request)
         except TimeoutError:
             raise ChildTimedOut(f"{function} ran longer than {limits.wall.total_seconds():g} s") from None
-        finally:
-            # The server kills the fork when this socket is closed.
-            writer.transport.abort()
-
-    def _result(self, function: str, data: bytes) -> Any:
-        response, _, ended = data.strip(b"\n").rpartition(b"\n")
-        status = json.loads(ended)["exit"] if ended.startswith(b'{"exit"') else None
-        if status != 0 or not response:
-            how = "the fork server ended" if status is None else f"status {status}"
-            raise ChildDied(
-                f"{function} ended without a result: {how}; {self._stderr.decode('utf-8', 'replace')[-500:]}",
-                signal=-status if status and status < 0 else 0,
-            )
-        result = json.loads(response)
-        if "fault" in result and self._fault is not None:
-            raise self._fault(result["fault"], result["message"])
-        if "value" not in result:
-            raise ChildDied(f"{function} failed: {result.get('error') or result}")
-        return result["value"]
-
-
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
-    data = bytearray()
-    while chunk := await reader.read(65536):
-        data += chunk
-        if len(data) > MAX_RESPONSE_BYTES:
-            raise ChildDied(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
-    return bytes(data)
+        return fork_call.result(function, response, self._fault)
 
 
 def _server_spec() -> SandboxSpec:

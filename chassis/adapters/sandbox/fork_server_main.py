@@ -1,14 +1,19 @@
 """Script: forks one confined child per call. `python -I fork_server_main.py SETUP`; stdin is the control socket.
 
 SETUP is JSON: `path` (the module search path) and `preload` (modules imported once). Standard input is a Unix socket:
-each byte on it carries one end of a socket pair, the socket of one call. The client sends the request on it as one line
-of JSON; it receives one line with the response and one with how the child ended. When the client closes the socket, the
-server kills the child; when it closes standard input (or ends), the server ends with all its children.
+each byte on it carries two sockets of one call. The fork gets the data socket: it reads the request from it (one line
+of JSON) and writes the response (eight bytes with its length, then JSON). The server keeps the status socket, and
+writes one line with how the fork ended. When the client closes the status socket, the server kills the fork; when it
+closes standard input (or ends), the server ends with all its forks.
+
+A fork has no file descriptor of the server, of another call, nor a shared one: standard input and output are
+/dev/null, standard error is a pipe of its own, and the fourth is its data socket.
 
 The server has one thread, so that forking is safe. It never parses untrusted bytes, only its forks do.
 """
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -20,6 +25,9 @@ import sys
 from typing import Any
 
 _REQUEST_BYTES = 1024 * 1024
+_STDERR_BYTES = 4096
+_LENGTH_BYTES = 8
+_DATA_FD = 3
 
 
 def main(setup: dict[str, Any]) -> None:
@@ -35,11 +43,29 @@ def main(setup: dict[str, Any]) -> None:
     _Server(control_socket).run()
 
 
+class _Call:
+    """One running fork: the status socket and the reading end of its standard error."""
+
+    def __init__(self, status: socket.socket, stderr: int) -> None:
+        self.status = status
+        self._stderr = stderr
+
+    def end(self, exit_status: int) -> None:
+        """Tells the client how the fork ended, and closes everything."""
+        # The pipe has what the fork wrote until it was full; a fork that writes more loses the rest.
+        try:
+            text = os.read(self._stderr, 16 * _STDERR_BYTES)[-_STDERR_BYTES:]
+        except BlockingIOError:  # a process that the fork started and that is not dead yet holds the other end
+            text = b""
+        os.close(self._stderr)
+        _send_status(self.status, exit_status, text.decode("utf-8", "replace"))
+
+
 class _Server:
     def __init__(self, control_socket: socket.socket) -> None:
         self._control_socket = control_socket
-        self._calls: dict[int, tuple[int, socket.socket]] = {}
-        """By the pid of the child: the file descriptor and the socket of its call."""
+        self._calls: dict[int, _Call] = {}
+        """By the pid of the fork."""
         self._poll = select.poll()
         self._poll.register(control_socket, select.POLLIN)
         wake_read, wake_write = os.pipe()
@@ -62,23 +88,40 @@ class _Server:
                     self._on_client_closed(fd)
 
     def _accept(self) -> bool:
-        data, fds, _, _ = socket.recv_fds(self._control_socket, 1, 1)
-        if not data:
+        sent, fds, _, _ = socket.recv_fds(self._control_socket, 1, 2)
+        if not sent:
             for pid in self._calls:
                 _kill(pid)
             return False
-        call = socket.socket(fileno=fds[0])
-        pid = os.fork()
+        if len(fds) != 2:  # more open files than the limit of this process: the client sees its sockets closed
+            for fd in fds:
+                os.close(fd)
+            return True
+        data, status = fds[0], socket.socket(fileno=fds[1])
+        stderr_read, stderr_write = os.pipe()
+        for end in (stderr_read, stderr_write):
+            os.set_blocking(end, False)
+        failure = ""
+        try:
+            pid = os.fork()
+        except OSError as error:
+            pid, failure = -1, f"the fork server cannot fork: {error}"
         if pid == 0:
-            _child(call, os.getppid())
+            _run_fork(data, stderr_write, os.getppid())
+        os.close(data)
+        os.close(stderr_write)
+        if failure:
+            os.close(stderr_read)
+            _send_status(status, 1, failure)
+            return True
         # Registered for no event: the poll reports only that the client closed.
-        self._poll.register(call, 0)
-        self._calls[pid] = (call.fileno(), call)
+        self._poll.register(status, 0)
+        self._calls[pid] = _Call(status, stderr_read)
         return True
 
     def _on_client_closed(self, fd: int) -> None:
-        for pid, (number, _) in self._calls.items():
-            if number == fd:
+        for pid, call in self._calls.items():
+            if call.status.fileno() == fd:
                 _kill(pid)
         self._poll.unregister(fd)
 
@@ -89,21 +132,21 @@ class _Server:
             except BlockingIOError:
                 break
         while self._calls:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            number, call = self._calls.pop(pid)
+            _kill(pid)  # what it started: the rest of its process group
+            call = self._calls.pop(pid)
             with contextlib.suppress(KeyError):  # unregistered already if the client closed
-                self._poll.unregister(number)
-            _send_end(call, status, usage.ru_maxrss)
-            call.close()
+                self._poll.unregister(call.status)
+            call.end(os.waitstatus_to_exitcode(status))
 
 
-def _send_end(call: socket.socket, status: int, peak: int) -> None:
-    ended = {"exit": os.waitstatus_to_exitcode(status), "peak": peak}
-    with contextlib.suppress(OSError):
+def _send_status(status: socket.socket, exit_status: int, stderr: str) -> None:
+    ended = {"exit": exit_status, "stderr": stderr}
+    with status, contextlib.suppress(OSError):
         # Not a blocking send: a client that does not read must not delay the others.
-        call.send(b"\n" + json.dumps(ended).encode() + b"\n", socket.MSG_DONTWAIT)
+        status.send(json.dumps(ended).encode() + b"\n", socket.MSG_DONTWAIT)
 
 
 def _kill(pid: int) -> None:
@@ -114,21 +157,34 @@ def _kill(pid: int) -> None:
             continue
 
 
-def _child(call: socket.socket, server: int) -> None:
+def _run_fork(data_fd: int, stderr_fd: int, server: int) -> None:
     """Runs one call in the fork; never returns."""
     status = 1
     try:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)  # the control socket belongs to the server only
-        os.dup2(null, 1)
-        response = _response(_request(call), server)
-        call.sendall(json.dumps(response).encode())
+        data = _own_descriptors(data_fd, stderr_fd)
+        response = json.dumps(_response(_request(data), server)).encode()
+        data.sendall(len(response).to_bytes(_LENGTH_BYTES, "big") + response)
         status = 0
     finally:
         os._exit(status)
+
+
+def _own_descriptors(data_fd: int, stderr_fd: int) -> socket.socket:
+    """Closes every file descriptor but the fork's own four, and returns its data socket.
+
+    What it inherits are the sockets of the server and of all other calls. A fork that keeps them can forge the results
+    of others, and keeps those calls from ending.
+    """
+    # Copies above all numbers that are overwritten below.
+    data_fd, stderr_fd = (fcntl.fcntl(fd, fcntl.F_DUPFD, _DATA_FD + 1) for fd in (data_fd, stderr_fd))
+    null = os.open(os.devnull, os.O_RDWR)
+    for source, number in ((null, 0), (null, 1), (stderr_fd, 2), (data_fd, _DATA_FD)):
+        os.dup2(source, number)
+    os.closerange(_DATA_FD + 1, os.sysconf("SC_OPEN_MAX"))
+    return socket.socket(fileno=_DATA_FD)
 
 
 def _request(call: socket.socket) -> dict[str, Any]:

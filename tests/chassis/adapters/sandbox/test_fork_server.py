@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.adapters.sandbox import fork_call
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import ChildDied, ChildTimedOut, Limits
@@ -64,7 +65,18 @@ async def test_a_crash_ends_one_call_and_nothing_else(server: ForkServer) -> Non
 
 
 async def test_large_results_are_complete(server: ForkServer) -> None:
-    assert len(await server.call(f"{FUNCTIONS}:large", {"size": 3_000_000}, Limits())) == 3_000_000
+    assert len(await server.call(f"{FUNCTIONS}:large", {"size": 900_000}, Limits())) == 900_000
+
+
+async def test_a_response_that_is_too_large_is_rejected(server: ForkServer) -> None:
+    with pytest.raises(ChildDied, match="larger than"):
+        await server.call(f"{FUNCTIONS}:large", {"size": fork_call.MAX_RESPONSE_BYTES}, Limits())
+
+
+async def test_the_message_of_a_fault_is_short_and_printable(server: ForkServer) -> None:
+    with pytest.raises(Fault) as rejected:
+        await server.call(f"{FUNCTIONS}:reject_with", {"message": "a\0b\ud800c\n" + "x" * 10_000}, Limits())
+    assert str(rejected.value).startswith("abcx") and len(str(rejected.value)) <= 500
 
 
 async def test_calls_run_concurrently(server: ForkServer, tmp_path: Path) -> None:
