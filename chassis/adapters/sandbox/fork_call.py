@@ -25,6 +25,10 @@ FaultFactory = Callable[[str, str], Exception]
 """Makes the exception for a fault that a call raised, from its `kind` and message. May raise for an unknown kind."""
 
 
+class ServerGone(ChildDied):
+    """The fork server has ended, and has not received the call."""
+
+
 @dataclass(frozen=True)
 class Request:
     """`function` is `module:name`, `args` are its keyword arguments as JSON."""
@@ -39,7 +43,9 @@ class Request:
 
 
 async def run(control_socket: socket.socket, request: Request) -> bytes:
-    """Has the server fork for `request`, and returns the response. Raises ChildDied if the fork ends without one.
+    """Has the server fork for `request`, and returns the response.
+
+    Raises ServerGone if there was no server to receive it, ChildDied if the fork ends without a response.
 
     Leaving it, also by cancellation, closes the sockets; the server then kills the fork.
     """
@@ -50,7 +56,7 @@ async def run(control_socket: socket.socket, request: Request) -> bytes:
             try:
                 socket.send_fds(control_socket, [b"!"], [data_of_fork.fileno(), status_of_server.fileno()])
             except OSError as error:
-                raise ChildDied(f"the fork server is gone: {error}") from error
+                raise ServerGone(f"the fork server is gone: {error}") from error
         reader, writer = await asyncio.open_unix_connection(sock=data)
         status_reader, status_writer = await asyncio.open_unix_connection(sock=status, limit=_STATUS_BYTES)
         try:

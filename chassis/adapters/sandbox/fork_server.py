@@ -14,7 +14,7 @@ from typing import Any
 
 from chassis.adapters.sandbox import child, fork_call, fork_server_main
 from chassis.adapters.sandbox.confine import SandboxSpec
-from chassis.adapters.sandbox.fork_call import FaultFactory, Request
+from chassis.adapters.sandbox.fork_call import FaultFactory, Request, ServerGone
 from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
 
 _SERVER = str(Path(fork_server_main.__file__))
@@ -124,15 +124,28 @@ class ForkServer:
         Raises the fault that the function raised, ChildTimedOut, or ChildDied (also for an unexpected exception of the
         function). Cancelling the call kills its fork.
         """
-        await self.start()
-        assert self._control_socket is not None  # noqa: S101 - the server runs
         request = Request(function, args, _spec(limits))
         try:
             async with asyncio.timeout(limits.wall.total_seconds()):
-                response = await fork_call.run(self._control_socket, request)
+                response = await self._respond(request)
         except TimeoutError:
             raise ChildTimedOut(f"{function} ran longer than {limits.wall.total_seconds():g} s") from None
         return fork_call.result(function, response, self._fault)
+
+    async def _respond(self, request: Request) -> bytes:
+        for last in (False, True):
+            await self.start()
+            assert self._control_socket is not None  # noqa: S101 - the server runs
+            try:
+                return await fork_call.run(self._control_socket, request)
+            except ServerGone:
+                if last:
+                    raise
+                # It is ending: once it has ended, `start` replaces it.
+                if self._process is not None:
+                    child.kill_group(self._process.pid)
+                    await self._process.wait()
+        raise AssertionError("unreachable")
 
 
 def _server_spec() -> SandboxSpec:

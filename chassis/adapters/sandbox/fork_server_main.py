@@ -77,15 +77,17 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def run(self) -> None:
+        """Serves until the control socket is closed."""
+        control, wake = self._control_socket.fileno(), self._wake
         while True:
-            for fd, _ in self._poll.poll():
-                if fd == self._control_socket.fileno():
-                    if not self._accept():
-                        return
-                elif fd == self._wake:
-                    self._reap()
-                else:
-                    self._on_client_closed(fd)
+            ready = {fd for fd, _ in self._poll.poll()}
+            # In this order: the reaped calls are closed, and an accepted call may then get the number of one of them.
+            for fd in ready - {control, wake}:
+                self._on_client_closed(fd)
+            if wake in ready:
+                self._reap()
+            if control in ready and not self._accept():
+                return
 
     def _accept(self) -> bool:
         sent, fds, _, _ = socket.recv_fds(self._control_socket, 1, 2)

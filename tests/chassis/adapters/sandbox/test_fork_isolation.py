@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -128,3 +130,23 @@ async def test_a_call_ends_at_the_end_of_its_response_and_its_fork_is_killed(
     args = {"pid_file": str(pid_file), "data": (len(response).to_bytes(8, "big") + response).hex()}
     assert await server.call(f"{FUNCTIONS}:answer_and_stay", args, Limits(writable=(tmp_path,))) == 1
     await until(lambda: not alive(int(pid_file.read_text())))
+
+
+async def test_clients_that_close_while_their_forks_end_do_not_end_the_server() -> None:
+    """Each call closes its sockets at the end of its response, which is when its fork ends as well."""
+    async with ForkServer(FUNCTIONS) as server:
+        first = server.pid
+        for _ in range(15):
+            calls = [server.call(f"{FUNCTIONS}:echo", {"x": number}, Limits()) for number in range(8)]
+            assert await asyncio.gather(*calls) == [{"x": number} for number in range(8)]
+        assert server.pid == first
+
+
+async def test_a_call_to_a_server_that_is_ending_is_served_by_the_next() -> None:
+    """The old server's control socket is closed before its end is noticed."""
+    async with ForkServer(FUNCTIONS) as ending:
+        assert ending.pid is not None
+        os.kill(ending.pid, signal.SIGKILL)
+        while alive(ending.pid):
+            time.sleep(0.01)  # noqa: ASYNC251 - so that the event loop has no time to notice
+        assert await ending.call(f"{FUNCTIONS}:echo", {"x": 1}, Limits()) == {"x": 1}
