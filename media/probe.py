@@ -14,17 +14,17 @@ from pydantic import ValidationError
 
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import GIB, ChildDied, ChildTimedOut, Limits
+from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, Limits
 from media import geometry
 from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child
 from media.formats import FORMATS
 from media.info import MediaInfo
 
-PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(seconds=60))
+PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(minutes=10))
 
-# Signals of a decoder that its input crashes: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU.
-_CRASH_SIGNALS = frozenset({4, 6, 7, 8, 11, 24})
+# Signals of a decoder that its input crashes: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+_CRASH_SIGNALS = frozenset({4, 6, 7, 8, 11})
 _LIBRARY_ENV: Mapping[str, str] = {
     # Turns off the loaders that libvips itself marks as unfit for untrusted input (SVG, PDF, ImageMagick …).
     "VIPS_BLOCK_UNTRUSTED": "1",
@@ -44,8 +44,10 @@ class Prober:
         limits = self._limits.may(read=(path,))
         try:
             facts = await self._fork_server.call("media.sandbox_probe:probe", {"path": str(path)}, limits)
-        except ChildTimedOut as error:
-            raise MediaFault("input_limits_exceeded", "The input takes too long to read.", detail=str(error)) from error
+        except ChildCpuExceeded as error:
+            raise MediaFault(
+                "input_limits_exceeded", "The input takes too much processor time to read.", detail=str(error)
+            ) from error
         except ChildDied as error:
             if error.signal in _CRASH_SIGNALS:
                 raise MediaFault("input_unreadable", detail=str(error)) from error

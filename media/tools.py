@@ -19,10 +19,10 @@ ENCODE_LIMITS = Limits(
     memory_bytes=16 * GIB,
     cpu_seconds=24 * 3600,
     file_bytes=20 * GIB,
-    wall=timedelta(hours=6),
+    wall=timedelta(days=2),
     stall=timedelta(minutes=2),
 )
-IMAGE_LIMITS = replace(PROBE_LIMITS, cpu_seconds=120, file_bytes=GIB, wall=timedelta(seconds=180))
+IMAGE_LIMITS = replace(PROBE_LIMITS, cpu_seconds=120, file_bytes=GIB, wall=timedelta(minutes=30))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ FAULTS: dict[FaultKind, str] = {
     "input_unreadable": "The input is not a media file that can be read (a web page, for example).",
     "input_truncated": "The input ends too early: the upload was probably interrupted.",
     "input_kind_mismatch": "The input is of a kind that this job cannot use (audio without a picture, for example).",
-    "input_limits_exceeded": "The input is beyond a limit on pixels, streams, frames or duration.",
+    "input_limits_exceeded": "The input is beyond a limit on pixels, streams, frames, duration or processor time.",
     "start_out_of_range": "The requested start or end lies outside the input.",
     "output_too_large": "The output would be larger than the limit.",
     "poisoned": "The input stopped its worker each time it was tried, and was set aside.",

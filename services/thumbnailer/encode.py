@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chassis.adapters.sandbox.limits import ChildDied, ChildTimedOut
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied
 from media.faults import MediaFault, OutputMismatch
 from media.formats import FORMATS
 from media.info import MediaInfo
@@ -18,9 +18,10 @@ from services.thumbnailer import argv, errors
 from services.thumbnailer.plan import FramePlan, ImagePlan, plan
 from services.thumbnailer.quality import OPAQUE
 
-FRAME_WALL = timedelta(minutes=15)
-"""Time limit for extracting one frame. A video with a single key frame (screen recordings) is decoded up to the frame,
-which can take minutes without any progress line."""
+FRAME_CPU_SECONDS = 30 * 60
+FRAME_WALL = timedelta(hours=3)
+"""For extracting one frame. A video with a single key frame (screen recordings) is decoded up to the frame, which can
+take minutes."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,14 @@ async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels:
 
     It is the first frame at or after `plan.start`, or the last frame of the file where that is shortly before.
     """
-    limits = replace(tools.limits, wall=FRAME_WALL, stall=None).may(read=(source,), write=(pixels.parent,))
+    cpu_seconds = min(FRAME_CPU_SECONDS, tools.limits.cpu_seconds)
+    limits = replace(tools.limits, cpu_seconds=cpu_seconds, wall=FRAME_WALL).may(read=(source,), write=(pixels.parent,))
     for command in (argv.frame, argv.last_frame):
-        await tools.ffmpeg.run(command(source, info.video, plan, pixels, tone_maps=tools.ffmpeg.tone_maps), limits)
+        line = command(source, info.video, plan, pixels, tone_maps=tools.ffmpeg.tone_maps)
+        try:
+            await tools.ffmpeg.run(line, limits)
+        except ChildCpuExceeded as error:
+            raise errors.too_much_work(str(error)) from error
         if pixels.exists() and pixels.stat().st_size == plan.width * plan.height * 3:
             return
     if plan.start == 0:
@@ -100,8 +106,8 @@ async def _call_vips(
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))
     try:
         response: dict[str, Any] = await tools.fork_server.call(f"services.thumbnailer.vips:{function}", args, limits)
-    except ChildTimedOut as error:
-        raise errors.timed_out(str(error)) from error
+    except ChildCpuExceeded as error:
+        raise errors.too_much_work(str(error)) from error
     except ChildDied as error:
         # SIGKILL comes from us or from the kernel (out of memory); any other signal is a decoder that crashed.
         if error.signal in (0, signal.SIGKILL):

@@ -35,5 +35,5 @@ def undecodable(start: float) -> MediaFault:
     return MediaFault("input_unreadable", f"The video's picture at {start:g} s cannot be decoded.")
 
 
-def timed_out(detail: str) -> MediaFault:
-    return MediaFault("input_limits_exceeded", "The image takes too long to be made.", detail=detail)
+def too_much_work(detail: str) -> MediaFault:
+    return MediaFault("input_limits_exceeded", "The image takes too much processor time to be made.", detail=detail)

@@ -1,5 +1,6 @@
 """The transcoder as a worker app: what differs from other workers."""
 
+import math
 from dataclasses import replace
 
 from media.tools import ENCODE_LIMITS, Tools
@@ -22,7 +23,11 @@ class Transcoder(WorkerApp[Settings]):
             slots=self.settings.transcoder_slots,
             encoder=encoder,
             estimate=estimate,
-            limits=replace(ENCODE_LIMITS, wall=self.settings.encode_timeout),
+            limits=replace(
+                ENCODE_LIMITS,
+                cpu_seconds=math.ceil(self.settings.encode_cpu_limit.total_seconds()),
+                wall=self.settings.encode_timeout,
+            ),
         )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chassis.adapters.sandbox.limits import ChildTimedOut
+from chassis.adapters.sandbox.limits import ChildCpuExceeded
 from media.faults import MediaFault, OutputMismatch
 from media.ffmpeg import OnProgress
 from media.info import MediaInfo
@@ -37,8 +37,8 @@ async def encode(
         limits = tools.limits.may(read=(source,), write=(Path(scratch),))
         try:
             await tools.ffmpeg.run(argv(todo, source, unchecked), limits, todo.length, on_progress)
-        except ChildTimedOut as error:
-            raise errors.timed_out(limits.wall) from error
+        except ChildCpuExceeded as error:
+            raise errors.too_much_work(limits.cpu_seconds) from error
         made = await _probe_output(unchecked, tools)
         check_output(made, todo)
         unchecked.replace(dest)

@@ -1,7 +1,5 @@
 """The customer's faults that a transcoder can find: each a published code and a sentence for the uploader."""
 
-from datetime import timedelta
-
 from media.faults import MediaFault
 from media.info import MediaInfo
 
@@ -22,9 +20,9 @@ def side_too_long(width: int, height: int, allowed: int) -> MediaFault:
     )
 
 
-def timed_out(allowed: timedelta) -> MediaFault:
-    hours = allowed.total_seconds() / 3600
-    return MediaFault("input_limits_exceeded", f"The input could not be encoded within {hours:g} hours.")
+def too_much_work(cpu_seconds: int) -> MediaFault:
+    allowed = f"{cpu_seconds / 3600:g} hours" if cpu_seconds >= 3600 else f"{cpu_seconds} seconds"
+    return MediaFault("input_limits_exceeded", f"The input takes more than {allowed} of processor time to encode.")
 
 
 def nothing_decoded() -> MediaFault:

@@ -24,9 +24,15 @@ class Settings(FileSettings):
         title="Encodes at a time",
         description="How many jobs one transcoder process works on at once; half the processors if not set.",
     )
+    encode_cpu_limit: Duration = Field(
+        timedelta(hours=24),
+        gt=timedelta(0),
+        title="Processor time of an encode",
+        description="Summed over its threads; an input that takes more fails with input_limits_exceeded.",
+    )
     encode_timeout: Duration = Field(
-        timedelta(hours=6),
+        timedelta(days=2),
         gt=timedelta(0),
         title="Encode timeout",
-        description="How long one encode may take before it is stopped.",
+        description="After which an encode is taken for hanging, is stopped and tried again: never the input's fault.",
     )

@@ -4,12 +4,16 @@ import asyncio
 import shutil
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chassis.adapters.sandbox.fork_server import ForkServer
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildTimedOut, Limits, SandboxError
 from media.faults import MediaFault
-from media.probe import to_media_info
+from media.probe import Prober, to_media_info
 from media.tools import Tools
 from tests.support.footage import Material
 
@@ -166,3 +170,22 @@ def test_facts_from_the_sandbox_are_validated(facts: dict[str, object], kind: st
 async def test_many_files_are_probed_at_the_same_time(tools: Tools, material: Material) -> None:
     found = await asyncio.gather(*(tools.prober.probe(material.flat()) for _ in range(10)))
     assert {info.display for info in found} == {(320, 180)}
+
+
+class FailingForkServer(ForkServer):
+    """Every call ends with this error."""
+
+    def __init__(self, error: SandboxError) -> None:
+        super().__init__("media.sandbox_probe")
+        self._error = error
+
+    async def call(self, function: str, args: Mapping[str, Any], limits: Limits) -> Any:
+        raise self._error
+
+
+async def test_only_processor_time_makes_a_probe_that_takes_too_long_a_fault_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(MediaFault) as fault:
+        await Prober(FailingForkServer(ChildCpuExceeded("it used 30 s"))).probe(tmp_path / "file")
+    assert fault.value.kind == "input_limits_exceeded"
+    with pytest.raises(ChildTimedOut):
+        await Prober(FailingForkServer(ChildTimedOut("it had not ended"))).probe(tmp_path / "file")

@@ -12,14 +12,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from chassis.adapters.sandbox import exec_wrapper
 from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
-from chassis.adapters.sandbox.limits import ChildDied, ChildStalled, ChildTimedOut, Limits
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, Limits
+from chassis.adapters.sandbox.watchdog import Watchdog
 
 CHILD_ENV_VAR = "BITMILL_CHILD"
 """Environment variable that marks children, so that orphans of a killed process are found; callers set its value."""
 STDOUT_BYTES = 1024 * 1024
 STDERR_BYTES = 8 * 1024
+_SAMPLE_SECONDS = 0.5
+"""How often the processor time of a child is read."""
+_CPU_MARGIN_SECONDS = 2 + 2 * (os.cpu_count() or 1)
+"""The kernel's limit is so much above ours: ffmpeg handles the kernel's signal, and would end with a status that does
+not say why."""
 _EXEC_WRAPPER = str(Path(exec_wrapper.__file__))
 
 OnLine = Callable[[str], bool | None]
@@ -40,7 +48,7 @@ def _spec(limits: Limits, executable: Sequence[str]) -> SandboxSpec:
     return SandboxSpec(
         parent_pid=os.getpid(),
         memory_bytes=limits.memory_bytes,
-        cpu_seconds=limits.cpu_seconds,
+        cpu_seconds=limits.cpu_seconds + _CPU_MARGIN_SECONDS,
         file_bytes=limits.file_bytes,
         open_files=limits.open_files,
         readable=[str(path.absolute()) for path in limits.readable],
@@ -122,8 +130,8 @@ async def run(
 ) -> Finished:
     """Runs `argv` until it ends, with whatever exit status.
 
-    Raises ChildTimedOut, ChildStalled, or ChildDied if there is no such program. However it ends, also by cancellation
-    or by an exception of `on_stdout_line`, no process of its group is left.
+    Raises ChildCpuExceeded, ChildTimedOut, ChildStalled, or ChildDied if there is no such program. However it ends,
+    also by cancellation or by an exception of `on_stdout_line`, no process of its group is left.
     """
     program = shutil.which(argv[0])
     if program is None:
@@ -145,7 +153,7 @@ async def run(
     )
     pid = transport.get_pid()
     try:
-        await _until_exit(child, limits)
+        await _until_exit(child, pid, limits)
     finally:
         kill_group(pid)
         # Short, because all processes are killed. Shielded from a second cancellation, so that the child is reaped.
@@ -153,24 +161,31 @@ async def run(
         transport.close()
     returncode = transport.get_returncode()
     assert returncode is not None  # noqa: S101 - it has ended
+    if returncode == -signal.SIGXCPU:
+        # Of the kernel, which comes before us where this process was not scheduled for a while.
+        raise ChildCpuExceeded(f"it used more than {limits.cpu_seconds} s of processor time")
     return Finished(
         returncode, bytes(child.stdout), child.stderr.decode("utf-8", "replace").strip(), time.monotonic() - started
     )
 
 
-async def _until_exit(child: _Child, limits: Limits) -> None:
-    wall = limits.wall.total_seconds()
-    stall = limits.stall.total_seconds() if limits.stall is not None else wall
-    started = time.monotonic()
+async def _until_exit(child: _Child, pid: int, limits: Limits) -> None:
+    watchdog, cpu_seconds = Watchdog(limits), 0.0
     while not child.exited.done():
-        now = time.monotonic()
-        left, until_stall = started + wall - now, child.last_progress + stall - now
-        if left <= 0:
-            raise ChildTimedOut(f"it ran longer than {wall:g} s")
-        if until_stall <= 0:
-            raise ChildStalled(f"no output for {stall:g} s")
-        await asyncio.wait([child.exited], timeout=min(left, until_stall))
+        cpu_seconds = max(cpu_seconds, _cpu_seconds(pid))
+        error = watchdog.verdict(time.monotonic(), cpu_seconds, child.last_progress)
+        if error is not None:
+            raise error
+        await asyncio.wait([child.exited], timeout=_SAMPLE_SECONDS)
     child.exited.result()
+
+
+def _cpu_seconds(pid: int) -> float:
+    """The processor time of a process and of those of its children that have ended; 0 if it has ended itself."""
+    try:
+        return sum(psutil.Process(pid).cpu_times()[:4])
+    except psutil.Error:
+        return 0.0
 
 
 async def report(limits: Limits | None = None) -> SandboxReport:

@@ -7,13 +7,14 @@ call is over when its own response is complete, whatever other calls do, and no 
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.adapters.sandbox.confine import SandboxSpec
-from chassis.adapters.sandbox.limits import ChildDied
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied
 
 MAX_RESPONSE_BYTES = 1024 * 1024
 """Ten times the facts of a file with a thousand streams; small, because the response is decoded in the event loop."""
@@ -77,12 +78,14 @@ async def _read_response(reader: asyncio.StreamReader, status_reader: asyncio.St
         raise _death(function, await status_reader.readline()) from None
 
 
-def _death(function: str, status_line: bytes) -> ChildDied:
+def _death(function: str, status_line: bytes) -> ChildCpuExceeded | ChildDied:
     """The error for a fork that ended without a response, from the status line of the server (pure)."""
     if not status_line:
         return ChildDied(f"{function} ended without a result: the fork server ended")
     ended = json.loads(status_line)
     exit_status: int = ended["exit"]
+    if exit_status == -signal.SIGXCPU:
+        return ChildCpuExceeded(f"{function} used more processor time than it may")
     return ChildDied(
         f"{function} ended without a result: status {exit_status}; {ended['stderr'][-500:]}",
         signal=-exit_status if exit_status < 0 else 0,

@@ -121,8 +121,8 @@ class ForkServer:
     async def call(self, function: str, args: Mapping[str, Any], limits: Limits) -> Any:
         """Runs `function(**args)` in a confined fork and returns its result.
 
-        Raises the fault that the function raised, ChildTimedOut, or ChildDied (also for an unexpected exception of the
-        function). Cancelling the call kills its fork.
+        Raises the fault that the function raised, ChildCpuExceeded, ChildTimedOut, or ChildDied (also for an unexpected
+        exception of the function). Cancelling the call kills its fork.
         """
         request = Request(function, args, _spec(limits))
         try:

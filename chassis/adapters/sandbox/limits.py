@@ -1,11 +1,15 @@
 """What one child process may use and access, and the errors if it does not end in order.
 
 SandboxError
-  ChildTimedOut   it ran longer than `Limits.wall`
-  ChildStalled    it wrote nothing for longer than `Limits.stall`
-  ChildDied       it ended without a result (a crash, a limit of the kernel, a missing program)
+  ChildCpuExceeded  it used more processor time than `Limits.cpu_seconds`
+  ChildTimedOut     it ran longer than `Limits.wall`
+  ChildStalled      it neither wrote anything nor used the processor for longer than `Limits.stall`
+  ChildDied         it ended without a result (a crash, a limit of the kernel, a missing program)
 
-Faults of the input are no errors of this package: the function that rejects its input raises them, see `fork_server`.
+Only processor time tells how much work an input is: a child that was stopped, or waited for a processor on a busy
+machine, has used none. So ChildCpuExceeded may be the input's fault; ChildTimedOut and ChildStalled are ours.
+Other faults of the input are no errors of this package: the function that rejects its input raises them, see
+`fork_server`.
 """
 
 from dataclasses import dataclass, replace
@@ -19,12 +23,16 @@ class SandboxError(Exception):
     """A child process did not do its work."""
 
 
+class ChildCpuExceeded(SandboxError):
+    """The child used more processor time than it was allowed to, and was killed."""
+
+
 class ChildTimedOut(SandboxError):
-    """The child ran longer than it was allowed to, and was killed."""
+    """The child had not ended after the longest time that a working machine needs, and was killed."""
 
 
 class ChildStalled(SandboxError):
-    """The child wrote nothing for too long, and was killed."""
+    """The child neither wrote anything nor used the processor for too long, and was killed."""
 
 
 class ChildDied(SandboxError):
@@ -40,16 +48,17 @@ class Limits:
     """Limits of one child. Sizes in bytes, `cpu_seconds` summed over its threads.
 
     `memory_bytes` limits the address space, which is larger than the resident memory: programs with many threads need
-    several GiB of it. `stall` is the longest time without output, None if the child is not expected to write any. The
-    child may read what is below `readable`, and read and write what is below `writable`, besides the system's own
-    libraries; `child.report` says whether the kernel enforces that.
+    several GiB of it. `wall` is a safety net for children that hang, far above what `cpu_seconds` take on a busy
+    machine. `stall` is the longest time in which the child neither writes nor uses the processor, None for no such
+    limit. The child may read what is below `readable`, and read and write what is below `writable`, besides the
+    system's own libraries; `child.report` says whether the kernel enforces that.
     """
 
     memory_bytes: int = 4 * GIB
     cpu_seconds: int = 60
     file_bytes: int = GIB
     open_files: int = 256
-    wall: timedelta = timedelta(seconds=60)
+    wall: timedelta = timedelta(minutes=10)
     stall: timedelta | None = None
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()

@@ -1,6 +1,8 @@
 """Encodes of real and unusual files; every output is probed again."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -9,13 +11,16 @@ import av
 import psutil
 import pytest
 
+from chassis.adapters.sandbox.limits import ChildStalled, ChildTimedOut, Limits, SandboxError
 from media.faults import MediaFault
 from media.info import MediaInfo
-from media.tools import Tools
+from media.tools import ENCODE_LIMITS, Tools
 from schemas.options import VideoOptions
 from services.transcoder.encode import encode
 from tests.services.transcoder.boxes import top_boxes
+from tests.services.worker_harness import ffmpeg_processes
 from tests.support.footage import FLAT_COLOUR, Material
+from tests.support.waiting import until
 
 
 async def encoded(tools: Tools, source: Path, folder: Path, **options: Any) -> tuple[MediaInfo, Path]:
@@ -212,6 +217,42 @@ async def test_bad_input_has_a_published_code(
     tools: Tools, material: Material, tmp_path: Path, build: str, kind: str
 ) -> None:
     assert (await fault_of(tools, getattr(material, build)(), tmp_path)).kind == kind
+
+
+async def test_input_that_takes_too_much_processor_time_is_beyond_the_limits(
+    tools: Tools, material: Material, tmp_path: Path
+) -> None:
+    limited = replace(tools, limits=replace(tools.limits, cpu_seconds=0))
+    fault = await fault_of(limited, material.footage.bikes, tmp_path, width=320)
+    assert (fault.kind, fault.message) == (
+        "input_limits_exceeded",
+        "The input takes more than 0 seconds of processor time to encode.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        (replace(ENCODE_LIMITS, wall=timedelta(seconds=3)), ChildTimedOut),
+        (replace(ENCODE_LIMITS, stall=timedelta(seconds=3)), ChildStalled),
+    ],
+)
+async def test_an_encode_that_a_busy_machine_did_not_end_in_time_is_no_fault_of_the_input(
+    tools: Tools, material: Material, tmp_path: Path, limits: Limits, error: type[SandboxError]
+) -> None:
+    """The machine is busy to the extreme: ffmpeg is stopped as soon as it runs."""
+    limited = replace(tools, limits=limits)
+    encoding = asyncio.create_task(encoded(limited, material.footage.bikes, tmp_path, width=640))
+    process = await until(ffmpeg_process, within=60)
+    process.suspend()
+    with pytest.raises(error):
+        await encoding
+    assert not list(tmp_path.iterdir())
+
+
+def ffmpeg_process() -> psutil.Process | None:
+    """The running ffmpeg."""
+    return next(iter(ffmpeg_processes()), None)
 
 
 async def test_input_that_is_corrupt_in_the_middle_ends(tools: Tools, material: Material, tmp_path: Path) -> None:

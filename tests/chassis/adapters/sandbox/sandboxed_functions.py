@@ -44,6 +44,11 @@ def sleep(pid_file: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
 def wait_for_others(folder: str, name: str, count: int) -> None:
     """Returns once `count` calls have entered this function."""
     Path(folder, name).touch()

@@ -9,10 +9,11 @@ import textwrap
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chassis.adapters.sandbox import child
-from chassis.adapters.sandbox.limits import ChildDied, ChildStalled, ChildTimedOut, Limits
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildStalled, ChildTimedOut, Limits
 from tests.chassis.adapters.sandbox.support import LIMITS, PYTHON, alive, python, run
 from tests.support.waiting import until
 
@@ -101,16 +102,34 @@ async def test_an_exception_of_the_line_callback_ends_the_child() -> None:
         await run("import time; print('hello', flush=True); time.sleep(60)", on_stdout_line=fail)
 
 
-async def test_processor_time_is_limited() -> None:
+@pytest.mark.parametrize(
+    "prepare", ["", "import signal; signal.signal(24, signal.SIG_IGN)"], ids=["plain", "ignores SIGXCPU"]
+)
+async def test_processor_time_is_limited(prepare: str) -> None:
     limits = Limits(cpu_seconds=1, wall=timedelta(seconds=120), readable=PYTHON)
-    finished = await run("while True: pass", limits=limits)
-    assert finished.returncode == -signal.SIGXCPU
+    with pytest.raises(ChildCpuExceeded):
+        await run(f"{prepare}\nwhile True: pass", limits=limits)
 
 
-async def test_a_child_that_ignores_sigxcpu_is_killed() -> None:
-    limits = Limits(cpu_seconds=1, wall=timedelta(seconds=120), readable=PYTHON)
-    finished = await run("import signal; signal.signal(24, signal.SIG_IGN)\nwhile True: pass", limits=limits)
-    assert finished.returncode == -signal.SIGKILL
+async def test_a_child_that_is_stopped_for_long_has_not_exceeded_its_processor_time() -> None:
+    """What a machine without a free processor does, to the extreme."""
+    pids = Pids()
+    limits = Limits(cpu_seconds=1, wall=timedelta(seconds=120), stall=timedelta(seconds=60), readable=PYTHON)
+    code = "import os, time\nprint(os.getpid(), flush=True)\nwhile time.process_time() < 0.5: pass"
+    task = asyncio.create_task(run(code, limits=limits, on_stdout_line=pids.line))
+    await until(lambda: bool(pids.seen), within=60)
+    child_process = psutil.Process(pids.seen[0])
+    child_process.suspend()
+    await asyncio.sleep(2 * limits.cpu_seconds)  # the starvation itself
+    assert not task.done()
+    child_process.resume()
+    assert (await task).returncode == 0
+
+
+async def test_a_silent_child_that_works_is_no_stall() -> None:
+    limits = Limits(cpu_seconds=60, wall=timedelta(seconds=120), stall=timedelta(seconds=0.3), readable=PYTHON)
+    finished = await run("import time\nwhile time.process_time() < 1: pass", limits=limits)
+    assert finished.returncode == 0
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not limit the address space")

@@ -16,7 +16,7 @@ import pytest
 from chassis.adapters.sandbox import fork_call
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import ChildDied, ChildTimedOut, Limits
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildTimedOut, Limits
 from tests.chassis.adapters.sandbox.support import alive
 from tests.support.waiting import until
 
@@ -108,6 +108,11 @@ async def test_a_call_that_takes_too_long_is_killed(server: ForkServer, tmp_path
     with pytest.raises(ChildTimedOut):
         await server.call(f"{FUNCTIONS}:sleep", {"pid_file": str(tmp_path / "pid"), "seconds": 60}, limits)
     await until(lambda: not alive(int((tmp_path / "pid").read_text())))
+
+
+async def test_a_call_that_uses_too_much_processor_time_is_killed(server: ForkServer) -> None:
+    with pytest.raises(ChildCpuExceeded):
+        await server.call(f"{FUNCTIONS}:spin", {}, Limits(cpu_seconds=1))
 
 
 async def test_a_call_reads_only_allowed_paths(server: ForkServer, protections: SandboxReport, tmp_path: Path) -> None:
