@@ -73,7 +73,7 @@ async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
             raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
         reporter.progress("fetch", None)
         target = scratch / "input"
-        await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits())
+        await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits(), project="local")
         return target
     path = Path(name)
     if not path.is_file():

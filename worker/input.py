@@ -28,6 +28,22 @@ _FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
     "too_large": ("input_too_large", "The file is larger than the limit of {limit:.0f} bytes."),
     "empty": ("input_empty", f"{_SERVER} sent no bytes."),
     "response_timeout": ("input_timeout", f"{_SERVER} did not respond in time."),
+    "head_too_large": (
+        "input_unreachable",
+        f"{_SERVER} sends response headers of more than {{limit:.0f}} bytes.",
+    ),
+    "too_many_interim_responses": (
+        "input_unreachable",
+        f"{_SERVER} sends more than {{limit:.0f}} interim responses (status 1xx) before its response.",
+    ),
+    "too_slow": (
+        "input_timeout",
+        f"{_SERVER} sends fewer than {{limit:.0f}} bytes per second; {{received}} bytes had arrived.",
+    ),
+    "tiny_chunks": (
+        "input_unreachable",
+        f"{_SERVER} sends the file in chunks of a few bytes: send larger ones, or a Content-Length.",
+    ),
     "stalled": ("input_timeout", f"{_SERVER} stopped sending after {{received}} bytes."),
     "total_timeout": ("input_timeout", "The file did not arrive within {limit:g} seconds."),
     "host_not_found": ("input_unreachable", "The address names a host that cannot be found."),
@@ -58,7 +74,7 @@ async def fetch_input(job: Job, folder: Path, storage: Storage, policy: EgressPo
     """
     dest = folder / _FILENAME
     if job.source is None:
-        await fetch(job.input, dest, policy, limits)
+        await fetch(job.input, dest, policy, limits, project=job.project)
         return dest
     local = storage.local_path(job.source.key)
     if local is not None and local.is_file():

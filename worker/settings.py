@@ -39,7 +39,12 @@ class FileSettings(CommonSettings):
     @property
     def fetch_limits(self) -> FetchLimits:
         """The limits of one download."""
-        return FetchLimits(max_bytes=self.fetch_max_bytes, total=self.fetch_timeout)
+        return FetchLimits(
+            max_bytes=self.fetch_max_bytes,
+            total=self.fetch_timeout,
+            min_rate=self.egress_min_rate,
+            rate_window=self.egress_rate_window,
+        )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""asyncio building blocks: a wake-up signal, a deadline that does not wait for the cancelled task, supervised tasks."""
+"""asyncio building blocks: a wake-up signal, deadlines, shared calls, supervised tasks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -82,6 +83,48 @@ def _discard_abandoned(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
         task.exception()
+
+
+class PausableTimeout:
+    """`asyncio.timeout` whose clock can be stopped, for waits that the deadline must not be charged with.
+
+    async with PausableTimeout(20.0) as timeout:
+        with timeout.paused():
+            await our_own_queue()
+        await exchange()
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> "PausableTimeout":
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def expired(self) -> bool:
+        """Whether the block was ended by this timeout."""
+        return self._timeout.expired()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The time spent in this block does not count. Not to be nested."""
+        when = self._timeout.when()
+        if when is None or self.expired():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        left = when - loop.time()
+        self._timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            self._timeout.reschedule(loop.time() + left)
 
 
 class SharedCall(Generic[T]):

@@ -60,6 +60,18 @@ class CommonSettings(Base):
         title="Allowed networks",
         description="Private networks that requests to customers' addresses may reach: CIDR, separated by commas.",
     )
+    egress_min_rate: int = Field(
+        4096,
+        ge=0,
+        title="Least rate of customers' servers",
+        description="In bytes per second; a server that sends a body more slowly is given up. 0: no least rate.",
+    )
+    egress_rate_window: Duration = Field(
+        timedelta(seconds=30),
+        gt=timedelta(0),
+        title="Window of the least rate",
+        description="The rate is the mean over each window, so a server has so long before it is given up.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", title="Log format", description="text, json, or auto: text on a terminal, JSON otherwise."
     )

@@ -95,7 +95,7 @@ class Imports:
         """Fetches and probes the original, and puts it into storage. Raises FetchError and MediaFault."""
         with TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "original"
-            await retry_while_full(lambda: fetch(url, path, self.egress, self.limits))
+            await retry_while_full(lambda: fetch(url, path, self.egress, self.limits, project=media.project))
             info = await self.prober.probe(path)
             file_id = derived("file", media.id, "original")
             key = names.storage_key(media.project, media.id, file_id, info.format)

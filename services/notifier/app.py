@@ -29,12 +29,11 @@ class Notifier(ServiceApp[Settings, None]):
     async def build(self, resources: Resources) -> Components[None]:
         settings, queue = self.settings, resources.job_queue
         egress = EgressPolicy(settings.allow_net)
-        session = await resources.stack.enter_async_context(egress.session(limit=settings.notifier_slots))
         store = Store(resources.pool)
         deliveries = DeliveryQueue(resources.pool, queue, store, settings.delivery_base)
         runner = DeliveryRunner(
             store=store,
-            sender=Sender(session, egress, deadline_s=settings.notifier_deadline.total_seconds()),
+            sender=Sender(egress, settings.response_limits, deadline_s=settings.notifier_deadline.total_seconds()),
             limiter=HostLimiter(settings.notifier_slots_per_host),
             secret=settings.webhook_secret.get_secret_value(),
             user_agent=f"bitmill/{version('bitmill')}",

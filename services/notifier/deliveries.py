@@ -131,13 +131,13 @@ class DeliveryRunner:
                 return self._give_up(item, "exhausted")
             case DeliveryAttempt() as attempt:
                 try:
-                    result = await self._send(attempt)
+                    result = await self._send(attempt, item.project)
                 except asyncio.CancelledError:
                     await self._discard(attempt)
                     raise
                 return await self._outcome(attempt, result)
 
-    async def _send(self, attempt: DeliveryAttempt) -> AttemptResult:
+    async def _send(self, attempt: DeliveryAttempt, project: str) -> AttemptResult:
         timestamp = int(self.now().timestamp())
         headers = {
             "Content-Type": "application/json",
@@ -147,7 +147,7 @@ class DeliveryRunner:
             "Connection": "close",
             **signed_headers(self.secret, attempt.delivery_id, timestamp, attempt.body),
         }
-        result = await self.sender.send(attempt.url, headers, attempt.body)
+        result = await self.sender.send(attempt.url, headers, attempt.body, project=project)
         if attempt.number == 1:
             first_attempt_seconds.labels("notifier").observe(attempt.waited_s + result.seconds)
         return result

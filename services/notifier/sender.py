@@ -1,14 +1,14 @@
 """One HTTP exchange with a receiver: checked by the egress policy, bounded in time and bytes, never redirected."""
 
-import asyncio
 from collections.abc import Mapping
 from time import monotonic
 
-import aiohttp
-from yarl import URL
-
-from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
+from chassis.adapters.egress.client import request
+from chassis.adapters.egress.errors import RequestError
+from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
+from chassis.core.concurrency import PausableTimeout
 from services.notifier.schedule import AttemptResult
 
 MAX_EXCERPT_BYTES = 16 * 1024
@@ -18,28 +18,28 @@ log = logs.get_logger(__name__)
 
 
 class Sender:
-    """Sends over one session of the egress policy. Failures of the receiver are results, never exceptions."""
+    """Sends through the egress policy. Failures of the receiver are results, never exceptions."""
 
-    def __init__(self, session: aiohttp.ClientSession, egress: EgressPolicy, *, deadline_s: float) -> None:
-        self._session = session
+    def __init__(self, egress: EgressPolicy, limits: ResponseLimits, *, deadline_s: float) -> None:
         self._egress = egress
+        self._limits = limits
         self._deadline_s = deadline_s
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptResult:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, *, project: str) -> AttemptResult:
         """POSTs `body` as it is. The exchange, from the DNS lookup to the response body, ends by the deadline.
 
-        The status line decides: a receiver that sends 204 and then stalls has accepted the delivery.
+        The status line decides: a receiver that sends 204 and then stalls has accepted the delivery. Time in which the
+        lookup waits for other lookups does not count.
         """
         started = monotonic()
         response = _PartialResponse()
         try:
-            async with asyncio.timeout(self._deadline_s):
-                self._egress.check_url(url)
-                await self._exchange(url, headers, body, response)
-        except (TimeoutError, aiohttp.ClientError, OSError, AddressForbidden, ValueError) as error:
+            async with PausableTimeout(self._deadline_s) as deadline:
+                await self._exchange(url, headers, body, project, deadline, response)
+        except (TimeoutError, RequestError) as error:
             if response.status is None:
                 response.error = _error_code(error)
-                log.info("webhook_request_failed", error=response.error, detail=f"{type(error).__name__}: {error}")
+                log.info("webhook_request_failed", error=response.error, detail=str(error) or "deadline")
         return AttemptResult(
             status=response.status,
             error=response.error,
@@ -49,16 +49,32 @@ class Sender:
             seconds=monotonic() - started,
         )
 
-    async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, received: "_PartialResponse") -> None:
-        async with self._session.post(_verbatim(url), data=body, headers=headers, allow_redirects=False) as response:
-            received.address = _peer_address(response)
-            received.retry_after = response.headers.get("Retry-After")
+    async def _exchange(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        project: str,
+        deadline: PausableTimeout,
+        received: "_PartialResponse",
+    ) -> None:
+        async with request(
+            "POST",
+            url,
+            self._egress,
+            self._limits,
+            headers=headers,
+            body=body,
+            project=project,
+            queued=deadline.paused,
+        ) as response:
+            received.address = response.address
+            received.retry_after = response.headers.get("retry-after")
             received.status = response.status
-            async for chunk in response.content.iter_any():
+            while chunk := await response.read():
                 received.excerpt += chunk[: MAX_EXCERPT_BYTES - len(received.excerpt)]
                 if len(received.excerpt) == MAX_EXCERPT_BYTES:
-                    # Closes the connection: the rest of the body is not needed.
-                    response.close()
+                    # The rest of the body is not needed.
                     return
 
 
@@ -73,26 +89,16 @@ class _PartialResponse:
         self.excerpt = bytearray()
 
 
-def _verbatim(url: str) -> URL:
-    # The URL is sent as the customer wrote it: `%2F` in a token must not become a slash.
-    return URL(url, encoded=url.isascii())
-
-
-def _peer_address(response: aiohttp.ClientResponse) -> str | None:
-    """The address of the connection; None where the connection is closed already."""
-    connection = response.connection
-    peer = connection.transport.get_extra_info("peername") if connection and connection.transport else None
-    return peer[0] if peer else None
-
-
-def _error_code(error: BaseException) -> str:
+def _error_code(error: TimeoutError | RequestError) -> str:
     # The same code for forbidden and unreachable addresses: customers must not learn which addresses exist here.
-    match error:
-        case TimeoutError():
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    match error.reason:
+        case "response_timeout" | "stalled" | "too_slow":
             return "timeout"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+        case "tls_failed":
             return "tls_failed"
-        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+        case "invalid_http" | "head_too_large" | "too_many_interim_responses" | "truncated" | "tiny_chunks":
             return "bad_answer"
         case _:
             return "unreachable"

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field, SecretStr, field_validator
 
+from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.core.setting_types import Duration
 from chassis.core.settings import CommonSettings
 from services.notifier.signing import hmac_key
@@ -47,6 +48,15 @@ class Settings(CommonSettings):
         title="Retention of deliveries",
         description="How long finished deliveries and their attempts are kept; longer than Kafka keeps job.results.",
     )
+
+    @property
+    def response_limits(self) -> ResponseLimits:
+        """The limits of a receiver's response, beside the deadline of the attempt."""
+        return ResponseLimits(
+            head_s=self.notifier_deadline.total_seconds(),
+            min_rate=self.egress_min_rate,
+            rate_window_s=self.egress_rate_window.total_seconds(),
+        )
 
     @field_validator("webhook_secret")
     @classmethod

@@ -1,19 +1,24 @@
-"""Why a file could not be fetched: a machine-readable reason and technical facts. The caller words it for people."""
+"""Why a request to a customer's address failed: a machine-readable reason and technical facts, no words for people."""
 
 from typing import Literal
 
-import aiohttp
-
-from chassis.adapters.egress.hosts import AddressForbidden
-
-FetchReason = Literal[
-    "forbidden",  # the egress policy refuses the address, or one that it redirects to
+RequestReason = Literal[
+    "forbidden",  # the egress policy refuses the address by its text
     "host_not_found",
     "connect_failed",
     "tls_failed",
     "disconnected",  # before the response's headers
     "invalid_http",
     "response_timeout",  # no connection or no headers in time
+    "head_too_large",
+    "too_many_interim_responses",
+    "truncated",  # the connection ended before the body did
+    "stalled",  # no bytes of the body for too long
+    "too_slow",  # fewer bytes of the body than the least rate demands
+    "tiny_chunks",  # a body that is mostly framing
+]
+FetchReason = Literal[
+    RequestReason,
     "too_many_redirects",
     "invalid_redirect",
     "not_found",  # 404, 410
@@ -21,22 +26,40 @@ FetchReason = Literal[
     "unexpected_status",
     "too_large",
     "empty",
-    "truncated",  # the connection ended before the body did
-    "stalled",  # no bytes of the body for too long
     "total_timeout",
 ]
 _RETRIABLE: frozenset[FetchReason] = frozenset(
-    {"host_not_found", "connect_failed", "disconnected", "response_timeout", "truncated", "stalled"}
+    {"host_not_found", "connect_failed", "disconnected", "response_timeout", "truncated", "stalled", "too_slow"}
 )
 
 
-class FetchError(Exception):
-    """The file could not be fetched.
+class RequestError(Exception):
+    """A request got no response, or not all of it.
 
-    Of the facts those are set that belong to the reason: `status` (HTTP), `received` and `expected` (bytes of the
-    body), `limit` (bytes, seconds or redirects, whichever was passed), `detail` (the egress policy's explanation).
-    Neither they nor `str()` hold the URL, which may be signed.
+    Of the facts those are set that belong to the reason: `received` and `expected` (bytes of the body), `limit`
+    (bytes, bytes per second, seconds or a number of responses, whichever was passed), `detail` (the egress policy's
+    explanation). Neither they nor `str()` hold the URL, which may be signed.
     """
+
+    def __init__(
+        self,
+        reason: RequestReason,
+        *,
+        received: int | None = None,
+        expected: int | None = None,
+        limit: float | None = None,
+        detail: str | None = None,
+    ) -> None:
+        super().__init__(_text(reason, received=received, expected=expected, limit=limit, detail=detail))
+        self.reason: RequestReason = reason
+        self.received = received
+        self.expected = expected
+        self.limit = limit
+        self.detail = detail
+
+
+class FetchError(Exception):
+    """The file could not be fetched. The facts are those of `RequestError`, and `status` (HTTP)."""
 
     def __init__(
         self,
@@ -48,8 +71,7 @@ class FetchError(Exception):
         limit: float | None = None,
         detail: str | None = None,
     ) -> None:
-        facts = {"status": status, "received": received, "expected": expected, "limit": limit, "detail": detail}
-        super().__init__(" ".join([reason, *(f"{name}={fact}" for name, fact in facts.items() if fact is not None)]))
+        super().__init__(_text(reason, status=status, received=received, expected=expected, limit=limit, detail=detail))
         self.reason: FetchReason = reason
         self.status = status
         self.received = received
@@ -74,23 +96,15 @@ def from_status(status: int) -> FetchError:
     return FetchError("unexpected_status", status=status)
 
 
-def from_exception(error: Exception) -> FetchError:
-    """The error for an exception that came before the response's headers."""
-    match error:
-        case AddressForbidden():
-            return FetchError("forbidden", detail=error.reason)
-        case TimeoutError():
-            return FetchError("response_timeout")
-        case aiohttp.ClientConnectorDNSError():
-            return FetchError("host_not_found")
-        case aiohttp.ClientSSLError():
-            return FetchError("tls_failed")
-        case aiohttp.ClientConnectorError():
-            return FetchError("connect_failed")
-        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return FetchError("invalid_http")
-        case _:
-            return FetchError("disconnected")
+def from_request(error: RequestError) -> FetchError:
+    """The error of a fetch whose request failed."""
+    return FetchError(
+        error.reason, received=error.received, expected=error.expected, limit=error.limit, detail=error.detail
+    )
+
+
+def _text(reason: str, **facts: float | str | None) -> str:
+    return " ".join([reason, *(f"{name}={fact}" for name, fact in facts.items() if fact is not None)])
 
 
 def _is_temporary(status: int) -> bool:

@@ -2,8 +2,7 @@
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +10,19 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-import aiohttp
-from aiohttp.client_reqrep import ContentDisposition
-from yarl import URL
+from aiohttp import content_disposition_filename, parse_content_disposition
 
-from chassis.adapters.egress.errors import FetchError, from_exception, from_status
-from chassis.adapters.egress.hosts import redirect_target
-from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
+from chassis.adapters.egress.client import Response, request
+from chassis.adapters.egress.connection import Pausing
+from chassis.adapters.egress.errors import FetchError, RequestError, from_request, from_status
+from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.hosts import AddressForbidden, redirect_target
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.core.concurrency import PausableTimeout
 
 MAX_REDIRECTS = 5
 MAX_NAME_CHARS = 255
+MAX_DISPOSITION_CHARS = 4096
 BUFFER_BYTES = 1024 * 1024
 """Written to disk at once: one thread round trip per network read would halve the throughput."""
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
@@ -29,12 +31,29 @@ _FILE_STATUSES = frozenset({200, 203})
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of one fetch: size of the file, time in total, time to connect, time between two reads."""
+    """Limits of one fetch: size of the file, time in total, and of each response on the way.
+
+    Of the response: time to connect, to the end of its head, between two reads of the body, and the least rate of the
+    body in bytes per second, as the mean over each `rate_window`; 0 is none.
+    """
 
     max_bytes: int = 10 * 1024**3
     total: timedelta = timedelta(hours=1)
     connect: timedelta = timedelta(seconds=10)
+    head: timedelta = timedelta(seconds=30)
     idle: timedelta = timedelta(seconds=30)
+    min_rate: int = 4096
+    rate_window: timedelta = timedelta(seconds=30)
+
+    def response(self) -> ResponseLimits:
+        """The limits of one response."""
+        return ResponseLimits(
+            connect_s=self.connect.total_seconds(),
+            head_s=self.head.total_seconds(),
+            idle_s=self.idle.total_seconds(),
+            min_rate=self.min_rate,
+            rate_window_s=self.rate_window.total_seconds(),
+        )
 
 
 @dataclass(frozen=True)
@@ -47,19 +66,23 @@ class Fetched:
 
 
 async def fetch(
-    url: str, dest: Path, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession | None = None
+    url: str,
+    dest: Path,
+    policy: EgressPolicy,
+    limits: FetchLimits,
+    *,
+    project: str,
+    on_size: Callable[[int], None] = lambda _: None,
 ) -> Fetched:
-    """Downloads `url` to `dest`. The file appears complete or not at all.
+    """Downloads `url` to `dest` for a project. The file appears complete or not at all.
 
-    `session` comes from `policy.session()`; callers that fetch often keep one. Raises FetchError, and OSError for
-    errors of the local disk.
+    `on_size` is called with the size that the server announces, if it does, and with the bytes received before each
+    write to the disk; what it raises ends the fetch and is raised as it is. Time in which the lookup of the host waits
+    for other lookups does not count. Raises FetchError, and OSError for errors of the local disk.
     """
-    if session is None:
-        async with policy.session() as own:
-            return await fetch(url, dest, policy, limits, own)
     try:
-        async with asyncio.timeout(limits.total.total_seconds()) as total:
-            return await _fetch(url, dest, policy, limits, session)
+        async with PausableTimeout(limits.total.total_seconds()) as total:
+            return await _fetch(url, dest, policy, limits, project, on_size, total.paused)
     except TimeoutError:
         if not total.expired():
             raise
@@ -67,96 +90,90 @@ async def fetch(
 
 
 async def _fetch(
-    url: str, dest: Path, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
+    url: str,
+    dest: Path,
+    policy: EgressPolicy,
+    limits: FetchLimits,
+    project: str,
+    on_size: Callable[[int], None],
+    queued: Pausing,
 ) -> Fetched:
-    async with _follow_redirects(url, policy, limits, session) as response:
-        length = response.content_length
-        if length is not None and length > limits.max_bytes:
-            raise FetchError("too_large", expected=length, limit=limits.max_bytes)
-        temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
-        try:
-            with temporary.open("xb") as file:
-                received = await _receive(response, file, limits.max_bytes)
-            if length is not None and received != length:
-                raise FetchError("truncated", received=received, expected=length)
-            if received == 0:
-                raise FetchError("empty", received=0)
-            temporary.replace(dest)
-        finally:
-            temporary.unlink(missing_ok=True)
-        content_type = response.content_type if "Content-Type" in response.headers else None
-        return Fetched(received, content_type, suggested_name(response.content_disposition, str(response.url)))
-
-
-@asynccontextmanager
-async def _follow_redirects(
-    url: str, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The response with the file, after at most `MAX_REDIRECTS`. Each hop is checked like the first URL."""
-    for _ in range(MAX_REDIRECTS + 1):
-        async with _get(url, policy, limits, session) as response:
-            if response.status in _FILE_STATUSES:
-                yield response
-                return
-            if response.status not in _REDIRECT_STATUSES or "Location" not in response.headers:
-                raise from_status(response.status)
-            url = _next_url(url, response.headers["Location"])
-    raise FetchError("too_many_redirects", limit=MAX_REDIRECTS)
-
-
-@asynccontextmanager
-async def _get(
-    url: str, policy: EgressPolicy, limits: FetchLimits, session: aiohttp.ClientSession
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    timeout = aiohttp.ClientTimeout(
-        total=None, sock_connect=limits.connect.total_seconds(), sock_read=limits.idle.total_seconds()
-    )
+    temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
     try:
-        policy.check_url(url)
-        # Not normalised where that is possible: signatures are computed over the exact characters.
-        target = URL(url, encoded=url.isascii())
-        response = await session.get(target, allow_redirects=False, timeout=timeout, read_bufsize=BUFFER_BYTES)
-    except (AddressForbidden, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise from_exception(error) from error
-    try:
-        yield response
+        for _ in range(MAX_REDIRECTS + 1):
+            async with request("GET", url, policy, limits.response(), project=project, queued=queued) as response:
+                if response.status in _FILE_STATUSES:
+                    fetched = await _save(response, url, temporary, limits.max_bytes, on_size)
+                    temporary.replace(dest)
+                    return fetched
+                if response.status not in _REDIRECT_STATUSES or "location" not in response.headers:
+                    raise from_status(response.status)
+                url = _next_url(url, response.headers["location"])
+    except RequestError as error:
+        raise from_request(error) from error
     finally:
-        # `close` and not `release`: the rest of the body is not waited for.
-        response.close()
+        temporary.unlink(missing_ok=True)
+    raise FetchError("too_many_redirects", limit=MAX_REDIRECTS)
 
 
 def _next_url(url: str, location: str) -> str:
     try:
         return redirect_target(url, location)
     except AddressForbidden as error:
-        raise from_exception(error) from None
+        raise FetchError("forbidden", detail=error.reason) from None
     except ValueError:
         raise FetchError("invalid_redirect") from None
 
 
-async def _receive(response: aiohttp.ClientResponse, file: BinaryIO, max_bytes: int) -> int:
+async def _save(response: Response, url: str, path: Path, max_bytes: int, on_size: Callable[[int], None]) -> Fetched:
+    length = response.content_length
+    if length is not None and length > max_bytes:
+        raise FetchError("too_large", expected=length, limit=max_bytes)
+    if length is not None:
+        on_size(length)
+    with path.open("xb") as file:
+        received = await _receive(response, file, max_bytes, on_size)
+    if received == 0:
+        raise FetchError("empty", received=0)
+    return Fetched(
+        received,
+        _media_type(response.headers.get("content-type")),
+        suggested_name(response.headers.get("content-disposition"), url),
+    )
+
+
+async def _receive(response: Response, file: BinaryIO, max_bytes: int, on_size: Callable[[int], None]) -> int:
     """Writes the body to `file` and returns its size. Keeps at most two buffers in memory."""
     received, buffer = 0, bytearray()
-    try:
-        async for chunk in response.content.iter_any():
-            received += len(chunk)
-            if received > max_bytes:
-                raise FetchError("too_large", received=received, limit=max_bytes)
-            buffer += chunk
-            if len(buffer) >= BUFFER_BYTES:
-                await asyncio.to_thread(file.write, buffer)
-                buffer = bytearray()
-    except TimeoutError as error:
-        raise FetchError("stalled", received=received) from error
-    except (aiohttp.ClientError, ConnectionError) as error:
-        raise FetchError("truncated", received=received, expected=response.content_length) from error
+    while chunk := await response.read():
+        received += len(chunk)
+        if received > max_bytes:
+            raise FetchError("too_large", received=received, limit=max_bytes)
+        buffer += chunk
+        if len(buffer) >= BUFFER_BYTES:
+            on_size(received)
+            await asyncio.to_thread(file.write, buffer)
+            buffer = bytearray()
+    on_size(received)
     await asyncio.to_thread(file.write, buffer)
     return received
 
 
-def suggested_name(disposition: ContentDisposition | None, url: str) -> str | None:
-    """The file name that the server gives, or else that of the URL, without folders and control characters (pure)."""
-    given = disposition.filename if disposition is not None else None
+def _media_type(header: str | None) -> str | None:
+    if header is None:
+        return None
+    media_type = header.partition(";")[0].strip().lower()
+    return media_type if media_type.count("/") == 1 else "application/octet-stream"
+
+
+def suggested_name(disposition: str | None, url: str) -> str | None:
+    """The file name that the server gives, or else that of the URL, without folders and control characters (pure).
+
+    `disposition` is the header Content-Disposition.
+    """
+    given = None
+    if disposition is not None and len(disposition) <= MAX_DISPOSITION_CHARS:
+        given = content_disposition_filename(parse_content_disposition(disposition)[1])
     name = (given or unquote(urlsplit(url).path)).replace("\\", "/").rpartition("/")[2]
     # Control and format characters (also those that change the direction of writing) and lone surrogates.
     name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()

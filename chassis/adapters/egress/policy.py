@@ -1,22 +1,20 @@
-"""The egress policy: resolves names, checks every address, and gives HTTP sessions that connect to no others."""
+"""The egress policy: resolves names and checks every address."""
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from typing import Any
-
-import aiohttp
 
 from chassis.adapters.egress.addresses import Address, Network, canonical, forbidden
-from chassis.adapters.egress.connector import PolicyConnector
+from chassis.adapters.egress.connection import Pausing
 from chassis.adapters.egress.hosts import AddressForbidden, check_syntax
 
 DNS_TIMEOUT_SECONDS = 5.0
 """For all addresses of one name."""
 MAX_ADDRESSES = 8
 """At most so many addresses of a name are tried; all of them are checked."""
-USER_AGENT = "bitmill"
 
 # The same sentence for every target, so that responses do not reveal which internal hosts and ports exist.
 _FORBIDDEN = "The address is private or reserved, and may not be contacted."
@@ -35,6 +33,14 @@ async def system_resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
+@cache
+def default_tls_context() -> ssl.SSLContext:
+    """Verifies certificates by the machine's authorities, or those of SSL_CERT_FILE."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class EgressPolicy:
     """Decides which addresses requests may go to. Networks of `allow_net` are allowed although they are private."""
 
@@ -44,7 +50,9 @@ class EgressPolicy:
         *,
         resolve: Resolve = system_resolve,
         dns_timeout_s: float = DNS_TIMEOUT_SECONDS,
+        tls_context: Callable[[], ssl.SSLContext] = default_tls_context,
     ) -> None:
+        self.tls_context = tls_context
         self._allowed = list(allow_net)
         if self._is_allowed(_LOOPBACK):
             # `localhost` resolves to both addresses, which are the same machine.
@@ -67,7 +75,7 @@ class EgressPolicy:
         if forbidden(plain) is not None and not self._is_allowed(plain):
             raise AddressForbidden(_FORBIDDEN)
 
-    async def addresses(self, host: str, port: int) -> list[str]:
+    async def addresses(self, host: str, port: int, *, project: str, queued: Pausing) -> list[str]:  # noqa: ARG002
         """The addresses of the host. Raises AddressForbidden if any of them is forbidden, TimeoutError, or OSError.
 
         A name with both public and private addresses is an attack or a misconfiguration.
@@ -79,23 +87,6 @@ class EgressPolicy:
         for address in found:
             self.check_address(address)
         return found[:MAX_ADDRESSES]
-
-    def session(self, *, limit: int = 100, limit_per_host: int = 0, **options: Any) -> aiohttp.ClientSession:
-        """An HTTP session that connects to allowed addresses only; `options` go to aiohttp.
-
-        Pass `allow_redirects=False` to its requests: redirects would be checked, but following them is the caller's
-        decision. Bodies are not decompressed, so that 1 MB which expands to 1 GB remains 1 MB.
-        """
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **options.pop("headers", {})}
-        return aiohttp.ClientSession(
-            connector=PolicyConnector(self, limit=limit, limit_per_host=limit_per_host),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            # A proxy of the environment would resolve and connect without the policy.
-            trust_env=False,
-            **options,
-        )
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address in network for network in self._allowed)

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import migrate, open_pool
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
@@ -67,17 +68,15 @@ def has_received(target: WebhookReceiver, count: int) -> bool:
 @pytest.fixture
 async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
     await migrate(fresh_dsn, Notifier.spec.name, Notifier.spec.all_migrations)
-    egress = EgressPolicy(LOOPBACK)
     async with (
         await open_pool(fresh_dsn, Notifier.spec.name) as pool,
-        egress.session() as session,
         tables(fresh_dsn) as found,
     ):
         store = Store(pool, delete_batch=2)
         queue = JobQueue(pool, Outbox(pool, "notifier"))
         runner = DeliveryRunner(
             store=store,
-            sender=Sender(session, egress, deadline_s=60),
+            sender=Sender(EgressPolicy(LOOPBACK), ResponseLimits(), deadline_s=60),
             limiter=HostLimiter(8),
             secret=SECRET,
             user_agent="bitmill/test",

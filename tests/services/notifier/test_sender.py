@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from services.notifier.schedule import AttemptResult
 from services.notifier.sender import MAX_EXCERPT_BYTES, Sender
@@ -16,19 +17,18 @@ from tests.support.webhook_receiver import Answer, endless, raw, reset, stall, s
 LOOPBACK = [ip_network("127.0.0.0/8")]
 BODY = b'{"id":"job_1","name":"Zo\xc3\xab"}  '
 DEADLINE_S = 0.5
+PROJECT = "prj_1"
 
 
 @asynccontextmanager
 async def sending(egress: EgressPolicy | None = None, deadline_s: float = DEADLINE_S) -> AsyncIterator[Sender]:
-    egress = egress or EgressPolicy(LOOPBACK)
-    async with egress.session() as session:
-        yield Sender(session, egress, deadline_s=deadline_s)
+    yield Sender(egress or EgressPolicy(LOOPBACK), ResponseLimits(), deadline_s=deadline_s)
 
 
 async def result_of(*answers: Answer, deadline_s: float = DEADLINE_S) -> AttemptResult:
     """The result of one exchange, which ends by itself: the timeout only keeps a failing test from hanging."""
     async with asyncio.timeout(60), webhook_receiver(*answers) as target, sending(deadline_s=deadline_s) as sender:
-        return await sender.send(target.url(), {"Accept-Encoding": "identity"}, BODY)
+        return await sender.send(target.url(), {"Accept-Encoding": "identity"}, BODY, project=PROJECT)
 
 
 @pytest.mark.parametrize("code", [200, 202, 299, 301, 404, 410, 429, 500])
@@ -45,7 +45,7 @@ async def test_body_and_headers_are_sent_unchanged() -> None:
             "User-Agent": "bitmill/1",
             "Accept-Encoding": "identity",
         }
-        result = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY)
+        result = await sender.send(target.url("/a%20b?x=1%2F2"), headers, BODY, project=PROJECT)
     [request] = target.received
     assert request.body == BODY
     assert request.path == "/a%20b?x=1%2F2"
@@ -60,7 +60,7 @@ async def test_a_redirect_is_not_followed(code: int) -> None:
         webhook_receiver(status(code, f"Location: {elsewhere.url()}")) as target,
         sending() as sender,
     ):
-        result = await sender.send(target.url(), {}, BODY)
+        result = await sender.send(target.url(), {}, BODY, project=PROJECT)
     assert result.status == code
     assert elsewhere.connections == 0
 
@@ -141,11 +141,11 @@ async def test_a_connection_that_breaks_after_the_request_is_a_failed_attempt() 
 async def test_a_forbidden_address_is_not_contacted_and_looks_like_a_dead_one() -> None:
     async with webhook_receiver() as target:
         async with sending(EgressPolicy()) as sender:
-            forbidden = await sender.send(target.url(), {}, BODY)
+            forbidden = await sender.send(target.url(), {}, BODY, project=PROJECT)
         url = target.url()
         assert target.connections == 0
     async with sending() as sender:
-        closed = await sender.send(url, {}, BODY)
+        closed = await sender.send(url, {}, BODY, project=PROJECT)
     assert (forbidden.status, forbidden.error, forbidden.excerpt) == (closed.status, closed.error, closed.excerpt)
     assert closed.error == "unreachable"
 
@@ -155,7 +155,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> N
         return ["93.184.216.34", "127.0.0.1"]
 
     async with webhook_receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
-        result = await sender.send(target.url("/").replace("127.0.0.1", "hooks.example.com"), {}, BODY)
+        result = await sender.send(target.url("/").replace("127.0.0.1", "hooks.example.com"), {}, BODY, project=PROJECT)
         assert target.connections == 0
     assert (result.status, result.error) == (None, "unreachable")
 
@@ -166,12 +166,12 @@ async def test_a_slow_name_server_counts_against_the_deadline() -> None:
         return []
 
     async with sending(EgressPolicy(resolve=resolve)) as sender:
-        result = await sender.send("http://hooks.example.com/", {}, BODY)
+        result = await sender.send("http://hooks.example.com/", {}, BODY, project=PROJECT)
     assert (result.status, result.error) == (None, "timeout")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://a b/", "ftp://example.com/", "http://example.com:99999/", ""])
 async def test_an_invalid_url_is_a_failed_attempt(url: str) -> None:
     async with sending() as sender:
-        result = await sender.send(url, {}, BODY)
+        result = await sender.send(url, {}, BODY, project=PROJECT)
     assert (result.status, result.error) == (None, "unreachable")

@@ -1,6 +1,7 @@
 """Servers on loopback that send raw bytes, count their connections and record what they receive."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -44,10 +45,12 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(serve: Serve, host: str = "127.0.0.1") -> AsyncIterator[RawServer]:
+async def raw_server(
+    serve: Serve, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """A listening server; closed, with all its connections, after the block."""
     listening = RawServer(serve)
-    server = await asyncio.start_server(listening.accept, host, 0)
+    server = await asyncio.start_server(listening.accept, host, 0, ssl=tls)
     listening.host, listening.port = server.sockets[0].getsockname()[:2]
     try:
         yield listening

@@ -22,6 +22,7 @@ LIMITS = FetchLimits(
     connect=timedelta(seconds=5),
     idle=timedelta(seconds=5),
 )
+PROJECT = "prj_1"
 SECRET = "X-Amz-Signature=deadbeef"
 
 
@@ -32,7 +33,7 @@ def policy(resolve: Resolve | None = None) -> EgressPolicy:
 
 async def fetched(serve: Serve, dest: Path, path: str = "/clip.mov", limits: FetchLimits = LIMITS) -> Fetched:
     async with raw_server(serve) as server:
-        return await fetch(f"{server.url}{path}", dest, policy(), limits)
+        return await fetch(f"{server.url}{path}", dest, policy(), limits, project=PROJECT)
 
 
 async def fetch_error(serve: Serve, folder: Path, limits: FetchLimits = LIMITS) -> FetchError:
@@ -72,11 +73,31 @@ async def test_chunked_and_unframed_bodies_arrive(tmp_path: Path) -> None:
     assert (await fetched(respond("HTTP/1.0 200 OK\r\n\r\nabcdef"), tmp_path / "b")).filesize == 6
 
 
+async def test_bytes_after_the_announced_length_do_not_belong_to_the_file(tmp_path: Path) -> None:
+    response = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef"
+    assert (await fetched(respond(response), tmp_path / "dest")).filesize == 3
+    assert (tmp_path / "dest").read_bytes() == b"abc"
+
+
+async def test_the_sizes_are_reported_before_bytes_are_written_and_may_be_refused(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    async with raw_server(file(b"x" * 5)) as server:
+        await fetch(server.url, tmp_path / "dest", policy(), LIMITS, project=PROJECT, on_size=sizes.append)
+        assert sizes == [5, 5]
+
+        def refuse(size: int) -> None:
+            raise MemoryError(size)
+
+        with pytest.raises(MemoryError):
+            await fetch(server.url, tmp_path / "other", policy(), LIMITS, project=PROJECT, on_size=refuse)
+    assert [path.name for path in tmp_path.iterdir()] == ["dest"]
+
+
 async def test_the_address_is_sent_as_it_was_written(tmp_path: Path) -> None:
     """Signatures are over the very characters."""
     path = "/a%2Fb%7Ec+d/(e)'f!?X-Amz-Credential=A%2F2024&x=%7e&y=[z]"
     async with raw_server(file(b"x")) as server:
-        await fetch(f"{server.url}{path}", tmp_path / "dest", policy(), LIMITS)
+        await fetch(f"{server.url}{path}", tmp_path / "dest", policy(), LIMITS, project=PROJECT)
         assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
         assert "Accept-Encoding: identity" in server.heads[0]
 
@@ -109,10 +130,9 @@ async def test_each_status_has_its_reason(tmp_path: Path, status: int, reason: s
         ("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx", "invalid_http", False),
         ("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nx", "invalid_http", False),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "invalid_http", False),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", "invalid_http", False),
         ("SSH-2.0-OpenSSH_9.6\r\n", "invalid_http", False),
-        ("HTTP/1.1 200 OK\r\n" + "X-A: b\r\n" * 20_000 + "\r\n", "invalid_http", False),
-        ("HTTP/1.1 200 OK\r\nX-A: " + "b" * 1_000_000 + "\r\n\r\n", "invalid_http", False),
+        ("HTTP/1.1 200 OK\r\n" + "X-A: b\r\n" * 20_000 + "\r\n", "head_too_large", False),
+        ("HTTP/1.1 200 OK\r\nX-A: " + "b" * 1_000_000 + "\r\n\r\n", "head_too_large", False),
         ("", "disconnected", True),
     ],
 )
@@ -161,7 +181,7 @@ async def test_a_host_that_is_not_there_can_be_tried_again(tmp_path: Path, unuse
         ("http://nowhere.example/", nowhere, "host_not_found"),
     ):
         with pytest.raises(FetchError) as raised:
-            await fetch(url, tmp_path / "dest", policy(resolve), LIMITS)
+            await fetch(url, tmp_path / "dest", policy(resolve), LIMITS, project=PROJECT)
         assert (raised.value.reason, raised.value.retriable) == (reason, True)
 
 
@@ -174,7 +194,7 @@ async def test_a_server_without_tls_is_not_spoken_to_in_tls(tmp_path: Path) -> N
     async with server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(FetchError) as raised:
-            await fetch(f"https://127.0.0.1:{port}/", tmp_path / "dest", policy(), LIMITS)
+            await fetch(f"https://127.0.0.1:{port}/", tmp_path / "dest", policy(), LIMITS, project=PROJECT)
     assert raised.value.reason in ("tls_failed", "connect_failed")
 
 
@@ -184,7 +204,7 @@ async def test_redirects_are_followed(tmp_path: Path, status: int) -> None:
         raw_server(file(b"found")) as target,
         raw_server(redirect(f"{target.url}/a b/ü.mp4?x=%7e", status)) as first,
     ):
-        found = await fetch(first.url, tmp_path / "dest", policy(), LIMITS)
+        found = await fetch(first.url, tmp_path / "dest", policy(), LIMITS, project=PROJECT)
         assert target.heads[0].startswith("GET /a%20b/%C3%BC.mp4?x=%7e ")
     assert found == Fetched(5, None, "ü.mp4")
 
@@ -192,7 +212,7 @@ async def test_redirects_are_followed(tmp_path: Path, status: int) -> None:
 async def test_relative_redirects_and_loops_end(tmp_path: Path) -> None:
     async with raw_server(redirect("/again")) as server:
         with pytest.raises(FetchError, match="too_many_redirects") as raised:
-            await fetch(server.url, tmp_path / "dest", policy(), LIMITS)
+            await fetch(server.url, tmp_path / "dest", policy(), LIMITS, project=PROJECT)
         assert server.connections == MAX_REDIRECTS + 1
     assert (raised.value.limit, raised.value.retriable) == (MAX_REDIRECTS, False)
 
@@ -230,7 +250,7 @@ async def test_redirects_to_the_inside_reach_nothing(tmp_path: Path, location: s
         target = location.format(inside=f"{INSIDE}:{inside.port}", port=inside.port)
         async with raw_server(redirect(target)) as first, raw_server(redirect(first.url)) as before:
             with pytest.raises(FetchError) as raised:
-                await fetch(before.url, tmp_path / "dest", policy(resolve), LIMITS)
+                await fetch(before.url, tmp_path / "dest", policy(resolve), LIMITS, project=PROJECT)
         assert inside.connections == 0
     assert raised.value.reason == "forbidden"
     assert not raised.value.retriable
@@ -247,7 +267,7 @@ async def test_redirects_to_malformed_urls_are_errors(tmp_path: Path, location: 
 )
 async def test_forbidden_addresses_are_not_contacted(tmp_path: Path, url: str) -> None:
     with pytest.raises(FetchError) as raised:
-        await fetch(url, tmp_path / "dest", EgressPolicy(), LIMITS)
+        await fetch(url, tmp_path / "dest", EgressPolicy(), LIMITS, project=PROJECT)
     assert (raised.value.reason, raised.value.retriable) == ("forbidden", False)
 
 

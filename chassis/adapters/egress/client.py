@@ -1,0 +1,112 @@
+"""Requests to customers' addresses: one connection each, checked by the egress policy and bounded.
+
+Redirects are not followed, cookies not kept, proxies of the environment not used: each would contact an address that
+the policy has not seen, or mix customers.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+
+import h11
+from yarl import URL
+
+from chassis.adapters.egress.connection import AddressPolicy, Pausing, connection
+from chassis.adapters.egress.errors import RequestError
+from chassis.adapters.egress.exchange import Exchange, ResponseLimits
+from chassis.adapters.egress.hosts import AddressForbidden
+
+USER_AGENT = "bitmill"
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response whose body has not been read. `address` is the peer's; `read` raises RequestError."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case; of repeated ones the first."""
+    address: str
+    exchange: Exchange
+
+    @property
+    def content_length(self) -> int | None:
+        """The size of the body in bytes, if the server says it and the body is not chunked."""
+        chunked = "transfer-encoding" in self.headers
+        return None if chunked or "content-length" not in self.headers else int(self.headers["content-length"])
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as it came, compressed if the server compressed it; none at its end."""
+        return await self.exchange.read()
+
+
+@asynccontextmanager
+async def request(
+    method: str,
+    url: str,
+    policy: AddressPolicy,
+    limits: ResponseLimits,
+    *,
+    project: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    queued: Pausing = nullcontext,
+) -> AsyncIterator[Response]:
+    """Sends one request and gives the response; the connection is closed at the end of the block.
+
+    The characters of the URL are sent as they are where that is possible, because signatures are computed over them.
+    While the name waits for its turn to be looked up, `queued()` is entered. Raises RequestError.
+    """
+    target = _checked(url, policy)
+    # Made at first, so that nothing is sent of a request that cannot be.
+    exchange = Exchange(limits)
+    data = _request_bytes(exchange, method, target, headers or {}, body)
+    try:
+        async with connection(target, policy, project=project, queued=queued, timeout_s=limits.connect_s) as (
+            reader,
+            writer,
+            address,
+        ):
+            # Without waiting for the peer to read: the head's time limit runs.
+            writer.write(data)
+            head = await exchange.head(reader)
+            yield Response(head.status_code, _headers(head), address, exchange)
+    except AddressForbidden as error:
+        raise RequestError("forbidden", detail=error.reason) from None
+
+
+def _checked(url: str, policy: AddressPolicy) -> URL:
+    try:
+        policy.check_url(url)
+        return URL(url, encoded=url.isascii())
+    except AddressForbidden as error:
+        raise RequestError("forbidden", detail=error.reason) from None
+    except ValueError:
+        raise RequestError("forbidden", detail="The address is not a well-formed URL.") from None
+
+
+def _request_bytes(exchange: Exchange, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> bytes:
+    path = url.raw_path_qs
+    own = {
+        "Host": url.host_port_subcomponent or "",
+        "User-Agent": USER_AGENT,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    if body:
+        own["Content-Length"] = str(len(body))
+    given = {name.lower() for name in headers}
+    merged = {name: value for name, value in own.items() if name.lower() not in given} | dict(headers)
+    try:
+        return exchange.request(method, path if path.startswith("/") else f"/{path}", list(merged.items()), body)
+    except ValueError:
+        raise RequestError("forbidden", detail="The address is not a well-formed URL.") from None
+
+
+def _headers(head: h11.Response) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in head.headers:
+        # Servers send UTF-8 in spite of the standard; other bytes survive as surrogates.
+        found.setdefault(name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
+    return found

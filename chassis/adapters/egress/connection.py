@@ -1,0 +1,117 @@
+"""TCP and TLS connections to addresses that the egress policy allows.
+
+No check is sufficient alone: the resolver is not called for literal addresses, the URL does not tell what a name
+resolves to, and only the peer address shows what was really connected. So all of them are made.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+from chassis.adapters.egress.addresses import Address
+from chassis.adapters.egress.errors import RequestError
+
+HAPPY_EYEBALLS_S = 0.25
+"""The next address of a host is tried after so many seconds (RFC 8305)."""
+BUFFER_BYTES = 256 * 1024
+"""Of received bytes; the kernel is not asked for more once twice as many wait."""
+
+Pausing = Callable[[], AbstractContextManager[None]]
+"""A context in which the caller's deadline stands still."""
+
+
+class AddressPolicy(Protocol):
+    """The part of `EgressPolicy` that a connection needs; the methods raise AddressForbidden."""
+
+    def check_url(self, url: str) -> None: ...
+
+    def check_address(self, address: Address | str) -> None: ...
+
+    async def addresses(self, host: str, port: int, *, project: str, queued: Pausing) -> list[str]: ...
+
+    def tls_context(self) -> ssl.SSLContext: ...
+
+
+@asynccontextmanager
+async def connection(
+    url: URL, policy: AddressPolicy, *, project: str, queued: Pausing, timeout_s: float
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, str]]:
+    """A new connection to the URL's host, and the address that it goes to. Raises RequestError and AddressForbidden.
+
+    At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS.
+    """
+    host, port = (url.raw_host or "").rstrip("."), url.port or 0
+    addresses = await _addresses(host, port, policy, project, queued)
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await _connect(host, port, addresses, policy, tls=url.scheme == "https")
+    except TimeoutError:
+        raise RequestError("response_timeout", limit=timeout_s) from None
+    try:
+        peer = writer.get_extra_info("peername")
+        if peer is None:
+            raise RequestError("connect_failed")
+        policy.check_address(str(peer[0]))
+        yield reader, writer, str(peer[0])
+    finally:
+        writer.transport.abort()
+
+
+async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, queued: Pausing) -> list[str]:
+    try:
+        ip_address(host)
+    except ValueError:
+        pass
+    else:
+        policy.check_address(host)
+        return [host]
+    try:
+        return await policy.addresses(host, port, project=project, queued=queued)
+    except TimeoutError:
+        raise RequestError("response_timeout") from None
+    except OSError:
+        raise RequestError("host_not_found") from None
+
+
+async def _connect(
+    host: str, port: int, addresses: list[str], policy: AddressPolicy, *, tls: bool
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    def make_socket(info: Any) -> socket.socket:
+        family, kind, protocol, _, target = info
+        policy.check_address(str(target[0]))
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    try:
+        sock = await start_connection(
+            [_addr_info(address, port) for address in addresses],
+            happy_eyeballs_delay=HAPPY_EYEBALLS_S,
+            socket_factory=make_socket,
+        )
+    except OSError:
+        raise RequestError("connect_failed") from None
+    try:
+        if tls:
+            return await asyncio.open_connection(
+                sock=sock, ssl=policy.tls_context(), server_hostname=host, limit=BUFFER_BYTES
+            )
+        return await asyncio.open_connection(sock=sock, limit=BUFFER_BYTES)
+    except ssl.SSLError:
+        raise RequestError("tls_failed") from None
+    except OSError:
+        raise RequestError("connect_failed") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _addr_info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:
+    if ":" in address:
+        return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0)
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
