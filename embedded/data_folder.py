@@ -143,14 +143,18 @@ def _from_run_files(data_dir: Path) -> Iterable[tuple[psutil.Process, signal.Sig
 
 
 def _belongs_to(process: psutil.Process, data_dir: Path) -> bool:
-    """By its environment or, where that cannot be read, by the folder in its command line or working directory."""
-    try:
-        if process.environ().get(CHILD_ENV_VAR) == data_id(data_dir):
+    """By its environment, or by its command line or working directory.
+
+    Where root may not trace other users' processes (many containers), only the command line of Postgres can be read.
+    """
+    id, folder = data_id(data_dir), str(data_dir.resolve())
+    with suppress(psutil.Error, OSError):
+        if process.environ().get(CHILD_ENV_VAR) == id:
             return True
-    except (psutil.Error, OSError):
-        pass
-    folder = str(data_dir.resolve())
-    return process.cwd().startswith(folder) or any(folder in argument for argument in process.cmdline())
+    with suppress(psutil.Error, OSError):
+        if any(id in argument or folder in argument for argument in process.cmdline()):
+            return True
+    return process.cwd().startswith(folder)
 
 
 def _from_environments(id: str) -> Iterable[psutil.Process]:

