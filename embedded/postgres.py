@@ -72,8 +72,8 @@ class PostgresServer(EmbeddedServer):
         # The cluster's name is in the title of every process of the server: `kill_stale_server` finds them by it.
         settings = {**_SETTINGS, **({} if self._durable else _NOT_DURABLE), "cluster_name": data_id(self._data_dir)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        folders = ("-D", FolderArgument(self._home), "-c", FolderArgument(sockets, "unix_socket_directories="))
-        argv = (str(binaries / "postgres"), *folders, *options)
+        argv: list[str | FolderArgument] = [str(binaries / "postgres"), "-D", FolderArgument(self._home)]
+        argv += ["-c", FolderArgument(sockets, "unix_socket_directories="), *options]
         # SIGINT is Postgres' "fast" shutdown: it ends sessions and writes everything to disk.
         self._command = process.Command("postgres", argv, self._log, signal.SIGINT, user=self._user, cwd=Path("/"))
         await self._reopen()

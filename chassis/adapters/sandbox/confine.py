@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TypedDict
 
-from chassis.adapters.sandbox import landlock, seccomp
+from chassis.adapters.sandbox import capabilities, landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
@@ -111,6 +111,17 @@ def _leave_network() -> bool:
     return True
 
 
+def _leave_network_with_file_access() -> bool:
+    """The same where a user namespace would take away the access to programs and data; all else of root is given up."""
+    left = not int(ctypes.CDLL(None).unshare(_NEW_NET))
+    capabilities.keep_only_file_access()
+    return left
+
+
+def _paths(spec: SandboxSpec) -> list[str]:
+    return [__file__, sys.executable, *spec["executable"], *(spec["readable"] or ()), *spec["writable"]]
+
+
 def _restrict_paths(spec: SandboxSpec) -> int:
     if spec["readable"] is None:
         return 0
@@ -134,7 +145,8 @@ def apply(spec: SandboxSpec) -> SandboxReport:
         landlock=0, seccomp=False, network_namespace=False, dies_with_parent=die_with_parent(spec["parent_pid"])
     )
     if linux and spec["no_network"]:
-        report["network_namespace"] = _leave_network()
+        keep = capabilities.file_access_needed(_paths(spec))
+        report["network_namespace"] = _leave_network_with_file_access() if keep else _leave_network()
     _limit_resources(spec)
     if linux and _prctl(_PR_SET_NO_NEW_PRIVS, 1):
         report["landlock"] = _restrict_paths(spec)
