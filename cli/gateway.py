@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 from pydantic import Field
 
+from chassis.adapters.http.errors import invalid_http
 from chassis.core import logs
 from chassis.core.settings import Base, SettingsError, load
 from chassis.runtime import lifecycle
@@ -107,6 +108,9 @@ class Gateway:
         return check
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
+        # Another form of the target (absolute, or `*`) would be a part of the service's host name.
+        if not request.raw_path.startswith("/"):
+            raise invalid_http()
         base = upstream(self._settings, request.method, request.path)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
         try:
@@ -120,7 +124,12 @@ class Gateway:
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
             ) as upstream_response:
                 return await _forward_response(request, upstream_response)
+        except aiohttp.InvalidURL:
+            raise invalid_http() from None
         except (TimeoutError, aiohttp.ClientConnectionError):
+            if (error := request.content.exception()) is not None:
+                # By the client's fault: its body came too slowly, was malformed, or broke off.
+                raise error from None
             return web.json_response(
                 {"kind": "unavailable", "message": "The service behind this address does not respond; try again."},
                 status=503,

@@ -55,6 +55,8 @@ RequestFault = Literal[
     "media_not_found",
     "file_not_found",
     "method_not_allowed",
+    "request_timeout",
+    "invalid_http",
     "conflict",
     "idempotency_mismatch",
     "payload_too_large",

@@ -51,6 +51,10 @@ http_request_failed | error |
     A request ended in a 500: a bug, with its traceback. The request_id is in the response.
 http_request_unavailable | warning | error
     A request ended in a 503, because Postgres, storage or Kafka did not work. Look at /readyz.
+http_request_invalid | info | reason status
+    A client sent bytes that are not HTTP, or a body with wrong framing (reason is the kind of error). No action.
+http_response_unread | info | seconds
+    A client did not read its response for this long, so that the connection was closed. No action.
 http_response_aborted | error |
     An exception ended a response that had been sent in part; the client saw the connection break.
 metrics_not_refreshed | warning | error

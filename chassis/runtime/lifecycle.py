@@ -6,15 +6,17 @@ An app that fails ends the process, so that an orchestrator restarts it.
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from chassis.adapters.http import server as http
+from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.health import Check, Readiness, State
+from chassis.adapters.http.listener import listening
 from chassis.core import logs
 from chassis.core.settings import CommonSettings, SettingsError, load
 from chassis.runtime.signals import on_signal, run_loop, start_hard_deadline
@@ -23,8 +25,6 @@ __all__ = ["App", "Check", "State", "run_loop", "run_main", "serve", "serve_unti
 
 STOP_TIMEOUT = timedelta(seconds=8)
 _CANCEL_SECONDS = 0.5
-_OPEN_REQUESTS_SECONDS = 0.8
-"""For responses in progress once the apps have stopped: event streams and slow downloads are cut off after it."""
 _READY_POLL_SECONDS = 0.05
 EXIT_CRASHED = 1
 EXIT_SETTINGS = 2
@@ -59,15 +59,18 @@ async def serve(
     ready: Callable[[], None] | None = None,
     watch: Sequence[Callable[[], Awaitable[None]]] = (),
     timeout: timedelta = STOP_TIMEOUT,
+    limits: HttpLimits | None = None,
 ) -> None:
     """Serves until `stop` is set; raises the error of an app, or of a `watch`, that ended before.
 
     `started` is called with the address when HTTP listens, `ready` once, when every app runs and every check passes.
-    `watch` are coroutine functions that run beside the apps and return only when something is wrong. While stopping,
-    the apps have `timeout`, requests get 503, and HTTP closes last.
+    `watch` are coroutine functions that run beside the apps and return only when something is wrong. `limits` bound how
+    long a connection waits for its client. While stopping, the apps have `timeout`, requests get 503, and HTTP closes
+    last.
     """
     state = State()
-    async with _listening(http.make_web_app(apps, state), host, port) as address:
+    limits = limits or HttpLimits()
+    async with listening(http.make_web_app(apps, state, limits.body_s), host, port, limits) as address:
         log.info("http_listening", address=address, services=[app.name for app in apps])
         if started is not None:
             started(address)
@@ -137,19 +140,6 @@ def run_main(
     if status:
         raise SystemExit(status)
     return status
-
-
-@asynccontextmanager
-async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_OPEN_REQUESTS_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        listening = runner.addresses[0]
-        shown = f"[{listening[0]}]" if ":" in listening[0] else listening[0]
-        yield f"http://{shown}:{listening[1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) -> None:

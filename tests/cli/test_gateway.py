@@ -1,10 +1,45 @@
-"""Which service a request goes to."""
+"""Which service a request goes to, and what silent and malformed clients get."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
-from cli.gateway import Settings, upstream
+from chassis.adapters.http.connection import HttpLimits
+from chassis.adapters.http.health import State
+from chassis.adapters.http.json_body import json_response, read_json
+from chassis.adapters.http.listener import listening
+from chassis.adapters.http.server import make_web_app
+from cli.gateway import Gateway, Settings, upstream
+from schemas.ids import is_id
+from tests.chassis.adapters.http.raw_client import MALFORMED, at_once, drip, innocent, parse, until_closed
+from tests.chassis.adapters.http.small_service import Small
 
 SETTINGS = Settings(ingest_url="http://ingest", catalog_url="http://catalog", notifier_url="http://notifier")
+SHORT = HttpLimits(idle_s=0.3, body_s=0.3, write_s=0.3)
+PATIENT = HttpLimits(idle_s=600, body_s=600, write_s=600)
+POST = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+
+
+@asynccontextmanager
+async def gateway(limits: HttpLimits) -> AsyncIterator[str]:
+    """The address of a gateway in front of one service, which is patient: what is refused, the gateway refuses."""
+
+    async def fine(_: web.Request) -> web.Response:
+        return json_response({"fine": True})
+
+    async def echo(request: web.Request) -> web.Response:
+        return json_response(await read_json(request))
+
+    service = Small(web.get("/fine", fine), web.post("/echo", echo))
+    app = make_web_app([service], State(running={service.name}), PATIENT.body_s)
+    async with listening(app, "127.0.0.1", 0, PATIENT) as service_url:
+        proxy = Gateway(Settings(ingest_url=service_url, catalog_url=service_url, notifier_url=service_url))
+        web_app = make_web_app([proxy], State(running={proxy.name}), limits.body_s)
+        async with proxy.run(), listening(web_app, "127.0.0.1", 0, limits) as address:
+            yield address
 
 
 @pytest.mark.parametrize(
@@ -23,3 +58,48 @@ SETTINGS = Settings(ingest_url="http://ingest", catalog_url="http://catalog", no
 )
 def test_a_request_goes_to_the_service_of_its_method(method: str, path: str, service: str) -> None:
     assert upstream(SETTINGS, method, path) == f"http://{service}"
+
+
+async def test_a_body_is_forwarded() -> None:
+    async with gateway(PATIENT) as address:
+        request = POST + b"Connection: close\r\nContent-Length: 7\r\n\r\n"
+        response = parse(await until_closed(address, request, b'{"a"', b":1}"))
+        assert (response.status, response.body) == (200, {"a": 1})
+
+
+async def test_connections_without_a_complete_head_are_closed_and_others_go_on() -> None:
+    async with gateway(SHORT) as address, innocent(address):
+        for head in (b"", b"GET /fine HTTP/1.1\r\nHost: a\r\nX-A: b"):
+            assert set(await at_once(50, address, [head])) == {b""}
+        assert await drip(address, b"GET /fine HTTP/1.1\r\nX-A: ", b"b") == b""
+
+
+async def test_a_body_that_does_not_arrive_is_a_408_and_others_go_on() -> None:
+    async with gateway(SHORT) as address, innocent(address):
+        for raw in await at_once(50, address, [POST + b"Content-Length: 100\r\n\r\n{"]):
+            assert (parse(raw).status, parse(raw).body["kind"]) == (408, "request_timeout")
+        assert parse(await drip(address, POST + b"Content-Length: 1000000\r\n\r\n", b" ")).status == 408
+
+
+TARGETS = {
+    "other_host": (b"GET http://hush.example/ HTTP/1.1\r\nHost: a\r\n\r\n",),
+    "asterisk": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-A: hush\r\n\r\n",),
+    "authority": (b"CONNECT hush:80 HTTP/1.1\r\nHost: a\r\n\r\n",),
+}
+"""Valid HTTP, but the target is no path."""
+
+
+@pytest.mark.parametrize("name", [*MALFORMED, *TARGETS])
+async def test_malformed_http_is_a_json_error_that_repeats_nothing_of_the_request(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    short_idle = HttpLimits(idle_s=0.3, body_s=600, write_s=600)
+    async with gateway(short_idle) as address, innocent(address):
+        with capture_logs() as lines:
+            response = parse(await until_closed(address, *{**MALFORMED, **TARGETS}[name]))
+    assert 400 <= response.status < 500
+    assert response.body["kind"] in ("invalid_http", "invalid_input", "not_found")
+    assert is_id(str(response.body["request_id"]), "req")
+    assert response.headers["X-Request-Id"] == response.body["request_id"]
+    assert b"hush" not in response.raw and "hush" not in caplog.text
+    assert "Traceback" not in caplog.text and not [line for line in lines if "exc_info" in line]

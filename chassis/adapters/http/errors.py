@@ -6,8 +6,10 @@ ApiError
   token_invalid      401  a wrong or revoked key
   not_found          404  it does not exist, or belongs to another project
   method_not_allowed 405
+  request_timeout    408  the body did not arrive in time
   conflict           409
   range_not_satisfiable 416
+  invalid_http       400, 417, 431  the bytes are not HTTP, Expect is unknown, or a line of the head is too long
   internal_error     500  a fault of ours; the response has no details
   unavailable        503  a temporary outage of ours; with Retry-After
 """
@@ -79,6 +81,27 @@ def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
     listed = ", ".join(sorted(allowed))
     message = f"{method} is not possible at this address; {listed or 'nothing'} is."
     return ApiError(405, "method_not_allowed", message, headers={"Allow": listed})
+
+
+def request_timeout(seconds: float) -> ApiError:
+    """408: the body of the request did not arrive within `seconds`. The connection is closed."""
+    return ApiError(408, "request_timeout", f"The body of the request did not arrive within {seconds:g} seconds.")
+
+
+def invalid_http(longest_line: int | None = None) -> ApiError:
+    """400, or 431 if a line of the head has more than `longest_line` bytes. The connection is closed.
+
+    The sentence repeats nothing of the request.
+    """
+    if longest_line is not None:
+        return ApiError(431, "invalid_http", f"The request line or a header is longer than {longest_line} bytes.")
+    message = "This is not a valid HTTP/1.1 request: its first line, a header, or the framing of its body is wrong."
+    return ApiError(400, "invalid_http", message)
+
+
+def expectation_failed() -> ApiError:
+    """417: the header `Expect` asks for something else than 100-continue. The connection is closed."""
+    return ApiError(417, "invalid_http", "The header Expect may only be 100-continue.")
 
 
 def conflict(message: str, kind: RequestFault = "conflict") -> ApiError:

@@ -3,6 +3,7 @@
 One middleware does all of it, because each further one costs every request another coroutine.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -16,8 +17,10 @@ from chassis.adapters.http.errors import (
     ApiError,
     ErrorStyle,
     internal_error,
+    invalid_http,
     method_not_allowed,
     not_found,
+    request_timeout,
     style_for,
     unavailable,
 )
@@ -38,11 +41,25 @@ _POLLED = frozenset({"/livez", "/readyz", "/metrics"})
 _CLIENT_DISCONNECTED = 499
 """The status for the log and the metrics (nginx's number) if the client went away before the response."""
 
+_CLOSED_AFTER = frozenset({"request_timeout", "invalid_http"})
+"""Errors after which the bytes that follow cannot be told from the rest of the request."""
+
 log = logs.get_logger(__name__)
 
 
-def request_middleware(styles: Mapping[str, ErrorStyle]) -> Middleware:
-    """The middleware; `styles` maps path prefixes to the style of error bodies below them."""
+class BodyTimeout(TimeoutError):
+    """Raised where a body is read: it did not arrive within `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no complete body within {seconds:g} s")
+        self.seconds = seconds
+
+
+def request_middleware(styles: Mapping[str, ErrorStyle], body_s: float) -> Middleware:
+    """The middleware; `styles` maps path prefixes to the style of error bodies below them.
+
+    A request's body has to arrive within `body_s` seconds.
+    """
     latency = histogram(
         "bitmill_http_request_seconds", "Time from a request to its response.", ("method", "route", "status")
     )
@@ -52,12 +69,15 @@ def request_middleware(styles: Mapping[str, ErrorStyle]) -> Middleware:
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = new_id("req")
         bind_contextvars(request_id=request_id)
+        deadline = _body_deadline(request, body_s)
         status = _CLIENT_DISCONNECTED
         try:
             response = await _handle(request, handler, styles, request_id)
             status = response.status
             return response
         finally:
+            if deadline is not None:
+                deadline.cancel()
             seconds = time.perf_counter() - started
             latency.labels(_method(request), _route(request), status).observe(seconds)
             level = logging.DEBUG if request.path in _POLLED else logging.INFO
@@ -68,10 +88,24 @@ def request_middleware(styles: Mapping[str, ErrorStyle]) -> Middleware:
     return middleware
 
 
+def _body_deadline(request: web.Request, seconds: float) -> asyncio.TimerHandle | None:
+    """Ends the wait of whoever reads the body, after `seconds`. None if the body is complete or there is none."""
+    body = request.content
+    if body.is_eof():
+        return None
+
+    def expire() -> None:
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(BodyTimeout(seconds))
+
+    return asyncio.get_running_loop().call_later(seconds, expire)
+
+
 async def set_response_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Sets the headers of every response, streamed ones included (an `on_response_prepare` signal)."""
     request[_STARTED] = True
-    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    # A response of the connection, which no middleware has seen, has set it already.
+    response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, ""))
     response.headers["X-Content-Type-Options"] = "nosniff"
     # aiohttp's own value would reveal the versions of aiohttp and Python.
     response.headers["Server"] = "bitmill"
@@ -94,6 +128,8 @@ async def _handle(
             if not isinstance(raised, ConnectionError):
                 log.exception("http_response_aborted")
             raise
+        if isinstance(raised, ConnectionError) and raised is request.content.exception():
+            raise  # the client closed the connection while its body was read
         error = _from_exception(raised)
     if request.get(_STARTED):
         raise ConnectionAbortedError("an ApiError was raised after the response had started")
@@ -101,6 +137,10 @@ async def _handle(
 
 
 def _from_exception(error: Exception) -> ApiError:
+    if isinstance(error, BodyTimeout):
+        return request_timeout(error.seconds)
+    if isinstance(error, web.RequestPayloadError):
+        return invalid_http()
     if is_outage(error):
         log.warning("http_request_unavailable", error=describe(error))
         return unavailable(OUTAGE_RETRY_AFTER_SECONDS)
@@ -119,7 +159,10 @@ def _from_router(request: web.Request, raised: web.HTTPException) -> ApiError:
 
 def _render(request: web.Request, error: ApiError, styles: Mapping[str, ErrorStyle], request_id: str) -> web.Response:
     body = style_for(request.path, styles)(request, error, request_id)
-    return json_response(body, status=error.status, headers=error.headers)
+    response = json_response(body, status=error.status, headers=error.headers)
+    if error.kind in _CLOSED_AFTER:
+        response.force_close()
+    return response
 
 
 def _method(request: web.Request) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bind_contextvars
 
+from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check, LivenessReport, Readiness, State
 from chassis.adapters.http.json_body import json_response
@@ -39,16 +40,16 @@ class MetricsSource(Protocol):
     async def refresh_metrics(self) -> None: ...
 
 
-def make_web_app(apps: Sequence[HttpApp], state: State) -> web.Application:
+def make_web_app(apps: Sequence[HttpApp], state: State, body_s: float = HttpLimits.body_s) -> web.Application:
     """An application with all routes of all apps, and `/livez`, `/readyz` and `/metrics`.
 
-    Routes of an app that is not in `state.running` respond 503. Raises ValueError if two apps have a route with the
-    same method and path.
+    A request's body has to arrive within `body_s` seconds. Routes of an app that is not in `state.running` respond 503.
+    Raises ValueError if two apps have a route with the same method and path.
     """
     styles: dict[str, ErrorStyle] = {}
     for app in apps:
         styles |= getattr(app, "error_styles", {})
-    web_app = web.Application(middlewares=[request_middleware(styles)], client_max_size=MAX_BODY_BYTES)
+    web_app = web.Application(middlewares=[request_middleware(styles, body_s)], client_max_size=MAX_BODY_BYTES)
     web_app.on_response_prepare.append(set_response_headers)
     web_app.add_routes(_operations_routes(Readiness(apps, state), _MetricsRefresh(apps)))
     owners: dict[tuple[str, str], str] = {}

@@ -1,0 +1,137 @@
+"""One HTTP connection: bounds on how long a client may be silent, and our JSON error for bytes that are not HTTP.
+
+aiohttp itself closes a connection without a complete request head `keepalive_timeout` after its start or its last
+response, however few bytes arrive meanwhile (its default is an hour), and discards the unread rest of a body for at
+most 10 s. It has no bound for a body that a handler reads, nor for a client that does not read its response.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError, RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
+
+from chassis.adapters.http.errors import ApiError, expectation_failed, invalid_http
+from chassis.adapters.http.json_body import json_response
+from chassis.core import logs
+from chassis.core.ids import new_id
+from schemas.faults import error_resource
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """How long a connection may wait for its client, in seconds; then it is closed.
+
+    `idle_s`: for the complete head of the next request, from the start of the connection or the last response. Longer
+    than the 60 s for which proxies keep unused connections. `body_s`: for the whole body of a request (at most 1 MiB).
+    `write_s`: for the client to read what fills the buffers, about 64 KiB. `line_bytes` bounds the request line and
+    each header, `headers` their number.
+    """
+
+    idle_s: float = 75.0
+    body_s: float = 60.0
+    write_s: float = 60.0
+    line_bytes: int = 8190
+    headers: int = 128
+
+
+class Connection(web.RequestHandler):
+    """A connection of `server` with `limits`."""
+
+    __slots__ = ("_limits", "_write_deadline")
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: HttpLimits) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=limits.idle_s,
+            max_line_size=limits.line_bytes,
+            max_field_size=limits.line_bytes,
+            max_headers=limits.headers,
+            access_log=None,  # type: ignore[arg-type] # aiohttp's own runner passes None too
+        )
+        self._limits = limits
+        self._write_deadline: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        request = self._current_request
+        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        # aiohttp queues the parser's error behind the current request, whose handler would wait for the rest of its
+        # body for ever.
+        if not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("the framing of the body is wrong"))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_deadline = self._loop.call_later(self._limits.write_s, self._abort_unread)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._cancel_write_deadline()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._cancel_write_deadline()
+        super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        # aiohttp refuses an unknown `Expect` before any middleware, in a text that quotes the header.
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = _refuse(expectation_failed(), "ExpectationFailed")
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The response to bytes that are not HTTP, or to an exception that the middleware let pass."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client is gone
+        if request.writer.output_size > 0:
+            # The middleware has logged it. Only a closed connection tells the client that the response is incomplete.
+            raise ConnectionAbortedError("an exception ended the response")
+        if isinstance(exc, HttpProcessingError):
+            # Nothing of aiohttp's message is used, because it quotes the request.
+            line_bytes = self._limits.line_bytes if isinstance(exc, LineTooLong) else None
+            return _refuse(invalid_http(line_bytes), type(exc).__name__)
+        return super().handle_error(request, status, exc, message)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        error = kw.get("exc_info")
+        if isinstance(error, web.RequestPayloadError | HttpProcessingError):
+            # In the unread rest of a body, after the response.
+            log.info("http_request_invalid", reason=type(error).__name__, status=None)
+        else:
+            super().log_exception(*args, **kw)
+
+    def _abort_unread(self) -> None:
+        if self.transport is not None:
+            log.info("http_response_unread", seconds=self._limits.write_s)
+            # Not `close`, which waits until the buffers have been sent.
+            self.transport.abort()
+
+    def _cancel_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+
+def _refuse(error: ApiError, reason: str) -> web.Response:
+    """The response to a request that the middleware never sees; it has the headers that the middleware sets."""
+    request_id = new_id("req")
+    log.info("http_request_invalid", reason=reason, status=error.status, request_id=request_id)
+    headers = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Server": "bitmill"}
+    body = error_resource(error.kind, error.message, error.faults, request_id)
+    response = json_response(body, status=error.status, headers=headers)
+    response.force_close()
+    return response

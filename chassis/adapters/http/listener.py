@@ -1,0 +1,53 @@
+"""Listens on an address: serves an application on connections with limits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from chassis.adapters.http.connection import Connection, HttpLimits
+
+OPEN_REQUESTS_SECONDS = 0.8
+"""For responses in progress at the end: event streams and slow downloads are cut off after it."""
+_BACKLOG = 128
+
+
+class _Site(web.BaseSite):
+    """A listening socket whose connections are `Connection`s; aiohttp's own sites have no choice of the class."""
+
+    __slots__ = ("_address", "_limits")
+
+    def __init__(self, runner: web.AppRunner, address: tuple[str, int], limits: HttpLimits) -> None:
+        super().__init__(runner)
+        self._address = address
+        self._limits = limits
+
+    @property
+    def name(self) -> str:
+        return "http://{}:{}".format(*self._address)
+
+    async def start(self) -> None:
+        await super().start()
+        server, loop = self._runner.server, asyncio.get_running_loop()
+        assert server is not None  # noqa: S101 - the runner is set up
+        host, port = self._address
+        self._server = await loop.create_server(
+            lambda: Connection(server, loop, self._limits), host, port, backlog=_BACKLOG
+        )
+
+
+@asynccontextmanager
+async def listening(
+    application: web.Application, host: str, port: int, limits: HttpLimits | None = None
+) -> AsyncIterator[str]:
+    """Serves `application` inside the block, which gets the address. Port 0 is any free one."""
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=OPEN_REQUESTS_SECONDS)
+    await runner.setup()
+    try:
+        await _Site(runner, (host, port), limits or HttpLimits()).start()
+        found = runner.addresses[0]
+        shown = f"[{found[0]}]" if ":" in found[0] else found[0]
+        yield f"http://{shown}:{found[1]}"
+    finally:
+        await runner.cleanup()
