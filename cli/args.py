@@ -10,6 +10,7 @@ from typing import get_args
 from schemas.options import ImageFormat, Quality, VideoFormat
 from schemas.topics import SERVICES
 
+_LAST_PORT = 65535
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -86,13 +87,19 @@ def _image(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_lazy("cli.job_command"), kind="image", end=None)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {_LAST_PORT}, not {text!r}")
+    return int(text)
+
+
 def _log_format(command: argparse.ArgumentParser) -> None:
     command.add_argument("--log-format", choices=("text", "json"), help="default: text on a terminal, JSON otherwise")
 
 
 def _up(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    command.add_argument("--port", type=int, default=8080, help="port to listen on; 0 takes a free one (%(default)s)")
+    command.add_argument("--port", type=_port, default=8080, help="port to listen on; 0 takes a free one (%(default)s)")
     command.add_argument("--data", type=Path, default=default_data(), metavar="DIR", help="default: %(default)s")
     command.add_argument("--public-url", metavar="URL", help="where customers reach this address, behind a proxy")
     command.add_argument(

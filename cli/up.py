@@ -6,7 +6,6 @@ import secrets
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from chassis.core import logs
 from chassis.core.settings import CommonSettings, SettingsError
 from chassis.runtime import lifecycle
 from cli import env_file
+from cli.banner import print_banner
 from cli.errors import CliError, UsageError, missing_package
 from cli.service_commands import build
 from schemas.keys import hash_key
@@ -22,8 +22,6 @@ from services.ingest import keys
 
 if TYPE_CHECKING:
     from cli.embedded_servers import Servers
-
-READY_LINE = "bitmill is ready."
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,7 +66,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             [app for app, _ in built],
             host=arguments.host,
             port=port,
-            ready=lambda: _print(banner(values, data)),
+            ready=lambda: print_banner(values, data, sys.stderr),
             watch=servers.watchers(),
         )
 
@@ -133,30 +131,3 @@ def _local_host(host: str) -> str:
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def banner(values: Mapping[str, str], data: Path) -> str:
-    """What is printed once everything is ready: addresses, key, folder, and a first request that works as printed."""
-    address, key = values["ITTYBIT_API_URL"], values["ITTYBIT_API_KEY"]
-    return f"""
-{READY_LINE}
-
-  API      {address}
-  Key      {key}
-  Kafka    {values["KAFKA_BOOTSTRAP_SERVERS"]}
-  Data     {data}
-
-A first job (the URL of any public video; private addresses need --allow-net CIDR):
-
-  curl -X POST {address}/jobs \\
-    -H "Authorization: Bearer {key}" \\
-    -H "Content-Type: application/json" \\
-    -d '{{"input": "https://example.com/clip.mov", "kind": "video", "options": {{"width": 1280}}}}'
-
-The jobs so far:
-
-  curl {address}/jobs -H "Authorization: Bearer {key}"
-
-For your shell and programs: source {env_file.path(data)}
-Stop with Ctrl-C; unfinished work continues at the next start.
-"""

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 
 from cli import env_file
+from cli.banner import READY_LINE
 from cli.errors import CliError
-from cli.up import READY_LINE
 
 START_SECONDS = 300
 """The first start on a machine downloads Kafka."""

@@ -81,8 +81,9 @@ async def test_a_second_bitmill_up_on_the_same_folder_is_refused_with_a_sentence
 
 
 async def test_the_printed_curl_works_as_it_is_printed(up: BitmillUp, tmp_path: Path) -> None:
-    command = next(line.strip() for line in up.log.splitlines() if re.match(r"\s+curl \S+/jobs -H", line))
-    done = await shell(["bash", "-c", f"{command} -sS"], cwd=tmp_path, env=clean_environment())
+    pattern = re.compile(r"\s+(source |curl \S+/jobs -H)")  # the key is in the sourced file, because this is a log
+    source, command = [line.strip() for line in up.log.splitlines() if pattern.match(line)][:2]
+    done = await shell(["bash", "-c", f"{source}\n{command} -sS"], cwd=tmp_path, env=clean_environment())
     assert done.returncode == 0
     assert done.stdout.startswith("[")
 
@@ -144,7 +145,7 @@ async def test_every_service_logs_the_id_of_a_job_and_no_secret(
 
     await until(lambda: services() >= {"ingest", "thumbnailer", "catalog", "notifier"})
     assert "do-not-log" not in up.log
-    assert up.env["ITTYBIT_API_KEY"] not in "\n".join(line for line in up.log.splitlines() if line.startswith("{"))
+    assert up.env["ITTYBIT_API_KEY"] not in up.log
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])

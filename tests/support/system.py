@@ -26,7 +26,7 @@ import psutil
 import pytest
 
 from cli import env_file
-from cli.up import READY_LINE
+from cli.banner import READY_LINE
 from devtools.footage import Footage
 from tests.support.file_server import FileServer, file_server
 from tests.support.waiting import until
