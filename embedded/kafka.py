@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 
 from embedded import kafka_dist, process
 from embedded.errors import EmbeddedServerError
-from embedded.server import START_SECONDS, EmbeddedServer, Progress
+from embedded.server import EmbeddedServer
+from embedded.waiting import Progress
 
 _HEAP = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LOGGING = (
@@ -101,7 +102,7 @@ class KafkaServer(EmbeddedServer):
             return
         tool = ["kafka.tools.StorageTool", "format", *cluster_id_argument(uuid4()), "-c", _CONFIG, "--ignore-formatted"]
         command = process.Command("kafka-format", [*self._jvm, *tool], self._log, cwd=self._home)
-        await process.run_once(command, self._data_dir, START_SECONDS)
+        await self._run_once(command)
 
     def _log_says_port_taken(self, log_size: int) -> bool:
         with self._log.open("rb") as log:

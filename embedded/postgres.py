@@ -24,7 +24,8 @@ from embedded.data_folder import data_id, has_ended, stop_processes
 from embedded.errors import EmbeddedServerError
 from embedded.postgres_install import binaries_for, find_binaries
 from embedded.process import FolderArgument
-from embedded.server import START_SECONDS, STOP_SECONDS, EmbeddedServer, Progress
+from embedded.server import STOP_SECONDS, EmbeddedServer
+from embedded.waiting import Progress
 
 _SUPERUSER = "postgres"
 _DATABASE = "bitmill"
@@ -40,6 +41,8 @@ _SETTINGS = {
     "max_wal_size": "512MB",
 }
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_CONNECT_SECONDS = 120.0
+"""To a server that is ready: a safety net."""
 _SOCKET_PATH_BYTES = 100
 """The kernels allow 103 (macOS) and 107 (Linux) bytes for a socket's whole path."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+-]+")
@@ -120,7 +123,7 @@ class PostgresServer(EmbeddedServer):
         if not self._durable:
             argv.append("--no-sync")
         command = process.Command("initdb", argv, self._log, user=self._user, cwd=Path("/"))
-        await process.run_once(command, self._data_dir, START_SECONDS)
+        await self._run_once(command)
         unfinished.rename(self._home)
 
 
@@ -185,7 +188,7 @@ def _serves(candidate: psutil.Process, cluster: Path) -> bool:
 
 async def _create_database(admin_dsn: str) -> None:
     queries = sql.load("embedded")
-    connection = await asyncpg.connect(admin_dsn, timeout=START_SECONDS)
+    connection = await asyncpg.connect(admin_dsn, timeout=_CONNECT_SECONDS)
     try:
         if not await connection.fetchval(queries["has_database"], _DATABASE):
             await connection.execute(queries["create_database"].format(name=_DATABASE))

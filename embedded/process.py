@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded import exec_wrapper
 from embedded.data_folder import data_id, remove_run_file, write_run_file
 from embedded.errors import EmbeddedServerError
+from embedded.waiting import Patience, Progress, activity, wait_while_it_progresses
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
@@ -126,13 +128,17 @@ async def start(command: Command, data_dir: Path) -> ChildProcess:
     return ChildProcess(command, data_dir, process)
 
 
-async def run_once(command: Command, data_dir: Path, timeout: float) -> None:
-    """Run a command to its end. `EmbeddedServerError` after `timeout` seconds or with another status than 0."""
+async def run_once(command: Command, data_dir: Path, progress: Progress, patience: Patience) -> None:
+    """Run a command to its end. `EmbeddedServerError` at a standstill or with another status than 0."""
     child = await start(command, data_dir)
     try:
-        status = await asyncio.wait_for(child.wait(), timeout)
-    except TimeoutError:
-        raise EmbeddedServerError(f"{command.name} did not finish within {timeout:g} s; see {command.log}") from None
+
+        async def has_ended() -> bool:
+            return not child.running
+
+        sample = partial(activity, child.pid, command.log)
+        await wait_while_it_progresses(command.name, command.log, has_ended, sample, progress, patience)
+        status = await child.wait()
     finally:
         await child.stop(timeout=1.0)
     if status != 0:

@@ -7,29 +7,37 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from chassis.core import logs
 from embedded import process
 from embedded.errors import EmbeddedServerError
+from embedded.waiting import Patience, Progress, activity, wait_while_it_progresses
 
-Progress = Callable[[str], None]
-"""Called with a line for the user when something takes a while."""
-
-START_SECONDS = 120.0
 STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.02
 
 log = logs.get_logger(__name__)
 
+_DEFAULT_PATIENCE = Patience()
+
+
+def _no_progress(_: str) -> None:
+    """Before `running` there is nobody to tell."""
+
 
 class EmbeddedServer(ABC):
-    """A server whose data lies in a folder below `data_dir`, and whose output goes to `data_dir/logs/<name>.log`."""
+    """A server whose data lies in a folder below `data_dir`, and whose output goes to `data_dir/logs/<name>.log`.
+
+    `patience` says how long a start may stand still.
+    """
 
     name: ClassVar[str]
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, patience: Patience = _DEFAULT_PATIENCE) -> None:
+        self._patience = patience
+        self._progress: Progress = _no_progress
         self._data_dir = data_dir.resolve()
         self._home = self._data_dir / self.name.lower()
         self._log = self._data_dir / "logs" / f"{self.name.lower()}.log"
@@ -44,6 +52,7 @@ class EmbeddedServer(ABC):
     @asynccontextmanager
     async def running(self, progress: Progress) -> AsyncIterator[str]:
         """Prepare the server (the first time) and start it; yields its address, stops it at the end."""
+        self._progress = progress
         try:
             address = await self._open(progress)
             self._started = True
@@ -88,16 +97,18 @@ class EmbeddedServer(ABC):
     async def _start(self, command: process.Command) -> None:
         """Start `command` and wait until it is ready."""
         self._child = child = await process.start(command, self._data_dir)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while not await self._is_ready(child):
-                    if not child.running:
-                        raise child.exit_error()
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
-            raise EmbeddedServerError(
-                f"{self.name} was not ready within {START_SECONDS:g} s; see {command.log}"
-            ) from None
+
+        async def is_done() -> bool:
+            if not child.running:
+                raise child.exit_error()
+            return await self._is_ready(child)
+
+        sample = partial(activity, child.pid, command.log)
+        await wait_while_it_progresses(self.name, command.log, is_done, sample, self._progress, self._patience)
+
+    async def _run_once(self, command: process.Command) -> None:
+        """Run `command`, which prepares something for the server, to its end."""
+        await process.run_once(command, self._data_dir, self._progress, self._patience)
 
     async def _stop(self, timeout: float) -> None:
         child, self._child = self._child, None

@@ -15,8 +15,8 @@ from cli import env_file
 from cli.banner import READY_LINE
 from cli.errors import CliError
 
-START_SECONDS = 300
-"""The first start on a machine downloads Kafka."""
+SILENT_SECONDS = 300
+"""How long it may print nothing while it starts: it says what it waits for, the download of Kafka for example."""
 STOP_SECONDS = 15
 _POLL_SECONDS = 0.1
 
@@ -60,8 +60,7 @@ async def bitmill_process(data: Path, progress: Callable[[str], None]) -> AsyncI
             stderr=output,
         )
     try:
-        async with asyncio.timeout(START_SECONDS):
-            await _wait_until_ready(process, log, progress)
+        await _wait_until_ready(process, log, progress)
         values = env_file.read(data)
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {values['ITTYBIT_API_KEY']}"}) as session:
             yield Api(values["ITTYBIT_API_URL"], values["ITTYBIT_WEBHOOK_SECRET"], session)
@@ -71,16 +70,18 @@ async def bitmill_process(data: Path, progress: Callable[[str], None]) -> AsyncI
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, log: Path, progress: Callable[[str], None]) -> None:
     shown = 0
-    while process.returncode is None:
-        lines = log.read_text(errors="replace").splitlines()
-        for line in lines[shown:]:
-            if line == READY_LINE:
-                return
-            # Plain lines are for the user, JSON lines are log events.
-            if line.strip() and not line.startswith("{"):
-                progress(line)
-        shown = len(lines)
-        await asyncio.sleep(_POLL_SECONDS)
+    async with asyncio.timeout(SILENT_SECONDS) as limit:
+        while process.returncode is None:
+            lines = log.read_text(errors="replace").splitlines()
+            for line in lines[shown:]:
+                limit.reschedule(asyncio.get_running_loop().time() + SILENT_SECONDS)
+                if line == READY_LINE:
+                    return
+                # Plain lines are for the user, JSON lines are log events.
+                if line.strip() and not line.startswith("{"):
+                    progress(line)
+            shown = len(lines)
+            await asyncio.sleep(_POLL_SECONDS)
     raise CliError("bitmill did not start:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-20:]))
 
 
