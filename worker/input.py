@@ -46,7 +46,14 @@ _FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
     ),
     "stalled": ("input_timeout", f"{_SERVER} stopped sending after {{received}} bytes."),
     "total_timeout": ("input_timeout", "The file did not arrive within {limit:g} seconds."),
-    "host_not_found": ("input_unreachable", "The address names a host that cannot be found."),
+    "host_not_found": (
+        "input_unreachable",
+        "The address names a host that cannot be found, or whose addresses are private or reserved.",
+    ),
+    "name_server_timeout": (
+        "input_unreachable",
+        "The name servers of the host that the address names did not answer in time.",
+    ),
     "connect_failed": ("input_unreachable", "No connection to the server that holds the file could be opened."),
     "tls_failed": (
         "input_unreachable",

@@ -43,6 +43,12 @@ service_failed | error |
 service_stop_timed_out | error | service seconds
     The service did not stop within SHUTDOWN_TIMEOUT and was cancelled. Its work continues elsewhere after its leases.
 
+egress_address_refused | info | address reason setting
+    A customer's input or webhook leads to an address that is private or reserved. If it is yours and may be contacted,
+    add its network to the setting. The customer is not told whether the name exists.
+name_servers_unknown | warning | error used
+    The file /etc/resolv.conf names no name server or cannot be read; names of customers' servers are asked of this one.
+
 http_listening | info | address services
     The HTTP server accepts connections; routes of services that are still starting respond 503.
 http_request | info | method path status ms

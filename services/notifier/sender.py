@@ -94,7 +94,7 @@ def _error_code(error: TimeoutError | RequestError) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     match error.reason:
-        case "response_timeout" | "stalled" | "too_slow":
+        case "response_timeout" | "name_server_timeout" | "stalled" | "too_slow":
             return "timeout"
         case "tls_failed":
             return "tls_failed"

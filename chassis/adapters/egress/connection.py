@@ -28,7 +28,11 @@ Pausing = Callable[[], AbstractContextManager[None]]
 
 
 class AddressPolicy(Protocol):
-    """The part of `EgressPolicy` that a connection needs; the methods raise AddressForbidden."""
+    """The part of `EgressPolicy` that a connection needs.
+
+    The checks raise AddressForbidden, the lookup OSError: TimeoutError, or another one if there are no addresses that
+    may be contacted.
+    """
 
     def check_url(self, url: str) -> None: ...
 
@@ -75,7 +79,7 @@ async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, 
     try:
         return await policy.addresses(host, port, project=project, queued=queued)
     except TimeoutError:
-        raise RequestError("response_timeout") from None
+        raise RequestError("name_server_timeout") from None
     except OSError:
         raise RequestError("host_not_found") from None
 

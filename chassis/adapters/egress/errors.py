@@ -4,7 +4,8 @@ from typing import Literal
 
 RequestReason = Literal[
     "forbidden",  # the egress policy refuses the address by its text
-    "host_not_found",
+    "host_not_found",  # or none of its addresses may be contacted; the two must look the same
+    "name_server_timeout",
     "connect_failed",
     "tls_failed",
     "disconnected",  # before the response's headers
@@ -29,7 +30,16 @@ FetchReason = Literal[
     "total_timeout",
 ]
 _RETRIABLE: frozenset[FetchReason] = frozenset(
-    {"host_not_found", "connect_failed", "disconnected", "response_timeout", "truncated", "stalled", "too_slow"}
+    {
+        "host_not_found",
+        "name_server_timeout",
+        "connect_failed",
+        "disconnected",
+        "response_timeout",
+        "truncated",
+        "stalled",
+        "too_slow",
+    }
 )
 
 

@@ -1,18 +1,19 @@
 """The egress policy: resolves names and checks every address."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
+from time import monotonic
 
 from chassis.adapters.egress.addresses import Address, Network, canonical, forbidden
 from chassis.adapters.egress.connection import Pausing
+from chassis.adapters.egress.dns_client import DnsClient
 from chassis.adapters.egress.hosts import AddressForbidden, check_syntax
+from chassis.adapters.egress.lookups import LookupLimits, Lookups, NameNotFound, Resolve
+from chassis.core import logs
 
-DNS_TIMEOUT_SECONDS = 5.0
-"""For all addresses of one name."""
 MAX_ADDRESSES = 8
 """At most so many addresses of a name are tried; all of them are checked."""
 
@@ -20,17 +21,12 @@ MAX_ADDRESSES = 8
 _FORBIDDEN = "The address is private or reserved, and may not be contacted."
 _LOOPBACK = IPv4Address("127.0.0.1")
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Takes host and port, returns the addresses as text; raises OSError if there are none."""
+NOT_FOUND_SECONDS = 1.0
+"""After so long a lookup without usable addresses ends, so that its time does not tell whether the name exists."""
 
 __all__ = ["AddressForbidden", "EgressPolicy", "Resolve"]
 
-
-async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses by the resolver of the machine, /etc/hosts included."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return [str(entry[4][0]) for entry in found]
+log = logs.get_logger(__name__)
 
 
 @cache
@@ -48,8 +44,9 @@ class EgressPolicy:
         self,
         allow_net: Sequence[Network] = (),
         *,
-        resolve: Resolve = system_resolve,
-        dns_timeout_s: float = DNS_TIMEOUT_SECONDS,
+        resolve: Resolve | None = None,
+        lookups: LookupLimits | None = None,
+        not_found_s: float = NOT_FOUND_SECONDS,
         tls_context: Callable[[], ssl.SSLContext] = default_tls_context,
     ) -> None:
         self.tls_context = tls_context
@@ -57,8 +54,9 @@ class EgressPolicy:
         if self._is_allowed(_LOOPBACK):
             # `localhost` resolves to both addresses, which are the same machine.
             self._allowed.append(IPv6Network("::1/128"))
-        self._resolve = resolve
-        self._dns_timeout_s = dns_timeout_s
+        limits = lookups or LookupLimits()
+        self._lookups = Lookups(resolve or DnsClient(timeout_s=limits.timeout_s), limits)
+        self._not_found_s = not_found_s
 
     def check_url(self, url: str) -> None:
         """Raises AddressForbidden for what needs no DNS: scheme, port, unusual or private literals, local names."""
@@ -72,20 +70,25 @@ class EgressPolicy:
             plain = canonical(ip_address(address) if isinstance(address, str) else address)
         except ValueError:
             raise AddressForbidden(_FORBIDDEN) from None
-        if forbidden(plain) is not None and not self._is_allowed(plain):
+        reason = forbidden(plain)
+        if reason is not None and not self._is_allowed(plain):
+            log.info("egress_address_refused", address=str(plain), reason=reason, setting="ALLOW_NET")
             raise AddressForbidden(_FORBIDDEN)
 
-    async def addresses(self, host: str, port: int, *, project: str, queued: Pausing) -> list[str]:  # noqa: ARG002
-        """The addresses of the host. Raises AddressForbidden if any of them is forbidden, TimeoutError, or OSError.
+    async def addresses(self, host: str, port: int, *, project: str, queued: Pausing) -> list[str]:
+        """The addresses of the host. Raises NameNotFound, or TimeoutError if no name server answers in time.
 
-        A name with both public and private addresses is an attack or a misconfiguration.
+        A name that has a forbidden address, be it one among others, is not found, and that takes as long as for a name
+        that does not exist: otherwise customers could try out which names exist in our network.
         """
-        async with asyncio.timeout(self._dns_timeout_s):
-            found = list(dict.fromkeys(await self._resolve(host, port)))
-        if not found:
-            raise OSError("no addresses")
-        for address in found:
-            self.check_address(address)
+        started = monotonic()
+        try:
+            found = list(dict.fromkeys(await self._lookups.addresses(host, port, project=project, queued=queued)))
+            for address in found:
+                self.check_address(address)
+        except (AddressForbidden, NameNotFound):
+            await asyncio.sleep(started + self._not_found_s - monotonic())
+            raise NameNotFound(host) from None
         return found[:MAX_ADDRESSES]
 
     def _is_allowed(self, address: Address) -> bool:

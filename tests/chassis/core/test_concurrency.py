@@ -1,10 +1,10 @@
-"""Deadlines that do not wait for the cancelled task."""
+"""Deadlines: one that does not wait for the cancelled task, one whose clock can be stopped."""
 
 import asyncio
 
 import pytest
 
-from chassis.core.concurrency import abandon_after
+from chassis.core.concurrency import PausableTimeout, abandon_after
 
 
 async def test_a_result_in_time_is_returned_and_an_error_is_raised() -> None:
@@ -31,3 +31,19 @@ async def test_a_task_that_does_not_end_when_cancelled_is_abandoned() -> None:
     with pytest.raises(TimeoutError, match=r"no answer within 0\.1 s"):
         await abandon_after(0.1, stubborn())
     free.set()
+
+
+async def test_time_in_a_pause_does_not_count() -> None:
+    async with PausableTimeout(0.2) as timeout:
+        with timeout.paused():
+            await asyncio.sleep(0.4)
+    assert not timeout.expired()
+
+
+async def test_time_outside_of_a_pause_counts() -> None:
+    with pytest.raises(TimeoutError):
+        async with PausableTimeout(0.05) as timeout:
+            with timeout.paused():
+                await asyncio.sleep(0)
+            await asyncio.Event().wait()
+    assert timeout.expired()

@@ -154,7 +154,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_contacted() -> N
     async def resolve(host: str, port: int) -> list[str]:
         return ["93.184.216.34", "127.0.0.1"]
 
-    async with webhook_receiver() as target, sending(EgressPolicy(resolve=resolve)) as sender:
+    async with webhook_receiver() as target, sending(EgressPolicy(resolve=resolve, not_found_s=0)) as sender:
         result = await sender.send(target.url("/").replace("127.0.0.1", "hooks.example.com"), {}, BODY, project=PROJECT)
         assert target.connections == 0
     assert (result.status, result.error) == (None, "unreachable")

@@ -10,6 +10,7 @@ import pytest
 from chassis.adapters.egress.client import request
 from chassis.adapters.egress.errors import RequestError, RequestReason
 from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.lookups import LookupLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from tests.chassis.adapters.egress.raw_server import file, raw_server, redirect
 
@@ -69,23 +70,23 @@ async def test_ipv6_loopback_is_not_contacted() -> None:
 )
 async def test_one_forbidden_address_forbids_the_name(found: list[str]) -> None:
     async with raw_server(file(b"secret")) as inside:
-        with refused():
-            await get(EgressPolicy(resolve=resolver(found)), f"http://innocent.example:{inside.port}/")
+        with refused("host_not_found"):
+            await get(EgressPolicy(resolve=resolver(found), not_found_s=0), f"http://innocent.example:{inside.port}/")
         assert inside.connections == 0
 
 
 async def test_the_last_of_a_thousand_addresses_is_checked() -> None:
     found = [f"8.8.{number // 250}.{number % 250 + 1}" for number in range(999)] + ["10.0.0.1"]
-    with refused():
-        await get(EgressPolicy(resolve=resolver(found)), "http://innocent.example/")
+    with refused("host_not_found"):
+        await get(EgressPolicy(resolve=resolver(found), not_found_s=0), "http://innocent.example/")
 
 
 async def test_a_name_that_resolves_differently_later_is_checked_at_each_connection() -> None:
     dns = resolver(["127.0.0.1"], [FORBIDDEN])
-    policy = EgressPolicy(ALLOW_ONE, resolve=dns)
+    policy = EgressPolicy(ALLOW_ONE, resolve=dns, lookups=LookupLimits(found_ttl_s=0), not_found_s=0)
     async with raw_server(file(b"x")) as outside, raw_server(file(b"secret"), FORBIDDEN) as inside:
         assert await get(policy, f"http://rebinding.example:{outside.port}/") == 200
-        with refused():
+        with refused("host_not_found"):
             await get(policy, f"http://rebinding.example:{inside.port}/")
         assert (outside.connections, inside.connections) == (1, 0)
     assert dns.lookups == 2
@@ -128,13 +129,13 @@ async def test_a_dns_server_that_does_not_answer_times_out() -> None:
         await asyncio.Event().wait()
         return []
 
-    with refused("response_timeout"):
-        await get(EgressPolicy(resolve=stalled, dns_timeout_s=0.05), "http://slow.example/")
+    with refused("name_server_timeout"):
+        await get(EgressPolicy(resolve=stalled, lookups=LookupLimits(timeout_s=0.05)), "http://slow.example/")
 
 
 async def test_a_name_without_addresses_is_a_dns_error() -> None:
     with refused("host_not_found"):
-        await get(EgressPolicy(resolve=resolver([])), "http://nowhere.example/")
+        await get(EgressPolicy(resolve=resolver([]), not_found_s=0), "http://nowhere.example/")
 
 
 async def test_open_closed_and_absent_internal_targets_have_the_same_error() -> None:

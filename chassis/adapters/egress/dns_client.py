@@ -1,0 +1,177 @@
+"""Looks names up with sockets of its own, so that a lookup that nobody answers costs no thread and can be cancelled.
+
+The machine's resolver (`getaddrinfo`) holds a thread of a small pool for as long as a name server keeps silent. Here
+dnspython sends the queries and parses the answers (it is pure Python); /etc/resolv.conf with its search domains and
+/etc/hosts count as they do for the machine, also after they have changed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dns.asyncbackend
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.nameserver
+
+from chassis.adapters.egress.lookups import NameNotFound
+from chassis.core import logs
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+HOSTS = Path("/etc/hosts")
+_LOCAL_NAME_SERVER = "127.0.0.1"
+"""What the machine's resolver asks without /etc/resolv.conf."""
+OTHER_FAMILY_S = 0.5
+"""How long the addresses of one family wait for those of the other."""
+DATAGRAM_BYTES = 1232
+"""Of an answer by UDP: fits one packet everywhere (DNS flag day 2020)."""
+MAX_ANSWER_BYTES = 4096
+"""About 250 addresses."""
+_LOOPBACK = ("127.0.0.1", "::1")
+_Stamp = tuple[int, int, int] | None
+
+log = logs.get_logger(__name__)
+
+
+class _NameServer(dns.nameserver.Do53Nameserver):
+    """A name server whose answers are small: parsing 64 KiB would stop the event loop for a third of a second."""
+
+    async def async_query(
+        self,
+        request: dns.message.QueryMessage,
+        timeout: float,
+        source: str | None,
+        source_port: int,
+        max_size: bool,
+        backend: Any,
+        one_rr_per_rrset: bool = False,
+        ignore_trailing: bool = False,
+    ) -> dns.message.Message:
+        if not max_size:
+            return await super().async_query(
+                request, timeout, source, source_port, max_size, backend, one_rr_per_rrset, ignore_trailing
+            )
+        # Over TCP, because the answer did not fit a datagram.
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(self.address, self.port)
+            try:
+                question = request.to_wire()
+                writer.write(len(question).to_bytes(2) + question)
+                size = int.from_bytes(await reader.readexactly(2))
+                if size > MAX_ANSWER_BYTES:
+                    raise OSError("the answer is too large")
+                answer = dns.message.from_wire(await reader.readexactly(size))
+            finally:
+                writer.transport.abort()
+        if not request.is_response(answer):
+            raise OSError("the answer is to another question")
+        return answer
+
+
+class DnsClient:
+    """Looks up the addresses of names. `port` is that of the name servers; a lookup ends after `timeout_s`."""
+
+    def __init__(
+        self, *, resolv_conf: Path = RESOLV_CONF, hosts: Path = HOSTS, port: int = 53, timeout_s: float = 5.0
+    ) -> None:
+        self._resolv_conf = resolv_conf
+        self._hosts = hosts
+        self._port = port
+        self._timeout_s = timeout_s
+        self._resolver: dns.asyncresolver.Resolver | None = None
+        self._hosts_read: dict[str, list[str]] = {}
+        self._stamps: tuple[_Stamp, _Stamp] | None = None
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002
+        """The addresses, of IPv4 first. Raises NameNotFound, or TimeoutError if no name server answers in time."""
+        resolver = self._configured()
+        name = host.lower()
+        if name in self._hosts_read:
+            return self._hosts_read[name]
+        if name == "localhost" or name.endswith(".localhost"):
+            return _LOOPBACK
+        queries = [asyncio.create_task(self._query(resolver, name, family)) for family in ("A", "AAAA")]
+        try:
+            return await _first_found(queries)
+        finally:
+            for query in queries:
+                query.cancel()
+            await asyncio.gather(*queries, return_exceptions=True)
+
+    async def _query(self, resolver: dns.asyncresolver.Resolver, name: str, family: str) -> list[str]:
+        try:
+            answer = await resolver.resolve(
+                name,
+                family,
+                search=True,
+                lifetime=self._timeout_s,
+                raise_on_no_answer=False,
+                backend=dns.asyncbackend.get_backend("asyncio"),
+            )
+        except dns.exception.Timeout:
+            raise TimeoutError from None
+        except (dns.exception.DNSException, UnicodeError) as error:
+            raise NameNotFound(type(error).__name__) from None
+        return [record.address for record in answer.rrset or ()]
+
+    def _configured(self) -> dns.asyncresolver.Resolver:
+        """The resolver by the files as they are now; they are read again only after a change."""
+        stamps = _stamp(self._resolv_conf), _stamp(self._hosts)
+        if self._resolver is None or stamps != self._stamps:
+            self._hosts_read = _read_hosts(self._hosts)
+            self._resolver, self._stamps = self._read_resolv_conf(), stamps
+        return self._resolver
+
+    def _read_resolv_conf(self) -> dns.asyncresolver.Resolver:
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        try:
+            resolver.read_resolv_conf(str(self._resolv_conf))
+        except (dns.exception.DNSException, ValueError, OSError) as error:
+            log.warning("name_servers_unknown", error=f"{type(error).__name__}: {error}", used=_LOCAL_NAME_SERVER)
+            resolver.nameservers = [_LOCAL_NAME_SERVER]
+        servers = [server for server in resolver.nameservers if isinstance(server, str)]
+        resolver.nameservers = [_NameServer(server, self._port) for server in servers]
+        resolver.use_edns(0, 0, DATAGRAM_BYTES)
+        return resolver
+
+
+async def _first_found(queries: Sequence["asyncio.Task[list[str]]"]) -> list[str]:
+    """The addresses of all queries; once one has some, the others have only a little time left."""
+    pending = set(queries)
+    left_s: float | None = None
+    while pending:
+        done, pending = await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            break
+        if any(query.exception() is None and query.result() for query in done):
+            left_s = OTHER_FAMILY_S
+    ended = [query for query in queries if query.done()]
+    found = [address for query in ended if query.exception() is None for address in query.result()]
+    if found:
+        return found
+    errors = [error for query in ended if (error := query.exception()) is not None]
+    raise next((error for error in errors if isinstance(error, TimeoutError)), None) or NameNotFound("no addresses")
+
+
+def _read_hosts(path: Path) -> dict[str, list[str]]:
+    """The names of a hosts file with their addresses, in its order."""
+    found: dict[str, list[str]] = {}
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            found.setdefault(name.lower(), []).append(address)
+    return found
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

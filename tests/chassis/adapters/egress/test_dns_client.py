@@ -1,0 +1,80 @@
+"""Lookups by the machine's files, against a name server on loopback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chassis.adapters.egress.dns_client import DnsClient
+from chassis.adapters.egress.lookups import NameNotFound
+from tests.support.dns_server import DnsServer, dns_server
+
+RECORDS = {
+    "media.example": ["2001:db8::1", "192.0.2.1", "192.0.2.2"],
+    "six.example": ["2001:db8::2"],
+    "files.team.internal": ["192.0.2.3"],
+    "many.example": [f"192.0.2.{number}" for number in range(1, 101)],
+    "huge.example": [f"192.0.{number >> 8}.{number & 255}" for number in range(3000)],
+}
+
+
+def client(server: DnsServer, folder: Path, *lines: str, hosts: str = "", timeout_s: float = 60) -> DnsClient:
+    path = folder / "hosts"
+    path.write_text(hosts)
+    return DnsClient(resolv_conf=server.resolv_conf(folder, *lines), hosts=path, port=server.port, timeout_s=timeout_s)
+
+
+async def test_a_name_has_the_addresses_of_both_families_ipv4_first(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        look_up = client(server, tmp_path)
+        assert list(await look_up("Media.Example", 80)) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+        assert list(await look_up("six.example", 80)) == ["2001:db8::2"]
+
+
+async def test_a_name_that_does_not_exist_is_not_found(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        for name in ("nowhere.example", "a" * 64 + ".example", "x..example", "_"):
+            with pytest.raises(NameNotFound):
+                await client(server, tmp_path)(name, 80)
+
+
+async def test_an_answer_that_fits_no_datagram_comes_by_tcp(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        assert len(await client(server, tmp_path)("many.example", 80)) == 100
+
+
+async def test_an_answer_that_would_take_long_to_parse_is_refused(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        with pytest.raises(NameNotFound):
+            await client(server, tmp_path)("huge.example", 80)
+
+
+async def test_short_names_are_searched_in_the_domains_of_resolv_conf(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        look_up = client(server, tmp_path, "search other.internal team.internal", "options ndots:5")
+        assert list(await look_up("files", 80)) == ["192.0.2.3"]
+        assert "files.other.internal" in server.asked
+        assert list(await look_up("files.team.internal", 80)) == ["192.0.2.3"]
+
+
+async def test_the_hosts_file_comes_first_and_counts_after_a_change(tmp_path: Path) -> None:
+    async with dns_server(RECORDS) as server:
+        look_up = client(server, tmp_path, hosts="10.0.0.1 media.example alias # comment\n::1 alias\n")
+        assert list(await look_up("media.example", 80)) == ["10.0.0.1"]
+        assert list(await look_up("ALIAS", 80)) == ["10.0.0.1", "::1"]
+        (tmp_path / "hosts").write_text("10.0.0.2 media.example\n")
+        os.utime(tmp_path / "hosts", ns=(1, 1))
+        assert list(await look_up("media.example", 80)) == ["10.0.0.2"]
+    assert server.asked == []
+
+
+async def test_localhost_needs_no_name_server(tmp_path: Path) -> None:
+    look_up = DnsClient(resolv_conf=tmp_path / "missing", hosts=tmp_path / "missing")
+    assert list(await look_up("localhost", 80)) == ["127.0.0.1", "::1"]
+
+
+async def test_a_name_server_that_keeps_silent_times_out(tmp_path: Path) -> None:
+    async with dns_server(silent=["dead.example"]) as server:
+        with pytest.raises(TimeoutError):
+            await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)
+    assert "host.dead.example" in server.asked

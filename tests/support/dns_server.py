@@ -1,0 +1,102 @@
+"""A name server on loopback, over UDP and TCP, that answers some zones and keeps silent about others.
+
+    async with dns_server({"media.example": ["127.0.0.1"]}, silent=["dead.example"]) as dns:
+        client = DnsClient(resolv_conf=dns.resolv_conf(tmp_path), port=dns.port)
+        dns.asked                             # the names that were asked for, each once for every query
+
+What it does not know does not exist (NXDOMAIN). Addresses of IPv6 answer queries for AAAA.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+
+DATAGRAM_BYTES = 512
+HOST = "127.0.0.1"
+
+
+class DnsServer:
+    """See the module."""
+
+    def __init__(self, records: Mapping[str, Sequence[str]], silent: Iterable[str]) -> None:
+        self._records = {name: list(addresses) for name, addresses in records.items()}
+        self._silent = tuple(silent)
+        self.asked: list[str] = []
+        self.port = 0
+
+    def resolv_conf(self, folder: Path, *lines: str) -> Path:
+        """A file like /etc/resolv.conf that names this server, with more lines."""
+        path = folder / "resolv.conf"
+        path.write_text("\n".join([f"nameserver {HOST}", *lines, ""]))
+        return path
+
+    def answer(self, query: bytes) -> bytes | None:
+        """The answer to a query; None for silence."""
+        question = dns.message.from_wire(query)
+        name = question.question[0].name.to_text(omit_final_dot=True)
+        self.asked.append(name)
+        if any(name == zone or name.endswith(f".{zone}") for zone in self._silent):
+            return None
+        answer = dns.message.make_response(question)
+        if name not in self._records:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+            return answer.to_wire()
+        family = question.question[0].rdtype.name
+        found = [each for each in self._records[name] if (":" in each) == (family == "AAAA")]
+        if found:
+            answer.answer.append(dns.rrset.from_text_list(f"{name}.", 60, "IN", family, found))
+        return answer.to_wire(max_size=65535)
+
+    async def serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One query over TCP."""
+        size = int.from_bytes(await reader.readexactly(2))
+        answer = self.answer(await reader.readexactly(size))
+        if answer is not None:
+            writer.write(len(answer).to_bytes(2) + answer)
+            await writer.drain()
+        writer.close()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: DnsServer) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        answer = self._server.answer(data)
+        if answer is None or self._transport is None:
+            return
+        if len(answer) > DATAGRAM_BYTES:
+            truncated = dns.message.make_response(dns.message.from_wire(data))
+            truncated.flags |= dns.flags.TC
+            answer = truncated.to_wire()
+        self._transport.sendto(answer, addr)
+
+
+@asynccontextmanager
+async def dns_server(
+    records: Mapping[str, Sequence[str]] | None = None, *, silent: Iterable[str] = ()
+) -> AsyncIterator[DnsServer]:
+    """Listens on a free port of loopback until the end of the block."""
+    server = DnsServer(records or {}, silent)
+    streams = await asyncio.start_server(server.serve_stream, HOST, 0)
+    server.port = streams.sockets[0].getsockname()[1]
+    datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Datagrams(server), (HOST, server.port)
+    )
+    try:
+        yield server
+    finally:
+        datagrams.close()
+        streams.close()
+        await streams.wait_closed()
