@@ -45,7 +45,7 @@ class KafkaServer(EmbeddedServer):
 
     async def _open(self, progress: Progress) -> str:
         java = self._java or kafka_dist.packaged_java()
-        classpath = await asyncio.to_thread(kafka_dist.fetch_jars, progress)
+        classpath = await kafka_dist.fetch_jars(progress)
         self._home.mkdir(parents=True, exist_ok=True)
         logging = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in _LOGGING]
         self._jvm = [str(java), *_HEAP, *logging, "-cp", os.pathsep.join(str(jar) for jar in classpath)]

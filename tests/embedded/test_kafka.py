@@ -4,10 +4,9 @@ import socket
 from pathlib import Path
 from uuid import UUID
 
-import jgo
 import pytest
 
-from embedded import EmbeddedServerError, KafkaServer, kafka_dist
+from embedded import EmbeddedServerError, KafkaServer
 from embedded.kafka import broker_properties, cluster_id_argument, free_ports
 
 
@@ -38,22 +37,6 @@ async def test_kafka_formats_its_storage_with_a_cluster_id_that_begins_with_a_hy
     async with KafkaServer(tmp_path).running(print):
         properties = (tmp_path / "kafka" / "data" / "meta.properties").read_text()
     assert "cluster.id=-AAAAAAAAAAAAAAAAAAAAA" in properties
-
-
-def test_without_network_and_cached_jars_the_error_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def unreachable(endpoint: str) -> None:
-        raise OSError(f"no route to {endpoint}")
-
-    monkeypatch.setattr(jgo, "build", unreachable)
-    progress: list[str] = []
-    with pytest.raises(EmbeddedServerError) as raised:
-        kafka_dist.fetch_jars(progress.append)
-    assert progress == ["Fetching Apache Kafka 4.3.0 (45 MB), once …"]
-    assert "could not be fetched (OSError): connect to a network for the first start" in str(raised.value)
 
 
 async def test_a_java_that_does_not_work_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
