@@ -1,18 +1,18 @@
 """Root's capabilities in a confined child. Runs in the child; few imports, for its start time.
 
-A user namespace takes all of them away, and with them root's access to a folder that only another user may enter. If
-the programs or the data lie below such a folder (a shell of root in a private home), a child keeps the two
-capabilities that grant access to files, and no other; Landlock limits the files.
+A child gives all of them up, and so does a process that enters a user namespace. With them goes root's access to a
+folder that only another user may enter. If the programs or the data lie below such a folder (a shell of root in a
+private home), a child keeps the two capabilities that grant access to files, and no other; Landlock limits the files.
 """
 
 import ctypes
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
-_FILE_ACCESS = (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH)
+FILE_ACCESS = (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH)
 _VERSION_3 = 0x20080522
 
 
@@ -52,22 +52,22 @@ def _is_closed_to_root(folder: str) -> bool:
     return not found.st_mode & (stat.S_IXGRP if found.st_gid == 0 else stat.S_IXOTH)
 
 
-def keep_only_file_access() -> None:
-    """Gives up every capability of root but those that grant access to files, for this process and its programs.
+def keep_only(kept: Collection[int]) -> None:
+    """Gives up every capability but `kept`, for this process and its programs.
 
     Raises `PermissionError` if the kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     capability = 0
     while libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) >= 0:
-        if capability not in _FILE_ACCESS:
+        if capability not in kept:
             # Refused if the process cannot give up capabilities; the sets below hold what it then has left.
             libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
         capability += 1
     header, sets = _Header(_VERSION_3, 0), (_Sets * 2)()
     if libc.capget(ctypes.byref(header), sets) != 0:
         raise PermissionError(ctypes.get_errno(), "capabilities cannot be read")
-    low = sets[0].permitted & sum(1 << each for each in _FILE_ACCESS)
+    low = sets[0].permitted & sum(1 << each for each in kept)
     sets[0], sets[1] = _Sets(low, low, 0), _Sets(0, 0, 0)
     if libc.capset(ctypes.byref(header), sets) != 0:
         raise PermissionError(ctypes.get_errno(), "capabilities cannot be given up")

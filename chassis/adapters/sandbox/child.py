@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ import psutil
 from chassis.adapters.sandbox import exec_wrapper
 from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
 from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, Limits
+from chassis.adapters.sandbox.program import find
 from chassis.adapters.sandbox.watchdog import Watchdog
 
 CHILD_ENV_VAR = "BITMILL_CHILD"
@@ -54,8 +54,8 @@ def _spec(limits: Limits, executable: Sequence[str]) -> SandboxSpec:
         readable=[str(path.absolute()) for path in limits.readable],
         writable=[str(path.absolute()) for path in limits.writable],
         executable=list(executable),
-        no_network=True,
-        seccomp=True,
+        namespaces=True,
+        system_calls="one_program",
     )
 
 
@@ -133,16 +133,13 @@ async def run(
     Raises ChildCpuExceeded, ChildTimedOut, ChildStalled, or ChildDied if there is no such program. However it ends,
     also by cancellation or by an exception of `on_stdout_line`, no process of its group is left.
     """
-    program = shutil.which(argv[0])
-    if program is None:
-        raise ChildDied(f"{argv[0]} is not a program on this machine")
-    real = os.path.realpath(program)
-    spec = _spec(limits, (program, real, str(Path(real).parent)))
+    program = find(argv[0])
+    spec = _spec(limits, program.files)
     started = time.monotonic()
     transport, child = await asyncio.get_running_loop().subprocess_exec(
         lambda: _Child(on_stdout_line),
         *wrapper_command(spec),
-        str(Path(program).absolute()),
+        program.path,
         *argv[1:],
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

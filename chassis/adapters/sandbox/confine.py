@@ -1,8 +1,8 @@
 """Confines the current process before it reads untrusted bytes. Runs in the child; few imports, for its start time.
 
-It applies each protection that the system offers. The order matters: namespaces are entered before no_new_privs,
-Landlock and seccomp need no_new_privs, and seccomp forbids what the other steps use. On macOS only the resource limits
-are enforced.
+It applies each protection that the system offers; `self_test` tries them, and decides whether they are enough. The
+order matters: namespaces are entered before no_new_privs and with capabilities, Landlock and seccomp need no_new_privs,
+and seccomp forbids what the other steps use. On macOS only the resource limits are enforced.
 """
 
 import ctypes
@@ -10,12 +10,12 @@ import os
 import resource
 import signal
 import sys
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from chassis.adapters.sandbox import capabilities, landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_NEW_USER, _NEW_NET = 0x10000000, 0x40000000
+_NEW_USER, _NEW_NET, _NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 # The kernel sends SIGXCPU at the soft limit and SIGKILL this much later: ffmpeg handles the first, and may continue.
 _CPU_GRACE_SECONDS = 2
 _SYSTEM_READABLE = (
@@ -31,14 +31,15 @@ _SYSTEM_READABLE = (
     "/proc/meminfo",
     "/sys/devices/system/cpu",
 )
-# The dynamic loader is here, and starting a program means executing it.
-_SYSTEM_EXECUTABLE = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store")
 
 
 class SandboxSpec(TypedDict):
     """What to apply, sent to the child as JSON. Sizes in bytes; paths are absolute.
 
-    `readable` None leaves the file system unrestricted. `seccomp` denies sockets, leaving the process group and more.
+    `readable` None leaves the file system unrestricted. `namespaces` enters an empty network and IPC namespace.
+    `executable` are the only files that may be executed, and the dynamic loader of the program has to be one.
+    `system_calls` is which filter is applied: `one_program` allows to execute one (see `seccomp`), `no_program` none,
+    and `all` is no filter.
     """
 
     parent_pid: int
@@ -49,17 +50,17 @@ class SandboxSpec(TypedDict):
     readable: list[str] | None
     writable: list[str]
     executable: list[str]
-    no_network: bool
-    seccomp: bool
+    namespaces: bool
+    system_calls: Literal["one_program", "no_program", "all"]
 
 
 class SandboxReport(TypedDict):
-    """Which protections are enforced: Landlock's version (0: none), system call filter, empty network namespace, and
-    SIGKILL when the parent ends."""
+    """Which protections are enforced: Landlock's version (0: none), system call filter, empty network and IPC
+    namespaces, and SIGKILL when the parent ends."""
 
     landlock: int
     seccomp: bool
-    network_namespace: bool
+    namespaces: bool
     dies_with_parent: bool
 
 
@@ -96,11 +97,13 @@ def _limit_resources(spec: SandboxSpec) -> None:
     _limit(resource.RLIMIT_NOFILE, spec["open_files"], spec["open_files"])
 
 
-def _leave_network() -> bool:
-    """Enters an empty network namespace. Returns False if the system forbids that to an unprivileged user."""
+def _enter_namespaces() -> bool:
+    """Enters an empty network and IPC namespace. Returns False if the system forbids that."""
     user, group = os.getuid(), os.getgid()
-    if int(ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NET)):
-        return False
+    unshare = ctypes.CDLL(None).unshare
+    if int(unshare(_NEW_USER | _NEW_NET | _NEW_IPC)):
+        # Without user namespaces only root may.
+        return int(unshare(_NEW_NET | _NEW_IPC)) == 0
     # Without these mappings the process would see itself as the user "nobody".
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         try:
@@ -111,11 +114,9 @@ def _leave_network() -> bool:
     return True
 
 
-def _leave_network_with_file_access() -> bool:
-    """The same where a user namespace would take away the access to programs and data; all else of root is given up."""
-    left = not int(ctypes.CDLL(None).unshare(_NEW_NET))
-    capabilities.keep_only_file_access()
-    return left
+def _enter_namespaces_with_file_access() -> bool:
+    """The same where a user namespace would take away the access to programs and data."""
+    return int(ctypes.CDLL(None).unshare(_NEW_NET | _NEW_IPC)) == 0
 
 
 def _paths(spec: SandboxSpec) -> list[str]:
@@ -128,7 +129,6 @@ def _restrict_paths(spec: SandboxSpec) -> int:
     rules: dict[str, int] = {"/dev/null": landlock.WRITE}
     for paths, rights in (
         (_SYSTEM_READABLE, landlock.READ),
-        (_SYSTEM_EXECUTABLE, landlock.RUN),
         (spec["executable"], landlock.RUN),
         (spec["readable"], landlock.READ),
         (spec["writable"], landlock.WRITE),
@@ -142,13 +142,16 @@ def apply(spec: SandboxSpec) -> SandboxReport:
     """Applies everything in `spec` that this system offers, and reports what is enforced."""
     linux = sys.platform.startswith("linux")
     report = SandboxReport(
-        landlock=0, seccomp=False, network_namespace=False, dies_with_parent=die_with_parent(spec["parent_pid"])
+        landlock=0, seccomp=False, namespaces=False, dies_with_parent=die_with_parent(spec["parent_pid"])
     )
-    if linux and spec["no_network"]:
-        keep = capabilities.file_access_needed(_paths(spec))
-        report["network_namespace"] = _leave_network_with_file_access() if keep else _leave_network()
+    needs_file_access = linux and capabilities.file_access_needed(_paths(spec))
+    if linux and spec["namespaces"]:
+        report["namespaces"] = _enter_namespaces_with_file_access() if needs_file_access else _enter_namespaces()
     _limit_resources(spec)
+    if linux:
+        capabilities.keep_only(capabilities.FILE_ACCESS if needs_file_access else ())
     if linux and _prctl(_PR_SET_NO_NEW_PRIVS, 1):
         report["landlock"] = _restrict_paths(spec)
-        report["seccomp"] = spec["seccomp"] and seccomp.deny()
+        if spec["system_calls"] != "all":
+            report["seccomp"] = seccomp.enforce(may_execute=spec["system_calls"] == "one_program")
     return report

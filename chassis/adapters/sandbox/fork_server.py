@@ -159,8 +159,8 @@ def _server_spec() -> SandboxSpec:
         readable=None,
         writable=[],
         executable=[],
-        no_network=True,
-        seccomp=False,
+        namespaces=True,
+        system_calls="all",
     )
 
 
@@ -174,6 +174,6 @@ def _spec(limits: Limits) -> SandboxSpec:
         readable=[str(path.absolute()) for path in (*_LIBRARIES, *limits.readable)],
         writable=[str(path.absolute()) for path in limits.writable],
         executable=[],
-        no_network=False,
-        seccomp=True,
+        namespaces=False,
+        system_calls="no_program",
     )

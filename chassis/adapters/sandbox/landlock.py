@@ -14,13 +14,14 @@ _GET_VERSION = 1
 _PATH_BENEATH = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
+_MAKE_REG = 1 << 8
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 READ = READ_FILE | READ_DIR
 RUN = READ | EXECUTE
-WRITE = READ | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
+# Regular files only, and nothing is removed or renamed.
+WRITE = READ | WRITE_FILE | _MAKE_REG | _TRUNCATE
 
 _NET_ALL = 0b11  # bind and connect TCP; from version 4
 _SCOPE_ALL = 0b11  # abstract Unix sockets and signals to processes outside of the sandbox; from version 6
