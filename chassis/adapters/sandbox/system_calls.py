@@ -13,7 +13,7 @@ NUMBERED_ALIKE_FROM = 424
 """From this number on, which is that of Linux 5.1, calls have the same number on every architecture."""
 
 # Files: only reading, writing and looking; Landlock says which. No call changes modes, owners, times or attributes,
-# makes a link, a folder or a special file, removes or renames. Processes: only threads of the own process, see `seccomp`.
+# makes a link, a folder or a special file, removes or renames. Processes: only threads of its own, see `seccomp`.
 _ALLOWED = """
 read 0 63; write 1 64; readv 19 65; writev 20 66; pread64 17 67; pwrite64 18 68; preadv 295 69; pwritev 296 70;
 close 3 57; lseek 8 62; ftruncate 77 46; fadvise64 221 223; dup 32 23; dup2 33 -; dup3 292 24; open 2 -; openat 257

@@ -1,5 +1,6 @@
 """Functions that tests call through the fork server."""
 
+import ctypes
 import os
 import socket
 import stat
@@ -128,3 +129,8 @@ def answer_and_stay(pid_file: str, data: str) -> None:
     Path(pid_file).write_text(str(os.getpid()))
     os.write(3, bytes.fromhex(data))
     time.sleep(600)
+
+
+def system_call(number: int) -> None:
+    """Makes a system call with arguments that have no effect."""
+    ctypes.CDLL(None).syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)

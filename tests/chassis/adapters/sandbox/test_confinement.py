@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from chassis.adapters.sandbox import seccomp
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.limits import Limits
 from tests.chassis.adapters.sandbox.support import PYTHON, run
@@ -48,7 +47,7 @@ async def test_a_child_cannot_start_other_programs(protections: SandboxReport) -
 
 
 async def test_a_child_cannot_connect_over_tcp(protections: SandboxReport) -> None:
-    if not (protections["seccomp"] or protections["network_namespace"] or protections["landlock"] >= 4):
+    if not (protections["seccomp"] or protections["namespaces"] or protections["landlock"] >= 4):
         pytest.skip("this machine has no means to block the network")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
@@ -71,25 +70,8 @@ async def test_a_child_cannot_connect_to_a_unix_socket(protections: SandboxRepor
     assert "PermissionError" in finished.stderr_tail
 
 
-@pytest.mark.parametrize("leave", ["os.setsid()", "os.setpgid(0, 0)"])
-async def test_a_child_cannot_leave_its_process_group(protections: SandboxReport, leave: str) -> None:
-    if not protections["seccomp"]:
-        pytest.skip("this machine filters no system calls")
-    finished = await run(f"import os\nif os.fork() == 0: {leave}\nos.wait()")
-    assert "PermissionError" in finished.stderr_tail
-
-
 async def test_the_report_has_every_protection(protections: SandboxReport) -> None:
-    assert set(protections) == {"landlock", "seccomp", "network_namespace", "dies_with_parent"}
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_jumps_of_the_seccomp_filter_stay_inside_it(machine: str) -> None:
-    code = seccomp.program(machine)
-    steps = [code[at : at + 8] for at in range(0, len(code), 8)]
-    for position, step in enumerate(steps):
-        then, otherwise = step[2], step[3]
-        assert position + 1 + max(then, otherwise) < len(steps) or step[0] == 0x06
+    assert set(protections) == {"landlock", "seccomp", "namespaces", "dies_with_parent"}
 
 
 def test_the_exec_wrapper_imports_few_modules() -> None:

@@ -129,7 +129,7 @@ async def test_a_call_reads_only_allowed_paths(server: ForkServer, protections: 
 
 
 async def test_a_call_cannot_connect(server: ForkServer, protections: SandboxReport) -> None:
-    if not (protections["seccomp"] or protections["network_namespace"] or protections["landlock"] >= 4):
+    if not (protections["seccomp"] or protections["namespaces"] or protections["landlock"] >= 4):
         pytest.skip("this machine has no means to block the network")
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ChildDied):
         await server.call(f"{FUNCTIONS}:connect", {"port": listener.getsockname()[1]}, Limits())
