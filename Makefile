@@ -12,7 +12,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "bitmill needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || { echo "Setting up .venv"; $(PYTHON) -m venv .venv; }
 	@echo "Installing packages into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	@# No headers of the system are found, so that pyvips is not compiled against a libvips of the system.
+	@PKG_CONFIG_LIBDIR=/nonexistent $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
 up: install          ## run everything on this machine

@@ -11,6 +11,7 @@ from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
+from chassis.core.settings import StartRefused
 from cli.errors import CliError, UsageError
 from cli.job_options import is_url
 from cli.reporter import Reporter, summary
@@ -36,6 +37,8 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
                 info = await tools.prober.probe(source)
                 target = output_path(arguments, options.format or _image_format(info))
                 output_info = await _make(source, info, options, target, tools, reporter)
+        except StartRefused as error:
+            raise UsageError(str(error)) from None
         except (MediaFault, FetchError) as error:
             fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
             resource = _job_resource(arguments, "failed", error=fault.model_dump())

@@ -13,8 +13,11 @@ import ffmpeg as graph
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.child import Finished
 from chassis.adapters.sandbox.limits import Limits
+from chassis.core.concurrency import Memo
+from media import ffmpeg_features
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.faults import MediaFault
+from media.requirements import FfmpegFeatures
 
 OnProgress = Callable[[float], None]
 """Called with the share of the work that is done, from 0 to 1; the values only grow."""
@@ -51,6 +54,7 @@ _OUR_ERRORS = re.compile(
     re.IGNORECASE,
 )
 _STDERR_CHARS = 2000
+_inspected: Memo[Path, FfmpegFeatures] = Memo()
 
 
 class FfmpegFailed(Exception):
@@ -108,11 +112,10 @@ class Ffmpeg:
 
 
 async def find(env: dict[str, str] | None = None) -> Ffmpeg:
-    """The ffmpeg to use, with the list of its filters."""
-    path = binary()
-    listed = await child.run([str(path), "-hide_banner", "-filters"], Limits(), env=env)
-    names = (line.split() for line in listed.stdout.decode().splitlines())
-    return Ffmpeg(path, frozenset(name[1] for name in names if len(name) > 3 and "->" in name[2]), dict(env or {}))
+    """The ffmpeg to use, inspected once per process. Raises StartRefused if it lacks what we need."""
+    path, environment = binary(), dict(env or {})
+    features = await _inspected.get(path, lambda: ffmpeg_features.inspect(path, environment))
+    return Ffmpeg(path, features.filters, environment)
 
 
 def failure_of(finished: Finished) -> Exception:

@@ -5,7 +5,7 @@ Needs no ffmpeg program: probing is all that ingest does.
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, Limits
-from media import geometry
+from chassis.core.concurrency import Memo
+from chassis.core.settings import StartRefused
+from media import geometry, requirements
 from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child
 from media.formats import FORMATS
@@ -30,6 +32,8 @@ _LIBRARY_ENV: Mapping[str, str] = {
     "VIPS_BLOCK_UNTRUSTED": "1",
     "OMP_NUM_THREADS": "1",
 }
+
+_library_facts: Memo[str, dict[str, Any]] = Memo()
 
 
 class Prober:
@@ -62,11 +66,30 @@ def child_environment(workdir: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_fork_server(workdir: Path, *, preload: Sequence[str] = ()) -> AsyncIterator[ForkServer]:
-    """A fork server that has loaded what probing needs, and the modules `preload`. Creates the folder `workdir`."""
+    """A fork server that has loaded what probing needs, and the modules `preload`. Creates the folder `workdir`.
+
+    Raises StartRefused if the libraries cannot be loaded or lack what we need; that is checked once per process.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     env = {**_LIBRARY_ENV, **child_environment(workdir)}
-    async with ForkServer("media.sandbox_probe", ("pyvips", *preload), fault=from_child, env=env) as fork_server:
+    modules = ("media.library_check", *preload)
+    async with AsyncExitStack() as stack:
+        try:
+            fork_server = await stack.enter_async_context(
+                ForkServer("media.sandbox_probe", modules, fault=from_child, env=env)
+            )
+            facts = await _library_facts.get("", lambda: _check_libraries(fork_server))
+        except ChildDied as error:
+            raise StartRefused(requirements.libraries_unusable(str(error))) from error
+        if problem := requirements.library_problem(facts):
+            raise StartRefused(problem)
         yield fork_server
+
+
+async def _check_libraries(fork_server: ForkServer) -> dict[str, Any]:
+    args = {"decoders": requirements.DECODERS, "demuxers": requirements.DEMUXERS}
+    facts: dict[str, Any] = await fork_server.call("media.library_check:check", args, PROBE_LIMITS)
+    return facts
 
 
 @asynccontextmanager

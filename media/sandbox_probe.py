@@ -58,9 +58,9 @@ def probe(path: str) -> dict[str, Any]:
 
 
 def _vips_error() -> type[Exception]:
-    import pyvips.error
+    from media.libvips import pyvips
 
-    error: type[Exception] = pyvips.error.Error
+    error: type[Exception] = pyvips.Error
     return error
 
 
@@ -73,7 +73,7 @@ def _is_image(head: bytes) -> bool:
 
 
 def _probe_image(path: str) -> dict[str, Any]:
-    import pyvips
+    from media.libvips import pyvips
 
     # As a Source and not by name: libvips takes brackets at the end of a file name for options.
     image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")

@@ -40,6 +40,8 @@ service_stopped | info |
     The service has closed everything in order.
 service_failed | error |
     The service could not start, or one of its tasks failed (with its traceback). The process stops.
+service_start_refused | critical | reason
+    The service cannot work on this machine; the reason says what is missing and what to do. The process exits with 2.
 service_stop_timed_out | error | service seconds
     The service did not stop within SHUTDOWN_TIMEOUT and was cancelled. Its work continues elsewhere after its leases.
 

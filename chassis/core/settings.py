@@ -92,7 +92,14 @@ class CommonSettings(Base):
         return (self.delivery_url or self.public_url).rstrip("/")
 
 
-class SettingsError(Exception):
+class StartRefused(Exception):
+    """The process cannot work with these settings or on this machine; the message says why, and what to do.
+
+    It ends the start of a process with this message and no traceback.
+    """
+
+
+class SettingsError(StartRefused):
     """Environment variables are missing or wrong; `problems` has one sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -18,7 +18,7 @@ from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.health import Check, Readiness, State
 from chassis.adapters.http.listener import listening
 from chassis.core import logs
-from chassis.core.settings import CommonSettings, SettingsError, load
+from chassis.core.settings import CommonSettings, SettingsError, StartRefused, load
 from chassis.runtime.signals import on_signal, run_loop, start_hard_deadline
 
 __all__ = ["App", "Check", "State", "run_loop", "run_main", "serve", "serve_until_signal"]
@@ -101,11 +101,18 @@ async def serve_until_signal(
     watch: Sequence[Callable[[], Awaitable[None]]] = (),
     timeout: timedelta = STOP_TIMEOUT,
 ) -> int:
-    """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after an error, which is logged."""
+    """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after an error, which is logged.
+
+    2 if an app refuses to start on this machine: the reason is printed as well.
+    """
     stop = asyncio.Event()
     on_signal(stop.set)
     try:
         await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
+    except StartRefused as error:
+        start_hard_deadline()
+        print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
+        return EXIT_SETTINGS
     except Exception as error:  # noqa: BLE001 - every error was logged where it happened, and ends the process
         start_hard_deadline()
         log.critical("process_failed", error=f"{type(error).__name__}: {error}")
@@ -155,6 +162,9 @@ async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) ->
                 finally:
                     # Before its pools close: from here on requests get 503 and not an error.
                     state.running.discard(app.name)
+        except StartRefused as error:
+            log.critical("service_start_refused", reason=str(error))
+            raise
         except Exception:
             log.exception("service_failed")
             raise

@@ -7,9 +7,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import pyvips
-
 from media.faults import MediaFault
+from media.libvips import pyvips
 from services.thumbnailer.palette import dominant
 
 PLACEHOLDER_SIDE = 16

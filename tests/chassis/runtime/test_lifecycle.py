@@ -16,9 +16,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from chassis.core.concurrency import TaskSupervisor
-from chassis.core.settings import SettingsError
+from chassis.core.settings import SettingsError, StartRefused
 from chassis.runtime.lifecycle import Check, run_main, serve
 from tests.support.waiting import until
 
@@ -273,6 +274,21 @@ def test_a_wrong_setting_ends_the_start_with_its_sentence(capsys: pytest.Capture
         run_main(wrong, host="127.0.0.1", port=0)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "HTTP_PORT must be a whole number (it is 'abc').\n"
+
+
+def test_an_app_that_refuses_to_start_ends_the_process_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    class Refusing(Fake):
+        @asynccontextmanager
+        async def run(self) -> AsyncIterator[None]:
+            raise StartRefused("ffmpeg is too old. Install a newer one.")
+            yield
+
+    with capture_logs() as lines, pytest.raises(SystemExit) as ended:
+        run_main([Refusing("app", [])], host="127.0.0.1", port=0)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "ffmpeg is too old. Install a newer one.\n"
+    (refused,) = [line for line in lines if line["log_level"] in ("error", "critical")]
+    assert refused["event"] == "service_start_refused" and "exc_info" not in refused
 
 
 PROGRAM = """

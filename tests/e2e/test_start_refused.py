@@ -1,0 +1,50 @@
+"""Commands that make files, on a machine whose ffmpeg or libvips cannot be used: a sentence and no traceback."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.media.fake_ffmpeg import fake_ffmpeg
+from tests.support.file_server import FileServer
+from tests.support.system import clean_environment
+
+SAFETY_SECONDS = 300
+
+
+async def bitmill(*arguments: str, **environment: str) -> tuple[int | None, str]:
+    """The exit status and everything that the command printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", *arguments),
+        env=clean_environment() | environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), SAFETY_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return process.returncode, output.decode()
+
+
+@pytest.mark.parametrize("kind", ["video", "image"])
+async def test_a_local_job_without_an_encoder_is_refused(kind: str, tmp_path: Path, uploads: FileServer) -> None:
+    path = fake_ffmpeg(tmp_path / "fake", lambda _, output: output.replace("libx264 ", "other "))
+    source = uploads.path("clip.mov")
+    target = tmp_path / ("made.mp4" if kind == "video" else "made.webp")
+    status, output = await bitmill(kind, "-i", str(source), "-o", str(target), FFMPEG_BINARY=str(path))
+    assert status == 2
+    assert f"({path}) was built without the encoder libx264. Set FFMPEG_BINARY" in output
+    assert "Traceback" not in output and not target.exists()
+
+
+async def test_up_is_refused_and_stops_what_it_started(tmp_path: Path) -> None:
+    missing = tmp_path / "ffmpeg"
+    options = ("--data", str(tmp_path / "data"), "--port", "0", "--log-format", "json")
+    status, output = await bitmill("up", *options, FFMPEG_BINARY=str(missing))
+    assert status == 2, output
+    assert f"{missing} cannot be run as ffmpeg" in output
+    assert "service_start_refused" in output and "Traceback" not in output
