@@ -27,7 +27,10 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 
 def create(arguments: argparse.Namespace) -> int:
     """Create a key and print it: only its hash is stored."""
-    key, secret = _with_pool(arguments, lambda pool: keys.create_key(pool, arguments.project, arguments.name))
+    try:
+        key, secret = _with_pool(arguments, lambda pool: keys.create_key(pool, arguments.project, arguments.name))
+    except keys.InvalidName as error:
+        raise UsageError(str(error)) from None
     if arguments.json:
         print(orjson.dumps({**_fields(key), "key": secret}).decode())
     else:

@@ -122,5 +122,7 @@ MAX_PIXELS = 8192 * 8192
 """Of one frame; more needs gigabytes of memory to decode."""
 MAX_STREAMS = 64
 MAX_SECONDS = 24 * 3600
+MAX_FPS = 10_000
+"""Frames a second; a rate above it is a mistake of the file's writer, and taken for unknown."""
 MAX_PAGES = 10_000
 """Frames of an animated image."""

@@ -1,6 +1,10 @@
 """Sizes of video frames and images (pure). All in pixels."""
 
+import math
 from typing import NamedTuple
+
+MAX_DISPLAY_SIDE = 65_535
+"""Pixels. No picture format holds a longer side, and no screen shows one."""
 
 
 class Size(NamedTuple):
@@ -13,10 +17,23 @@ class Size(NamedTuple):
 def display_size(coded: tuple[int, int], sar: float, rotation: int) -> Size:
     """The size as shown: sample aspect applied to the width, then rotation.
 
-    `rotation` is in degrees and rounded to the nearest quarter turn.
+    `sar` must have passed `is_plausible_aspect`. `rotation` is in degrees and rounded to the nearest quarter turn.
     """
     width, height = max(round(coded[0] * sar), 1), coded[1]
     return Size(height, width) if round(rotation / 90) % 2 else Size(width, height)
+
+
+def is_plausible_aspect(coded: tuple[int, int], sar: float) -> bool:
+    """Whether players apply this sample aspect; if not, they take pixels for square.
+
+    ffmpeg ignores an aspect that would leave less than one pixel of the shorter side (`av_image_check_sar` in
+    libavutil/imgutils.c). Beyond that, the width as shown must be possible.
+    """
+    width, height = coded
+    if not math.isfinite(sar) or sar <= 0:
+        return False
+    shorter = width * sar if sar < 1 else height / sar
+    return shorter >= 1 and width * sar <= MAX_DISPLAY_SIDE
 
 
 def oriented(size: tuple[int, int], orientation: int) -> Size:

@@ -1,9 +1,19 @@
 """The facts of a media file, as the probe reports them."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from media.formats import FORMATS
 from schemas.base import EventModel
 from schemas.files import Codecs, File, MediaKind
+from schemas.storable import MAX_INT4, ByteCount, DurationSeconds, Pixels, Rate, StoredText
 
+MAX_CHANNELS = 512
+"""FF_SANE_NB_CHANNELS of libavcodec: its decoders refuse more."""
+MAX_SAMPLE_RATE = 10_000_000
+"""In Hz; studios record at up to 768,000."""
+Count = Annotated[int, Field(ge=0, le=MAX_INT4)]
 _HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 
 
@@ -13,21 +23,21 @@ class VideoStream(EventModel):
     `index` is the stream's number in the file; `coded_*` are pixels as stored, before rotation and sample aspect.
     """
 
-    index: int
-    codec: str
-    coded_width: int
-    coded_height: int
-    pix_fmt: str
-    matrix: str | None = None
-    range: str | None = None
+    index: Count
+    codec: StoredText
+    coded_width: Pixels
+    coded_height: Pixels
+    pix_fmt: StoredText
+    matrix: StoredText | None = None
+    range: StoredText | None = None
     """`tv` (16 to 235) or `pc` (0 to 255)."""
-    primaries: str | None = None
-    transfer: str | None = None
-    bits: int = 8
+    primaries: StoredText | None = None
+    transfer: StoredText | None = None
+    bits: Count = 8
     rgb: bool = False
     alpha: bool = False
     interlaced: bool = False
-    frames: int | None = None
+    frames: ByteCount | None = None
 
     @property
     def hdr(self) -> bool:
@@ -38,22 +48,22 @@ class VideoStream(EventModel):
 class AudioStream(EventModel):
     """An audio stream; `index` is its number in the file, `sample_rate` in Hz."""
 
-    index: int
-    codec: str
-    channels: int
-    sample_rate: int
+    index: Count
+    codec: StoredText
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
+    sample_rate: Annotated[int, Field(ge=1, le=MAX_SAMPLE_RATE)]
     default: bool = False
-    language: str | None = None
+    language: StoredText | None = None
 
 
 class ImageInfo(EventModel):
     """What only images have. `orientation` is EXIF's, 1 to 8; `pages` counts the frames of an animation."""
 
-    pages: int = 1
+    pages: Count = 1
     orientation: int = 1
     alpha: bool = False
-    bands: int = 3
-    interpretation: str = "srgb"
+    bands: Count = 3
+    interpretation: StoredText = "srgb"
     """libvips' name for the colour space: `srgb`, `b-w`, `cmyk`, `rgb16` …"""
     icc: bool = False
 
@@ -69,11 +79,11 @@ class MediaInfo(EventModel):
     kind: MediaKind
     format: str
     content_type: str
-    filesize: int
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    fps: float | None = None
+    filesize: ByteCount
+    width: Pixels | None = None
+    height: Pixels | None = None
+    duration: DurationSeconds | None = None
+    fps: Rate | None = None
     rotation: int = 0
     sar: float = 1.0
     video: VideoStream | None = None

@@ -18,10 +18,10 @@ from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, Li
 from chassis.core.concurrency import Memo
 from chassis.core.settings import StartRefused
 from media import geometry, requirements
-from media.allowlists import MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
+from media.allowlists import MAX_FPS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child
 from media.formats import FORMATS
-from media.info import MediaInfo
+from media.info import MAX_CHANNELS, MAX_SAMPLE_RATE, MediaInfo
 
 PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(minutes=10))
 
@@ -100,8 +100,13 @@ async def open_prober(workdir: Path) -> AsyncIterator[Prober]:
 
 
 def to_media_info(facts: dict[str, Any]) -> MediaInfo:
-    """The facts that the sandbox reported, checked against the limits (pure). They are as untrusted as the file."""
+    """The facts that the sandbox reported, checked against the limits (pure). They are as untrusted as the file.
+
+    What a header may declare and no player can show is ignored, as players do: an absurd sample aspect or frame rate,
+    a duration below 0, an audio track without channels. What is beyond a limit of ours is a fault that says so.
+    """
     try:
+        facts = _without_absurd_values(facts)
         coded = tuple(int(side) for side in facts.pop("coded", ()))
         _check_limit("streams", facts.pop("streams", 1), MAX_STREAMS)
         _check_limit("seconds", facts.get("duration") or 0, MAX_SECONDS)
@@ -115,11 +120,31 @@ def to_media_info(facts: dict[str, Any]) -> MediaInfo:
 
 
 def _with_display_size(info: MediaInfo, coded: tuple[int, int]) -> MediaInfo:
+    sar = info.sar if geometry.is_plausible_aspect(coded, info.sar) else 1.0
     if info.image is not None:
         size = geometry.oriented(coded, info.image.orientation)
     else:
-        size = geometry.display_size(coded, info.sar, info.rotation)
-    return info.model_copy(update={"width": size.width, "height": size.height})
+        size = geometry.display_size(coded, sar, info.rotation)
+    # Validated, unlike with `model_copy`: these numbers go into events.
+    return MediaInfo.model_validate({**dict(info), "sar": sar, "width": size.width, "height": size.height})
+
+
+def _without_absurd_values(facts: dict[str, Any]) -> dict[str, Any]:
+    duration, fps = facts.get("duration"), facts.get("fps")
+    cleaned = {
+        **facts,
+        "duration": duration if duration is not None and duration > 0 else None,
+        "fps": fps if fps is not None and 0 < fps <= MAX_FPS else None,
+    }
+    if "audio" in facts:
+        cleaned["audio"] = [track for track in facts["audio"] if _is_playable(track)]
+        if facts["kind"] == "audio" and not cleaned["audio"]:
+            raise ValueError("no audio track has channels and a sample rate")
+    return cleaned
+
+
+def _is_playable(track: dict[str, Any]) -> bool:
+    return bool(1 <= track["channels"] <= MAX_CHANNELS and 1 <= track["sample_rate"] <= MAX_SAMPLE_RATE)
 
 
 def _check_limit(what: str, value: float, limit: int) -> None:

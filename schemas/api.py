@@ -66,7 +66,14 @@ _MetadataKey = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_ME
 _MetadataValue = Annotated[Text, StringConstraints(max_length=MAX_METADATA_VALUE_CHARS)]
 Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_within_bounds)]
 """The customer's own metadata: flat, string to string, bounded. Its order is kept everywhere."""
-HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=8192), AfterValidator(_http_url)]
+MAX_URL_CHARS = 8192
+MAX_WEBHOOK_URL_CHARS = 2048
+"""Inputs may be signed addresses of any storage; the address of a webhook is chosen by its owner, and stored once
+for each job."""
+HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_URL_CHARS), AfterValidator(_http_url)]
+WebhookUrl = Annotated[
+    Text, StringConstraints(min_length=1, max_length=MAX_WEBHOOK_URL_CHARS), AfterValidator(_http_url)
+]
 Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_filename)]
 Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
 
@@ -74,7 +81,7 @@ Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterV
 class _JobRequest(RequestModel):
     input: HttpUrl
     metadata: Metadata = Field(default_factory=dict)
-    webhook_url: HttpUrl | None = None
+    webhook_url: WebhookUrl | None = None
 
 
 class VideoJobRequest(_JobRequest):

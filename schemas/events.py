@@ -11,18 +11,22 @@ from pydantic import TypeAdapter
 
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.base import EventModel
+from schemas.ids import Prefix
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
+from schemas.storable import IdText, Offset, TimestampMs
 
 
 class Event(EventModel):
     """`TYPE` is the `ce_type`; `subject()` is the record's key, `project_id()` the `ce_project` attribute.
 
-    `project_id()` is empty for events that belong to no project; the attribute is then left out.
+    `project_id()` is empty for events that belong to no project; the attribute is then left out. `SUBJECTS` are the
+    prefixes that the subject's id may have; empty where the subject is not an id.
     """
 
     TYPE: ClassVar[str]
+    SUBJECTS: ClassVar[tuple[Prefix, ...]] = ()
 
     def subject(self) -> str:
         raise NotImplementedError
@@ -34,6 +38,7 @@ class Event(EventModel):
 class JobEvent(Event):
     """Something happened to a job; `job` is the job after it."""
 
+    SUBJECTS = ("job", "task")
     job: Job
 
     def subject(self) -> str:
@@ -83,9 +88,10 @@ class CancelRequested(Event):
     """A customer requested the cancellation of a job. The worker that has the job ends it."""
 
     TYPE = "bitmill.job.cancel_requested.v1"
-    job_id: str
-    project: str
-    at: int
+    SUBJECTS = ("job", "task")
+    job_id: IdText
+    project: IdText
+    at: TimestampMs
 
     def subject(self) -> str:
         return self.job_id
@@ -97,6 +103,7 @@ class CancelRequested(Event):
 class MediaEvent(Event):
     """Something happened to a media item; `media` is the item after it."""
 
+    SUBJECTS = ("med",)
     media: MediaItem
 
     def subject(self) -> str:
@@ -153,6 +160,7 @@ class KeyChanged(Event):
     """An API key was created or revoked. The topic is compacted: the last event of a key is its state."""
 
     TYPE = "bitmill.key.changed.v1"
+    SUBJECTS = ("key",)
     key: ApiKey
 
     def subject(self) -> str:
@@ -172,10 +180,10 @@ class OutboxAdvanced(Event):
     """
 
     TYPE = "bitmill.outbox.advanced.v1"
-    service: str
-    at: int
-    published_through: int
-    after_offset: int | None = None
+    service: IdText
+    at: TimestampMs
+    published_through: TimestampMs
+    after_offset: Offset | None = None
 
     def subject(self) -> str:
         return self.service

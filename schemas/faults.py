@@ -9,6 +9,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from schemas.base import EventModel, OpenEnum
+from schemas.storable import StoredText
 
 FaultKind = Literal[
     "input_forbidden",
@@ -70,7 +71,7 @@ class Fault(EventModel):
     """Why a job or an import failed: a published code and a sentence that can be shown to the uploader."""
 
     kind: OpenEnum[FaultKind]
-    message: str
+    message: StoredText
 
 
 class FieldFault(EventModel):
@@ -85,7 +86,7 @@ class FaultResource(TypedDict):
     """Why a job or an import failed: a published code, and a sentence that can be shown to the uploader."""
 
     kind: OpenEnum[FaultKind]
-    message: str
+    message: StoredText
 
 
 class FieldFaultResource(TypedDict):

@@ -4,6 +4,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from schemas.base import EventModel, OpenEnum
+from schemas.storable import ByteCount, DurationSeconds, IdText, PathText, Pixels, Rate, StoredText
 
 MediaKind = Literal["image", "video", "audio"]
 
@@ -11,8 +12,8 @@ MediaKind = Literal["image", "video", "audio"]
 class Codecs(EventModel):
     """The codecs' names as ffmpeg gives them (`h264`, `aac`); null where there is no such stream."""
 
-    video: str | None = None
-    audio: str | None = None
+    video: StoredText | None = None
+    audio: StoredText | None = None
 
 
 class File(EventModel):
@@ -23,28 +24,28 @@ class File(EventModel):
     under which it is delivered can change, and are kept by the catalog.
     """
 
-    id: str
-    key: str
+    id: IdText
+    key: PathText
     kind: OpenEnum[MediaKind]
-    format: str
+    format: StoredText
     """The short name: `mp4`, `webm`, `mov`, `webp`, `jpeg`, `png`, `mp3` …"""
-    content_type: str
-    filesize: int
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    fps: float | None = None
+    content_type: StoredText
+    filesize: ByteCount
+    width: Pixels | None = None
+    height: Pixels | None = None
+    duration: DurationSeconds | None = None
+    fps: Rate | None = None
     codecs: Codecs | None = None
-    placeholder: str | None = None
+    placeholder: StoredText | None = None
     """A tiny image as a `data:` address, for images that belong to a media item."""
-    background: str | None = None
+    background: StoredText | None = None
     """The dominant colour, `#RRGGBB`."""
 
 
 class Output(File):
     """A file that a job made. `path` is its name below the project at the delivery address."""
 
-    path: str
+    path: PathText
 
 
 def delivery_url(base: str, project: str, path: str) -> str:

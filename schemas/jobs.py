@@ -6,6 +6,7 @@ from schemas.base import EventModel, OpenEnum, Unknown
 from schemas.faults import Fault
 from schemas.files import File, Output
 from schemas.ids import derived
+from schemas.storable import IdText, Share, StoredMetadata, StoredObject, StoredText, TimestampMs
 
 JobKind = Literal["video", "image"]
 Status = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
@@ -27,14 +28,14 @@ _RANK: dict[Status | Unknown, int] = {
 class Task(EventModel):
     """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1."""
 
-    id: str
+    id: IdText
     kind: OpenEnum[TaskKind]
     status: OpenEnum[TaskStatus] = "waiting"
-    progress: float | None = None
+    progress: Share | None = None
     error: Fault | None = None
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
+    created_at: TimestampMs
+    started_at: TimestampMs | None = None
+    finished_at: TimestampMs | None = None
 
 
 class Job(EventModel):
@@ -44,25 +45,25 @@ class Job(EventModel):
     under which the output is attached to that item (`poster`). Times in Unix milliseconds.
     """
 
-    id: str
-    project: str
+    id: IdText
+    project: IdText
     kind: OpenEnum[JobKind]
-    input: str
-    options: dict[str, Any] = {}
-    metadata: dict[str, str] = {}
-    webhook_url: str | None = None
-    media_id: str | None = None
-    ref: str | None = None
+    input: StoredText
+    options: StoredObject = {}
+    metadata: StoredMetadata = {}
+    webhook_url: StoredText | None = None
+    media_id: IdText | None = None
+    ref: IdText | None = None
     source: File | None = None
     status: OpenEnum[Status] = "queued"
-    progress: float | None = None
+    progress: Share | None = None
     output: Output | None = None
     error: Fault | None = None
     tasks: list[Task] = []
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    updated_at: int
+    created_at: TimestampMs
+    started_at: TimestampMs | None = None
+    finished_at: TimestampMs | None = None
+    updated_at: TimestampMs
 
     @classmethod
     def queued(

@@ -10,6 +10,7 @@ import zlib
 from hashlib import sha256
 
 from schemas.base import EventModel
+from schemas.storable import IdText, StoredText, TimestampMs
 
 KEY_PREFIX = "ittybit_live_"
 BODY_CHARS = 32
@@ -25,14 +26,14 @@ _HINT_CHARS = 4
 class ApiKey(EventModel):
     """`hash` is the hex SHA-256 of the whole key text; keys have 190 random bits, so a slow hash adds nothing."""
 
-    id: str
-    project: str
-    name: str
-    hash: str
-    hint: str
+    id: IdText
+    project: IdText
+    name: StoredText
+    hash: IdText
+    hint: StoredText
     """The last characters before the checksum, so that people can tell keys apart."""
-    created_at: int
-    revoked_at: int | None = None
+    created_at: TimestampMs
+    revoked_at: TimestampMs | None = None
 
 
 def generate(random: bytes) -> str:

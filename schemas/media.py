@@ -5,6 +5,7 @@ from typing import Literal
 from schemas.base import EventModel, OpenEnum
 from schemas.faults import Fault
 from schemas.files import File
+from schemas.storable import IdText, PathText, StoredMetadata, StoredText, TimestampMs, Version
 
 MediaStatus = Literal["processing", "active", "failed", "deleted"]
 
@@ -12,8 +13,8 @@ MediaStatus = Literal["processing", "active", "failed", "deleted"]
 class Derived(EventModel):
     """A file that a job made for a media item; `ref` is its label, `path` its name below the project."""
 
-    ref: str
-    path: str
+    ref: IdText
+    path: PathText
     file: File
 
 
@@ -24,21 +25,21 @@ class MediaItem(EventModel):
     `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
     """
 
-    id: str
-    project: str
-    version: int
+    id: IdText
+    project: IdText
+    version: Version
     status: OpenEnum[MediaStatus]
-    url: str | None = None
+    url: StoredText | None = None
     """The address that it is fetched from; null once it is stored, because it may hold a signature."""
-    title: str | None = None
-    folder: str | None = None
-    filename: str | None = None
-    original_path: str | None = None
+    title: StoredText | None = None
+    folder: PathText | None = None
+    filename: PathText | None = None
+    original_path: PathText | None = None
     original: File | None = None
     files: list[Derived] = []
-    placeholder: str | None = None
-    background: str | None = None
-    metadata: dict[str, str] = {}
+    placeholder: StoredText | None = None
+    background: StoredText | None = None
+    metadata: StoredMetadata = {}
     error: Fault | None = None
-    created_at: int
-    updated_at: int
+    created_at: TimestampMs
+    updated_at: TimestampMs

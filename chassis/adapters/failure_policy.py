@@ -5,10 +5,10 @@ Used by Kafka handlers, the job queue, the outbox relay, imports, webhooks and H
 | kind         | what it is                                                     | what follows                        |
 |--------------|----------------------------------------------------------------|-------------------------------------|
 | `outage`     | Postgres, Kafka, storage or the network is away, the disk full | retry with backoff, without limit   |
-| `rejected`   | refused by a rule of ours, or unreadable                       | give up at once, with the reason    |
+| `rejected`   | refused by a rule of ours, unreadable, or cannot be stored     | give up at once, with the reason    |
 | `unexpected` | anything else                                                  | a few attempts, then give up        |
 
-An outage is recognised by exception type, SQLSTATE and errno, never by the text of a message.
+Kinds are recognised by exception type, SQLSTATE and errno, never by the text of a message.
 """
 
 import errno
@@ -19,10 +19,14 @@ from typing import Literal, TypeAlias
 
 import asyncpg
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from pydantic import ValidationError
 
 from chassis.adapters.storage import StorageFull, StorageUnavailable
 from chassis.core.retry import backoff_seconds
+from schemas.storable import storable_text
 
+MAX_DESCRIPTION_CHARS = 2000
+"""An error may quote what it is about: a whole record, or what a foreign server sent."""
 FailureKind: TypeAlias = Literal["outage", "rejected", "unexpected"]
 
 _OUTAGE_SQLSTATE_CLASSES = (
@@ -38,6 +42,10 @@ _OUTAGE_SQLSTATES = frozenset(
         "25P03",  # idle-in-transaction timeout
         "55P03",  # lock not available
     }
+)
+_UNSTORABLE_SQLSTATE_CLASSES = (
+    "22",  # data exception: a number out of range, U+0000 in text, a time that does not exist
+    "54",  # program limit exceeded: an index entry that is too long, JSON that is nested too deeply
 )
 _OUTAGE_ERRNOS = frozenset(
     {
@@ -99,7 +107,7 @@ class FailurePolicy:
 
 def classify(error: BaseException) -> FailureKind:
     """The kind of a failure."""
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected | ValidationError) or is_unstorable(error):
         return "rejected"
     return "outage" if is_outage(error) else "unexpected"
 
@@ -116,6 +124,12 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _OUTAGE_ERRNOS
 
 
+def is_unstorable(error: BaseException) -> bool:
+    """Whether Postgres, or its client, says that no column can hold a value: no retry of the same work will succeed."""
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(_UNSTORABLE_SQLSTATE_CLASSES)
+
+
 def describe(error: BaseException) -> str:
-    """One line for logs, dead letters and rows: the type and the message, or the reason of a rejection."""
-    return error.reason if isinstance(error, Rejected) else f"{type(error).__name__}: {error}"
+    """For logs, dead letters and rows: the type and the message, or the reason of a rejection."""
+    text = error.reason if isinstance(error, Rejected) else f"{type(error).__name__}: {error}"
+    return storable_text(text, MAX_DESCRIPTION_CHARS)

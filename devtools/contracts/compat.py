@@ -3,7 +3,9 @@
 Events grow by optional fields. A reader of the old schema must be able to read new events, and a reader of the new
 schema the old events that are still in Kafka; so fields stay, keep their type, and are neither made required nor
 optional. A value may be added to an enum only where the old reader takes values that it does not know, which its schema
-says by `x-extensible-enum` in place of `enum`. What customers submit is read by ingest alone: its enums may grow.
+says by `x-extensible-enum` in place of `enum`. A bound may be added where there was none: what lies beyond it could not
+be stored by any release. A bound may not change. What customers submit is read by ingest alone: there enums may grow
+and bounds may change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +14,7 @@ from typing import Any
 from schemas.base import EXTENSIBLE
 
 Schema = Mapping[str, Any]
+_BOUNDS = frozenset({"minimum", "maximum", "minLength", "maxLength", "pattern"})
 _ANNOTATIONS = frozenset({"title", "description", "examples", "default", "$id", "$schema", "$defs"})
 _COMPARED_APART = frozenset(
     {"properties", "required", "anyOf", "oneOf", "items", "additionalProperties", "$ref", "enum", EXTENSIBLE}
@@ -27,7 +30,11 @@ def breaks(old: Schema, new: Schema, *, submitted: bool = False) -> list[str]:
     if not new:
         return ["is no longer there"]
     changes = dict.fromkeys(_breaks("data", old, new, old, new, frozenset()))
-    return [change for change in changes if not (submitted and change.endswith(_GROWN))]
+    return [change for change in changes if not (submitted and _is_safe_in_submissions(change))]
+
+
+def _is_safe_in_submissions(change: str) -> bool:
+    return change.endswith(_GROWN) or any(f": {bound} was " in change for bound in _BOUNDS)
 
 
 def _breaks(
@@ -39,7 +46,7 @@ def _breaks(
     old, new = _resolved(old, old_root), _resolved(new, new_root)
     seen = seen | {pair} if pair != ("None", "None") else seen
     for key in sorted({*old, *new} - _ANNOTATIONS - _COMPARED_APART):
-        if old.get(key) != new.get(key):
+        if old.get(key) != new.get(key) and not (key in _BOUNDS and key not in old):
             yield f"{at}: {key} was {old.get(key)!r}, is {new.get(key)!r}"
     yield from _values(at, old, new)
     yield from _fields(at, old, new)

@@ -1,13 +1,10 @@
 """Kafka in: every event becomes rows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import asyncpg
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
-from chassis.adapters.kafka.errors import RecordRejected
 from schemas.events import JobCreated, JobProgressed, KeyChanged, MediaCreated
 from schemas.topics import JOB_CREATED, JOB_PROGRESS, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
 from services.catalog.projection import JobResult, MediaChange, Projection
@@ -19,45 +16,30 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
     @subscribe(broker, MEDIA_CREATED, consumers=2)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.media_created(events)
+            await projection.media_created(events)
 
     @subscribe(broker, MEDIA_CHANGED)
     async def on_media_changed(events: Sequence[MediaChange]) -> None:
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.media_changed(events)
+            await projection.media_changed(events)
 
     @subscribe(broker, JOB_CREATED)
     async def on_job_created(events: Sequence[JobCreated]) -> None:
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.jobs(events)
+            await projection.jobs(events)
 
     @subscribe(broker, JOB_RESULTS, consumers=2)
     async def on_job_results(events: Sequence[JobResult | JobProgressed]) -> None:
         """Workers of an earlier release send progress here, too."""
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.jobs(events)
+            await projection.jobs(events)
 
     @subscribe(broker, JOB_PROGRESS)
     async def on_job_progress(events: Sequence[JobProgressed]) -> None:
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.progress(events)
+            await projection.progress(events)
 
     @subscribe(broker, KEY_CHANGED)
     async def on_key_changed(events: Sequence[KeyChanged]) -> None:
         if projection is not None:
-            with _unstorable_rejected():
-                await projection.keys(events)
-
-
-@contextmanager
-def _unstorable_rejected() -> Iterator[None]:
-    """Turns "no column can hold this value" (a number beyond 64 bits, U+0000) into a rejection: no retry helps."""
-    try:
-        yield
-    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
-        raise RecordRejected(f"cannot be stored: {error}") from error
+            await projection.keys(events)

@@ -17,6 +17,12 @@ from schemas.keys import ApiKey
 from services.ingest.store import MIGRATIONS, QUERIES, SCHEMA
 
 DEFAULT_PROJECT = "default"
+MAX_NAME_CHARS = 200
+"""Of a project or a key: the names of projects are unique, and an entry of an index has a limit."""
+
+
+class InvalidName(ValueError):
+    """The name of a project or a key breaks a rule; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,12 @@ async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
 
 
 async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> tuple[ApiKey, str]:
-    """A new key and its text, which is not stored: show it once. Creates the project where there is none."""
+    """A new key and its text, which is not stored: show it once. Creates the project where there is none.
+
+    Raises InvalidName.
+    """
+    _check_name("project", project_name, least=1)
+    _check_name("name", name, least=0)
     text = texts.generate(os.urandom(texts.RANDOM_BYTES))
     at = now_ms()
     async with pool.acquire() as conn, conn.transaction():
@@ -70,3 +81,10 @@ async def revoke_key(pool: Pool, key_id: str) -> ApiKey | None:
         key = ApiKey.model_validate(dict(row))
         await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
     return key
+
+
+def _check_name(field: str, name: str, *, least: int) -> None:
+    if not least <= len(name) <= MAX_NAME_CHARS:
+        raise InvalidName(f"{field} must have {least} to {MAX_NAME_CHARS} characters, has {len(name)}")
+    if not name.isprintable():
+        raise InvalidName(f"{field} must have printable characters only")

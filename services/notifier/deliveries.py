@@ -200,7 +200,13 @@ class DeliveryRunner:
 
 
 def _queue_item(delivery: WebhookDelivery) -> NewItem:
-    # The host is what `HostLimiter` counts by, whatever the port or path.
-    host = (urlsplit(delivery.url).hostname or "").rstrip(".")
-    payload = {"job_id": delivery.job_id, "host": host}
+    payload = {"job_id": delivery.job_id, "host": _host(delivery.url)}
     return NewItem(id=delivery.id, project=delivery.project, kind=KIND, payload=payload)
+
+
+def _host(url: str) -> str:
+    """What `HostLimiter` counts by, whatever the port or path. Empty for what is no URL: its attempts will say so."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""

@@ -56,7 +56,7 @@ class Plan:
 
 def estimate(job: Job) -> float:
     """Seconds of work of a queued job: the duration of its output, because encoding runs at about that speed."""
-    start, end = job.options.get("start") or 0.0, job.options.get("end")
+    start, end = _number(job.options.get("start")) or 0.0, _number(job.options.get("end"))
     length = job.source.duration if job.source else None
     if end is None or (length is not None and end > length):
         end = length if length is not None else start + _TYPICAL_SECONDS
@@ -87,6 +87,11 @@ def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool) -> Plan:
         end=end,
         length=length,
     )
+
+
+def _number(option: object) -> float | None:
+    # A job of another release may have options of other types: it fails when it is run, not when it is queued.
+    return float(option) if isinstance(option, int | float) else None
 
 
 def _times(options: VideoOptions, duration: float | None) -> tuple[float | None, float | None, float | None]:

@@ -116,6 +116,14 @@ def test_a_plain_enum_of_what_customers_write_may_grow_and_not_shrink() -> None:
     assert breaks(large, small, submitted=True) == ["data: no longer takes ['b'], which old events hold"]
 
 
+def test_a_bound_may_be_added_and_not_be_changed() -> None:
+    free, bounded, narrower = {"type": "integer"}, {"type": "integer", "maximum": 9}, {"type": "integer", "maximum": 8}
+    assert breaks(free, bounded) == []
+    assert breaks(bounded, narrower) == ["data: maximum was 9, is 8"]
+    assert breaks(bounded, narrower, submitted=True) == []
+    assert breaks(bounded, free) == ["data: maximum was 9, is None"]
+
+
 def test_a_type_that_refers_to_itself_is_compared_once() -> None:
     tree = {"$ref": "#/$defs/T", "$defs": {"T": {"properties": {"next": {"$ref": "#/$defs/T"}}}}}
     assert breaks(tree, tree) == []

@@ -61,6 +61,28 @@ async def test_cover_art_is_not_a_video(tools: Tools, material: Material) -> Non
     assert (info.kind, info.format, info.video, info.width) == ("audio", "mp3", None, None)
 
 
+@pytest.mark.parametrize(
+    ("aspect", "display"),
+    [
+        ((64, 45), (1024, 576)),
+        ((2_147_483_647, 1), (720, 576)),
+        ((1, 2_147_483_647), (720, 576)),
+        ((100, 1), (720, 576)),  # 72,000 pixels wide
+        ((91, 1), (65_520, 576)),
+        ((1, 720), (1, 576)),
+        ((1, 721), (720, 576)),
+    ],
+)
+async def test_a_sample_aspect_that_no_player_applies_is_ignored(
+    tools: Tools, material: Material, aspect: tuple[int, int], display: tuple[int, int]
+) -> None:
+    info = await tools.prober.probe(material.with_sample_aspect(*aspect))
+    assert info.display == display
+    assert info.sar == (1.0 if display == (720, 576) else pytest.approx(aspect[0] / aspect[1]))
+    file = info.to_file("file_x", "key")
+    assert (file.width, file.height) == display
+
+
 async def test_a_duration_that_the_file_does_not_declare_is_found(tools: Tools, material: Material) -> None:
     live = ("-i", material.flat(), "-c:v", "libvpx", "-f", "webm", "-live", "1")
     source = material.ffmpeg("live.webm", *live)
@@ -165,6 +187,59 @@ def test_facts_from_the_sandbox_are_validated(facts: dict[str, object], kind: st
     with pytest.raises(MediaFault) as fault:
         to_media_info(valid | facts)
     assert fault.value.kind == kind
+
+
+VIDEO = {
+    "kind": "video",
+    "format": "mp4",
+    "filesize": 10,
+    "coded": [320, 180],
+    "video": {"index": 0, "codec": "h264", "coded_width": 320, "coded_height": 180, "pix_fmt": "yuv420p"},
+}
+TRACK = {"index": 1, "codec": "aac", "channels": 2, "sample_rate": 48_000}
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, 1e9, float("inf"), float("nan")])
+def test_an_absurd_frame_rate_is_taken_for_unknown(fps: float) -> None:
+    assert to_media_info({**VIDEO, "fps": fps}).fps is None
+    assert to_media_info({**VIDEO, "fps": 960.0}).fps == 960.0
+
+
+@pytest.mark.parametrize("duration", [0.0, -5.0, float("nan")])
+def test_a_duration_below_zero_is_taken_for_unknown(duration: float) -> None:
+    assert to_media_info({**VIDEO, "duration": duration}).duration is None
+
+
+@pytest.mark.parametrize("change", [{"channels": 0}, {"channels": 2**31}, {"sample_rate": 0}, {"sample_rate": 2**31}])
+def test_an_audio_track_that_cannot_be_played_is_ignored(change: dict[str, int]) -> None:
+    info = to_media_info({**VIDEO, "audio": [TRACK | change, TRACK | {"index": 2}]})
+    assert [track.index for track in info.audio] == [2]
+    with pytest.raises(MediaFault) as fault:
+        to_media_info({"kind": "audio", "format": "mp3", "filesize": 10, "audio": [TRACK | change]})
+    assert fault.value.kind == "input_unreadable"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"duration": float("inf")},
+        {"rotation": 10**30},
+        {"sar": float("nan")},
+        {"sar": 1e300},
+        {"coded": [2**40, 1]},
+        {"filesize": 2**70},
+        {"video": VIDEO["video"] | {"frames": 2**70}},  # type: ignore[operator]
+        {"video": VIDEO["video"] | {"codec": "a\0"}},  # type: ignore[operator]
+        {"audio": [TRACK | {"language": "\0"}]},
+    ],
+)
+def test_every_number_and_text_of_a_verdict_can_be_stored_or_is_a_fault(facts: dict[str, Any]) -> None:
+    try:
+        info = to_media_info(VIDEO | facts)
+    except MediaFault as fault:
+        assert fault.kind in ("input_unreadable", "input_limits_exceeded")
+    else:
+        assert info.to_file("file_x", "key").width == 320
 
 
 async def test_many_files_are_probed_at_the_same_time(tools: Tools, material: Material) -> None:

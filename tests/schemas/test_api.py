@@ -165,6 +165,16 @@ def test_metadata_is_bounded_in_all() -> None:
     assert len(too_much[0][2]) <= 120
 
 
+def test_the_length_of_addresses_is_bounded_and_the_sentence_names_the_limit() -> None:
+    def address(length: int) -> str:
+        return "https://example.com/?t=".ljust(length, "x")
+
+    assert JOB_REQUEST.validate_python(job(webhook_url=address(2048), input=address(8192)))
+    assert faults(job(webhook_url=address(2049)))[0][:2] == ("webhook_url", "must have at most 2048 characters")
+    assert faults(job(input=address(8193)))[0][:2] == ("input", "must have at most 8192 characters")
+    assert media_faults({"url": address(8193)})[0][:2] == ("url", "must have at most 8192 characters")
+
+
 @pytest.mark.parametrize("kind", ["video", "image"])
 @pytest.mark.parametrize("option", ["width", "height", "format", "quality", "start", "end", "fit"])
 @given(value=values)

@@ -15,6 +15,7 @@ from schemas.media import MediaItem
 from schemas.reading import UnknownValue, read_event
 
 ID = typeid("job", uuid7(1_000, b"0123456789"))
+PROJECT = typeid("prj", uuid7(1_000, b"0123456789"))
 OUTPUT = Output(
     id="file_x", key="k", kind="video", format="mp4", content_type="video/mp4", filesize=1, path="job/video.mp4"
 )
@@ -23,7 +24,7 @@ OUTPUT = Output(
 def queued() -> Job:
     return Job.queued(
         id=ID,
-        project="prj_a",
+        project=PROJECT,
         kind="video",
         input="https://example.com/a",
         options={"quality": "unknown"},
@@ -81,7 +82,8 @@ def test_the_code_of_a_fault_may_be_unknown() -> None:
 
 def test_a_media_item_of_an_unknown_kind_and_status_is_read() -> None:
     file = File(id="file_a", key="k", kind="video", format="pdf", content_type="application/pdf", filesize=3)
-    item = MediaItem(id="med_a", project="prj_a", version=1, status="active", original=file, created_at=1, updated_at=1)
+    id = typeid("med", uuid7(1_000, b"0123456789"))
+    item = MediaItem(id=id, project=PROJECT, version=1, status="active", original=file, created_at=1, updated_at=1)
     document = json.loads(MediaUpdated(media=item).model_dump_json())
     document["media"]["original"]["kind"], document["media"]["status"] = "document", "archived"
     event, unknown = read(document, MediaUpdated.TYPE)

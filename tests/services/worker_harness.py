@@ -79,7 +79,7 @@ class WorkerHarness:
 
     async def cancel(self, job_id: str) -> None:
         """Publishes a cancellation."""
-        await self.publish(CancelRequested(job_id=job_id, project="prj_x", at=now_ms()))
+        await self.publish(CancelRequested(job_id=job_id, project="prj_01h455vb4pex5vsknk084sn02q", at=now_ms()))
 
     async def started(self, job_id: str) -> Job:
         """Waits for the job's first event; returns the job in it."""

@@ -4,6 +4,7 @@
 must not write to them.
 """
 
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +44,17 @@ class Material:
         """1 s at 720x576 with sample aspect ratio 64:45, so 1024x576 as shown."""
         scale = "scale=720:576,setsar=64/45"
         return self._ffmpeg("anamorphic.mp4", "-t", "1", "-i", self.footage.bunny, "-an", "-vf", scale, *_X264)
+
+    def with_sample_aspect(self, width: int, height: int) -> Path:
+        """1 s at 720x576 whose container declares this sample aspect ratio; an encoder would reduce it."""
+        source = self.anamorphic()
+        movie = self._ffmpeg("anamorphic.mov", "-i", source, "-c", "copy", "-f", "mov")
+        box = b"pasp" + struct.pack(">II", 64, 45)
+        data = movie.read_bytes()
+        assert data.count(box) == 1
+        patched = self.folder / f"aspect-{width}-{height}.mov"
+        patched.write_bytes(data.replace(box, b"pasp" + struct.pack(">II", width, height)))
+        return patched
 
     def without_audio(self) -> Path:
         """2 s of video without an audio stream."""

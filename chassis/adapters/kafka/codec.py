@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from chassis.adapters.kafka.errors import RecordUnreadable
 from schemas.events import EVENTS, SUBMISSIONS, Event, Submission
 from schemas.explain import explain, format_errors
+from schemas.ids import InvalidId
 from schemas.reading import UnknownValue, read_event
 from schemas.topics import TOPIC_OF, Topic
 
@@ -87,6 +88,8 @@ def decode(
         read = read_event(type_, value)
     except ValidationError as error:
         raise RecordUnreadable(_reason(error)) from None
+    except InvalidId as error:
+        raise RecordUnreadable(str(error)) from None
     if read.unknown and on_unknown is not None:
         for unknown in read.unknown:
             on_unknown(unknown)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import MessageSizeTooLargeError
 
 from chassis.adapters.kafka.producer import open_producer
+from schemas.storable import storable_text
 from schemas.topics import Topic
 
 REASON = "reason"
@@ -41,7 +43,12 @@ class KafkaDeadLetters:
         async with asyncio.timeout(_WRITE_SECONDS):
             producer = await self._open()
             headers = dead_letter_headers(record, self._service, reason)
-            await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
+            try:
+                await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
+            except MessageSizeTooLargeError:
+                # A topic that the operator made may take less. The record must not stop its partition: its position
+                # is in the headers, and the record itself is there for as long as the topic keeps it.
+                await producer.send_and_wait(topic.dead_letter, None, key=record.key, headers=headers)
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -60,7 +67,7 @@ class KafkaDeadLetters:
 def dead_letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
     """Our headers, then the record's own; those of an earlier dead letter are replaced (pure)."""
     ours = {
-        REASON: reason[:_REASON_CHARS],
+        REASON: storable_text(reason, _REASON_CHARS),
         SOURCE_TOPIC: record.topic,
         SOURCE_PARTITION: str(record.partition),
         SOURCE_OFFSET: str(record.offset),

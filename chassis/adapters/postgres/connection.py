@@ -89,6 +89,9 @@ def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             self.terminate()
             self.on_unanswered()
             raise
+        except (OverflowError, UnicodeEncodeError) as error:
+            # What asyncpg raises for a value that COPY cannot encode; for a query it raises DataError.
+            raise asyncpg.DataError(f"a value cannot be stored: {error}") from error
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # asyncpg raises the same class for a closed connection and for misuse: ask the connection.
             if not self.is_closed():

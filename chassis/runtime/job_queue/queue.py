@@ -25,8 +25,12 @@ from chassis.runtime.job_queue.item import (
 from chassis.runtime.job_queue.lease import LEASE, NEVER, PostgresContact
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
+from schemas.storable import storable_text
 
 PURGE_ROWS = 1000
+MAX_REASON_CHARS = 2000
+MAX_ESTIMATE_S = 1e9
+"""Sums over many items stay within the range of the column's type."""
 CONNECTION_SECONDS = 5.0
 """For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
 
@@ -80,7 +84,7 @@ class JobQueue:
             [item.kind for item in items],
             [orjson.dumps(item.payload).decode() for item in items],
             [item.priority for item in items],
-            [item.estimate_s for item in items],
+            [min(item.estimate_s, MAX_ESTIMATE_S) for item in items],
             [item.not_before_ms for item in items],
         )
         return [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
@@ -150,8 +154,10 @@ class JobQueue:
         self, item: QueueItem, delay: timedelta, reason: str, *, counts: bool = True, also: Write | None = None
     ) -> None:
         """Puts the item back, due after `delay`, with what `also` writes, all or nothing. Raises `LeaseLost`."""
+        # The reason may quote what a foreign server sent.
+        last_error = storable_text(reason, MAX_REASON_CHARS)
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, reason, counts):
+            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, last_error, counts):
                 raise LeaseLost(item)
             if also is not None:
                 await also(conn)

@@ -20,6 +20,7 @@ import asyncpg
 import orjson
 from aiokafka.errors import KafkaError
 
+from chassis.adapters.failure_policy import describe
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Pool
 from chassis.core import logs
@@ -145,7 +146,7 @@ class Relay:
                 result = await publish(self._producer, rows, timeout_s=self._times.publish_s)
                 await conn.execute(self._queries["remove"], result.published)
                 for row_id, error in result.too_large.items():
-                    await conn.execute(self._queries["quarantine"], row_id, f"{type(error).__name__}: {error}")
+                    await conn.execute(self._queries["quarantine"], row_id, describe(error))
         self._published.notify()
         _log_quarantined(rows, result)
         if result.error is not None:

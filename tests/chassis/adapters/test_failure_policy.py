@@ -5,9 +5,11 @@ import errno
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, NotLeaderForPartitionError
+from pydantic import ValidationError
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, Rejected, RetryAfter, classify, describe
 from chassis.adapters.storage import InvalidKey, StorageFull
+from schemas.keys import ApiKey
 
 POLICY = FailurePolicy(jitter=lambda: 0.0)
 
@@ -31,13 +33,20 @@ OUTAGES = [
 ]
 UNEXPECTED = [
     asyncpg.UndefinedTableError("no table"),
-    asyncpg.DataError("bad"),
     asyncpg.UniqueViolationError("twice"),
-    asyncpg.ProgramLimitExceededError("long"),
     MessageSizeTooLargeError(),
     InvalidKey("../x"),
     OSError(errno.ENOENT, "no such file"),
     KeyError("job"),
+]
+UNSTORABLE = [
+    asyncpg.DataError("value out of int32 range"),
+    asyncpg.CharacterNotInRepertoireError("0x00"),
+    asyncpg.UntranslatableCharacterError("\\u0000 cannot be converted to text"),
+    asyncpg.NumericValueOutOfRangeError("out of range"),
+    asyncpg.DatetimeFieldOverflowError("timestamp out of range"),
+    asyncpg.ProgramLimitExceededError("index row size 4680 exceeds btree version 4 maximum 2704"),
+    asyncpg.StatementTooComplexError("stack depth limit exceeded"),
 ]
 
 
@@ -56,6 +65,22 @@ def test_anything_unexpected_gets_five_attempts(error: Exception) -> None:
 
 def test_a_rejection_is_never_retried() -> None:
     assert POLICY.decide(Rejected("no such project"), 1) == GiveUp("rejected", "no such project")
+
+
+@pytest.mark.parametrize("error", UNSTORABLE, ids=lambda error: type(error).__name__)
+def test_what_no_column_can_hold_is_rejected_at_once(error: Exception) -> None:
+    assert POLICY.decide(error, 1) == GiveUp("rejected", describe(error))
+
+
+def test_a_row_that_no_model_can_read_is_rejected_at_once() -> None:
+    with pytest.raises(ValidationError) as unreadable:
+        ApiKey.model_validate({"id": "key_1"})
+    assert classify(unreadable.value) == "rejected"
+
+
+def test_a_description_can_be_stored_whatever_the_error_quotes() -> None:
+    text = describe(ValueError("a\0b \ud800 " + "x" * 10_000))
+    assert text.startswith("ValueError: a\\x00b \\ud800 ") and len(text) <= 2010
 
 
 def test_the_kind_does_not_depend_on_the_words_of_a_message() -> None:

@@ -86,7 +86,7 @@ async def published(pool: Pool) -> list[MediaItem]:
 
 async def test_a_batch_attaches_all_outputs_and_publishes_each_item_once(pool: Pool) -> None:
     store = Store(pool)
-    first, second = await active_item(pool, "prj_1"), await active_item(pool, "prj_2")
+    first, second = await active_item(pool, new_id("prj")), await active_item(pool, new_id("prj"))
     jobs = [succeeded(first, "poster"), succeeded(second, "poster"), succeeded(first, "small")]
     results = JobResults(store, Outbox(pool, "ingest"))
     await results.apply([*jobs, jobs[0]], at=5)

@@ -59,3 +59,12 @@ async def test_a_revoked_key_is_known_as_revoked(pool: Pool) -> None:
 
 async def test_an_unknown_key_cannot_be_revoked(pool: Pool) -> None:
     assert await keys.revoke_key(pool, "key_01h455vb4pex5vsknk084sn02q") is None
+
+
+@pytest.mark.parametrize(
+    ("project", "name"), [("", "a"), ("x" * 201, "a"), ("a\0", "a"), ("shop", "x" * 201), ("shop", "\n")]
+)
+async def test_a_name_that_no_index_takes_is_refused_with_the_rule(pool: Pool, project: str, name: str) -> None:
+    with pytest.raises(keys.InvalidName, match="must have"):
+        await keys.create_key(pool, project, name)
+    assert await keys.list_keys(pool) == []

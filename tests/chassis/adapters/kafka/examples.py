@@ -60,8 +60,9 @@ def record(event: Event, **kwargs: Any) -> codec.OutgoingRecord:
     return codec.encode(event, id="evt_1", source="/bitmill/test", time_ms=1_700_000_000_123, **kwargs)
 
 
-def succeeded(job_id: str) -> Event:
-    return events.JobSucceeded(job=JOB.model_copy(update={"id": job_id}))
+def succeeded(name: str) -> Event:
+    """The end of `JOB`; `job.input` is the name, by which tests tell such events apart."""
+    return events.JobSucceeded(job=JOB.model_copy(update={"input": name}))
 
 
 def topic_of_its_own(like: Topic = JOB_RESULTS, partitions: int = 1) -> Topic:

@@ -85,7 +85,7 @@ async def test_unreadable_records_become_dead_letters_and_their_neighbours_are_h
 
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded]) -> None:
-        seen.extend(event.job.id for event in events)
+        seen.extend(event.job.input for event in events)
 
     async with running(broker):
         letters = await read(kafka_bootstrap, topic.dead_letter, len(bad))
@@ -135,7 +135,7 @@ async def test_two_consumers_share_the_partitions_and_handle_batches_at_the_same
         if in_progress == 2:
             overlapped.set()
         await overlapped.wait()
-        seen.extend(event.job.id for event in events)
+        seen.extend(event.job.input for event in events)
         in_progress -= 1
 
     async def all_seen() -> bool:
@@ -163,8 +163,8 @@ async def test_a_slow_batch_does_not_delay_the_records_after_it(
 
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded]) -> None:
-        seen.extend(event.job.id for event in events)
-        if events[0].job.id.startswith("slow"):
+        seen.extend(event.job.input for event in events)
+        if events[0].job.input.startswith("slow"):
             slow.set()
             await go_on.wait()
 
@@ -208,7 +208,7 @@ async def test_an_outage_redelivers_the_batch_and_loses_nothing(kafka_bootstrap:
             calls <= 20
         ):  # four times as often as an unexpected failure is retried; too often for a pause of 3 s each time
             raise ConnectionError("the database is away")
-        handled.extend(event.job.id for event in events)
+        handled.extend(event.job.input for event in events)
 
     async with running(broker):
         await all_committed(kafka_bootstrap, topic, 3)
@@ -233,7 +233,7 @@ async def test_a_record_whose_handling_fails_is_there_after_a_restart_and_a_paus
 
     @subscribe(second, topic)
     async def works(events: Sequence[JobSucceeded]) -> None:
-        handled.extend(event.job.id for event in events)
+        handled.extend(event.job.input for event in events)
 
     async with asyncio.timeout(60):
         await first.start()
@@ -259,14 +259,14 @@ async def test_a_handler_gets_only_the_events_it_names_and_may_reject_a_record(k
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded | JobStarted]) -> None:
         for event in events:
-            if event.job.id == "refused":
+            if event.job.input == "refused":
                 raise RecordRejected("not that one")
-        taken.extend(event.job.id for event in events)
+        taken.extend(event.job.input for event in events)
 
     async with running(broker):
         (letter,) = await read(kafka_bootstrap, topic.dead_letter, 1)
         await all_committed(kafka_bootstrap, topic, 4)
-    assert taken == [JOB.id, "taken"]
+    assert taken == [JOB.input, "taken"]
     assert dict(letter.headers)["reason"] == b"not that one"
     assert dict(letter.headers)["ce_type"] == JobSucceeded.TYPE.encode()
 
@@ -322,7 +322,7 @@ async def test_handlers_run_on_faststreams_broker_in_memory() -> None:
 
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded]) -> None:
-        seen.extend(event.job.id for event in events)
+        seen.extend(event.job.input for event in events)
 
     sent = record(succeeded("job_1"))
     headers = {name: value.decode() for name, value in sent.headers}

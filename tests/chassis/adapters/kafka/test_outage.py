@@ -32,7 +32,7 @@ async def test_a_consumer_and_a_producer_survive_a_restart_of_kafka(tmp_path: Pa
 
         @subscribe(broker, topic)
         async def on_result(events: Sequence[JobSucceeded]) -> None:
-            seen.extend(event.job.id for event in events)
+            seen.extend(event.job.input for event in events)
 
         await broker.start()
         first = record(succeeded("before"))
@@ -76,7 +76,7 @@ async def test_a_broker_that_hangs_is_noticed_and_work_goes_on_by_itself_once_it
 
         @subscribe(broker, topic)
         async def on_result(events: Sequence[JobSucceeded]) -> None:
-            seen.extend(event.job.id for event in events)
+            seen.extend(event.job.input for event in events)
 
         await broker.start()
         await lag.ping()

@@ -43,7 +43,7 @@ class Attempts:
         self.done: list[str] = []
 
     async def __call__(self, events: Sequence[JobSucceeded]) -> None:
-        ids = [event.job.id for event in events]
+        ids = [event.job.input for event in events]
         self.calls.append(ids)
         for each in ids:
             if (error := self.fail(each)) is not None:
@@ -98,6 +98,16 @@ async def test_a_rejected_record_is_tried_once_by_itself() -> None:
     assert work.calls == [["a", "b"], ["a"], ["b"]]
     assert letters.written[0] == (1, "no such project")
     assert letters.written[1][0] == 2
+
+
+async def test_a_record_that_postgres_cannot_hold_is_a_dead_letter_at_once_and_its_neighbours_are_handled() -> None:
+    letters = Letters()
+    work = Attempts(lambda name: asyncpg.DataError("value out of int32 range") if name == "b" else None)
+    handler = make(work, letters)
+    await handler(batch(handler, "a", "b", "c"))
+    assert work.done == ["a", "c"]
+    assert work.calls == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+    assert letters.written == [(1, "DataError: value out of int32 range")]
 
 
 async def test_an_outage_is_repeated_without_limit_and_never_ends_in_a_dead_letter() -> None:

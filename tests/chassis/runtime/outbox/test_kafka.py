@@ -5,7 +5,6 @@ import time
 
 from aiokafka import AIOKafkaProducer
 
-from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.producer import open_producer
 from schemas.events import CancelRequested
@@ -28,8 +27,7 @@ async def test_events_arrive_as_cloud_events_in_the_order_of_their_key(
     assert len(mine) == 60
     for key in range(3):
         of_key = [record for record in mine if record.key == f"{mark}_{key}".encode()]
-        events = [codec.decode(JOB_CONTROL, record.headers, record.value) for record in of_key]
-        assert [each.at for each in events if isinstance(each, CancelRequested)] == list(range(20))
+        assert [CancelRequested.model_validate_json(record.value).at for record in of_key] == list(range(20))
     headers = dict(mine[0].headers)
     assert headers["ce_source"] == b"/bitmill/ingest"
     assert headers["ce_id"].startswith(b"evt_")
