@@ -2,10 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.limits import Limits, SandboxError
@@ -21,11 +22,19 @@ _FORMAT = re.compile(r"^ ([D ])([E ])[d ]? +(\S+) ", re.MULTILINE)
 _FILTER = re.compile(r"^ [T.][S.][C.]? +(\S+) +\S*->\S* ", re.MULTILINE)
 
 
-async def inspect(path: Path, env: Mapping[str, str]) -> FfmpegFeatures:
+class RunProgram(Protocol):
+    """Runs a program until it ends: `child.run`."""
+
+    async def __call__(
+        self, argv: Sequence[str], limits: Limits, *, env: Mapping[str, str] | None = None
+    ) -> child.Finished: ...
+
+
+async def inspect(path: Path, env: Mapping[str, str], run: RunProgram = child.run) -> FfmpegFeatures:
     """The features of the program, which is run four times, about 20 ms each. Raises StartRefused if it lacks any."""
     # All at once: each run mostly waits for its confined process to start.
     version, codecs, formats, filters = await asyncio.gather(
-        *(_output(path, argument, env) for argument in ("-version", "-codecs", "-formats", "-filters"))
+        *(_output(run, path, argument, env) for argument in ("-version", "-codecs", "-formats", "-filters"))
     )
     features = parse(version, codecs, formats, filters)
     problem = requirements.ffmpeg_problem(path, features)
@@ -63,9 +72,9 @@ def _coders(codecs: str, kind: str) -> Iterator[str]:
             yield codec
 
 
-async def _output(path: Path, argument: str, env: Mapping[str, str]) -> str:
+async def _output(run: RunProgram, path: Path, argument: str, env: Mapping[str, str]) -> str:
     try:
-        finished = await child.run([str(path), "-hide_banner", argument], _LIMITS, env=env)
+        finished = await run([str(path), "-hide_banner", argument], _LIMITS, env=env)
     except (SandboxError, OSError) as error:
         raise StartRefused(requirements.ffmpeg_unusable(path, str(error))) from error
     if finished.returncode:

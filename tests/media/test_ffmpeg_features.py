@@ -10,9 +10,10 @@ import pytest
 from chassis.core.settings import StartRefused
 from media import requirements
 from media.ffmpeg import binary
-from media.ffmpeg_features import inspect, parse
-from tests.media.fake_ffmpeg import fake_ffmpeg, program
+from media.ffmpeg_features import RunProgram, inspect, parse
+from tests.media.ffmpeg_outputs import answering, ending
 
+PATH = Path("/opt/ffmpeg")
 WHAT_TO_DO = "Set FFMPEG_BINARY to a newer, complete ffmpeg, or unset it for the one of the package imageio-ffmpeg."
 SERVICES = Path(__file__).parents[1] / "services"
 OPTIONAL_FILTERS = {"zscale", "tonemap"}
@@ -63,11 +64,6 @@ async def test_the_ffmpeg_that_is_shipped_has_everything() -> None:
     assert features.filters >= OPTIONAL_FILTERS
 
 
-async def test_an_ffmpeg_with_all_features_is_accepted(tmp_path: Path) -> None:
-    features = await inspect(fake_ffmpeg(tmp_path, lambda _, output: output), {})
-    assert features == await inspect(binary(), {})
-
-
 @pytest.mark.parametrize("kind", ["encoders", "decoders", "muxers", "demuxers", "filters"])
 def test_each_name_that_is_needed_is_missed(kind: str) -> None:
     everything = requirements.FfmpegFeatures(
@@ -86,41 +82,46 @@ def test_each_name_that_is_needed_is_missed(kind: str) -> None:
         assert problem == f"ffmpeg 9 (/f) was built without the {kind[:-1]} {names.replace('|', ' or ')}. {WHAT_TO_DO}"
 
 
-async def test_an_ffmpeg_without_encoders_is_refused_and_all_of_them_are_named(tmp_path: Path) -> None:
-    path = fake_ffmpeg(tmp_path, lambda _, output: re.sub(r"\b(libx264|libopus|tonemap|bwdif)\b", "other", output))
+async def test_an_ffmpeg_without_encoders_is_refused_and_all_of_them_are_named() -> None:
+    run = answering(lambda output: re.sub(r"\b(libx264|libopus|tonemap|bwdif)\b", "other", output))
     with pytest.raises(StartRefused) as refused:
-        await inspect(path, {})
+        await inspect(PATH, {}, run)
     sentence = str(refused.value)
-    assert f"({path}) was built without the encoders libx264, libopus; the filter bwdif." in sentence
+    assert f"({PATH}) was built without the encoders libx264, libopus; the filter bwdif." in sentence
     assert sentence.endswith(WHAT_TO_DO)
 
 
-async def test_an_older_ffmpeg_is_refused_also_if_its_version_is_no_number(tmp_path: Path) -> None:
-    def older(_: str, output: str) -> str:
+async def test_an_older_ffmpeg_is_refused_also_if_its_version_is_no_number() -> None:
+    def older(output: str) -> str:
         output = re.sub(r"ffmpeg version \S+", "ffmpeg version N-110000-g1234567", output)
         return re.sub(r"libavcodec .*", "libavcodec     60.  3.100 / 60.  3.100", output)
 
-    path = fake_ffmpeg(tmp_path, older)
     with pytest.raises(StartRefused) as refused:
-        await inspect(path, {})
+        await inspect(PATH, {}, answering(older))
     needed = "6.1 or newer is needed"
-    assert str(refused.value) == f"ffmpeg N-110000-g1234567 ({path}) is too old: {needed}. {WHAT_TO_DO}"
+    assert str(refused.value) == f"ffmpeg N-110000-g1234567 ({PATH}) is too old: {needed}. {WHAT_TO_DO}"
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("run", "reason"),
     [
-        ("exit 0", "does not answer as ffmpeg does"),
-        ("echo hello", "does not answer as ffmpeg does"),
-        ("echo no such library >&2; exit 127", "cannot be run as ffmpeg: no such library"),
-        ("exit 3", "cannot be run as ffmpeg: it exited with status 3"),
+        (ending(0), "does not answer as ffmpeg does"),
+        (ending(0, "hello"), "does not answer as ffmpeg does"),
+        (ending(127, stderr="usage:\nno such library"), "cannot be run as ffmpeg: no such library"),
+        (ending(3), "cannot be run as ffmpeg: it exited with status 3"),
     ],
 )
-async def test_another_program_is_refused(tmp_path: Path, body: str, reason: str) -> None:
-    path = program(tmp_path, body)
+async def test_another_program_is_refused(run: RunProgram, reason: str) -> None:
+    with pytest.raises(StartRefused) as refused:
+        await inspect(PATH, {}, run)
+    assert str(refused.value) == f"{PATH} {reason}. {WHAT_TO_DO}"
+
+
+async def test_a_program_that_is_no_ffmpeg_is_refused() -> None:
+    path = Path("/bin/true").resolve()
     with pytest.raises(StartRefused) as refused:
         await inspect(path, {})
-    assert str(refused.value) == f"{path} {reason}. {WHAT_TO_DO}"
+    assert str(refused.value) == f"{path} does not answer as ffmpeg does. {WHAT_TO_DO}"
 
 
 async def test_a_missing_program_is_refused(tmp_path: Path) -> None:
