@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.sandbox.limits import Limits
 from chassis.core import logs
 from chassis.core.ids import now_ms
@@ -59,7 +59,7 @@ class WorkerApp(ServiceApp[S, None]):
         jobs = JobRunner(
             queue,
             resources.storage,
-            EgressPolicy(settings.allow_net),
+            egress_policy(settings),
             tools,
             worker.encoder(tools),
             resources.lossy_events,

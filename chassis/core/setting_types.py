@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,15 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise ValueError(f"must be networks such as 10.0.0.0/8, separated by commas: {error}") from None
+
+
+def name_servers(text: str) -> tuple[tuple[str, int], ...]:
+    """Name servers such as `10.0.0.53,[fd00::53]:5353`; the port is 53 unless given."""
+    try:
+        parts = [urlsplit(f"//{part.strip()}") for part in text.split(",") if part.strip()]
+        return tuple((str(ip_address(part.hostname or "")), 53 if part.port is None else part.port) for part in parts)
+    except ValueError as error:
+        raise ValueError(f"must be addresses such as 10.0.0.53 or [fd00::53]:5353, with commas: {error}") from None
 
 
 def service_url(*schemes: str) -> Callable[[str], str]:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chassis.core import redact
-from chassis.core.setting_types import Duration, networks, parsed, service_url, storage_address
+from chassis.core.setting_types import Duration, name_servers, networks, parsed, service_url, storage_address
 
 Network = IPv4Network | IPv6Network
 
@@ -59,6 +59,11 @@ class CommonSettings(Base):
         (),
         title="Allowed networks",
         description="Private networks that requests to customers' addresses may reach: CIDR, separated by commas.",
+    )
+    egress_name_servers: Annotated[tuple[tuple[str, int], ...], NoDecode, parsed(name_servers)] = Field(
+        (),
+        title="Name servers for customers' hosts",
+        description="Addresses, separated by commas; those of /etc/resolv.conf if not set.",
     )
     egress_min_rate: int = Field(
         4096,

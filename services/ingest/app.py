@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.http.auth import CachedKeys
 from chassis.core import logs
 from chassis.core.ids import now_ms
@@ -56,7 +56,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         super().__init__(settings)
         self._deadline_s = deadline_s
         self._visibility_timeout = visibility_timeout
-        self._egress = EgressPolicy(settings.allow_net)
+        self._egress = egress_policy(settings)
         self._keys = CachedKeys(self._find_key)
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from random import uniform
 
-from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.egress.policy import egress_policy
 from chassis.core import logs
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import Runner
@@ -28,7 +28,7 @@ class Notifier(ServiceApp[Settings, None]):
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, queue = self.settings, resources.job_queue
-        egress = EgressPolicy(settings.allow_net)
+        egress = egress_policy(settings)
         store = Store(resources.pool)
         deliveries = DeliveryQueue(resources.pool, queue, store, settings.delivery_base)
         runner = DeliveryRunner(

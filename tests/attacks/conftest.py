@@ -6,13 +6,23 @@ import pytest
 
 from devtools.footage import Footage
 from tests.attacks.two_projects import TwoProjects, two_projects_of
-from tests.support.system import bitmill_up
+from tests.support.dns_server import dns_server
+from tests.support.system import bitmill_up, clean_environment
+
+SILENT_ZONE = "dead.example"
+"""Of its hosts the name server of the system says nothing."""
+INNOCENT_NAME = "innocent.example"
+"""The innocent project's servers by name; the attacker's have none."""
 
 
 @pytest.fixture(scope="package")
 async def two_projects(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TwoProjects]:
     async with (
-        bitmill_up(tmp_path_factory.mktemp("attacks") / "data") as system,
+        dns_server({INNOCENT_NAME: ["127.0.0.3"]}, silent=[SILENT_ZONE]) as dns,
+        bitmill_up(
+            tmp_path_factory.mktemp("attacks") / "data",
+            environment={**clean_environment(), "EGRESS_NAME_SERVERS": f"{dns.address[0]}:{dns.address[1]}"},
+        ) as system,
         two_projects_of(system, footage) as projects,
     ):
         yield projects

@@ -1,7 +1,7 @@
 """A name server on loopback, over UDP and TCP, that answers some zones and keeps silent about others.
 
     async with dns_server({"media.example": ["127.0.0.1"]}, silent=["dead.example"]) as dns:
-        client = DnsClient(resolv_conf=dns.resolv_conf(tmp_path), port=dns.port)
+        client = DnsClient(name_servers=[dns.address])
         dns.asked                             # the names that were asked for, each once for every query
 
 What it does not know does not exist (NXDOMAIN). Addresses of IPv6 answer queries for AAAA.
@@ -10,7 +10,6 @@ What it does not know does not exist (NXDOMAIN). Addresses of IPv6 answer querie
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import cast
 
 import dns.flags
@@ -31,11 +30,9 @@ class DnsServer:
         self.asked: list[str] = []
         self.port = 0
 
-    def resolv_conf(self, folder: Path, *lines: str) -> Path:
-        """A file like /etc/resolv.conf that names this server, with more lines."""
-        path = folder / "resolv.conf"
-        path.write_text("\n".join([f"nameserver {HOST}", *lines, ""]))
-        return path
+    @property
+    def address(self) -> tuple[str, int]:
+        return HOST, self.port
 
     def answer(self, query: bytes) -> bytes | None:
         """The answer to a query; None for silence."""

@@ -59,7 +59,7 @@ async def request(
     """
     target = _checked(url, policy)
     # Made at first, so that nothing is sent of a request that cannot be.
-    exchange = Exchange(limits)
+    exchange = Exchange(limits, project)
     data = _request_bytes(exchange, method, target, headers or {}, body)
     try:
         async with connection(target, policy, project=project, queued=queued, timeout_s=limits.connect_s) as (

@@ -71,14 +71,22 @@ class _NameServer(dns.nameserver.Do53Nameserver):
 
 
 class DnsClient:
-    """Looks up the addresses of names. `port` is that of the name servers; a lookup ends after `timeout_s`."""
+    """Looks up the addresses of names; a lookup ends after `timeout_s`.
+
+    `name_servers` (address and port) replace those of `resolv_conf`, whose search domains and options still count.
+    """
 
     def __init__(
-        self, *, resolv_conf: Path = RESOLV_CONF, hosts: Path = HOSTS, port: int = 53, timeout_s: float = 5.0
+        self,
+        *,
+        name_servers: Sequence[tuple[str, int]] = (),
+        resolv_conf: Path = RESOLV_CONF,
+        hosts: Path = HOSTS,
+        timeout_s: float = 5.0,
     ) -> None:
+        self._name_servers = name_servers
         self._resolv_conf = resolv_conf
         self._hosts = hosts
-        self._port = port
         self._timeout_s = timeout_s
         self._resolver: dns.asyncresolver.Resolver | None = None
         self._hosts_read: dict[str, list[str]] = {}
@@ -126,13 +134,15 @@ class DnsClient:
 
     def _read_resolv_conf(self) -> dns.asyncresolver.Resolver:
         resolver = dns.asyncresolver.Resolver(configure=False)
+        servers = self._name_servers
         try:
             resolver.read_resolv_conf(str(self._resolv_conf))
+            servers = servers or [(str(address), 53) for address in resolver.nameservers]
         except (dns.exception.DNSException, ValueError, OSError) as error:
-            log.warning("name_servers_unknown", error=f"{type(error).__name__}: {error}", used=_LOCAL_NAME_SERVER)
-            resolver.nameservers = [_LOCAL_NAME_SERVER]
-        servers = [server for server in resolver.nameservers if isinstance(server, str)]
-        resolver.nameservers = [_NameServer(server, self._port) for server in servers]
+            if not servers:
+                log.warning("name_servers_unknown", error=f"{type(error).__name__}: {error}", used=_LOCAL_NAME_SERVER)
+                servers = [(_LOCAL_NAME_SERVER, 53)]
+        resolver.nameservers = [_NameServer(address, port) for address, port in servers]
         resolver.use_edns(0, 0, DATAGRAM_BYTES)
         return resolver
 

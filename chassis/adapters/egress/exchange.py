@@ -2,19 +2,21 @@
 
 The parser is h11, which is pure Python and returns after each event. So whatever the server sends, this module decides
 how much is parsed before other coroutines get their turn, and which responses are given up: more than a few interim
-(1xx) responses, heads that are too large or too slow, bodies below the least rate or cut into tiny chunks. Bodies are
-never decompressed.
+(1xx) responses, heads that are too large or too slow, bodies below the least rate or cut into tiny chunks. All the
+responses that are slow to parse share a quarter of the event loop, fairly by project. Bodies are never decompressed.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from time import perf_counter
+from time import perf_counter, thread_time
+from weakref import WeakKeyDictionary
 
 import h11
 
 from chassis.adapters.egress.errors import RequestError, RequestReason
+from chassis.core.fair_slots import FairSlots
 
 HEAD_SLICE_BYTES = 4 * 1024
 BODY_SLICE_BYTES = 256 * 1024
@@ -23,8 +25,8 @@ MAX_HEAD_LINES = 512
 TURN_S = 0.002
 """Time of parsing after which other coroutines get a turn."""
 CHEAP_TURN_BYTES = 512 * 1024
-"""A turn that parsed fewer bytes was expensive: the exchange then rests for `REST` turns, so that others have most of
-the event loop."""
+"""After a turn that parsed fewer bytes the exchange rests for `REST` times as long, and of all exchanges of the event
+loop only one rests or parses on at a time."""
 REST = 3
 MAX_SMALL_CHUNKS = 2048
 LEAST_MEAN_CHUNK_BYTES = 192
@@ -34,6 +36,7 @@ MAX_OVERHEAD_BYTES = 64 * 1024
 
 Headers = Sequence[tuple[str, str]]
 _STATUS_LINE = b"HTTP/"
+_expensive: "WeakKeyDictionary[asyncio.AbstractEventLoop, FairSlots]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ class ResponseLimits:
 class Exchange:
     """Call `request`, `head`, then `read` until the end. The last two raise RequestError."""
 
-    def __init__(self, limits: ResponseLimits) -> None:
+    def __init__(self, limits: ResponseLimits, project: str) -> None:
         self._limits = limits
+        self._project = project
         # Larger than what is given to it of a head, so that the error is ours.
         buffer_bytes = limits.head_bytes + 2 * HEAD_SLICE_BYTES
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=buffer_bytes)
@@ -135,10 +139,8 @@ class Exchange:
 
     async def _next_event(self) -> "h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]":
         if self._busy_s > TURN_S:
-            rest = 0.0 if self._turn_bytes >= CHEAP_TURN_BYTES else self._busy_s * REST
-            await asyncio.sleep(rest)
-            self._busy_s, self._turn_bytes = 0.0, 0
-        started = perf_counter()
+            await self._rest()
+        started = thread_time()
         try:
             return self._parser.next_event()
         except h11.RemoteProtocolError:
@@ -146,13 +148,25 @@ class Exchange:
                 raise RequestError("truncated", received=self._received) from None
             raise RequestError("invalid_http") from None
         finally:
-            self._busy_s += perf_counter() - started
+            self._busy_s += thread_time() - started
+
+    async def _rest(self) -> None:
+        if self._turn_bytes >= CHEAP_TURN_BYTES:
+            await asyncio.sleep(0)
+        else:
+            slots = _expensive.setdefault(asyncio.get_running_loop(), FairSlots(1))
+            await slots.acquire(self._project)
+            try:
+                await asyncio.sleep(self._busy_s * REST)
+            finally:
+                slots.release(self._project)
+        self._busy_s, self._turn_bytes = 0.0, 0
 
     def _feed(self, data: bytes) -> None:
-        started = perf_counter()
+        started = thread_time()
         self._parser.receive_data(data)
         self._turn_bytes += len(data)
-        self._busy_s += perf_counter() - started
+        self._busy_s += thread_time() - started
 
     async def _receive(self) -> None:
         """Gives the parser what arrives next of the body."""

@@ -13,6 +13,7 @@ from chassis.adapters.egress.dns_client import DnsClient
 from chassis.adapters.egress.hosts import AddressForbidden, check_syntax
 from chassis.adapters.egress.lookups import LookupLimits, Lookups, NameNotFound, Resolve
 from chassis.core import logs
+from chassis.core.settings import CommonSettings
 
 MAX_ADDRESSES = 8
 """At most so many addresses of a name are tried; all of them are checked."""
@@ -24,7 +25,7 @@ _LOOPBACK = IPv4Address("127.0.0.1")
 NOT_FOUND_SECONDS = 1.0
 """After so long a lookup without usable addresses ends, so that its time does not tell whether the name exists."""
 
-__all__ = ["AddressForbidden", "EgressPolicy", "Resolve"]
+__all__ = ["AddressForbidden", "EgressPolicy", "Resolve", "egress_policy"]
 
 log = logs.get_logger(__name__)
 
@@ -54,8 +55,7 @@ class EgressPolicy:
         if self._is_allowed(_LOOPBACK):
             # `localhost` resolves to both addresses, which are the same machine.
             self._allowed.append(IPv6Network("::1/128"))
-        limits = lookups or LookupLimits()
-        self._lookups = Lookups(resolve or DnsClient(timeout_s=limits.timeout_s), limits)
+        self._lookups = Lookups(resolve or DnsClient(), lookups or LookupLimits())
         self._not_found_s = not_found_s
 
     def check_url(self, url: str) -> None:
@@ -93,3 +93,8 @@ class EgressPolicy:
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address in network for network in self._allowed)
+
+
+def egress_policy(settings: CommonSettings) -> EgressPolicy:
+    """The policy of a service."""
+    return EgressPolicy(settings.allow_net, resolve=DnsClient(name_servers=settings.egress_name_servers))

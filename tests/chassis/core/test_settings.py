@@ -46,6 +46,13 @@ def test_overrides_take_precedence_over_the_environment(environment: pytest.Monk
     assert (settings.slots, settings.http_port) == (3, 0)
 
 
+def test_name_servers_are_addresses_with_or_without_a_port(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("EGRESS_NAME_SERVERS", "10.0.0.53, [fd00::53]:5353,[fd00::54]")
+    assert load(Settings).egress_name_servers == (("10.0.0.53", 53), ("fd00::53", 5353), ("fd00::54", 53))
+    for wrong in ("dns.example", "10.0.0.53:port", "10.0.0.53:99999", "fd00::53"):
+        assert "must be addresses" in problem(environment, "EGRESS_NAME_SERVERS", wrong)
+
+
 def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HTTP_PORT", "")
     assert load(Settings).http_port == 8080

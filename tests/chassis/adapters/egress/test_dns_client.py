@@ -19,9 +19,10 @@ RECORDS = {
 
 
 def client(server: DnsServer, folder: Path, *lines: str, hosts: str = "", timeout_s: float = 60) -> DnsClient:
-    path = folder / "hosts"
-    path.write_text(hosts)
-    return DnsClient(resolv_conf=server.resolv_conf(folder, *lines), hosts=path, port=server.port, timeout_s=timeout_s)
+    (folder / "hosts").write_text(hosts)
+    (folder / "resolv.conf").write_text("\n".join(["nameserver 192.0.2.1", *lines, ""]))
+    files = {"resolv_conf": folder / "resolv.conf", "hosts": folder / "hosts"}
+    return DnsClient(**files, name_servers=[server.address], timeout_s=timeout_s)
 
 
 async def test_a_name_has_the_addresses_of_both_families_ipv4_first(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The bound on stalls is far above what is measured (milliseconds) and far below w
 (tens of seconds).
 """
 
+import asyncio
 import gzip
 from datetime import timedelta
 from ipaddress import ip_network
@@ -16,8 +17,8 @@ from chassis.adapters.egress.errors import FetchError, RequestError
 from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
-from tests.chassis.adapters.egress.flood_server import flood_server
 from tests.support.event_loop import loop_stalls
+from tests.support.flood_server import flood_server
 
 LONGEST_STALL_S = 1.0
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -51,14 +52,17 @@ async def test_a_flood_does_not_stop_the_event_loop_and_is_given_up_early(name: 
     assert stalls.longest_s < LONGEST_STALL_S
 
 
-async def test_a_file_in_small_chunks_arrives_while_others_get_their_turns(tmp_path: Path) -> None:
-    """256 bytes a chunk is slow to parse and allowed: it takes its time, not that of others."""
-    size = 4_000_000
+async def test_files_in_small_chunks_arrive_while_others_get_their_turns(tmp_path: Path) -> None:
+    """256 bytes a chunk is slow to parse and allowed: ten of them take their time, not that of others."""
     chunk = b"100\r\n" + b"x" * 256 + b"\r\n"
-    with flood_server(CHUNKED, chunk, max_bytes=size) as server:
-        async with loop_stalls() as stalls:
+    with flood_server(CHUNKED, chunk, max_bytes=500_000) as server:
+
+        async def fetch_one(number: int) -> None:
             with pytest.raises(FetchError, match="truncated"):
-                await fetch(server.url, tmp_path / "dest", POLICY, FetchLimits(), project="prj_1")
+                await fetch(server.url, tmp_path / f"{number}", POLICY, FetchLimits(), project=f"prj_{number}")
+
+        async with loop_stalls() as stalls:
+            await asyncio.gather(*(fetch_one(number) for number in range(10)))
     assert stalls.longest_s < LONGEST_STALL_S
     assert stalls.turns > 10
 

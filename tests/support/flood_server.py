@@ -9,17 +9,17 @@ from contextlib import contextmanager
 class FloodServer:
     """Responds to every connection with `head` and then with `piece` over and over, up to `max_bytes`, then closes."""
 
-    def __init__(self, head: bytes, piece: bytes, *, max_bytes: int, pause_s: float) -> None:
+    def __init__(self, head: bytes, piece: bytes, *, max_bytes: int, pause_s: float, host: str) -> None:
         self._head = head
         # Large writes: one system call for each small piece would be a slow server.
         self._piece = piece if pause_s else piece * max(1, 262_144 // max(1, len(piece)))
         self._max_bytes = max_bytes
         self._pause_s = pause_s
         self._stop = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0), backlog=128)
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self.sent = 0
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}/"
 
     def start(self) -> None:
         self._threads[0].start()
@@ -59,10 +59,15 @@ class FloodServer:
 
 @contextmanager
 def flood_server(
-    head: bytes = b"", piece: bytes = b"", *, max_bytes: int = 8_000_000, pause_s: float = 0
+    head: bytes = b"",
+    piece: bytes = b"",
+    *,
+    max_bytes: int = 8_000_000,
+    pause_s: float = 0,
+    host: str = "127.0.0.1",
 ) -> Iterator[FloodServer]:
     """A listening server; closed, with all its connections, after the block."""
-    server = FloodServer(head, piece, max_bytes=max_bytes, pause_s=pause_s)
+    server = FloodServer(head, piece, max_bytes=max_bytes, pause_s=pause_s, host=host)
     server.start()
     try:
         yield server
