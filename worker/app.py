@@ -8,7 +8,7 @@ from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.sandbox.limits import Limits
 from chassis.core import logs
 from chassis.core.ids import now_ms
-from chassis.runtime.job_queue import Runner
+from chassis.runtime.job_queue import Runner, WorkSlots
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.tools import ENCODE_LIMITS, Tools, open_tools
 from schemas.jobs import JobKind
@@ -24,7 +24,7 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """How one worker differs from another: it runs jobs of `kind`, `slots` at a time.
+    """How one worker differs from another: it runs jobs of `kind`, works on `slots` at a time.
 
     `preload` names modules that the encoder calls in the sandbox; `limits` are those of one encode.
     """
@@ -63,11 +63,19 @@ class WorkerApp(ServiceApp[S, None]):
             tools,
             worker.encoder(tools),
             resources.lossy_events,
+            slots=WorkSlots(queue, worker.slots),
+            bounds=settings.fetch_bounds(worker.slots),
             fetch_limits=settings.fetch_limits,
             now_ms=now_ms,
         )
         intake = JobIntake(resources.pool, queue, worker.kind, worker.estimate, jobs.on_cancel)
-        runner = Runner(queue, jobs.run, slots=worker.slots, exhausted=jobs.exhausted, on_cancel=jobs.on_cancel)
+        runner = Runner(
+            queue,
+            jobs.run,
+            exhausted=jobs.exhausted,
+            on_cancel=jobs.on_cancel,
+            **settings.runner_slots(worker.slots),
+        )
         return Components(
             parts=None,
             subscribe=lambda broker: register(broker, intake),

@@ -17,7 +17,7 @@ from schemas.faults import Fault, FaultKind
 from schemas.jobs import Job
 
 STORAGE_TIMEOUT = timedelta(minutes=10)
-"""How long an attempt waits for a full disk or an unreachable storage before it ends and frees its slot."""
+"""How long an attempt waits for a full disk or an unreachable storage before it ends."""
 _FILENAME = "source"
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SERVER = "The server that holds the file"
@@ -74,18 +74,28 @@ log = logs.get_logger(__name__)
 T = TypeVar("T")
 
 
-async def fetch_input(job: Job, folder: Path, storage: Storage, policy: EgressPolicy, limits: FetchLimits) -> Path:
+async def fetch_input(
+    job: Job,
+    folder: Path,
+    storage: Storage,
+    policy: EgressPolicy,
+    limits: FetchLimits,
+    *,
+    on_size: Callable[[int], None] = lambda _: None,
+) -> Path:
     """The job's input as a local file. It must not be written to: it may be the stored object itself.
 
-    Raises FetchError for a URL, StorageError for a stored file.
+    `on_size` is called with the size of what is fetched, as far as it is known; what it raises is raised. Raises
+    FetchError for a URL, StorageError for a stored file.
     """
     dest = folder / _FILENAME
     if job.source is None:
-        await fetch(job.input, dest, policy, limits, project=job.project)
+        await fetch(job.input, dest, policy, limits, project=job.project, on_size=on_size)
         return dest
     local = storage.local_path(job.source.key)
     if local is not None and local.is_file():
         return local
+    on_size(job.source.filesize)
     await storage.download(job.source.key, dest)
     return dest
 

@@ -1,4 +1,7 @@
-"""Runs one claimed job: input, probe, encoder, output. Also decides the end of jobs that no attempt ended."""
+"""Runs one claimed job: input, probe, encoder, output. Also decides the end of jobs that no attempt ended.
+
+Only probe and encoder hold a work slot. Input and output wait on servers, the customer's and the storage's.
+"""
 
 import shutil
 import tempfile
@@ -12,7 +15,18 @@ from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.adapters.storage import Storage
 from chassis.core import logs
-from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, Outcome, Poisoned, QueueItem, Retry
+from chassis.runtime.job_queue import (
+    AttemptSlot,
+    Cause,
+    Complete,
+    JobQueue,
+    LastAttempt,
+    Outcome,
+    Poisoned,
+    QueueItem,
+    Retry,
+    WorkSlots,
+)
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
@@ -22,6 +36,7 @@ from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
+from worker.fetch_bounds import FetchBounds, HostAtLimit, InputPlace
 from worker.input import fetch_fault, fetch_input, retry_while_full
 from worker.progress import ProgressReporter
 
@@ -65,6 +80,8 @@ class JobRunner:
         encode: Encoder,
         publisher: LossyPublisher,
         *,
+        slots: WorkSlots,
+        bounds: FetchBounds,
         fetch_limits: FetchLimits,
         now_ms: Callable[[], int],
     ) -> None:
@@ -74,17 +91,26 @@ class JobRunner:
         self._tools = tools
         self._encode = encode
         self._publisher = publisher
+        self._slots = slots
+        self._bounds = bounds
         self._fetch_limits = fetch_limits
         self._now_ms = now_ms
 
     async def run(self, item: QueueItem) -> Outcome:
         """One attempt. Its folder and its child processes are removed afterwards, however it ends."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{item.id}-", dir=self._tools.workdir))
         job = Job.model_validate(item.payload)
+        try:
+            with self._bounds.input(job.project, None if job.source else job.input) as place:
+                return await self._run(item, job, place)
+        except HostAtLimit as error:
+            return error.retry()
+
+    async def _run(self, item: QueueItem, job: Job, place: InputPlace) -> Outcome:
+        folder = Path(tempfile.mkdtemp(prefix=f"{item.id}-", dir=self._tools.workdir))
         reporter = ProgressReporter(job, item, self._queue, self._publisher, self._now_ms)
         try:
-            async with reporter:
-                output = await self._make_output(reporter, folder)
+            async with reporter, self._slots.attempt(item) as attempt:
+                output = await self._make_output(reporter, folder, place, attempt)
         except MediaFault as error:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
@@ -115,20 +141,23 @@ class JobRunner:
         job = last_snapshot(item, self._now_ms())
         return Complete("cancelled", [JobCancelled(job=job.cancel(self._time_after(job)))])
 
-    async def _make_output(self, reporter: ProgressReporter, folder: Path) -> Output:
+    async def _make_output(
+        self, reporter: ProgressReporter, folder: Path, place: InputPlace, attempt: AttemptSlot
+    ) -> Output:
         job = reporter.job
         await reporter.start_step("import")
-        source = await retry_while_full(
-            lambda: fetch_input(job, folder, self._storage, self._policy, self._fetch_limits)
+        source = await place.fetch(
+            lambda on_size: fetch_input(job, folder, self._storage, self._policy, self._fetch_limits, on_size=on_size)
         )
-        await reporter.start_step("probe")
-        info = await self._tools.prober.probe(source)
-        await reporter.start_step(job.kind, 0.0)
-        output_folder = folder / "output"
-        output_folder.mkdir()
-        encoded = await self._encode(
-            JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
-        )
+        async with attempt.work():
+            await reporter.start_step("probe")
+            info = await self._tools.prober.probe(source)
+            await reporter.start_step(job.kind, 0.0)
+            output_folder = folder / "output"
+            output_folder.mkdir()
+            encoded = await self._encode(
+                JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
+            )
         output = describe(job, encoded)
         await retry_while_full(lambda: self._storage.put(output.key, encoded.path, output.content_type))
         return output

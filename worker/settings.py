@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import Field
 
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.core.setting_types import Duration
 from chassis.core.settings import CommonSettings
+from worker.fetch_bounds import FetchBounds
+from worker.input_space import InputSpace
 
 _LOCK_NAME = ".lock"
 _PREFIX = "run-"
+
+
+class RunnerSlots(TypedDict):
+    """Arguments of `Runner`."""
+
+    slots: int
+    slots_per_project: int
 
 
 class FileSettings(CommonSettings):
@@ -36,6 +46,34 @@ class FileSettings(CommonSettings):
         description="How long the download of one input may take.",
     )
 
+    fetch_slots: int = Field(
+        32,
+        ge=1,
+        le=512,
+        title="Inputs fetched at a time",
+        description="Fetched or waiting to be worked on, in each process, besides those that are worked on.",
+    )
+    fetch_slots_per_project: int = Field(
+        8,
+        ge=1,
+        le=512,
+        title="Inputs of one project fetched at a time",
+        description="Of FETCH_SLOTS; less than half, so that slow servers of one project leave most of them free.",
+    )
+    fetch_slots_per_host: int = Field(
+        16,
+        ge=1,
+        le=512,
+        title="Inputs fetched from one host at a time",
+        description="Of all projects together; more than of one project, which could else block a host for others.",
+    )
+    fetch_space_bytes: int | None = Field(
+        None,
+        ge=1,
+        title="Disk space for inputs",
+        description="In bytes, in each process; one project gets half. A quarter of the disk's free space if not set.",
+    )
+
     @property
     def fetch_limits(self) -> FetchLimits:
         """The limits of one download."""
@@ -45,6 +83,17 @@ class FileSettings(CommonSettings):
             min_rate=self.egress_min_rate,
             rate_window=self.egress_rate_window,
         )
+
+    def fetch_bounds(self, work_slots: int) -> FetchBounds:
+        """The bounds of all downloads for a runner with these slots. The work folder must exist."""
+        total = self.fetch_space_bytes
+        if total is None:
+            total = max(shutil.disk_usage(self.work_dir).free // 4, self.fetch_max_bytes)
+        return FetchBounds(InputSpace(total, total // 2), self.fetch_slots_per_host + work_slots)
+
+    def runner_slots(self, work_slots: int) -> RunnerSlots:
+        """How many items a runner has in work at a time, `work_slots` of them worked on."""
+        return {"slots": self.fetch_slots + work_slots, "slots_per_project": self.fetch_slots_per_project + work_slots}
 
 
 @contextmanager

@@ -116,7 +116,8 @@ queue_item_close_failed | error | attempt
 queue_item_given_up | error | attempt failures
     The last attempt of an item failed with an unexpected exception: a bug, with its traceback. The item is failed.
 queue_item_isolated | warning | item_id crashed crashed_alone
-    An item was running when a worker process died. It now runs alone in its worker, which shows whether it is at fault.
+    An item was worked on when a worker process died. It now gets a work slot once no other is taken, and while it works
+    no other is: that shows whether it is at fault.
 queue_item_lease_lost | warning | attempt
     Another worker has claimed the item meanwhile; this attempt writes nothing. Often a sign of a stalled machine.
 queue_item_postponed | warning | attempt error

@@ -10,7 +10,7 @@ from chassis.adapters.http.auth import CachedKeys
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.retry import run_periodically
-from chassis.runtime.job_queue import Runner
+from chassis.runtime.job_queue import Runner, WorkSlots
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import open_prober
 from schemas.keys import ApiKey
@@ -87,9 +87,9 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             runner=Runner(
                 queue,
                 imports.work,
-                slots=settings.import_slots,
                 exhausted=imports.exhausted,
                 on_cancel=imports.on_cancel,
+                **settings.runner_slots(settings.import_slots),
             ),
             background={"cleanup": _cleanup(store)},
             before_stop=(waiter.close,),
@@ -105,6 +105,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             egress=self._egress,
             prober=await resources.stack.enter_async_context(open_prober(scratch)),
             limits=settings.fetch_limits,
+            bounds=settings.fetch_bounds(settings.import_slots),
+            slots=WorkSlots(resources.job_queue, settings.import_slots),
             scratch_dir=scratch,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,

@@ -18,7 +18,7 @@ from chassis.adapters.storage import Storage
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
-from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry
+from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry, WorkSlots
 from media.faults import MediaFault
 from media.info import MediaInfo
 from schemas.events import MediaCreated, MediaFailed
@@ -30,6 +30,7 @@ from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.store import Store
+from worker.fetch_bounds import FetchBounds, HostAtLimit
 from worker.input import fetch_fault, retry_while_full
 
 log = logs.get_logger(__name__)
@@ -52,6 +53,8 @@ class Imports:
     egress: EgressPolicy
     prober: Prober
     limits: FetchLimits
+    bounds: FetchBounds
+    slots: WorkSlots
     scratch_dir: Path
     media_jobs: tuple[MediaJob, ...]
     delivery_base: str
@@ -63,7 +66,9 @@ class Imports:
             return Complete("done", ())
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
-                original = await self._fetch(media, item.payload["url"])
+                original = await self._fetch(media, item.payload["url"], item)
+            except HostAtLimit as error:
+                return error.retry()
             except FetchError as error:
                 if error.retriable:
                     return Retry.failed(item, str(error), fetch_fault(error))
@@ -91,16 +96,23 @@ class Imports:
         """The import of a cancelled item; the cancellation has changed the item already."""
         return Complete("cancelled")
 
-    async def _fetch(self, media: MediaItem, url: str) -> File:
-        """Fetches and probes the original, and puts it into storage. Raises FetchError and MediaFault."""
-        with TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder:
+    async def _fetch(self, media: MediaItem, url: str, item: QueueItem) -> File:
+        """Fetches and probes the original, and puts it into storage. Raises FetchError, MediaFault and HostAtLimit."""
+        with (
+            self.bounds.input(media.project, url) as place,
+            TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder,
+        ):
             path = Path(folder) / "original"
-            await retry_while_full(lambda: fetch(url, path, self.egress, self.limits, project=media.project))
-            info = await self.prober.probe(path)
-            file_id = derived("file", media.id, "original")
-            key = names.storage_key(media.project, media.id, file_id, info.format)
-            file = info.to_file(file_id, key)
-            await retry_while_full(lambda: self.storage.put(key, path, file.content_type))
+            async with self.slots.attempt(item) as attempt:
+                await place.fetch(
+                    lambda on_size: fetch(url, path, self.egress, self.limits, project=media.project, on_size=on_size)
+                )
+                async with attempt.work():
+                    info = await self.prober.probe(path)
+                file_id = derived("file", media.id, "original")
+                key = names.storage_key(media.project, media.id, file_id, info.format)
+                file = info.to_file(file_id, key)
+                await retry_while_full(lambda: self.storage.put(key, path, file.content_type))
             return file
 
     def _stored(self, media: MediaItem, original: File) -> Complete:

@@ -15,7 +15,7 @@ class Settings(FileSettings):
     """The settings of every service that works on files, and those of ingest."""
 
     import_slots: int = Field(
-        4, ge=1, le=64, title="Import slots", description="Files of media items fetched at a time, in each process."
+        4, ge=1, le=64, title="Imports at a time", description="Files of media items read at a time, in each process."
     )
     media_wait: Duration = Field(
         timedelta(seconds=10),

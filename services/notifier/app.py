@@ -6,12 +6,12 @@ from random import uniform
 
 from chassis.adapters.egress.policy import egress_policy
 from chassis.core import logs
+from chassis.core.host_limiter import HostLimiter
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import Runner
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from services.notifier import handlers
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
-from services.notifier.host_limiter import HostLimiter
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import Store
@@ -46,10 +46,9 @@ class Notifier(ServiceApp[Settings, None]):
                 queue,
                 runner.work,
                 slots=settings.notifier_slots,
+                slots_per_project=max(1, settings.notifier_slots // 2),
                 exhausted=runner.exhausted,
                 on_cancel=runner.on_cancel,
-                # A POST to a receiver cannot stop the process, and would hold up all other deliveries alone.
-                isolate=False,
             ),
             background={"purge": self._purge(store)},
         )

@@ -13,11 +13,11 @@ from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Connection, Pool
 from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
+from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
 from schemas.ids import derived
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
-from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
 from services.notifier.sender import Sender
 from services.notifier.signing import signed_headers

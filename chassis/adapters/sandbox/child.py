@@ -26,7 +26,7 @@ STDERR_BYTES = 8 * 1024
 _SAMPLE_SECONDS = 0.5
 """How often the processor time of a child is read."""
 _CPU_MARGIN_SECONDS = 2 + 2 * (os.cpu_count() or 1)
-"""The kernel's limit is so much above ours: ffmpeg handles the kernel's signal, and would end with a status that does
+"""The kernel's limit is so much above ours: a program may handle the kernel's signal, and end with a status that does
 not say why."""
 _EXEC_WRAPPER = str(Path(exec_wrapper.__file__))
 

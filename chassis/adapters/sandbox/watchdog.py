@@ -7,8 +7,8 @@ however long it takes.
 from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildStalled, ChildTimedOut, Limits, SandboxError
 
 STALL_CPU_SHARE = 0.005
-"""A child that uses less than this share of one processor is not working. Moving the index of a large mp4 to its front,
-which ffmpeg does without any output, takes ten times as much on a slow disk."""
+"""A child that uses less than this share of one processor is not working. Copying a large file, which a program may do
+without any output, takes ten times as much on a slow disk."""
 LONGEST_STEP_S = 5.0
 """Of the time between two calls, more is not counted: this process was not running either."""
 

@@ -19,8 +19,10 @@ from chassis.runtime.job_queue.item import (
 )
 from chassis.runtime.job_queue.queue import JobQueue
 from chassis.runtime.job_queue.runner import Runner, SlotStuck
+from chassis.runtime.job_queue.work_slots import AttemptSlot, WorkSlots
 
 __all__ = [
+    "AttemptSlot",
     "Cause",
     "Complete",
     "Counts",
@@ -35,4 +37,5 @@ __all__ = [
     "Retry",
     "Runner",
     "SlotStuck",
+    "WorkSlots",
 ]

@@ -8,11 +8,11 @@ only this process cannot reach Postgres, the fence rejects its outcome.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, RetryAfter, classify, describe, is_outage
 from chassis.core import logs
@@ -53,22 +53,13 @@ class AttemptLimits:
 
 
 class Attempt:
-    """An attempt at `item`. `alone_after`: the work begins when these tasks have ended, and runs alone; None: beside
-    others."""
+    """An attempt at `item`."""
 
-    def __init__(
-        self,
-        queue: JobQueue,
-        handlers: Handlers,
-        item: QueueItem,
-        limits: AttemptLimits,
-        alone_after: "Sequence[asyncio.Task[Any]] | None" = None,
-    ) -> None:
+    def __init__(self, queue: JobQueue, handlers: Handlers, item: QueueItem, limits: AttemptLimits) -> None:
         self._queue = queue
         self._handlers = handlers
         self._item = item
         self._limits = limits
-        self._alone_after = alone_after
         self._stopping_since: float | None = None
 
     def stopping_s(self) -> float:
@@ -141,7 +132,7 @@ class Attempt:
 
     async def _work(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome | Literal["cancelled"]:
         """The outcome of the service's work, or `cancelled`. Raises LeaseLost."""
-        work = asyncio.create_task(self._start_work())
+        work = asyncio.ensure_future(self._handlers.work(self._item))
         try:
             await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
             if work.cancelled():
@@ -157,14 +148,7 @@ class Attempt:
             await self._stop(work)
             await asyncio.gather(work, return_exceptions=True)
 
-    async def _start_work(self) -> Outcome:
-        if self._alone_after is not None:
-            if self._alone_after:
-                await asyncio.wait(self._alone_after)
-            await self._queue.start_alone(self._item)
-        return await self._handlers.work(self._item)
-
-    async def _stop(self, work: "asyncio.Task[Outcome]") -> None:
+    async def _stop(self, work: "asyncio.Future[Outcome]") -> None:
         if not work.done():
             self._stopping_since = time.monotonic()
             work.cancel()

@@ -14,6 +14,8 @@ Heartbeat = Literal["held", "lost", "cancelled"]
 
 POISONED_AFTER = 3
 """Crashes of workers that ran nothing but the item."""
+SUSPECT_AFTER_WAITING = 5
+"""Crashes of workers in which the item only waited: from then on it may be what crashes them."""
 RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
 """The usual pauses after the first, second and later failures that count."""
 
@@ -40,9 +42,10 @@ class QueueItem:
 
     `attempt` numbers its claims from 1: (worker, attempt) is the fence that every write has to pass. `failures` counts
     the earlier attempts that failed and counted towards the limit, `postponements` those in a row that did not count,
-    `crashed` the claims whose worker disappeared, `crashed_alone` those of them that had the worker to themselves.
-    `step` is what `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time
-    of the first claim in Unix milliseconds, None for an item that was cancelled before it.
+    `crashed` the claims whose worker disappeared while it worked on the item, `crashed_alone` those of them in which it
+    worked on nothing else, `crashed_waiting` the claims whose worker disappeared while the item waited. `step` is what
+    `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time of the first claim
+    in Unix milliseconds, None for an item that was cancelled before it.
     """
 
     id: str
@@ -56,13 +59,19 @@ class QueueItem:
     postponements: int = 0
     crashed: int = 0
     crashed_alone: int = 0
+    crashed_waiting: int = 0
     step: str | None = None
     started_at_ms: int | None = None
 
     @property
     def suspect(self) -> bool:
-        """Whether it may have crashed a worker: it then runs alone."""
+        """Whether it may have crashed a worker: it is then worked on alone."""
         return self.crashed > 0
+
+    @property
+    def suspect_waiting(self) -> bool:
+        """Whether it may have crashed a worker while it waited: it then waits alone as well."""
+        return self.crashed_waiting >= SUSPECT_AFTER_WAITING
 
     @property
     def poisoned(self) -> bool:

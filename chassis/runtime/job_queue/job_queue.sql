@@ -15,17 +15,21 @@ RETURNING id;
 -- The rule of fairness: first the project with the fewest items running, then the highest priority, then what has
 -- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the queue,
 -- where $4 allows it; its worker is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
+-- A project of which this worker runs $5 items already gets none: its items could hold all of the worker's.
+--
+-- A crash makes the item suspect if it was being worked on. One that only waited, for its input or for a slot, is
+-- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever.
 --
 -- The cost grows with the number of projects that have something queued, not with the number of items: `hops` walks
 -- the index from project to project, `fronts` looks at the front of each queue, and only the projects that are next in
 -- line give candidates. There are more candidates than one, so that claimers at the same time do not all want the
 -- same row; the lock is taken on one, and its state is looked at again once it is held.
 --
--- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (less than
--- 0 if one is due already and locked by another transaction).
+-- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (0 if one
+-- that could be claimed is due already and locked by another transaction).
 WITH RECURSIVE
 running AS (
-    SELECT project, count(*) AS items FROM job_queue
+    SELECT project, count(*) AS items, count(*) FILTER (WHERE worker = $1) AS here FROM job_queue
     WHERE state = 'running' AND lease_until > now()
     GROUP BY project
 ),
@@ -45,6 +49,7 @@ fronts AS (
         ORDER BY priority DESC, not_before, id LIMIT 1
     ) AS front
     LEFT JOIN running ON running.project = hops.project
+    WHERE coalesce(running.here, 0) < $5
     ORDER BY coalesce(running.items, 0), front.priority DESC, front.not_before
     LIMIT 8
 ),
@@ -59,7 +64,7 @@ candidates AS (
     UNION ALL
     SELECT expired.id, coalesce(running.items, 0), expired.priority, expired.not_before
     FROM job_queue AS expired LEFT JOIN running ON running.project = expired.project
-    WHERE $4 AND expired.state = 'running' AND expired.lease_until <= now()
+    WHERE $4 AND expired.state = 'running' AND expired.lease_until <= now() AND coalesce(running.here, 0) < $5
     ORDER BY items, priority DESC, not_before, id
     LIMIT 32
 ),
@@ -75,20 +80,28 @@ claimed AS (
     UPDATE job_queue
     SET state = 'running', worker = $1, attempt = attempt + 1, lease_until = now() + $2::interval,
         started_at = CASE WHEN cancel_requested THEN started_at ELSE coalesce(started_at, now()) END,
-        crashed = crashed + CASE state WHEN 'running' THEN 1 ELSE 0 END,
+        crashed = crashed + CASE WHEN state = 'running' AND (NOT waiting OR crashed_waiting + 1 >= $6) THEN 1 ELSE 0 END,
+        crashed_waiting = crashed_waiting + CASE WHEN state = 'running' AND waiting THEN 1 ELSE 0 END,
         crashed_alone = crashed_alone + CASE WHEN state = 'running' AND alone THEN 1 ELSE 0 END,
-        alone = false
+        alone = false, waiting = false
     FROM chosen
     WHERE job_queue.id = chosen.id
     RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone,
-        step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, cancel_requested OR EXISTS (
+        crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
+        cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
         ) AS cancelled
 )
 SELECT now() AS at, claimed.*,
-    CASE WHEN claimed.id IS NULL THEN (
-        SELECT extract(epoch FROM min(not_before) - now())::double precision FROM job_queue WHERE state = 'queued'
-    ) END AS next_due_s
+    CASE
+        WHEN claimed.id IS NOT NULL THEN NULL
+        WHEN EXISTS (SELECT FROM fronts) THEN 0
+        ELSE (
+            SELECT extract(epoch FROM min(not_before) - now())::double precision FROM job_queue
+            WHERE state = 'queued' AND not_before > now()
+        )
+    END AS next_due_s,
+    EXISTS (SELECT FROM running WHERE here >= $5) AS limited
 FROM (VALUES (1)) AS always (row) LEFT JOIN claimed ON true;
 
 -- name: heartbeat
@@ -101,6 +114,11 @@ RETURNING now() AS at, cancel_requested OR EXISTS (
 -- name: start_alone
 -- From now on a crash of the worker is attributed to this item.
 UPDATE job_queue SET alone = true
+WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
+RETURNING true;
+
+-- name: set_waiting
+UPDATE job_queue SET waiting = $4, alone = alone AND NOT $4
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
@@ -139,8 +157,8 @@ SET cancel_requested = true,
     lease_until = CASE state WHEN 'queued' THEN now() + $3::interval ELSE lease_until END,
     state = 'running'
 WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
-RETURNING id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone, step,
-    floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
+RETURNING id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone, crashed_waiting,
+    step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
 
 -- name: remember_cancellations
 INSERT INTO job_queue_cancellations (id)

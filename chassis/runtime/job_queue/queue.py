@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -14,6 +15,7 @@ from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
 from chassis.core.metrics import gauge
 from chassis.runtime.job_queue.item import (
+    SUSPECT_AFTER_WAITING,
     Counts,
     FinalState,
     Heartbeat,
@@ -27,19 +29,25 @@ from chassis.runtime.outbox import Outbox
 from schemas.events import Event
 from schemas.storable import storable_text
 
+UNLIMITED = 2**31 - 1
 PURGE_ROWS = 1000
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
 CONNECTION_SECONDS = 5.0
 """For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
+_ITEM_COLUMNS = tuple(field.name for field in fields(QueueItem))
 
 
 class Claimed(NamedTuple):
-    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued)."""
+    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued).
+
+    `limited`: some project has as many items in this worker as it may, and gets no further one until one of them ends.
+    """
 
     item: QueueItem | None
     next_due: timedelta | None
+    limited: bool = False
 
 
 class JobQueue:
@@ -100,19 +108,24 @@ class JobQueue:
         """Claims the next item, if any. `worker` must be unique among all processes."""
         return (await self.claim_next(worker)).item
 
-    async def claim_next(self, worker: str, *, valid_until: datetime = NEVER, expired: bool = True) -> Claimed:
+    async def claim_next(
+        self, worker: str, *, valid_until: datetime = NEVER, expired: bool = True, per_project: int = UNLIMITED
+    ) -> Claimed:
         """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out.
 
-        Nothing is claimed if Postgres executes the query after `valid_until` (by its clock).
+        `worker` gets no item of a project of which it has `per_project` already. Nothing is claimed if Postgres
+        executes the query after `valid_until` (by its clock).
         """
         async with self._connection() as conn:
-            row = await conn.fetchrow(self._queries["claim"], worker, self.lease, valid_until, expired)
+            row = await conn.fetchrow(
+                self._queries["claim"], worker, self.lease, valid_until, expired, per_project, SUSPECT_AFTER_WAITING
+            )
         assert row is not None  # noqa: S101 - the query always has one row
         self.contact.responded(row["at"])
         if row["id"] is not None:
-            return Claimed(_item(row), None)
+            return Claimed(_item(row), None, row["limited"])
         due_s = row["next_due_s"]
-        return Claimed(None, None if due_s is None else timedelta(seconds=max(0.0, due_s)))
+        return Claimed(None, None if due_s is None else timedelta(seconds=max(0.0, due_s)), row["limited"])
 
     async def heartbeat(self, item: QueueItem) -> Heartbeat:
         """Extends the lease, even one that ran out, as long as no other worker claimed the item."""
@@ -124,8 +137,12 @@ class JobQueue:
         return "cancelled" if row["cancelled"] else "held"
 
     async def start_alone(self, item: QueueItem) -> None:
-        """Records that nothing else runs in the worker from now on. Raises `LeaseLost`."""
+        """Records that the worker works on nothing else from now on. Raises `LeaseLost`."""
         await self._fenced("start_alone", item)
+
+    async def set_waiting(self, item: QueueItem, waiting: bool) -> None:
+        """Records whether the attempt waits (for its input, for a slot) or works on the item. Raises `LeaseLost`."""
+        await self._fenced("set_waiting", item, waiting)
 
     async def set_step(self, item: QueueItem, step: str) -> None:
         """Records the step that the attempt has reached, in the row and in `item`. Raises `LeaseLost`."""
@@ -230,21 +247,7 @@ class JobQueue:
 
 
 def _item(row: asyncpg.Record) -> QueueItem:
-    return QueueItem(
-        id=row["id"],
-        project=row["project"],
-        kind=row["kind"],
-        payload=row["payload"],
-        attempt=row["attempt"],
-        worker=row["worker"],
-        cancelled=row["cancelled"],
-        failures=row["failures"],
-        postponements=row["postponements"],
-        crashed=row["crashed"],
-        crashed_alone=row["crashed_alone"],
-        step=row["step"],
-        started_at_ms=row["started_at_ms"],
-    )
+    return QueueItem(**{name: row[name] for name in _ITEM_COLUMNS})
 
 
 def _fence(item: QueueItem) -> tuple[str, str, int]:

@@ -1,4 +1,4 @@
-"""The runner: claims items and makes attempts at them, at most `slots` at a time."""
+"""The runner: claims items and makes attempts at them, at most `slots` at a time, and of a project not all of them."""
 
 import asyncio
 import os
@@ -41,7 +41,10 @@ class SlotStuck(Exception):
 
 
 class Runner:
-    """Makes attempts at the items of a queue.
+    """Makes attempts at the items of a queue: at most `slots` at a time, of one project at most `slots_per_project`.
+
+    Work that waits on somebody else's servers takes many slots, and gets some for other projects free by the second
+    bound. What it does with processor and memory, it does in `WorkSlots`, of which there are fewer.
 
     `work` makes one attempt and returns its outcome. The failure policy decides about its exceptions: an outage is
     retried with a growing delay without limit, a rejection ends the item, anything else is retried until
@@ -49,10 +52,6 @@ class Runner:
     end; also, with `Poisoned`, for an item whose workers crashed each time that it ran alone. `on_cancel(item)` returns
     the end of an item whose cancellation was requested. `work` is cancelled when the lease is lost, when the item is
     cancelled, and at shutdown: it must then end its children and return soon.
-
-    An item whose worker disappeared may have crashed it: it runs alone, so that other items of that worker do not count
-    as its cause. The runner that claims it claims nothing else until it ends. `isolate=False` is for work that cannot
-    crash a process.
 
     `worker` has to be unique among all processes; by default it is generated.
     """
@@ -63,10 +62,10 @@ class Runner:
         work: Callable[[QueueItem], Awaitable[Outcome]],
         *,
         slots: int,
+        slots_per_project: int | None = None,
         exhausted: Callable[[QueueItem, Cause], Awaitable[Complete]],
         on_cancel: Callable[[QueueItem], Awaitable[Complete]],
         limits: AttemptLimits | None = None,
-        isolate: bool = True,
         times: RunnerTimes | None = None,
         worker: str | None = None,
     ) -> None:
@@ -74,7 +73,8 @@ class Runner:
         self._handlers = Handlers(work, exhausted, on_cancel)
         self._slots = slots
         self._limits = limits or AttemptLimits()
-        self._isolate = isolate
+        self._slots_per_project = slots_per_project or slots
+        self._limited = False
         self._times = times or RunnerTimes()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -87,10 +87,7 @@ class Runner:
                 if len(self._attempts) >= self._slots:
                     await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
                     continue
-                item = await self._claim()
-                task = self._start(item)
-                if self._isolate and item.suspect:
-                    await asyncio.wait([task])
+                self._start(await self._claim())
         finally:
             tasks = [purging, *self._attempts]
             for each in tasks:
@@ -104,16 +101,17 @@ class Runner:
         if stuck:
             raise SlotStuck(f"{len(stuck)} of {self._slots} slots: work stopped {max(stuck):.0f} s ago does not end")
 
-    def _start(self, item: QueueItem) -> "asyncio.Task[None]":
-        alone_after = None
-        if self._isolate and item.suspect:
-            alone_after = tuple(self._attempts)
-            log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
-        attempt = Attempt(self._queue, self._handlers, item, self._limits, alone_after)
+    def _start(self, item: QueueItem) -> None:
+        attempt = Attempt(self._queue, self._handlers, item, self._limits)
         task = asyncio.create_task(attempt.run())
         self._attempts[task] = attempt
-        task.add_done_callback(self._attempts.pop)
-        return task
+        task.add_done_callback(self._on_ended)
+
+    def _on_ended(self, task: "asyncio.Task[None]") -> None:
+        del self._attempts[task]
+        if self._limited:
+            # Its project may have a further item now.
+            self._queue.wake()
 
     async def _claim(self) -> QueueItem:
         """Waits for the next item, also while Postgres is away."""
@@ -121,7 +119,7 @@ class Runner:
         while True:
             subscription = self._queue.added.subscribe()
             try:
-                item, next_due = await self._claim_once()
+                item, next_due, self._limited = await self._claim_once()
             except Exception as error:  # noqa: BLE001 - without claims there is nothing else to do
                 await backoff.sleep(error)
                 continue
@@ -135,7 +133,10 @@ class Runner:
         # A claim that a shutdown interrupts may have been committed.
         contact = self._queue.contact
         claiming = self._queue.claim_next(
-            self.worker, valid_until=contact.valid_until(), expired=contact.is_established()
+            self.worker,
+            valid_until=contact.valid_until(),
+            expired=contact.is_established(),
+            per_project=self._slots_per_project,
         )
         claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:

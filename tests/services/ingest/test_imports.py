@@ -10,7 +10,7 @@ from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import Pool
 from chassis.adapters.storage import open_storage
-from chassis.runtime.job_queue import Cause, JobQueue, LastAttempt, Poisoned
+from chassis.runtime.job_queue import Cause, JobQueue, LastAttempt, Poisoned, WorkSlots
 from chassis.runtime.outbox import Outbox
 from media.info import MediaInfo
 from schemas.api import MediaRequest
@@ -21,6 +21,8 @@ from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
 from services.ingest.media_items import MediaWriter
 from services.ingest.store import Store
+from worker.fetch_bounds import FetchBounds
+from worker.input_space import InputSpace
 
 MEDIA = typeid("med", uuid7(1, b"0123456789"))
 PROJECT = typeid("prj", uuid7(1, b"0123456789"))
@@ -59,7 +61,17 @@ async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: P
     assert await MediaWriter(store, queue, outbox).accept(item, request.url)
     async with open_storage(tmp_path.as_uri()) as storage:
         imports = Imports(
-            store, waiter, storage, EgressPolicy(), NeverCalled(), FetchLimits(), tmp_path, (), "http://cdn"
+            store,
+            waiter,
+            storage,
+            EgressPolicy(),
+            NeverCalled(),
+            FetchLimits(),
+            FetchBounds(InputSpace(1, 1), per_host=1),
+            WorkSlots(queue, 1),
+            tmp_path,
+            (),
+            "http://cdn",
         )
         claimed = await queue.claim("worker")
         assert claimed is not None

@@ -13,12 +13,12 @@ import pytest
 from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import migrate, open_pool
+from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
 from chassis.runtime.outbox import Outbox
 from schemas.jobs import Job
 from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
-from services.notifier.host_limiter import HostLimiter
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
 from services.notifier.sender import Sender
 from services.notifier.store import Store

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.adapters.failure_policy import FailurePolicy
 from chassis.adapters.postgres import Pool, migrate, open_pool
-from chassis.runtime.job_queue import Cause, Complete, JobQueue, Outcome, QueueItem, Runner
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, Outcome, QueueItem, Runner, WorkSlots
 from chassis.runtime.job_queue.attempt import AttemptLimits
 from chassis.runtime.job_queue.runner import RunnerTimes
 from chassis.runtime.outbox import Outbox
@@ -96,18 +96,32 @@ class Worker:
         *,
         limits: AttemptLimits = QUICK,
         times: RunnerTimes = TIMES,
-        isolate: bool = True,
+        work_slots: bool = True,
+        slots_per_project: int | None = None,
     ) -> Runner:
+        """`work_slots`: all of the work is done in a work slot, of which there are as many as slots."""
         return Runner(
             queue,
-            self.work,
+            in_slots(WorkSlots(queue, slots), self.work) if work_slots else self.work,
             slots=slots,
+            slots_per_project=slots_per_project,
             exhausted=self.exhausted,
             on_cancel=self.on_cancel,
             limits=limits,
             times=times,
-            isolate=isolate,
         )
+
+
+def in_slots(
+    slots: WorkSlots, work: Callable[[QueueItem], Awaitable[Outcome]]
+) -> Callable[[QueueItem], Awaitable[Outcome]]:
+    """`work`, all of it in a work slot."""
+
+    async def work_in_slot(item: QueueItem) -> Outcome:
+        async with slots.attempt(item) as attempt, attempt.work():
+            return await work(item)
+
+    return work_in_slot
 
 
 @asynccontextmanager

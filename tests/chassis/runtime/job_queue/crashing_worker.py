@@ -11,10 +11,10 @@ import sys
 from datetime import timedelta
 
 from chassis.adapters.postgres import open_pool
-from chassis.runtime.job_queue import Cause, Complete, JobQueue, Outcome, QueueItem, Runner
+from chassis.runtime.job_queue import Cause, Complete, JobQueue, Outcome, QueueItem, Runner, WorkSlots
 from chassis.runtime.job_queue.runner import RunnerTimes
 from chassis.runtime.outbox import Outbox
-from tests.chassis.runtime.job_queue.conftest import LEASE, event
+from tests.chassis.runtime.job_queue.conftest import LEASE, event, in_slots
 
 
 async def main(dsn: str, schema: str, slots: int) -> None:
@@ -52,7 +52,8 @@ async def main(dsn: str, schema: str, slots: int) -> None:
 
         queue = JobQueue(pool, Outbox(pool, "test"), lease=LEASE)
         times = RunnerTimes(poll=timedelta(milliseconds=100))
-        await Runner(queue, work, slots=slots, exhausted=exhausted, on_cancel=on_cancel, times=times).run()
+        run = in_slots(WorkSlots(queue, slots), work)
+        await Runner(queue, run, slots=slots, exhausted=exhausted, on_cancel=on_cancel, times=times).run()
 
 
 if __name__ == "__main__":

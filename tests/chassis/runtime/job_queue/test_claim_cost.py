@@ -18,7 +18,7 @@ FILL = """
 async def pages_of_a_claim(fixture: QueueFixture) -> int:
     """How many pages a claim touches; it is rolled back."""
     claim = sql.load("chassis.runtime.job_queue")["claim"]
-    for name, value in {"$1": "'w'", "$2": "'15s'", "$3": "'infinity'", "$4": "true"}.items():
+    for name, value in {"$1": "'w'", "$2": "'15s'", "$3": "'infinity'", "$4": "true", "$5": "10", "$6": "5"}.items():
         claim = claim.replace(name, value)
     async with fixture.pool.acquire() as conn:
         transaction = conn.transaction()

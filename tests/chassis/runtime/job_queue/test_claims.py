@@ -46,7 +46,7 @@ async def test_within_a_project_priority_comes_before_age(fixture: QueueFixture)
 async def test_an_item_is_not_claimed_before_it_is_due(fixture: QueueFixture) -> None:
     await fixture.add("later", not_before_ms=now_ms() + 60_000)
     assert await fixture.queue.claim("w1") is None
-    item, due = await fixture.queue.claim_next("w1")
+    item, due, _ = await fixture.queue.claim_next("w1")
     assert item is None and due is not None
     assert timedelta(seconds=10) < due <= timedelta(seconds=60)
     await fixture.add("now", not_before_ms=now_ms() - 5)
@@ -54,16 +54,16 @@ async def test_an_item_is_not_claimed_before_it_is_due(fixture: QueueFixture) ->
 
 
 async def test_nothing_is_due_where_nothing_is_queued(fixture: QueueFixture) -> None:
-    assert await fixture.queue.claim_next("w1") == (None, None)
+    assert await fixture.queue.claim_next("w1") == (None, None, False)
 
 
 async def test_a_claim_that_comes_too_late_claims_nothing(fixture: QueueFixture) -> None:
     """An outage can hold a claim back in the network, and its sender may have given it up since."""
     await fixture.add("job_1")
     now = await fixture.pool.fetchval("SELECT now()")
-    item, due = await fixture.queue.claim_next("w1", valid_until=now - timedelta(milliseconds=1))
+    item, due, _ = await fixture.queue.claim_next("w1", valid_until=now - timedelta(milliseconds=1))
     assert item is None and due == timedelta(0)
-    item, _ = await fixture.queue.claim_next("w1", valid_until=now + timedelta(hours=1))
+    item, _, _ = await fixture.queue.claim_next("w1", valid_until=now + timedelta(hours=1))
     assert item is not None
 
 
@@ -155,3 +155,60 @@ async def test_an_item_that_was_alone_and_put_back_is_not_alone_any_more(fixture
     await fixture.claim("w2")
     await fixture.expire("job_1")
     assert (await fixture.claim("w3")).crashed_alone == 0
+
+
+async def claim_of(fixture: QueueFixture, worker: str, per_project: int) -> str | None:
+    """The id of what the worker claims."""
+    item = (await fixture.queue.claim_next(worker, per_project=per_project)).item
+    return None if item is None else item.id
+
+
+async def test_a_worker_gets_no_more_items_of_a_project_than_its_bound_and_at_once_those_of_others(
+    fixture: QueueFixture,
+) -> None:
+    await fixture.add("a1", "a2", "a3", "a4", project="prj_a", priority=9)
+    await fixture.add("b1", project="prj_b")
+    assert [await claim_of(fixture, "w1", 2) for _ in range(4)] == ["a1", "b1", "a2", None]
+    assert await claim_of(fixture, "w2", 2) == "a3"
+    await fixture.expire("a3")
+    assert await claim_of(fixture, "w1", 2) is None, "the bound holds for items of crashed workers as well"
+    await fixture.pool.execute("UPDATE job_queue SET state = 'done', worker = NULL, lease_until = NULL WHERE id = 'a1'")
+    assert await claim_of(fixture, "w1", 2) == "a3"
+
+
+async def test_what_a_bound_holds_back_is_not_due(fixture: QueueFixture) -> None:
+    await fixture.add("a1", "a2", project="prj_a")
+    await fixture.queue.claim_next("w1", per_project=1)
+    assert await fixture.queue.claim_next("w1", per_project=1) == (None, None, True)
+    await fixture.add("later", project="prj_b", not_before_ms=now_ms() + 60_000)
+    _, due, _ = await fixture.queue.claim_next("w1", per_project=1)
+    assert due is not None and timedelta(seconds=10) < due <= timedelta(seconds=60)
+
+
+async def test_a_crash_counts_only_for_items_that_were_worked_on_until_it_recurs(fixture: QueueFixture) -> None:
+    await fixture.add("job_1")
+    counts = []
+    for n in range(7):
+        item = await fixture.claim(f"w{n}")
+        counts.append((item.crashed, item.crashed_waiting, item.suspect, item.suspect_waiting))
+        await fixture.queue.set_waiting(item, True)
+        await fixture.expire("job_1")
+    assert counts == [
+        (0, 0, False, False),
+        (0, 1, False, False),
+        (0, 2, False, False),
+        (0, 3, False, False),
+        (0, 4, False, False),
+        (1, 5, True, True),
+        (2, 6, True, True),
+    ]
+
+
+async def test_an_item_that_waits_again_is_not_alone_any_more(fixture: QueueFixture) -> None:
+    await fixture.add("job_1")
+    item = await fixture.claim("w1")
+    await fixture.queue.start_alone(item)
+    await fixture.queue.set_waiting(item, True)
+    await fixture.expire("job_1")
+    item = await fixture.claim("w2")
+    assert (item.crashed, item.crashed_alone, item.crashed_waiting) == (0, 0, 1)

@@ -6,11 +6,13 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from chassis.adapters.postgres import Connection
 from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, SlotStuck
+from chassis.runtime.job_queue.queue import Claimed
 from tests.chassis.runtime.job_queue.conftest import (
     LEASE,
     TIMES,
@@ -46,6 +48,46 @@ async def test_items_are_worked_off_with_at_most_so_many_at_a_time_as_there_are_
     assert most == 3
     assert done == Counter(ids)
     assert sorted(await fixture.published()) == sorted(ids)
+
+
+async def test_one_project_with_work_that_does_not_end_leaves_slots_to_others(fixture: QueueFixture) -> None:
+    """And it gets its own next item once one of its items has ended, without waiting for the poll."""
+    begun, release = set[str](), asyncio.Event()
+
+    async def work(item: QueueItem) -> Outcome:
+        begun.add(item.id)
+        if item.project == "prj_a":
+            await release.wait()
+        return Complete("done")
+
+    times = replace(TIMES, poll=TIMES.poll * 10_000)
+    await fixture.add(*(f"a{n}" for n in range(20)), project="prj_a")
+    async with running(Worker(work).runner(fixture.queue, slots=6, slots_per_project=4, times=times)):
+        await until(lambda: len(begun) == 4, within=60)
+        ids = [f"b{n}" for n in range(30)]
+        await fixture.add(*ids, project="prj_b")
+        await until(lambda: fixture.is_in("done", *ids), within=60)
+        assert len(begun) == 4 + 30
+        release.set()
+        await until(lambda: fixture.is_in("done", *(f"a{n}" for n in range(20))), within=60)
+
+
+async def test_a_runner_whose_projects_are_at_their_bound_does_not_ask_again_and_again(fixture: QueueFixture) -> None:
+    await fixture.add("a1", "a2", "a3")
+    claims = 0
+
+    class Counting(JobQueue):
+        async def claim_next(self, worker: str, **options: Any) -> Claimed:
+            nonlocal claims
+            claims += 1
+            return await super().claim_next(worker, **options)
+
+    queue = Counting(fixture.pool, fixture.outbox, lease=LEASE)
+    times = replace(TIMES, poll=TIMES.poll * 10_000)
+    async with running(Worker(never).runner(queue, slots=8, slots_per_project=1, times=times)):
+        await until(lambda: claims == 2, within=60)
+        await asyncio.sleep(0.3)  # thirty of the shortest pauses
+        assert claims == 2
 
 
 async def test_a_wake_starts_work_without_waiting_for_the_poll(fixture: QueueFixture) -> None:

@@ -1,10 +1,10 @@
-"""Limits concurrent deliveries per host, so that a slow receiver delays only its own deliveries (pure)."""
+"""Limits concurrent exchanges per host, so that a slow host delays only its own exchanges (pure)."""
 
 from dataclasses import dataclass, field
 
 MIN_DELAY_S = 0.5
 MAX_DELAY_S = 300.0
-"""Bounds of the delay of a delivery whose host is at its limit."""
+"""Bounds of the delay of an exchange whose host is at its limit."""
 SMOOTHING = 0.2
 """Weight of the newest exchange in the moving average of a host's exchange time."""
 
@@ -18,17 +18,17 @@ class _Host:
 
 @dataclass
 class HostLimiter:
-    """At most `per_host` deliveries to one host at a time. Times are seconds of one monotonic clock.
+    """At most `per_host` exchanges with one host at a time. Times are seconds of one monotonic clock.
 
-    A delivery over the limit is delayed until a slot should be free: each delayed one reserves a share of the mean
-    exchange time after those before it. So a delivery in the backlog of an unreachable host is claimed about once.
+    An exchange over the limit is delayed until a slot should be free: each delayed one reserves a share of the mean
+    exchange time after those before it. So an item in the backlog of an unreachable host is claimed about once.
     """
 
     per_host: int
     _hosts: dict[str, _Host] = field(default_factory=dict)
 
     def acquire(self, host: str, now: float) -> float | None:
-        """None: send now, and call `release` afterwards. A number: at the limit, retry after so many seconds."""
+        """None: begin now, and call `release` afterwards. A number: at the limit, retry after so many seconds."""
         state = self._hosts.setdefault(host, _Host())
         if state.active < self.per_host:
             state.active += 1

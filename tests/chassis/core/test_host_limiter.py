@@ -1,6 +1,6 @@
-"""The limit of concurrent deliveries per host."""
+"""The limit of concurrent exchanges per host."""
 
-from services.notifier.host_limiter import MAX_DELAY_S, MIN_DELAY_S, HostLimiter
+from chassis.core.host_limiter import MAX_DELAY_S, MIN_DELAY_S, HostLimiter
 
 
 def test_a_host_gets_at_most_its_limit() -> None:

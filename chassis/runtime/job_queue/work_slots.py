@@ -1,0 +1,127 @@
+"""Work slots: how much a worker does at a time with processor and memory, shared fairly by the projects.
+
+An attempt first waits, for its input and for a slot; then it works. Only the second part holds a slot, so that slow
+servers of one project hold none, and only the second part can crash the worker, in all likelihood: an item that only
+waited when its worker disappeared is not suspected of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from chassis.core import logs
+from chassis.core.concurrency import abandon_after
+from chassis.core.fair_slots import FairSlots
+from chassis.runtime.job_queue.item import QueueItem
+from chassis.runtime.job_queue.queue import JobQueue
+
+RECORD_AFTER_S = 1.0
+"""Waiting is recorded in the row once it has lasted so long: most attempts never write it."""
+_WRITE_SECONDS = 2.0
+
+log = logs.get_logger(__name__)
+
+
+class WorkSlots:
+    """`slots` slots for the attempts at items of a queue:
+
+        async with work_slots.attempt(item) as attempt:
+            ...  # waits for the input
+            async with attempt.work():
+                ...  # works on it, in a slot
+            ...  # stores the output
+
+    A suspect item gets a slot when no other is taken, and while it works no other is: if the worker crashes
+    then, it was the item. Its waiting is alone as well where the crashes happened while it waited.
+    """
+
+    def __init__(self, queue: JobQueue, slots: int, *, record_after_s: float = RECORD_AFTER_S) -> None:
+        self._queue = queue
+        self._slots = FairSlots(slots)
+        self._record_after_s = record_after_s
+
+    @asynccontextmanager
+    async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:
+        """An attempt that waits. Raises LeaseLost for a suspect item that another worker has claimed meanwhile."""
+        attempt = AttemptSlot(self._queue, self._slots, item, self._record_after_s)
+        attempt.wait()
+        try:
+            if item.suspect_waiting:
+                await attempt.take()
+            yield attempt
+        finally:
+            await attempt.end()
+
+
+class AttemptSlot:
+    """The slot of one attempt, and whether its row says that it waits."""
+
+    def __init__(self, queue: JobQueue, slots: FairSlots, item: QueueItem, record_after_s: float) -> None:
+        self._queue = queue
+        self._slots = slots
+        self._item = item
+        self._record_after_s = record_after_s
+        self._taken = False
+        self._recording: asyncio.Task[None] | None = None
+        self._recorded_as_waiting = False
+        self._writing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[None]:
+        """Waits for a slot and holds it inside the block."""
+        await self.take()
+        await self._stop_recording()
+        if self._recorded_as_waiting:
+            await self._record(waiting=False)
+        yield
+        # After an exception the attempt is over, and `end` gives the slot back.
+        if self._item.suspect:
+            # Before others work: a crash is not this item's any more.
+            await self._record(waiting=True)
+        else:
+            self.wait()
+        self._give_back()
+
+    async def take(self) -> None:
+        """Waits for a slot; does nothing if the attempt has one."""
+        if self._taken:
+            return
+        item = self._item
+        if item.suspect:
+            log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
+        await self._slots.acquire(item.project, alone=item.suspect)
+        self._taken = True
+        if item.suspect:
+            await self._queue.start_alone(item)
+
+    def wait(self) -> None:
+        """The attempt waits from now on."""
+        self._recording = asyncio.create_task(self._record_waiting())
+
+    async def end(self) -> None:
+        """The attempt is over."""
+        self._give_back()
+        await self._stop_recording()
+
+    def _give_back(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._slots.release(self._item.project, alone=self._item.suspect)
+
+    async def _record_waiting(self) -> None:
+        await asyncio.sleep(self._record_after_s)
+        await self._record(waiting=True)
+
+    async def _stop_recording(self) -> None:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            async with self._writing:  # cancelling a query closes its connection
+                recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
+
+    async def _record(self, *, waiting: bool) -> None:
+        async with self._writing:
+            self._recorded_as_waiting = waiting
+            # While Postgres is away the work goes on: a crash is then attributed as if nothing had changed.
+            with suppress(Exception):
+                await abandon_after(_WRITE_SECONDS, self._queue.set_waiting(self._item, waiting))

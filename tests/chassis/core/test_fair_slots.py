@@ -1,0 +1,120 @@
+"""Slots that are shared out fairly between owners."""
+
+import asyncio
+
+import pytest
+
+from chassis.core.fair_slots import FairSlots
+
+
+class Crowd:
+    """Tasks that ask for slots; `granted` are their owners in the order in which they got one."""
+
+    def __init__(self, slots: FairSlots) -> None:
+        self.slots = slots
+        self.granted: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ask(self, *owners: str, alone: bool = False) -> None:
+        for owner in owners:
+            self._tasks.append(asyncio.create_task(self._acquire(owner, alone)))
+            await asyncio.sleep(0)
+        await self._settle()
+
+    async def release(self, *owners: str, alone: bool = False) -> None:
+        for owner in owners:
+            self.slots.release(owner, alone=alone)
+            await self._settle()
+
+    async def give_up(self) -> None:
+        """The first task that waits does not wait any longer."""
+        next(task for task in self._tasks if not task.done()).cancel()
+        await self._settle()
+
+    async def _acquire(self, owner: str, alone: bool) -> None:
+        await self.slots.acquire(owner, alone=alone)
+        self.granted.append(owner)
+
+    async def _settle(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def crowd() -> Crowd:
+    return Crowd(FairSlots(2))
+
+
+async def test_there_are_no_more_holders_than_slots(crowd: Crowd) -> None:
+    await crowd.ask("a", "a", "a", "b")
+    assert crowd.granted == ["a", "a"]
+
+
+async def test_a_free_slot_goes_to_the_owner_that_holds_the_fewest(crowd: Crowd) -> None:
+    await crowd.ask("a", "a", "a", "a", "b")
+    await crowd.release("a")
+    assert crowd.granted == ["a", "a", "b"]
+
+
+async def test_owners_that_hold_as_many_take_turns(crowd: Crowd) -> None:
+    await crowd.ask("a", "b", "a", "a", "a", "b", "b", "c")
+    await crowd.release("a")
+    assert crowd.granted[2:] == ["c"]
+    await crowd.release("c")
+    assert crowd.granted[3:] == ["a"]
+    await crowd.release("a")
+    await crowd.release("b")
+    assert sorted(crowd.granted[4:]) == ["a", "b"]
+
+
+async def test_who_waited_longest_comes_first_within_an_owner() -> None:
+    slots, order = FairSlots(1), list[int]()
+
+    async def hold(n: int) -> None:
+        await slots.acquire("a")
+        order.append(n)
+        await asyncio.sleep(0)
+        slots.release("a")
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(5):
+            group.create_task(hold(n))
+    assert order == list(range(5))
+
+
+async def test_a_waiter_that_gives_up_is_passed_over(crowd: Crowd) -> None:
+    await crowd.ask("a", "a", "b", "c")
+    await crowd.give_up()
+    await crowd.release("a")
+    assert crowd.granted == ["a", "a", "c"]
+
+
+async def test_a_slot_that_was_granted_to_a_waiter_that_gave_up_is_free() -> None:
+    slots = FairSlots(1)
+    await slots.acquire("a")
+    waiting = asyncio.create_task(slots.acquire("b"))
+    await asyncio.sleep(0)
+    slots.release("a")
+    waiting.cancel()  # it has been granted the slot, and does not know yet
+    await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(60):
+        await slots.acquire("c")
+
+
+async def test_alone_waits_for_all_and_nobody_joins(crowd: Crowd) -> None:
+    await crowd.ask("a")
+    await crowd.ask("s", alone=True)
+    await crowd.ask("b")
+    assert crowd.granted == ["a"]
+    await crowd.release("a")
+    assert crowd.granted == ["a", "s"]
+    await crowd.release("s", alone=True)
+    assert crowd.granted == ["a", "s", "b"]
+
+
+async def test_others_go_on_when_the_one_that_wanted_to_be_alone_gives_up(crowd: Crowd) -> None:
+    await crowd.ask("a")
+    await crowd.ask("s", alone=True)
+    await crowd.ask("b")
+    await crowd.give_up()
+    assert crowd.granted == ["a", "b"]
