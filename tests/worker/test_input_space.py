@@ -102,7 +102,7 @@ async def test_the_only_input_may_be_larger_than_any_share(fetches: Fetches, siz
     assert received([await fetches.start("a", size)]) == [True]
 
 
-async def test_an_input_whose_size_is_not_announced_grows_and_begins_again_where_it_did_not_fit(fetches: Fetches) -> None:
+async def test_an_input_of_unknown_size_grows_and_begins_again_where_it_did_not_fit(fetches: Fetches) -> None:
     first = await fetches.start("a", 20)
     growing = await fetches.start("a", 10, 20, 30, 40)
     assert received([growing]) == [False] and growing.begun == 1
