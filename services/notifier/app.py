@@ -46,7 +46,8 @@ class Notifier(ServiceApp[Settings, None]):
                 queue,
                 runner.work,
                 slots=settings.notifier_slots,
-                slots_per_project=max(1, settings.notifier_slots // 2),
+                # More than one host may have, so that a project's other receivers are not delayed either.
+                slots_per_project=max(settings.notifier_slots // 2, settings.notifier_slots_per_host + 1),
                 exhausted=runner.exhausted,
                 on_cancel=runner.on_cancel,
             ),
