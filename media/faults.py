@@ -1,5 +1,6 @@
 """Faults of work on a file: of the input, or an output that is not what was planned."""
 
+from chassis.adapters.sandbox.limits import ChildExceeded
 from schemas.faults import FAULTS, Fault, FaultKind
 
 
@@ -30,3 +31,11 @@ def from_child(kind: str, message: str) -> Exception:
         if kind == known:
             return MediaFault(known, message)
     return RuntimeError(f"a sandboxed child reported an unknown fault {kind!r}")
+
+
+def from_excess(error: ChildExceeded) -> MediaFault:
+    """The fault of an input with which a child used more than it may, however long it ran."""
+    if error.resource == "files":
+        return MediaFault("output_too_large", detail=str(error))
+    what = "memory" if error.resource == "memory" else "processing at the same time"
+    return MediaFault("input_limits_exceeded", f"The input takes too much {what}.", detail=str(error))

@@ -12,11 +12,11 @@ import ffmpeg as graph
 
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.child import Finished
-from chassis.adapters.sandbox.limits import Limits
+from chassis.adapters.sandbox.limits import ChildExceeded, Limits
 from chassis.core.concurrency import Memo
 from media import ffmpeg_features
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
-from media.faults import MediaFault
+from media.faults import MediaFault, from_excess
 from media.requirements import FfmpegFeatures
 
 OnProgress = Callable[[float], None]
@@ -40,7 +40,7 @@ INPUT_FLAGS: dict[str, str | int] = {
 }
 """Options of every input that is a customer's file, as keywords of `ffmpeg.input`."""
 
-_SIGXFSZ = 25
+_SIGXFSZ, _SIGSYS = 25, 31
 # The exit status does not say whether the input is at fault; only the messages do, which are always English.
 _INPUT_ERRORS = re.compile(
     r"Invalid data found|moov atom not found|Error while decoding|could not find codec parameters|"
@@ -103,9 +103,11 @@ class Ffmpeg:
         Raises MediaFault for a fault of the input, FfmpegFailed for one of ours, and SandboxError.
         """
         progress = ProgressParser(duration, on_progress)
-        finished = await child.run(
-            [str(self.path), *argv[1:]], limits, on_stdout_line=progress.parse_line, env=self.env
-        )
+        command = [str(self.path), *argv[1:]]
+        try:
+            finished = await child.run(command, limits, on_stdout_line=progress.parse_line, env=self.env)
+        except ChildExceeded as error:
+            raise from_excess(error) from error
         if finished.returncode:
             raise failure_of(finished)
         return finished
@@ -128,6 +130,9 @@ def failure_of(finished: Finished) -> Exception:
     output = finished.stderr_tail
     if finished.returncode == -_SIGXFSZ or "File too large" in output:
         return MediaFault("output_too_large", detail=output)
+    if finished.returncode == -_SIGSYS:
+        # The sandbox's filter ended it: no version of ffmpeg makes such a system call, so that the input made it.
+        return MediaFault("input_unreadable", detail=f"killed for a forbidden system call: {output}")
     if finished.returncode > 0 and _INPUT_ERRORS.search(output) and not _OUR_ERRORS.search(output):
         truncated = "moov atom not found" in output
         return MediaFault("input_truncated" if truncated else "input_unreadable", detail=output)

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, Limits
+from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, ChildExceeded, Limits
 from chassis.core.concurrency import Memo
 from chassis.core.settings import StartRefused
 from media import geometry, requirements
 from media.allowlists import MAX_FPS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
-from media.faults import MediaFault, from_child
+from media.faults import MediaFault, from_child, from_excess
 from media.formats import FORMATS
 from media.info import MAX_CHANNELS, MAX_SAMPLE_RATE, MediaInfo
 
@@ -52,6 +52,8 @@ class Prober:
             raise MediaFault(
                 "input_limits_exceeded", "The input takes too much processor time to read.", detail=str(error)
             ) from error
+        except ChildExceeded as error:
+            raise from_excess(error) from error
         except ChildDied as error:
             if error.signal in _CRASH_SIGNALS:
                 raise MediaFault("input_unreadable", detail=str(error)) from error

@@ -10,13 +10,15 @@ from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, Limits
+from chassis.adapters.sandbox.usage import machine_memory
 from media import ffmpeg
 from media.ffmpeg import Ffmpeg
 from media.probe import PROBE_LIMITS, Prober, child_environment, open_fork_server
 
 ENCODE_LIMITS = Limits(
-    # Address space, not resident memory: x264 at 8192 pixels with one thread per core maps several GiB.
+    # Address space: x264 at 8192 pixels with one thread per core maps several GiB.
     memory_bytes=16 * GIB,
+    resident_bytes=12 * GIB,
     cpu_seconds=24 * 3600,
     file_bytes=20 * GIB,
     wall=timedelta(days=2),
@@ -54,8 +56,13 @@ async def open_tools(
             fork_server=fork_server,
             prober=Prober(fork_server),
             ffmpeg=await ffmpeg.find(child_environment(workdir)),
-            limits=limits,
-            image_limits=IMAGE_LIMITS,
+            limits=_fitting(limits),
+            image_limits=_fitting(IMAGE_LIMITS),
             workdir=workdir,
             sandbox_report=await child.report(),
         )
+
+
+def _fitting(limits: Limits) -> Limits:
+    """The limits on this machine: one child that takes most of its memory would end other processes of it."""
+    return replace(limits, resident_bytes=min(limits.resident_bytes, machine_memory() * 3 // 4))

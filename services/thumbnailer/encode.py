@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied
-from media.faults import MediaFault, OutputMismatch
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildExceeded
+from media.faults import MediaFault, OutputMismatch, from_excess
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
@@ -108,6 +108,8 @@ async def _call_vips(
         response: dict[str, Any] = await tools.fork_server.call(f"services.thumbnailer.vips:{function}", args, limits)
     except ChildCpuExceeded as error:
         raise errors.too_much_work(str(error)) from error
+    except ChildExceeded as error:
+        raise from_excess(error) from error
     except ChildDied as error:
         # SIGKILL comes from us or from the kernel (out of memory); any other signal is a decoder that crashed.
         if error.signal in (0, signal.SIGKILL):

@@ -1,10 +1,13 @@
 """Pure functions: geometry, colours, formats, classification of failures, progress."""
 
+from typing import Literal
+
 import pytest
 
 from chassis.adapters.sandbox.child import Finished
+from chassis.adapters.sandbox.limits import ChildExceeded
 from media import colour, geometry
-from media.faults import MediaFault, from_child
+from media.faults import MediaFault, from_child, from_excess
 from media.ffmpeg import FfmpegFailed, ProgressParser, failure_of
 from media.formats import FORMATS, container_format
 from media.info import AudioStream, MediaInfo, VideoStream
@@ -112,6 +115,19 @@ def test_a_failed_run_is_classified_by_its_status_and_output(returncode: int, ou
         assert isinstance(fault, FfmpegFailed) and output in str(fault)
     else:
         assert isinstance(fault, MediaFault) and (fault.kind, fault.detail) == (kind, output)
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [("memory", "input_limits_exceeded"), ("threads", "input_limits_exceeded"), ("files", "output_too_large")],
+)
+def test_an_excess_is_the_fault_of_the_input(resource: Literal["memory", "threads", "files"], kind: str) -> None:
+    assert from_excess(ChildExceeded(resource, "it used too much")).kind == kind
+
+
+def test_a_child_that_was_killed_for_a_forbidden_system_call_is_not_retried() -> None:
+    fault = failure_of(Finished(-31, b"", "", 1.0))
+    assert isinstance(fault, MediaFault) and fault.kind == "input_unreadable"
 
 
 def test_progress_grows_and_only_growing_counters_count() -> None:

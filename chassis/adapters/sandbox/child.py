@@ -11,19 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from chassis.adapters.sandbox import exec_wrapper
 from chassis.adapters.sandbox.confine import SandboxReport, SandboxSpec
 from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, Limits
 from chassis.adapters.sandbox.program import find
+from chassis.adapters.sandbox.usage import SAMPLE_SECONDS, excess, measure
 from chassis.adapters.sandbox.watchdog import Watchdog
 
 CHILD_ENV_VAR = "BITMILL_CHILD"
 """Environment variable that marks children, so that orphans of a killed process are found; callers set its value."""
 STDOUT_BYTES = 1024 * 1024
 STDERR_BYTES = 8 * 1024
-_SAMPLE_SECONDS = 0.5
 """How often the processor time of a child is read."""
 _CPU_MARGIN_SECONDS = 2 + 2 * (os.cpu_count() or 1)
 """The kernel's limit is so much above ours: a program may handle the kernel's signal, and end with a status that does
@@ -130,8 +128,8 @@ async def run(
 ) -> Finished:
     """Runs `argv` until it ends, with whatever exit status.
 
-    Raises ChildCpuExceeded, ChildTimedOut, ChildStalled, or ChildDied if there is no such program. However it ends,
-    also by cancellation or by an exception of `on_stdout_line`, no process of its group is left.
+    Raises ChildCpuExceeded, ChildExceeded, ChildTimedOut, ChildStalled, or ChildDied if there is no such program.
+    However it ends, also by cancellation or by an exception of `on_stdout_line`, no process of its group is left.
     """
     program = find(argv[0])
     spec = _spec(limits, program.files)
@@ -161,6 +159,8 @@ async def run(
     if returncode == -signal.SIGXCPU:
         # Of the kernel, which comes before us where this process was not scheduled for a while.
         raise ChildCpuExceeded(f"it used more than {limits.cpu_seconds} s of processor time")
+    if error := excess(measure(pid, limits.writable), limits):
+        raise error  # of files that it wrote since the last sample
     return Finished(
         returncode, bytes(child.stdout), child.stderr.decode("utf-8", "replace").strip(), time.monotonic() - started
     )
@@ -169,20 +169,13 @@ async def run(
 async def _until_exit(child: _Child, pid: int, limits: Limits) -> None:
     watchdog, cpu_seconds = Watchdog(limits), 0.0
     while not child.exited.done():
-        cpu_seconds = max(cpu_seconds, _cpu_seconds(pid))
-        error = watchdog.verdict(time.monotonic(), cpu_seconds, child.last_progress)
+        usage = measure(pid, limits.writable)
+        cpu_seconds = max(cpu_seconds, usage.cpu_seconds)
+        error = watchdog.verdict(time.monotonic(), cpu_seconds, child.last_progress) or excess(usage, limits)
         if error is not None:
             raise error
-        await asyncio.wait([child.exited], timeout=_SAMPLE_SECONDS)
+        await asyncio.wait([child.exited], timeout=SAMPLE_SECONDS)
     child.exited.result()
-
-
-def _cpu_seconds(pid: int) -> float:
-    """The processor time of a process and of those of its children that have ended; 0 if it has ended itself."""
-    try:
-        return sum(psutil.Process(pid).cpu_times()[:4])
-    except psutil.Error:
-        return 0.0
 
 
 async def report(limits: Limits | None = None) -> SandboxReport:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chassis.adapters.sandbox import usage
 from chassis.adapters.sandbox.confine import SandboxSpec
-from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, Limits
 
 MAX_RESPONSE_BYTES = 1024 * 1024
 """Ten times the facts of a file with a thousand streams; small, because the response is decoded in the event loop."""
@@ -32,11 +33,12 @@ class ServerGone(ChildDied):
 
 @dataclass(frozen=True)
 class Request:
-    """`function` is `module:name`, `args` are its keyword arguments as JSON."""
+    """`function` is `module:name`, `args` are its keyword arguments as JSON, `spec` what is applied of `limits`."""
 
     function: str
     args: Mapping[str, Any]
     spec: SandboxSpec
+    limits: Limits
 
     def encode(self) -> bytes:
         """One line of JSON."""
@@ -46,9 +48,9 @@ class Request:
 async def run(control_socket: socket.socket, request: Request) -> bytes:
     """Has the server fork for `request`, and returns the response.
 
-    Raises ServerGone if there was no server to receive it, ChildDied if the fork ends without a response.
-
-    Leaving it, also by cancellation, closes the sockets; the server then kills the fork.
+    Raises ServerGone if there was no server to receive it, ChildExceeded if the fork uses more than it may, and
+    ChildCpuExceeded or ChildDied if it ends without a response. Leaving it, also by cancellation, closes
+    the sockets; the server then kills the fork.
     """
     data, data_of_fork = socket.socketpair()
     status, status_of_server = socket.socketpair()
@@ -62,10 +64,28 @@ async def run(control_socket: socket.socket, request: Request) -> bytes:
         status_reader, status_writer = await asyncio.open_unix_connection(sock=status, limit=_STATUS_BYTES)
         try:
             writer.write(request.encode())
-            return await _read_response(reader, status_reader, request.function)
+            return await _watched_response(reader, status_reader, request)
         finally:
             writer.transport.abort()
             status_writer.transport.abort()
+
+
+async def _watched_response(
+    reader: asyncio.StreamReader, status_reader: asyncio.StreamReader, request: Request
+) -> bytes:
+    started = await status_reader.readline()
+    pid: int | None = json.loads(started or b"{}").get("pid")
+    if pid is None:
+        raise _death(request.function, started)
+    response = asyncio.ensure_future(_read_response(reader, status_reader, request.function))
+    watching = asyncio.ensure_future(usage.watch(pid, request.limits))
+    try:
+        await asyncio.wait([response, watching], return_when=asyncio.FIRST_COMPLETED)
+        return response.result() if response.done() else await watching
+    finally:
+        for task in (response, watching):
+            task.cancel()
+        await asyncio.gather(response, watching, return_exceptions=True)
 
 
 async def _read_response(reader: asyncio.StreamReader, status_reader: asyncio.StreamReader, function: str) -> bytes:

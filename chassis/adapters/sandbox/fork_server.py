@@ -124,7 +124,7 @@ class ForkServer:
         Raises the fault that the function raised, ChildCpuExceeded, ChildTimedOut, or ChildDied (also for an unexpected
         exception of the function). Cancelling the call kills its fork.
         """
-        request = Request(function, args, _spec(limits))
+        request = Request(function, args, _spec(limits), limits)
         try:
             async with asyncio.timeout(limits.wall.total_seconds()):
                 response = await self._respond(request)

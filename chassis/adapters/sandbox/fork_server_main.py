@@ -3,8 +3,8 @@
 SETUP is JSON: `path` (the module search path) and `preload` (modules imported once). Standard input is a Unix socket:
 each byte on it carries two sockets of one call. The fork gets the data socket: it reads the request from it (one line
 of JSON) and writes the response (eight bytes with its length, then JSON). The server keeps the status socket, and
-writes one line with how the fork ended. When the client closes the status socket, the server kills the fork; when it
-closes standard input (or ends), the server ends with all its forks.
+writes one line with the process id of the fork and one with how it ended. When the client closes the status socket,
+the server kills the fork; when it closes standard input (or ends), the server ends with all its forks.
 
 A fork has no file descriptor of the server, of another call, nor a shared one: standard input and output are
 /dev/null, standard error is a pipe of its own, and the fourth is its data socket.
@@ -116,6 +116,8 @@ class _Server:
             os.close(stderr_read)
             _send_status(status, 1, failure)
             return True
+        with contextlib.suppress(OSError):
+            status.send(json.dumps({"pid": pid}).encode() + b"\n", socket.MSG_DONTWAIT)
         # Registered for no event: the poll reports only that the client closed.
         self._poll.register(status, 0)
         self._calls[pid] = _Call(status, stderr_read)

@@ -4,17 +4,19 @@ SandboxError
   ChildCpuExceeded  it used more processor time than `Limits.cpu_seconds`
   ChildTimedOut     it ran longer than `Limits.wall`
   ChildStalled      it neither wrote anything nor used the processor for longer than `Limits.stall`
+  ChildExceeded     it used more memory, files or threads than it may
   ChildDied         it ended without a result (a crash, a limit of the kernel, a missing program)
 
 Only processor time tells how much work an input is: a child that was stopped, or waited for a processor on a busy
-machine, has used none. So ChildCpuExceeded may be the input's fault; ChildTimedOut and ChildStalled are ours.
-Other faults of the input are no errors of this package: the function that rejects its input raises them, see
+machine, has used none. So ChildCpuExceeded and ChildExceeded may be the input's fault; ChildTimedOut and ChildStalled
+are ours. Other faults of the input are no errors of this package: the function that rejects its input raises them, see
 `fork_server`.
 """
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 GIB = 1024**3
 
@@ -35,6 +37,14 @@ class ChildStalled(SandboxError):
     """The child neither wrote anything nor used the processor for too long, and was killed."""
 
 
+class ChildExceeded(SandboxError):
+    """The child used more of `resource` than it was allowed to, and was killed."""
+
+    def __init__(self, resource: Literal["memory", "files", "threads"], message: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+
+
 class ChildDied(SandboxError):
     """The child ended without a result. `signal` is the number of the signal that ended it, or 0."""
 
@@ -48,13 +58,16 @@ class Limits:
     """Limits of one child. Sizes in bytes, `cpu_seconds` summed over its threads.
 
     `memory_bytes` limits the address space, which is larger than the resident memory: programs with many threads need
-    several GiB of it. `wall` is a safety net for children that hang, far above what `cpu_seconds` take on a busy
-    machine. `stall` is the longest time in which the child neither writes nor uses the processor, None for no such
-    limit. The child may read what is below `readable`, and read and write what is below `writable`, besides the
-    system's own libraries; `child.report` says whether the kernel enforces that.
+    several GiB of it; `resident_bytes` limits that. `file_bytes` limits each file, and the sum of the files in the
+    folders that it may write to. `wall` is a safety net for children that hang, far above what `cpu_seconds` take on a
+    busy machine. `stall` is the longest time in which the child neither writes nor uses the processor, None for no
+    such limit. The child may read what is below `readable`, and read and write what is below `writable`, besides the
+    system's own libraries; `self_test` says whether the kernel enforces that.
     """
 
     memory_bytes: int = 4 * GIB
+    resident_bytes: int = 4 * GIB
+    threads: int = 1024
     cpu_seconds: int = 60
     file_bytes: int = GIB
     open_files: int = 256

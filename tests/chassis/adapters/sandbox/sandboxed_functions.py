@@ -134,3 +134,9 @@ def answer_and_stay(pid_file: str, data: str) -> None:
 def system_call(number: int) -> None:
     """Makes a system call with arguments that have no effect."""
     ctypes.CDLL(None).syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)
+
+
+def use_memory(size: int, seconds: float) -> int:
+    data = bytearray(b"x") * size
+    time.sleep(seconds)
+    return len(data)
