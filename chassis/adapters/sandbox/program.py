@@ -13,14 +13,15 @@ from chassis.adapters.sandbox.limits import ChildDied
 _MAGIC_64_BIT = b"\x7fELF\x02"
 _INTERPRETER = 3  # PT_INTERP
 _MAX_LOADER_BYTES = 4096
+_MAX_FILES = 6
 
 
 @dataclass(frozen=True)
 class Program:
     """`path` as found, not resolved: some programs look at the name that they were called by.
 
-    `files` are the files that the kernel executes, resolved: the program and its dynamic loader. A sandbox that may
-    execute these may execute nothing else.
+    `files` are the files that the kernel executes to start it, resolved: the program and its dynamic loader, for a
+    script its interpreter too. A child may execute no other file: a script cannot start further programs.
     """
 
     path: str
@@ -34,16 +35,29 @@ def find(name: str) -> Program:
     if path is None:
         raise ChildDied(f"{name} is not a program on this machine")
     path = str(Path(path).absolute())
-    real = os.path.realpath(path)
-    loader = _loader(real)
-    return Program(path, (real, os.path.realpath(loader)) if loader else (real,))
+    files: list[str] = []
+    started_by: str | None = path
+    while started_by and len(files) < _MAX_FILES:
+        files.append(os.path.realpath(started_by))
+        try:
+            started_by = _started_by(files[-1])
+        except OSError as error:
+            raise ChildDied(f"{path} cannot be started: {error}") from error
+    return Program(path, tuple(files))
 
 
-def _loader(path: str) -> str | None:
-    """The dynamic loader that an ELF file names; None for a static program, and for other formats (macOS)."""
+def _started_by(path: str) -> str | None:
+    """The dynamic loader that an ELF file names, or the interpreter that a script names.
+
+    None for a static program, and for other formats (macOS).
+    """
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             header = file.read(64)
+            if header.startswith(b"#!"):
+                file.seek(2)
+                words = file.readline(_MAX_LOADER_BYTES).split()
+                return os.fsdecode(words[0]) if words else None
             if not header.startswith(_MAGIC_64_BIT):
                 return None
             (table_at,) = struct.unpack_from("<Q", header, 32)
@@ -55,6 +69,6 @@ def _loader(path: str) -> str | None:
                 if kind == _INTERPRETER:
                     file.seek(offset)
                     return os.fsdecode(file.read(min(size, _MAX_LOADER_BYTES)).rstrip(b"\0"))
-    except (OSError, struct.error) as error:
-        raise ChildDied(f"{path} cannot be read: {error}") from error
+    except (struct.error, ValueError, OverflowError):  # not what it claims to be: the kernel will refuse it
+        return None
     return None
