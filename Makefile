@@ -1,6 +1,8 @@
 # The commands of a developer. They need Python 3.11 or newer and make; everything else is installed into .venv.
+# Without make: python3 devtools/install.py, then the commands below.
 PYTHON ?= python3
-BIN := .venv/bin
+# A relative path, and no scripts that pip wrote: the folder may have any name, and may be moved.
+RUN := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .PHONY: install up demo test test-only check format contracts bench soak clean
@@ -8,44 +10,41 @@ INSTALLED := .venv/.installed
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "bitmill needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/python || { echo "Setting up .venv"; $(PYTHON) -m venv .venv; }
-	@echo "Installing packages into .venv (a minute or two, once)"
-	@# No headers of the system are found, so that pyvips is not compiled against a libvips of the system.
-	@PKG_CONFIG_LIBDIR=/nonexistent $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
-	@touch $@
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "bitmill: needs Python 3.11 or newer, and there is no $(PYTHON): install it (Debian and Ubuntu:" \
+	  "apt install python3-venv), or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" devtools/install.py "make $(MAKECMDGOALS)"
 
-up: install          ## run everything on this machine
-	@$(BIN)/bitmill up
+up: install          ## run everything on this machine; ARGS="--port 8081" passes options
+	@$(RUN) -m cli up $(ARGS)
 
 demo: install        ## run three jobs for each of three real videos, verify the webhooks, query the catalog
-	@$(BIN)/python -m devtools.demo
+	@$(RUN) -m devtools.demo
 
 test: check test-only ## lint, types, layers, contracts, then every test
 
 test-only: install
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(RUN) -m pytest -m "not slow"
 
 soak: install        ## the long tests with random kills and outages
-	@$(BIN)/python -m pytest -m slow
+	@$(RUN) -m pytest -m slow
 
 check: install       ## everything but the tests
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m devtools.contracts --check
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(RUN) -c 'from importlinter.cli import lint_imports_command as run; run()'
+	@$(RUN) -m devtools.contracts --check
 
 format: install
-	@$(BIN)/ruff check --fix .
-	@$(BIN)/ruff format .
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
 
 contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files
-	@$(BIN)/python -m devtools.contracts
+	@$(RUN) -m devtools.contracts
 
 bench: install       ## measure overheads and rates, write tests/bench/README.md
-	@$(BIN)/python -m tests.bench
+	@$(RUN) -m tests.bench
 
 clean:
 	@rm -rf .venv .bitmill build *.egg-info

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     except SettingsError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise CliError(f"cannot use the folder {data}: {error.strerror or error}") from None
+        raise CliError(f"cannot use the folder {data}: {error.strerror or error}; name another with --data") from None
 
 
 async def _up(arguments: argparse.Namespace, data: Path) -> int:
