@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits, fetch
+from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
 from chassis.core.settings import StartRefused
@@ -76,7 +77,10 @@ async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
             raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
         reporter.progress("fetch", None)
         target = scratch / "input"
-        await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits(), project="local")
+        try:
+            await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits(), project="local")
+        except NameServersUnavailable:
+            raise CliError(f"--input {name}: no name server answers; connect to a network") from None
         return target
     path = Path(name)
     if not path.is_file():

@@ -6,6 +6,7 @@ from time import monotonic
 from chassis.adapters.egress.client import request
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
 from chassis.core.concurrency import PausableTimeout
@@ -36,7 +37,7 @@ class Sender:
         try:
             async with PausableTimeout(self._deadline_s) as deadline:
                 await self._exchange(url, headers, body, project, deadline, response)
-        except (TimeoutError, RequestError) as error:
+        except (TimeoutError, RequestError, NameServersUnavailable) as error:
             if response.status is None:
                 response.error = _error_code(error)
                 log.info("webhook_request_failed", error=response.error, detail=str(error) or "deadline")
@@ -89,10 +90,12 @@ class _PartialResponse:
         self.excerpt = bytearray()
 
 
-def _error_code(error: TimeoutError | RequestError) -> str:
+def _error_code(error: TimeoutError | RequestError | NameServersUnavailable) -> str:
     # The same code for forbidden and unreachable addresses: customers must not learn which addresses exist here.
     if isinstance(error, TimeoutError):
         return "timeout"
+    if isinstance(error, NameServersUnavailable):
+        return "unreachable"
     match error.reason:
         case "response_timeout" | "name_server_timeout" | "stalled" | "too_slow":
             return "timeout"

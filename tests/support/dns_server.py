@@ -39,6 +39,7 @@ class DnsServer:
         question = dns.message.from_wire(query)
         name = question.question[0].name.to_text(omit_final_dot=True)
         self.asked.append(name)
+        # The root has the empty name.
         if any(name == zone or name.endswith(f".{zone}") for zone in self._silent):
             return None
         answer = dns.message.make_response(question)

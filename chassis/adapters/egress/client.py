@@ -55,7 +55,8 @@ async def request(
     """Sends one request and gives the response; the connection is closed at the end of the block.
 
     The characters of the URL are sent as they are where that is possible, because signatures are computed over them.
-    While the name waits for its turn to be looked up, `queued()` is entered. Raises RequestError.
+    While the name waits for its turn to be looked up, `queued()` is entered. Raises RequestError, and
+    NameServersUnavailable for an outage of ours.
     """
     target = _checked(url, policy)
     # Made at first, so that nothing is sent of a request that cannot be.

@@ -17,6 +17,7 @@ from yarl import URL
 
 from chassis.adapters.egress.addresses import Address
 from chassis.adapters.egress.errors import RequestError
+from chassis.adapters.egress.lookups import NameServersUnavailable
 
 HAPPY_EYEBALLS_S = 0.25
 """The next address of a host is tried after so many seconds (RFC 8305)."""
@@ -47,7 +48,9 @@ class AddressPolicy(Protocol):
 async def connection(
     url: URL, policy: AddressPolicy, *, project: str, queued: Pausing, timeout_s: float
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, str]]:
-    """A new connection to the URL's host, and the address that it goes to. Raises RequestError and AddressForbidden.
+    """A new connection to the URL's host, and the address that it goes to.
+
+    Raises RequestError, AddressForbidden, and NameServersUnavailable for an outage of ours.
 
     At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS.
     """
@@ -80,6 +83,8 @@ async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, 
         return await policy.addresses(host, port, project=project, queued=queued)
     except TimeoutError:
         raise RequestError("name_server_timeout") from None
+    except NameServersUnavailable:
+        raise
     except OSError:
         raise RequestError("host_not_found") from None
 

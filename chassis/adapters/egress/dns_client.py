@@ -15,8 +15,9 @@ import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.nameserver
+import dns.resolver
 
-from chassis.adapters.egress.lookups import NameNotFound
+from chassis.adapters.egress.lookups import NameNotFound, NameServersUnavailable
 from chassis.core import logs
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -25,6 +26,8 @@ _LOCAL_NAME_SERVER = "127.0.0.1"
 """What the machine's resolver asks without /etc/resolv.conf."""
 OTHER_FAMILY_S = 0.5
 """How long the addresses of one family wait for those of the other."""
+PROBE_S = 2.0
+"""How long our name servers have to show that they are alive."""
 DATAGRAM_BYTES = 1232
 """Of an answer by UDP: fits one packet everywhere (DNS flag day 2020)."""
 MAX_ANSWER_BYTES = 4096
@@ -33,6 +36,10 @@ _LOOPBACK = ("127.0.0.1", "::1")
 _Stamp = tuple[int, int, int] | None
 
 log = logs.get_logger(__name__)
+
+
+class _NoServerLeft(NameNotFound):
+    """Each of our name servers failed: for this name (SERVFAIL, an answer that is too large), or for all."""
 
 
 class _NameServer(dns.nameserver.Do53Nameserver):
@@ -93,7 +100,9 @@ class DnsClient:
         self._stamps: tuple[_Stamp, _Stamp] | None = None
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002
-        """The addresses, of IPv4 first. Raises NameNotFound, or TimeoutError if no name server answers in time."""
+        """The addresses, of IPv4 first. Raises NameNotFound, TimeoutError if the host's name servers do not answer in
+        time, or NameServersUnavailable if ours do not.
+        """
         resolver = self._configured()
         name = host.lower()
         if name in self._hosts_read:
@@ -103,6 +112,10 @@ class DnsClient:
         queries = [asyncio.create_task(self._query(resolver, name, family)) for family in ("A", "AAAA")]
         try:
             return await _first_found(queries)
+        except (TimeoutError, _NoServerLeft):
+            if not await self._alive(resolver):
+                raise NameServersUnavailable from None
+            raise
         finally:
             for query in queries:
                 query.cancel()
@@ -120,9 +133,26 @@ class DnsClient:
             )
         except dns.exception.Timeout:
             raise TimeoutError from None
+        except dns.resolver.NoNameservers:
+            raise _NoServerLeft from None
         except (dns.exception.DNSException, UnicodeError) as error:
             raise NameNotFound(type(error).__name__) from None
         return [record.address for record in answer.rrset or ()]
+
+    async def _alive(self, resolver: dns.asyncresolver.Resolver) -> bool:
+        """Whether any of the name servers answers anything: then the silence is that of the host's."""
+        probes = [asyncio.create_task(self._probe(server)) for server in resolver.nameservers]
+        return any(await asyncio.gather(*probes))
+
+    async def _probe(self, server: Any) -> bool:
+        request = dns.message.make_query(".", "NS")
+        try:
+            await server.async_query(request, PROBE_S, None, 0, False, dns.asyncbackend.get_backend("asyncio"))
+        except dns.message.Truncated:
+            return True
+        except (dns.exception.DNSException, OSError):
+            return False
+        return True
 
     def _configured(self) -> dns.asyncresolver.Resolver:
         """The resolver by the files as they are now; they are read again only after a change."""
@@ -162,7 +192,7 @@ async def _first_found(queries: Sequence["asyncio.Task[list[str]]"]) -> list[str
     if found:
         return found
     errors = [error for query in ended if (error := query.exception()) is not None]
-    raise next((error for error in errors if isinstance(error, TimeoutError)), None) or NameNotFound("no addresses")
+    raise next((error for error in errors if isinstance(error, TimeoutError | _NoServerLeft)), None) or NameNotFound()
 
 
 def _read_hosts(path: Path) -> dict[str, list[str]]:

@@ -78,7 +78,7 @@ async def fetch(
 
     `on_size` is called with the size that the server announces, if it does, and with the bytes received before each
     write to the disk; what it raises ends the fetch and is raised as it is. Time in which the lookup of the host waits
-    for other lookups does not count. Raises FetchError, and OSError for errors of the local disk.
+    for other lookups does not count. Raises FetchError, and OSError for errors of the local disk or our name servers.
     """
     try:
         async with PausableTimeout(limits.total.total_seconds()) as total:

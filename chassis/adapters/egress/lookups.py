@@ -5,6 +5,7 @@ for us: that time is charged to nobody's deadline.
 """
 
 import asyncio
+import errno
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -25,13 +26,20 @@ class NameNotFound(OSError):
     """There is no such name, or it has no address, or its name servers refuse to tell."""
 
 
+class NameServersUnavailable(OSError):
+    """Our own name servers answer nothing at all: an outage, for which no name is to blame."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENETUNREACH, "no name server of ours answers")
+
+
 @dataclass(frozen=True)
 class LookupLimits:
     """How many lookups run at a time, for one project and in all; how long each may take, and is remembered."""
 
     per_project: int = 8
     total: int = 64
-    timeout_s: float = 5.0
+    timeout_s: float = 10.0
     found_ttl_s: float = 10.0
     failed_ttl_s: float = 5.0
     remembered: int = 4096
@@ -64,7 +72,8 @@ class Lookups:
         self._results: OrderedDict[_Key, _Result] = OrderedDict()
 
     async def addresses(self, host: str, port: int, *, project: str, queued: Queued = nullcontext) -> Sequence[str]:
-        """The addresses of a host. Raises NameNotFound, or TimeoutError if no name server answers in time.
+        """The addresses of a host. Raises NameNotFound, TimeoutError if no name server of the host answers in time, or
+        NameServersUnavailable.
 
         `queued()` is entered while the lookup waits for its turn.
         """
@@ -82,6 +91,8 @@ class Lookups:
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 addresses = await self.resolve(key[1], port)
+        except NameServersUnavailable:
+            raise
         except OSError as error:
             kind = TimeoutError if isinstance(error, TimeoutError) else NameNotFound
             result = _Result(self.clock() + self.limits.failed_ttl_s, error=kind)

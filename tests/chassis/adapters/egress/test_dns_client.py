@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chassis.adapters.egress.dns_client import DnsClient
-from chassis.adapters.egress.lookups import NameNotFound
+from chassis.adapters.egress.lookups import Lookups, NameNotFound, NameServersUnavailable
+from chassis.adapters.failure_policy import classify
 from tests.support.dns_server import DnsServer, dns_server
 
 RECORDS = {
@@ -28,7 +29,8 @@ def client(server: DnsServer, folder: Path, *lines: str, hosts: str = "", timeou
 async def test_a_name_has_the_addresses_of_both_families_ipv4_first(tmp_path: Path) -> None:
     async with dns_server(RECORDS) as server:
         look_up = client(server, tmp_path)
-        assert list(await look_up("Media.Example", 80)) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+        *ipv4, ipv6 = await look_up("Media.Example", 80)
+        assert (sorted(ipv4), ipv6) == (["192.0.2.1", "192.0.2.2"], "2001:db8::1")
         assert list(await look_up("six.example", 80)) == ["2001:db8::2"]
 
 
@@ -79,3 +81,25 @@ async def test_a_name_server_that_keeps_silent_times_out(tmp_path: Path) -> None
         with pytest.raises(TimeoutError):
             await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)
     assert "host.dead.example" in server.asked
+
+
+async def test_silence_of_our_own_name_servers_is_an_outage_of_ours(tmp_path: Path) -> None:
+    async with dns_server(silent=["dead.example", ""]) as server:
+        with pytest.raises(NameServersUnavailable) as raised:
+            await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)
+    assert classify(raised.value) == "outage"
+
+
+async def test_an_outage_of_our_name_servers_is_not_remembered() -> None:
+    answers: list[list[str]] = [[], ["192.0.2.1"]]
+
+    async def resolve(host: str, port: int) -> list[str]:
+        found = answers.pop(0)
+        if not found:
+            raise NameServersUnavailable
+        return found
+
+    lookups = Lookups(resolve)
+    with pytest.raises(NameServersUnavailable):
+        await lookups.addresses("media.example", 80, project="prj_1")
+    assert list(await lookups.addresses("media.example", 80, project="prj_1")) == ["192.0.2.1"]
