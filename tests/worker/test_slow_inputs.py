@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
+from chassis.core.ids import new_id
 from schemas.events import JobCreated
 from tests.services.worker_harness import WorkerHarness, queued_job, worker_settings
 from tests.support.file_server import file
@@ -46,7 +47,8 @@ async def test_slow_inputs_of_one_project_leave_the_work_slot_and_the_fetch_slot
     async with WorkerHarness(CopyWorker(settings), settings, "video").running() as worker:
         source = material.flat()
         held = worker.files.hold("slow.mp4", file(source))
-        slow = [queued_job("video", held.url, {}, project="prj_slow") for _ in range(SLOW_JOBS)]
+        project = new_id("prj")
+        slow = [queued_job("video", held.url, {}, project=project) for _ in range(SLOW_JOBS)]
         for job in slow:
             await worker.publish(JobCreated(job=job))
         await asyncio.wait_for(held.requested.wait(), 60)
