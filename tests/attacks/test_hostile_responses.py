@@ -10,6 +10,7 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _FLOODS = {
     "endless 103": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "interim responses"),
     "chunks of one byte": (_CHUNKED, b"1\r\nx\r\n", "chunks of a few bytes"),
+    "chunks of 256 bytes": (_CHUNKED, b"100\r\n" + b"x" * 256 + b"\r\n", "broke off"),
 }
 
 
