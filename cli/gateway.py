@@ -113,6 +113,8 @@ class Gateway:
             raise invalid_http()
         base = upstream(self._settings, request.method, request.path)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
+        # A header more of this name is the same as a value more in the last one (RFC 9110, section 5.3).
+        headers.append(("X-Forwarded-For", request.remote or "unknown"))
         try:
             async with self._client.request(
                 request.method,

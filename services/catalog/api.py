@@ -17,7 +17,7 @@ from schemas.media_resource import media_resource
 from services.catalog import paging
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
 from services.catalog.filters import QueryError, jobs_query, media_filter, no_parameters, parse_query_string
-from services.catalog.lookup import Lookup, client_party
+from services.catalog.lookup import Lookup
 from services.catalog.queries import Queries
 
 Query = TypeVar("Query")
@@ -28,7 +28,7 @@ class Api:
 
     `lookup` and `queries` return what is open while the service runs. `keys` are known keys; one that is not among
     them is looked up by `lookup`, because it may have been made a moment ago. `public_url` is where customers reach the
-    API, `delivery_base` where they fetch files.
+    API, `delivery_base` where they fetch files. `client` names the client of a request whose project is not known yet.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Api:
         keys: KeyStore,
         public_url: str,
         delivery_base: str,
+        client: Callable[[web.Request], str],
     ) -> None:
         self._lookup = lookup
         self._queries = queries
         self._keys = keys
         self._public_url = public_url.rstrip("/")
         self._delivery_base = delivery_base
+        self._client = client
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -107,7 +109,7 @@ class Api:
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def authenticate(request: web.Request) -> web.StreamResponse:
-            keys = _ClientKeys(self._keys, self._lookup, client_party(request))
+            keys = _ClientKeys(self._keys, self._lookup, self._client(request))
             return await authenticated(keys, handler)(request)
 
         return authenticate

@@ -7,6 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.client_address import client_of
 from chassis.adapters.storage import Storage
 from chassis.core.ids import now_ms
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
@@ -53,8 +54,9 @@ class Catalog(ServiceApp[Settings, Parts]):
             CachedKeys(self._find_key),
             settings.public_url,
             settings.delivery_base,
+            self._client,
         )
-        self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage)
+        self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, self._client)
         self.error_styles = {"/media": self._api.media_error}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
@@ -85,6 +87,9 @@ class Catalog(ServiceApp[Settings, Parts]):
             subscribe=lambda broker: register(broker, projection),
             background={"outbox watermarks": watermarks.follow()},
         )
+
+    def _client(self, request: web.Request) -> str:
+        return f"client:{client_of(request, self.settings.trusted_proxies)}"
 
     async def _find_key(self, hash: str) -> ApiKey | None:
         return await self.parts.queries.key(hash)

@@ -9,7 +9,7 @@ from aiohttp import web
 from chassis.adapters.http.errors import ApiError, range_not_satisfiable
 from chassis.adapters.storage import ObjectMissing, Stat, Storage
 from services.catalog.errors import file_not_found
-from services.catalog.lookup import Lookup, client_party
+from services.catalog.lookup import Lookup
 from services.catalog.queries import StoredFile
 from services.catalog.ranges import NotModified, PartialContent, Unsatisfiable, decide, http_date
 
@@ -33,10 +33,16 @@ _PREFLIGHT = {
 
 
 class FilesApi:
-    """The routes of the delivery address. `lookup` and `storage` return what is open while the service runs."""
+    """The routes of the delivery address. `lookup` and `storage` return what is open while the service runs.
 
-    def __init__(self, lookup: Callable[[], Lookup], storage: Callable[[], Storage]) -> None:
+    `client` names the client of a request.
+    """
+
+    def __init__(
+        self, lookup: Callable[[], Lookup], storage: Callable[[], Storage], client: Callable[[web.Request], str]
+    ) -> None:
         self._lookup = lookup
+        self._client = client
         self._storage = storage
 
     def routes(self) -> list[web.RouteDef]:
@@ -50,7 +56,7 @@ class FilesApi:
         storage = self._storage()
         project, path = request.match_info["project"], request.match_info["path"]
         # No file has U+0000 in its name, and Postgres rejects a query with it.
-        file = None if "\0" in path else await self._lookup().file(project, path, client_party(request))
+        file = None if "\0" in path else await self._lookup().file(project, path, self._client(request))
         stat = await storage.stat(file.key) if file else None
         if file is None or stat is None:
             raise _with_cors(file_not_found())

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from aiohttp import web
-
 from chassis.core.concurrency import SharedCall
 from schemas.ids import is_id, minted_at_ms
 from schemas.jobs import Job
@@ -27,7 +25,8 @@ GRACE_SECONDS = 1.0
 NAME_WAIT_SECONDS = 2.5
 """How long a file name is waited for at most."""
 POLL_SECONDS = 0.1
-"""Interval of repeated look-ups: another replica may project what a request waits for, and cannot wake it."""
+"""Interval of repeated look-ups: another replica may project what a request waits for, and cannot wake it. It doubles
+with each look, because a name that somebody invented is looked up as often as a real one."""
 CAUGHT_UP_SECONDS = 1.0
 """How long one call waits for the projection; then the next one begins, with new offsets."""
 
@@ -52,7 +51,8 @@ WaitCaughtUp = Callable[[Sequence[Topic], float], Awaitable[bool]]
 class Lookup:
     """`wait` is how many seconds a request waits for an id at most; `now_ms` is the clock.
 
-    `party` names whose waiting requests are counted together: `client:<address>`, or a project's id.
+    `party` names whose waiting requests are counted together: `client:<address>`, or a project's id. So a request
+    without a known key never uses up what a project may have waiting, nor what another client may.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Lookup:
         seconds: float,
     ) -> T | None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        deadline, poll = loop.time() + seconds, self._poll
         task = asyncio.ensure_future(certain())
         task.add_done_callback(lambda _: changed.set())
         try:
@@ -188,7 +188,8 @@ class Lookup:
                 left = deadline - loop.time()
                 if left <= 0:
                     raise not_yet_known()
-                await _wait(changed, min(left, self._poll))
+                await _wait(changed, min(left, poll))
+                poll *= 2
         finally:
             task.cancel()
 
@@ -210,8 +211,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
-
-
-def client_party(request: web.Request) -> str:
-    """The party of a request that no project is known of: the client's address."""
-    return f"client:{request.remote}"

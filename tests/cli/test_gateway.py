@@ -60,6 +60,21 @@ def test_a_request_goes_to_the_service_of_its_method(method: str, path: str, ser
     assert upstream(SETTINGS, method, path) == f"http://{service}"
 
 
+async def test_the_address_of_the_client_is_appended_to_what_it_sent() -> None:
+    async def shown(request: web.Request) -> web.Response:
+        return json_response({"forwarded": request.headers.getall("X-Forwarded-For")})
+
+    service = Small(web.get("/shown", shown))
+    app = make_web_app([service], State(running={service.name}), PATIENT.body_s)
+    async with listening(app, "127.0.0.1", 0, PATIENT) as url:
+        proxy = Gateway(Settings(ingest_url=url, catalog_url=url, notifier_url=url))
+        web_app = make_web_app([proxy], State(running={proxy.name}), PATIENT.body_s)
+        async with proxy.run(), listening(web_app, "127.0.0.1", 0, PATIENT) as address:
+            request = b"GET /shown HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
+            response = parse(await until_closed(address, request))
+    assert response.body == {"forwarded": ["203.0.113.9", "127.0.0.1"]}
+
+
 async def test_a_body_is_forwarded() -> None:
     async with gateway(PATIENT) as address:
         request = POST + b"Connection: close\r\nContent-Length: 7\r\n\r\n"

@@ -83,6 +83,8 @@ def environment_of(container: Mapping[str, Any], maps: Mapping[str, Any], secret
             yield from secrets[source["secretRef"]["name"]]["stringData"]
     for variable in container.get("env", []):
         yield variable["name"]
+        if "value" in variable:
+            continue
         reference = variable["valueFrom"]["secretKeyRef"]
         assert reference["key"] in secrets[reference["name"]]["stringData"]
 

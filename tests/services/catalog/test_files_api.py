@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+from ipaddress import ip_network
+from pathlib import Path
 
 from multidict import CIMultiDict
 
 from chassis.core.ids import new_id
 from schemas.events import JobCreated, JobSucceeded, MediaCreated, MediaDeleted
 from schemas.jobs import Job
+from services.catalog.waiting import MAX_WAITING
 from tests.services.catalog import factories
-from tests.services.catalog.service import CatalogService
+from tests.services.catalog.conftest import Tables
+from tests.services.catalog.service import CatalogService, running
 
 DATA = os.urandom(700_001)
 """More than two chunks of the store, and no round number."""
@@ -174,3 +178,22 @@ async def test_what_could_run_as_a_page_is_an_attachment(catalog: CatalogService
     path = f"/{item.project}/a/page.html"
     status, headers, _ = await fetch(catalog, path)
     assert (status, headers["Content-Disposition"]) == (200, 'attachment; filename="page.html"')
+
+
+async def test_clients_behind_a_trusted_proxy_are_bounded_each_by_itself(
+    tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path: Path, catalog: CatalogService, project: str
+) -> None:
+    proxies = (ip_network("127.0.0.1/32"),)
+    async with running(
+        database_url, kafka_bootstrap, tmp_path, beside=catalog.ingest, trusted_proxies=proxies
+    ) as behind:
+
+        async def statuses(client: str, count: int) -> list[int]:
+            paths = [f"/{project}/{client}-{number}.png" for number in range(count)]
+            forwarded = f"203.0.113.9, {client}"
+            found = await asyncio.gather(*(fetch(behind, path, X_Forwarded_For=forwarded) for path in paths))
+            return [status for status, _, _ in found]
+
+        many, few = await asyncio.gather(statuses("198.51.100.1", 3 * MAX_WAITING), statuses("198.51.100.2", 10))
+    assert many.count(503) > 0
+    assert few == [404] * 10

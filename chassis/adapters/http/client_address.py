@@ -1,0 +1,45 @@
+"""The address of the client behind our own proxies (pure)."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from aiohttp import web
+
+Network = IPv4Network | IPv6Network
+_IPV6_CUSTOMER_PREFIX = 64
+"""Bits: the smallest network that a provider gives to one customer, who may use any address in it."""
+
+
+def client_of(request: web.Request, trusted: Sequence[Network]) -> str:
+    """The client of a request, as `client` gives it."""
+    return client(request.remote, request.headers.getall("X-Forwarded-For", []), trusted)
+
+
+def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Who sent a request: an IPv4 address, or the /64 network of an IPv6 address.
+
+    `peer` is the other end of the connection. Only if it is one of our proxies, `X-Forwarded-For` is read, from the
+    right: each proxy appends the address that it was called from, so everything to the left of the first address that
+    is no proxy of ours was written by the client.
+    """
+    address = _parse(peer)
+    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
+    while address is not None and hops and any(address in network for network in trusted):
+        before = _parse(hops.pop())
+        if before is None:
+            break
+        address = before
+    if address is None:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, _IPV6_CUSTOMER_PREFIX), strict=False))
+    return str(address)
+
+
+def _parse(text: str | None) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
