@@ -127,7 +127,8 @@ class _ClientKeys:
         self._party = party
 
     async def find(self, hash: str) -> ApiKey | None:
-        key = await self._known.find(hash)
+        async with self._lookup().anonymous(self._party):
+            key = await self._known.find(hash)
         return key if key is not None else await self._lookup().key(hash, self._party)
 
 

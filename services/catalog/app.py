@@ -80,6 +80,7 @@ class Catalog(ServiceApp[Settings, Parts]):
             partial(resources.lag.wait_caught_up, SPEC.name),
             wait=settings.read_wait.total_seconds(),
             now_ms=now_ms,
+            anonymous_queries=max(settings.catalog_connections // 2, 1),
         )
         projection = Projection(Store(resources.pool), waiting.announce)
         return Components(

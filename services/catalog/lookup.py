@@ -5,10 +5,12 @@ before the request; until then the request waits, and gets 503 in the end. See `
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 from chassis.core.concurrency import SharedCall
+from chassis.core.fair_slots import FairSlots
 from schemas.ids import is_id, minted_at_ms
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -27,6 +29,8 @@ NAME_WAIT_SECONDS = 2.5
 POLL_SECONDS = 0.1
 """Interval of repeated look-ups: another replica may project what a request waits for, and cannot wake it. It doubles
 with each look, because a name that somebody invented is looked up as often as a real one."""
+ANONYMOUS_QUERIES = 5
+"""Queries at the same time for requests whose project is not known: half of the connections by default."""
 CAUGHT_UP_SECONDS = 1.0
 """How long one call waits for the projection; then the next one begins, with new offsets."""
 
@@ -52,7 +56,8 @@ class Lookup:
     """`wait` is how many seconds a request waits for an id at most; `now_ms` is the clock.
 
     `party` names whose waiting requests are counted together: `client:<address>`, or a project's id. So a request
-    without a known key never uses up what a project may have waiting, nor what another client may.
+    without a known key never uses up what a project may have waiting, nor what another client may. Neither do their
+    queries use up the connections: at most `anonymous_queries` run at a time, shared out fairly among the clients.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Lookup:
         grace: float = GRACE_SECONDS,
         name_wait: float = NAME_WAIT_SECONDS,
         poll: float = POLL_SECONDS,
+        anonymous_queries: int = ANONYMOUS_QUERIES,
     ) -> None:
         self._queries = queries
         self._waiting = waiting
@@ -76,6 +82,7 @@ class Lookup:
         self._grace = grace
         self._name_wait = name_wait
         self._poll = poll
+        self._anonymous = FairSlots(anonymous_queries)
         self._end_offset = SharedCall(watermarks.end_offset)
 
         def caught_up(*topics: Topic) -> SharedCall[bool]:
@@ -102,6 +109,15 @@ class Lookup:
 
         found: MediaItem | Hidden | None = await self._by_id(id, project, look, self._media_caught_up)
         return None if isinstance(found, Hidden) else found
+
+    @asynccontextmanager
+    async def anonymous(self, party: str) -> AsyncIterator[None]:
+        """The party's turn to query for a request whose project is not known."""
+        await self._anonymous.acquire(party)
+        try:
+            yield
+        finally:
+            self._anonymous.release(party)
 
     async def key(self, hash: str, party: str) -> ApiKey | None:
         """The key with this hash; it may have been made a moment ago. Raises ApiError 503 as `job` does."""
@@ -131,8 +147,12 @@ class Lookup:
         certain: Callable[[], Awaitable[None]],
         seconds: float,
     ) -> T | None:
-        found = await look()
-        return found if found is not None else await self._wait_for(name, party, look, certain, seconds)
+        async def take_turn() -> T | None:
+            async with self.anonymous(party):
+                return await look()
+
+        found = await take_turn()
+        return found if found is not None else await self._wait_for(name, party, take_turn, certain, seconds)
 
     async def _by_id(
         self, id: str, project: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]

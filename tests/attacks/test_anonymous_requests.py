@@ -37,7 +37,7 @@ async def anonymous_requests(address: str) -> AsyncIterator[list[int]]:
             spoofed = {"X-Forwarded-For": f"198.51.100.{os.urandom(1)[0]}"}
             async with session.get(address + path, headers={**headers, **spoofed}) as response:
                 statuses.append(response.status)
-            await asyncio.sleep(1)  # a 503 comes at once: many waiting requests are the attack, not many requests
+            await asyncio.sleep(3)  # a 503 comes at once: many waiting requests are the attack, not many requests
 
     async with aiohttp.ClientSession(connector=connector) as session:
         asking = [asyncio.create_task(ask(session)) for _ in range(PARALLEL)]
