@@ -15,6 +15,7 @@ from cli.errors import CliError
 from devtools.baseline import seconds_of_ffmpeg
 from devtools.demo import scenario
 from devtools.demo.bitmill_process import Api, bitmill_process
+from devtools.demo.failures import DemoFailed, explanation, until_failure
 from devtools.demo.platform_server import PlatformServer, platform_server
 from devtools.demo.report import catalog_table, outputs_table
 from devtools.footage import Footage, FootageUnavailable, fetch_footage
@@ -30,21 +31,29 @@ PHOTOS = [
 ]
 
 
-async def run_demo(console: Console, data: Path) -> bool:
-    """Runs the demo; returns whether every job succeeded and every query found something."""
+async def run_demo(console: Console, data: Path, footage: Footage) -> None:
+    """Runs the demo in the folder `data`. Raises `DemoFailed`, or another `CliError`, at the first failure."""
     console.rule("1. A bitmill of its own")
-    uploads = _copy_uploads(fetch_footage(default_data().absolute() / "footage", console.print), data / "uploads")
+    uploads = _copy_uploads(footage, data / "uploads")
     began = time.monotonic()
     async with platform_server(uploads) as platform, bitmill_process(data / "bitmill", console.print) as api:
         platform.secret = api.secret
         console.print(f"Five services, Apache Kafka and Postgres: ready after {time.monotonic() - began:.1f} s.")
         console.print(f"An example platform serves its users' uploads and receives webhooks at {platform.address}.\n")
-        jobs_succeeded = await _show_jobs(console, api, platform, uploads, data)
-        items_found = await _show_catalog(console, api, platform)
-    return jobs_succeeded and items_found
+        await until_failure(log_of(data), _show_all(console, api, platform, uploads, data))
 
 
-async def _show_jobs(console: Console, api: Api, platform: PlatformServer, uploads: Path, data: Path) -> bool:
+def log_of(data: Path) -> Path:
+    """The log of the demo's bitmill."""
+    return data / "bitmill" / "log"
+
+
+async def _show_all(console: Console, api: Api, platform: PlatformServer, uploads: Path, data: Path) -> None:
+    await _show_jobs(console, api, platform, uploads, data)
+    await _show_catalog(console, api, platform)
+
+
+async def _show_jobs(console: Console, api: Api, platform: PlatformServer, uploads: Path, data: Path) -> None:
     console.rule("2. Three jobs for each video, all at once")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns, console=console) as bars:
@@ -53,23 +62,17 @@ async def _show_jobs(console: Console, api: Api, platform: PlatformServer, uploa
     baseline = {}
     with console.status("The same with ffmpeg alone, one after another, for comparison …"):
         for done in finished:
-            if done.succeeded:
-                baseline[done.job["id"]] = await seconds_of_ffmpeg(uploads / done.upload.name, done.job, data)
+            baseline[done.job["id"]] = await seconds_of_ffmpeg(uploads / done.upload.name, done.job, data)
     console.print(outputs_table(finished, baseline))
-    return all(done.succeeded for done in finished) and platform.rejected == 0
 
 
-async def _show_catalog(console: Console, api: Api, platform: PlatformServer) -> bool:
+async def _show_catalog(console: Console, api: Api, platform: PlatformServer) -> None:
     console.rule("3. The catalog")
     items = await scenario.create_media(api, platform, [*VIDEOS, *PHOTOS])
     items = await scenario.wait_for_posters(api, items)
     console.print(f"{len(items)} uploads are media items with the platform's own metadata; bitmill made the posters.")
-    complete = True
     for metadata in ({"user_id": "usr_ada"}, {"user_id": "usr_ada", "source": "Example/iOS"}):
-        found = await scenario.find_media(api, metadata)
-        console.print(catalog_table(metadata, found))
-        complete = complete and found["meta"]["total"] > 0
-    return complete
+        console.print(catalog_table(metadata, await scenario.find_media(api, metadata)))
 
 
 def _copy_uploads(footage: Footage, folder: Path) -> Path:
@@ -97,22 +100,29 @@ def _print_next_steps(console: Console) -> None:
     )
 
 
+def print_failure(console: Console, error: Exception, log: Path) -> None:
+    """Why the demo stopped, and the lines of the log that explain it."""
+    console.print("[red]The demo stopped:[/]", end=" ")
+    console.print(str(error) or type(error).__name__, markup=False, highlight=False)
+    if lines := explanation(log, error.ids if isinstance(error, DemoFailed) else ()):
+        console.print("\nThe log says:")
+        for line in lines:
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nThe whole log: {log}", soft_wrap=True)
+
+
 def main() -> int:
     console = Console()
     # Kept if something fails, for the log in it.
     data = Path(tempfile.mkdtemp(prefix="bitmill-demo-"))
-    log = data / "bitmill" / "log"
     try:
-        succeeded = asyncio.run(run_demo(console, data))
-    except (CliError, FootageUnavailable, TimeoutError) as error:
-        console.print(f"[red]The demo stopped:[/] {error or 'something took too long'}\nThe log: {log}")
+        asyncio.run(run_demo(console, data, fetch_footage(default_data().absolute() / "footage", console.print)))
+    except (CliError, FootageUnavailable) as error:
+        print_failure(console, error, log_of(data))
         return 1
     except KeyboardInterrupt:
         shutil.rmtree(data, ignore_errors=True)
         return 130
-    if not succeeded:
-        console.print(f"[red]Not everything succeeded.[/] The log: {log}")
-        return 1
     shutil.rmtree(data, ignore_errors=True)
     _print_next_steps(console)
     return 0

@@ -30,19 +30,21 @@ class Api:
     session: aiohttp.ClientSession
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The body of the response. Raises `CliError` if it is an error."""
-        async with self.session.post(self.address + path, json=body) as response:
-            return await self._body(response)
+        """The body of the response. Raises `CliError` if it is an error, or none comes."""
+        return await self._request("POST", path, json=body)
 
     async def get(self, path: str, **query: str) -> Any:
-        """The body of the response. Raises `CliError` if it is an error."""
-        async with self.session.get(self.address + path, params=query) as response:
-            return await self._body(response)
+        """The body of the response. Raises `CliError` if it is an error, or none comes."""
+        return await self._request("GET", path, params=query)
 
-    async def _body(self, response: aiohttp.ClientResponse) -> Any:
-        body = await response.json()
+    async def _request(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            async with self.session.request(method, self.address + path, **options) as response:
+                body = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise CliError(f"{method} {path} got no response: {error or type(error).__name__}") from None
         if response.status >= 400:
-            raise CliError(f"{response.method} {response.url.path} was refused: {body}")
+            raise CliError(f"{method} {path} was refused: {body}")
         return body
 
 
@@ -60,7 +62,10 @@ async def bitmill_process(data: Path, progress: Callable[[str], None]) -> AsyncI
             stderr=output,
         )
     try:
-        await _wait_until_ready(process, log, progress)
+        try:
+            await _wait_until_ready(process, log, progress)
+        except TimeoutError:
+            raise CliError(f"bitmill printed nothing for {SILENT_SECONDS} s:\n{_end_of(log)}") from None
         values = env_file.read(data)
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {values['ITTYBIT_API_KEY']}"}) as session:
             yield Api(values["ITTYBIT_API_URL"], values["ITTYBIT_WEBHOOK_SECRET"], session)
@@ -82,7 +87,11 @@ async def _wait_until_ready(process: asyncio.subprocess.Process, log: Path, prog
                     progress(line)
             shown = len(lines)
             await asyncio.sleep(_POLL_SECONDS)
-    raise CliError("bitmill did not start:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-20:]))
+    raise CliError(f"bitmill did not start:\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

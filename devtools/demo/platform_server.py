@@ -11,15 +11,17 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from devtools.demo.failures import DemoFailed
+
 
 class PlatformServer:
-    """`webhooks` are the verified ones by job id; `rejected` counts wrong signatures. Set `secret` before the first."""
+    """`webhooks` are the verified ones by job id. Set `secret` before the first."""
 
     def __init__(self) -> None:
         self.address = ""
         self.secret = ""
         self.webhooks: dict[str, dict[str, Any]] = {}
-        self.rejected = 0
+        self._rejected = False
         self._changed = asyncio.Condition()
 
     def upload_url(self, name: str) -> str:
@@ -34,7 +36,9 @@ class PlatformServer:
         body = await request.read()
         expected = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(request.headers.get("Ittybit-Signature", ""), expected):
-            self.rejected += 1
+            async with self._changed:
+                self._rejected = True
+                self._changed.notify_all()
             return web.Response(status=401)
         job = orjson.loads(body)
         async with self._changed:
@@ -43,9 +47,11 @@ class PlatformServer:
         return web.Response(status=204)
 
     async def webhook(self, job_id: str) -> dict[str, Any]:
-        """The webhook of a job, once it has arrived."""
+        """The webhook of a job, once it has arrived. Raises `DemoFailed` once any has a wrong signature."""
         async with self._changed:
-            await self._changed.wait_for(lambda: job_id in self.webhooks)
+            await self._changed.wait_for(lambda: self._rejected or job_id in self.webhooks)
+        if self._rejected:
+            raise DemoFailed("a webhook arrived with a wrong signature")
         return self.webhooks[job_id]
 
 

@@ -16,9 +16,6 @@ def outputs_table(finished: list[FinishedJob], baseline: Mapping[str, float]) ->
         table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right", no_wrap=True)
     for done in finished:
         output = done.job["output"]
-        if output is None:
-            table.add_row(done.upload.name, done.role, done.job["status"], *[""] * 4)
-            continue
         table.add_row(
             done.upload.name,
             done.role,

@@ -1,12 +1,14 @@
 """What the demo does: three jobs for each upload, all at once, then media items and queries of the catalog."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from devtools.demo.bitmill_process import Api
+from devtools.demo.failures import DemoFailed, all_or_first_failure
 from devtools.demo.platform_server import PlatformServer
 
 JOBS: dict[str, dict[str, Any]] = {
@@ -15,7 +17,8 @@ JOBS: dict[str, dict[str, Any]] = {
     "preview": {"kind": "video", "options": {"width": 480, "quality": "low", "format": "mp4"}},
 }
 """The jobs for each uploaded video: a full-size version, a thumbnail, a small preview."""
-JOB_SECONDS = 120
+SILENT_SECONDS = 120
+_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """One job of one upload; `job` is the body of its webhook."""
+    """One job of one upload, which succeeded; `job` is the body of its webhook."""
 
     upload: Upload
     role: str
     job: dict[str, Any]
-
-    @property
-    def succeeded(self) -> bool:
-        return bool(self.job["status"] == "succeeded")
 
     @property
     def seconds(self) -> float:
@@ -45,13 +44,39 @@ class FinishedJob:
         return float(self.job["finished_at"] - self.job["started_at"]) / 1000
 
 
-async def run_jobs(api: Api, platform: PlatformServer, uploads: list[Upload], bars: Progress) -> list[FinishedJob]:
-    """Post every job of every upload at once; each is finished when its verified webhook has arrived."""
-    jobs = [_run_job(api, platform, upload, role, bars) for upload in uploads for role in JOBS]
-    return list(await asyncio.gather(*jobs))
+async def run_jobs(
+    api: Api, platform: PlatformServer, uploads: list[Upload], bars: Progress, *, silent_s: float = SILENT_SECONDS
+) -> list[FinishedJob]:
+    """Post every job of every upload at once; each is finished when its verified webhook has arrived.
+
+    Raises `DemoFailed` as soon as one of them fails, or none has changed for `silent_s` seconds: a busy machine is no
+    failure.
+    """
+    loop = asyncio.get_running_loop()
+    unfinished: set[str] = set()
+    try:
+        async with asyncio.timeout(silent_s) as limit:
+
+            def changed() -> None:
+                limit.reschedule(loop.time() + silent_s)
+
+            jobs = [
+                _run_job(api, platform, upload, role, bars, changed, unfinished) for upload in uploads for role in JOBS
+            ]
+            return await all_or_first_failure(jobs)
+    except TimeoutError:
+        raise DemoFailed(f"no job has made any progress for {silent_s:g} s", *sorted(unfinished)) from None
 
 
-async def _run_job(api: Api, platform: PlatformServer, upload: Upload, role: str, bars: Progress) -> FinishedJob:
+async def _run_job(
+    api: Api,
+    platform: PlatformServer,
+    upload: Upload,
+    role: str,
+    bars: Progress,
+    changed: Callable[[], None],
+    unfinished: set[str],
+) -> FinishedJob:
     bar = bars.add_task(f"{upload.name} → {role}", total=1.0, state="posting")
     body = {
         "input": platform.upload_url(upload.name),
@@ -60,22 +85,39 @@ async def _run_job(api: Api, platform: PlatformServer, upload: Upload, role: str
         "webhook_url": platform.webhook_url,
     }
     job = await api.post("/jobs", body)
-    polling = asyncio.create_task(_show_progress(api, job["id"], bars, bar))
-    try:
-        async with asyncio.timeout(JOB_SECONDS):
-            webhook = await platform.webhook(job["id"])
-    finally:
-        polling.cancel()
-    completed = 1.0 if webhook["status"] == "succeeded" else None
-    bars.update(bar, completed=completed, state=f"{webhook['status']}, webhook verified")
+    unfinished.add(job["id"])
+
+    def show(shown: dict[str, Any]) -> None:
+        bars.update(bar, completed=shown["progress"] or 0, state=shown["status"])
+        changed()
+
+    polled = _until_succeeded(api, job["id"], f"the job {role!r} of {upload.name}", show)
+    _, webhook = await all_or_first_failure([polled, platform.webhook(job["id"])])
+    changed()
+    unfinished.discard(job["id"])
+    bars.update(bar, completed=1.0, state="succeeded, webhook verified")
     return FinishedJob(upload, role, webhook)
 
 
-async def _show_progress(api: Api, job_id: str, bars: Progress, bar: TaskID) -> None:
+async def _until_succeeded(api: Api, job_id: str, what: str, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """`show` is called with the job whenever it has changed."""
+    shown = None
     while True:
-        job = await api.get(f"/jobs/{job_id}")
-        bars.update(bar, completed=job["progress"] or 0, state=job["status"])
-        await asyncio.sleep(0.25)
+        job: dict[str, Any] = await api.get(f"/jobs/{job_id}")
+        if (job["status"], job["progress"]) != shown:
+            shown = (job["status"], job["progress"])
+            show(job)
+        if job["status"] == "succeeded":
+            return job
+        _fail_if_ended(job, what)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _fail_if_ended(resource: dict[str, Any], what: str, *ids: str) -> None:
+    """Raises `DemoFailed` with the reason of a job or a media item that failed or was cancelled."""
+    if resource["status"] in ("failed", "cancelled"):
+        error = resource["error"] or {"message": "no reason given", "kind": resource["status"]}
+        raise DemoFailed(f"{what} {resource['status']}: {error['message']} [{error['kind']}]", resource["id"], *ids)
 
 
 async def create_media(api: Api, platform: PlatformServer, uploads: list[Upload]) -> list[dict[str, Any]]:
@@ -93,26 +135,39 @@ async def create_media(api: Api, platform: PlatformServer, uploads: list[Upload]
         item: dict[str, Any] = response["data"]
         return item
 
-    return list(await asyncio.gather(*(create(upload) for upload in uploads)))
+    return await all_or_first_failure([create(upload) for upload in uploads])
 
 
 async def wait_for_posters(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The items again, once each has the poster that bitmill makes of every media item."""
+    """The items again, once each has the poster that bitmill makes of every media item.
 
-    async def wait(item_id: str) -> dict[str, Any]:
+    Raises `DemoFailed` as soon as an item, or a job for one, fails.
+    """
+
+    async def wait(item_id: str, title: str) -> dict[str, Any]:
         while True:
             response = await api.get(f"/media/{item_id}")
             item: dict[str, Any] = response["data"]
-            if item.get("poster") or item["status"] == "failed":
+            if item.get("poster"):
                 return item
-            await asyncio.sleep(0.1)
+            _fail_if_ended(item, f"the media item {title}")
+            # The item stays as it is if its poster cannot be made.
+            for job in (await api.get("/jobs", status="failed"))["data"]:
+                if job["media_id"] == item_id:
+                    _fail_if_ended(job, f"a job for the media item {title}", item_id)
+            await asyncio.sleep(_POLL_SECONDS)
 
-    async with asyncio.timeout(JOB_SECONDS):
-        return list(await asyncio.gather(*(wait(item["id"]) for item in items)))
+    try:
+        async with asyncio.timeout(SILENT_SECONDS):
+            return await all_or_first_failure([wait(item["id"], item["title"]) for item in items])
+    except TimeoutError:
+        raise DemoFailed(f"the posters took longer than {SILENT_SECONDS} s", *(item["id"] for item in items)) from None
 
 
 async def find_media(api: Api, metadata: dict[str, str]) -> dict[str, Any]:
-    """The catalog's list of items with this metadata."""
+    """The catalog's list of items with this metadata. Raises `DemoFailed` if there is none."""
     query = {f"metadata.{key}": value for key, value in metadata.items()}
     response: dict[str, Any] = await api.get("/media", **query)
+    if not response["meta"]["total"]:
+        raise DemoFailed(f"the catalog has no media item with {metadata}")
     return response
