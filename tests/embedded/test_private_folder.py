@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from embedded import EmbeddedServerError
+from embedded import EmbeddedServerError, PostgresServer
 from embedded.postgres_install import binaries_for, find_binaries
 from embedded.process import User
+from tests.embedded.both_servers import ignore_progress
 
 _PROJECT = Path(__file__).parents[2]
 _OTHER_UID = 1000
@@ -74,6 +76,20 @@ def test_postgres_runs_with_programs_and_data_below_a_folder_that_only_its_owner
         assert server["uid"] == os.geteuid()
 
 
+async def test_postgres_runs_below_a_folder_whose_name_a_shell_would_misread(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = open_folder / """a "folder" of it's $(own) `name`"""
+    _copy_packages(folder / "packages")
+    monkeypatch.syspath_prepend(folder / "packages")
+    monkeypatch.setattr("embedded.postgres_install.copy_places", lambda: [open_folder / "copies"])
+    assert folder in find_binaries().parents
+    async with PostgresServer(folder / "data", durable=False).running(ignore_progress) as dsn:
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+
+
 @pytest.mark.skipif(not _IS_ROOT, reason="only root runs Postgres as another user; CI is root")
 class TestCopy:
     """The copy of Postgres' programs for a user who cannot reach them."""
@@ -94,6 +110,11 @@ class TestCopy:
         assert again == first
         assert any((again.parent / "share").rglob("*.sql"))
         assert [path.name for path in place.iterdir()] == [first.parents[2].name], "nothing unfinished is left"
+
+    def test_a_place_where_the_user_cannot_execute_anything_is_skipped(self, open_folder: Path) -> None:
+        binaries = _copy_packages(_private(open_folder, 0) / "packages")
+        closed, own = open_folder / "private" / "copies", open_folder / "own"
+        assert own in binaries_for(_NOBODY, binaries, [closed, own]).parents
 
     def test_a_place_of_another_user_is_not_trusted(self, open_folder: Path) -> None:
         binaries = _copy_packages(_private(open_folder, 0) / "packages")
