@@ -10,13 +10,13 @@ from cli import env_file
 READY_LINE = "bitmill is ready."
 
 
-def print_banner(values: Mapping[str, str], data: Path, stream: TextIO) -> None:
+def print_banner(values: Mapping[str, str], data: Path, sandbox: str, stream: TextIO) -> None:
     """Print it on `stream`; the API key only on a terminal, because logs and journals are kept and read by others."""
-    print(banner(values, data, show_key=stream.isatty()), file=stream, flush=True)
+    print(banner(values, data, sandbox, show_key=stream.isatty()), file=stream, flush=True)
 
 
-def banner(values: Mapping[str, str], data: Path, *, show_key: bool) -> str:
-    """Addresses, key, folder, and a first request that works as printed.
+def banner(values: Mapping[str, str], data: Path, sandbox: str, *, show_key: bool) -> str:
+    """Addresses, key, folder, the state of the sandbox, and a first request that works as printed.
 
     Without `show_key` it says where the key is, and the requests take it from there.
     """
@@ -34,6 +34,7 @@ def banner(values: Mapping[str, str], data: Path, *, show_key: bool) -> str:
   Key      {shown}
   Kafka    {values["KAFKA_BOOTSTRAP_SERVERS"]}
   Data     {data}
+  Sandbox  {sandbox}
 
 A first job (the URL of any public video; private addresses need --allow-net CIDR):
 

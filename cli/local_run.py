@@ -1,6 +1,7 @@
 """One job in this process, without any service: the workers' own code, on files of this machine."""
 
 import argparse
+import sys
 import tempfile
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,8 +12,9 @@ from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.sandbox import self_test
 from chassis.core import logs
-from chassis.core.settings import StartRefused
+from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
 from cli.job_options import is_url
 from cli.reporter import Reporter, summary
@@ -21,6 +23,7 @@ from media.info import MediaInfo
 from media.tools import Tools, open_tools
 from schemas.options import ImageOptions, VideoOptions
 from worker.input import fetch_fault
+from worker.settings import SandboxSettings
 
 _ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 """Users may fetch from their own network on their own machine; only the API restricts addresses."""
@@ -32,6 +35,7 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
     with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:
         scratch = Path(folder)
         try:
+            await _check_sandbox()
             source = await _open_input(arguments.input, scratch, reporter)
             async with open_tools(scratch) as tools:
                 reporter.progress("probe", None)
@@ -69,6 +73,13 @@ def output_path(arguments: argparse.Namespace, format: str) -> Path:
 def _is_input(target: Path, name: str) -> bool:
     source = Path(name)
     return target.exists() and source.exists() and target.samefile(source)
+
+
+async def _check_sandbox() -> None:
+    """Also on the user's own machine: a film from elsewhere must not read the files of whoever converts it."""
+    sandbox = await self_test.require(load(SandboxSettings).sandbox)
+    if not sandbox.enforced:
+        print(f"sandbox: {sandbox.summary()}", file=sys.stderr)
 
 
 async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:

@@ -9,8 +9,9 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chassis.adapters.sandbox import self_test
 from chassis.core import logs
-from chassis.core.settings import CommonSettings, SettingsError
+from chassis.core.settings import CommonSettings, StartRefused, load
 from chassis.runtime import lifecycle
 from cli import env_file
 from cli.banner import print_banner
@@ -19,6 +20,7 @@ from cli.service_commands import build
 from schemas.keys import hash_key
 from schemas.topics import SERVICES
 from services.ingest import keys
+from worker.settings import SandboxSettings
 
 if TYPE_CHECKING:
     from cli.embedded_servers import Servers
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with embedded_servers.data_folder(data):
             return lifecycle.run_loop(_up(arguments, data))
-    except SettingsError as error:
+    except StartRefused as error:
         raise UsageError(str(error)) from None
     except OSError as error:
         raise CliError(f"cannot use the folder {data}: {error.strerror or error}; name another with --data") from None
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _up(arguments: argparse.Namespace, data: Path) -> int:
     from cli.embedded_servers import open_servers
 
+    sandbox = await self_test.require(load(SandboxSettings).sandbox)
     port = available_port(arguments.host, arguments.port)
     local_address = f"http://{_local_host(arguments.host)}:{port}"
     previous = env_file.read(data)
@@ -66,7 +69,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             [app for app, _ in built],
             host=arguments.host,
             port=port,
-            ready=lambda: print_banner(values, data, sys.stderr),
+            ready=lambda: print_banner(values, data, sandbox.summary(), sys.stderr),
             watch=servers.watchers(),
         )
 

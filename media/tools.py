@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.adapters.sandbox import child
-from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, Limits
 from chassis.adapters.sandbox.usage import machine_memory
@@ -31,7 +29,7 @@ IMAGE_LIMITS = replace(PROBE_LIMITS, cpu_seconds=120, file_bytes=GIB, wall=timed
 class Tools:
     """`limits` are those of one encode, `image_limits` those of one call that processes an image.
 
-    `workdir` is the folder for temporary files. `sandbox_report` says which protections this kernel gives.
+    `workdir` is the folder for temporary files.
     """
 
     fork_server: ForkServer
@@ -40,7 +38,6 @@ class Tools:
     limits: Limits
     image_limits: Limits
     workdir: Path
-    sandbox_report: SandboxReport
 
 
 @asynccontextmanager
@@ -59,7 +56,6 @@ async def open_tools(
             limits=_fitting(limits),
             image_limits=_fitting(IMAGE_LIMITS),
             workdir=workdir,
-            sandbox_report=await child.report(),
         )
 
 

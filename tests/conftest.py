@@ -1,16 +1,36 @@
-"""Fixtures of every test: a real Postgres and a real Kafka, started when the first test asks for them."""
+"""Fixtures of every test: a real Postgres and a real Kafka, started when the first test asks for them.
 
+Where the kernel does not enforce the sandbox, the tests run with SANDBOX=weak, and the summary says so.
+"""
+
+import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
 
+from chassis.adapters.sandbox import self_test
+from chassis.adapters.sandbox.self_test import SandboxState
 from tests.support import servers
 
 pytest_plugins = ["tests.support.footage", "tests.support.system"]
 
 
+_SANDBOX = pytest.StashKey[SandboxState]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out what the sandbox is on this machine; what the tests start inherits the setting."""
+    state = config.stash[_SANDBOX] = asyncio.run(self_test.state())
+    if not state.enforced:
+        os.environ.setdefault("SANDBOX", "weak")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Report which servers the tests used: at the end, because `-q` leaves the header out."""
+    state = terminalreporter.config.stash[_SANDBOX]
+    mode = "" if state.enforced else f"; the tests ran with SANDBOX={os.environ['SANDBOX']}"
+    terminalreporter.write_line(f"sandbox: {state.summary()}{mode}")
     terminalreporter.write_line(f"servers: postgres {servers.postgres_source()}, kafka {servers.kafka_source()}")
 
 

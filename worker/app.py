@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chassis.adapters.egress.policy import egress_policy
+from chassis.adapters.sandbox import self_test
 from chassis.adapters.sandbox.limits import Limits
-from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import Runner, WorkSlots
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
@@ -18,8 +18,6 @@ from worker.runner import Encoder, JobRunner
 from worker.settings import FileSettings, scratch_dir
 
 S = TypeVar("S", bound=FileSettings)
-
-log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,11 @@ class WorkerApp(ServiceApp[S, None]):
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, worker = self.settings, self.worker()
+        sandbox = await self_test.require(settings.sandbox)
         folder = resources.stack.enter_context(scratch_dir(settings.work_dir))
         tools = await resources.stack.enter_async_context(
             open_tools(folder, preload=worker.preload, limits=worker.limits)
         )
-        log.info("sandbox_opened", **tools.sandbox_report)
         queue = resources.job_queue
         jobs = JobRunner(
             queue,
@@ -80,4 +78,5 @@ class WorkerApp(ServiceApp[S, None]):
             parts=None,
             subscribe=lambda broker: register(broker, intake),
             runner=runner,
+            checks={"sandbox": sandbox.check},
         )

@@ -12,8 +12,9 @@ from typing import TypedDict
 from pydantic import Field
 
 from chassis.adapters.egress.fetch import FetchLimits
+from chassis.adapters.sandbox.self_test import SandboxMode
 from chassis.core.setting_types import Duration
-from chassis.core.settings import CommonSettings
+from chassis.core.settings import Base, CommonSettings
 from worker.fetch_bounds import FetchBounds
 from worker.input_space import InputSpace
 
@@ -28,7 +29,17 @@ class RunnerSlots(TypedDict):
     slots_per_project: int
 
 
-class FileSettings(CommonSettings):
+class SandboxSettings(Base):
+    """The settings of whatever starts sandboxed children."""
+
+    sandbox: SandboxMode = Field(
+        "required",
+        title="Sandbox",
+        description="required: do not start where the self-test finds the sandbox too weak. weak: warn, and start.",
+    )
+
+
+class FileSettings(CommonSettings, SandboxSettings):
     """The common settings, and those of a service that works on files."""
 
     work_dir: Path = Field(

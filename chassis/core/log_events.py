@@ -167,8 +167,10 @@ job_progress_dropped | debug | error
     A progress report could not be written to Postgres; the job goes on without it.
 job_succeeded | info | filesize format
     The output of a job is stored.
-sandbox_opened | info | landlock seccomp network_namespace dies_with_parent
-    The worker started its sandbox, with these protections of the kernel.
+sandbox_checked | info | possible landlock seccomp namespaces dies_with_parent
+    The self-test of the sandbox: a confined child was denied every attempt to leave it.
+sandbox_weak | warning | possible landlock seccomp namespaces dies_with_parent
+    SANDBOX=weak is set, and input that takes a decoder over could do what is in `possible`. Use a kernel with Landlock.
 
 webhook_attempt_failed | info | attempt status error seconds retry_in_s
     A webhook was not accepted by its receiver; it is sent again after this many seconds. No action.

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.retry import run_periodically
@@ -68,6 +69,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         store = Store(resources.pool, deadline_s=self._deadline_s)
         jobs, media = JobWriter(store, outbox, deadline_s=self._deadline_s), MediaWriter(store, queue, outbox)
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
+        sandbox = await self_test.require(settings.sandbox)
         imports = await self._imports(resources, store, waiter)
         submissions, results = Submissions(store, jobs, media, self._egress), JobResults(store, outbox)
         parts = ApiParts(
@@ -91,6 +93,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 on_cancel=imports.on_cancel,
                 **settings.runner_slots(settings.import_slots),
             ),
+            checks={"sandbox": sandbox.check},
             background={"cleanup": _cleanup(store)},
             before_stop=(waiter.close,),
         )

@@ -19,7 +19,7 @@ VALUES = {
 def _printed(data: Path, read_end: int, write_end: int) -> str:
     """What the other end receives; the banner is shorter than the buffer of a pipe or terminal."""
     with open(write_end, "w") as stream:
-        print_banner(VALUES, data, stream)
+        print_banner(VALUES, data, "enforced", stream)
         text = os.read(read_end, 1 << 16).decode()
     os.close(read_end)
     return text

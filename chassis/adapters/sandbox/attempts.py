@@ -79,7 +79,7 @@ class Attempts:
         os.waitpid(pid, 0)
 
     def enter_a_namespace(self) -> None:
-        pid = _system_call(_CLONE[platform.machine()], _NEW_USER | _SIGCHLD, 0, 0, 0, 0)
+        pid = _system_call(_CLONE.get(platform.machine(), -1), _NEW_USER | _SIGCHLD, 0, 0, 0, 0)
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
