@@ -11,6 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
+from chassis.adapters.sandbox import self_test
 from cli import env_file
 from embedded.data_folder import has_ended
 from tests.support.file_server import FileServer
@@ -146,6 +147,18 @@ async def test_every_service_logs_the_id_of_a_job_and_no_secret(
     await until(lambda: services() >= {"ingest", "thumbnailer", "catalog", "notifier"})
     assert "do-not-log" not in up.log
     assert up.env["ITTYBIT_API_KEY"] not in up.log
+
+
+async def test_the_result_of_the_sandbox_self_test_is_in_readyz_the_banner_and_the_log(up: BitmillUp) -> None:
+    state = await self_test.state()
+    async with aiohttp.ClientSession() as session, session.get(up.api.address + "/readyz") as response:
+        checks = {check["name"]: check for check in (await response.json())["checks"]}
+    for service in ("ingest", "transcoder", "thumbnailer"):
+        shown = checks[f"{service}.sandbox"]
+        assert shown["state"] == "ok"
+        assert shown["details"] == {"enforced": state.enforced, "possible": list(state.possible), **state.report}
+    assert f"Sandbox  {state.summary()}" in up.log
+    assert ("sandbox_checked" if state.enforced else "sandbox_weak") in up.log
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
