@@ -43,7 +43,6 @@ class FetchBounds:
 
         Raises HostAtLimit.
         """
-        # As the webhooks of the notifier are counted: by host, whatever the port or path.
         host = None if url is None else (urlsplit(url).hostname or "").rstrip(".")
         if host is not None and (delay := self._hosts.acquire(host, time.monotonic())) is not None:
             raise HostAtLimit(timedelta(seconds=delay))

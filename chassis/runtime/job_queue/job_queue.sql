@@ -113,7 +113,7 @@ RETURNING now() AS at, cancel_requested OR EXISTS (
 
 -- name: start_alone
 -- From now on a crash of the worker is attributed to this item.
-UPDATE job_queue SET alone = true
+UPDATE job_queue SET alone = true, waiting = false
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 

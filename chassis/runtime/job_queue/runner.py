@@ -43,8 +43,8 @@ class SlotStuck(Exception):
 class Runner:
     """Makes attempts at the items of a queue: at most `slots` at a time, of one project at most `slots_per_project`.
 
-    Work that waits on somebody else's servers takes many slots, and gets some for other projects free by the second
-    bound. What it does with processor and memory, it does in `WorkSlots`, of which there are fewer.
+    Where work waits for servers of others, it needs many slots, and the second bound keeps one project from taking them
+    all. What needs processor and memory is done in `WorkSlots`, of which there are fewer.
 
     `work` makes one attempt and returns its outcome. The failure policy decides about its exceptions: an outage is
     retried with a growing delay without limit, a rejection ends the item, anything else is retried until

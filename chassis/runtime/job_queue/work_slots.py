@@ -70,9 +70,6 @@ class AttemptSlot:
     async def work(self) -> AsyncIterator[None]:
         """Waits for a slot and holds it inside the block."""
         await self.take()
-        await self._stop_recording()
-        if self._recorded_as_waiting:
-            await self._record(waiting=False)
         yield
         # After an exception the attempt is over, and `end` gives the slot back.
         if self._item.suspect:
@@ -83,7 +80,7 @@ class AttemptSlot:
         self._give_back()
 
     async def take(self) -> None:
-        """Waits for a slot; does nothing if the attempt has one."""
+        """Waits for a slot, and does not wait any more from then on; does nothing if the attempt has one."""
         if self._taken:
             return
         item = self._item
@@ -91,6 +88,10 @@ class AttemptSlot:
             log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
         await self._slots.acquire(item.project, alone=item.suspect)
         self._taken = True
+        # Before `start_alone`, which a record of waiting would undo.
+        await self._stop_recording()
+        if self._recorded_as_waiting:
+            await self._record(waiting=False)
         if item.suspect:
             await self._queue.start_alone(item)
 

@@ -1,7 +1,8 @@
 """A worker process for the tests of crashes: `python -m … DSN SCHEMA SLOTS`.
 
-Items named `poison` kill it: the first time when all slots are busy, later at once. Other items wait for ever in their
-first run and end well in the next. A suspect that does not run alone leaves a row in the table `neighbours`.
+Items named `poison` kill it: the first time when all slots are busy, later at once. Other items are worked on for ever
+in their first run and end well in the next; those named `slow_…` wait for their input for ever, and their rows say so.
+A suspect that is not worked on alone leaves a row in the table `neighbours`.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ async def main(dsn: str, schema: str, slots: int) -> None:
                     if not item.suspect:
                         await full.wait()
                     os.kill(os.getpid(), signal.SIGKILL)
-                if not item.suspect:
+                if item.attempt == 1:
                     await asyncio.Event().wait()
                 return Complete("done", [event(item.id)])
             except asyncio.CancelledError:
@@ -52,7 +53,18 @@ async def main(dsn: str, schema: str, slots: int) -> None:
 
         queue = JobQueue(pool, Outbox(pool, "test"), lease=LEASE)
         times = RunnerTimes(poll=timedelta(milliseconds=100))
-        run = in_slots(WorkSlots(queue, slots), work)
+        work_slots = WorkSlots(queue, slots, record_after_s=0.01)
+
+        async def wait_for_input(item: QueueItem) -> Outcome:
+            async with work_slots.attempt(item):
+                while not await pool.fetchval("SELECT waiting FROM job_queue WHERE id = $1", item.id):
+                    await asyncio.sleep(0.02)
+                return await work(item)
+
+        async def run(item: QueueItem) -> Outcome:
+            slow = item.id.startswith("slow") and item.attempt == 1
+            return await (wait_for_input(item) if slow else in_slots(work_slots, work)(item))
+
         await Runner(queue, run, slots=slots, exhausted=exhausted, on_cancel=on_cancel, times=times).run()
 
 

@@ -108,6 +108,22 @@ async def test_a_poison_and_three_innocents_in_one_worker_end_as_one_quarantined
     assert await fixture.pool.fetchval("SELECT count(*) FROM neighbours") == 0
 
 
+async def test_items_that_wait_for_their_input_when_the_worker_dies_are_not_suspected(fixture: QueueFixture) -> None:
+    slow = ("slow_1", "slow_2")
+    await fixture.add(*slow, "innocent_1", "poison")
+    async with worker_process(fixture, slots=4) as process:
+        await asyncio.wait_for(process.wait(), 60)
+    await fixture.expire(*slow, "innocent_1", "poison")
+    items = {item.id: item for item in [await fixture.claim(f"w{n}") for n in range(4)]}
+    assert {id: item.suspect for id, item in items.items()} == {
+        "slow_1": False,
+        "slow_2": False,
+        "innocent_1": True,
+        "poison": True,
+    }
+    assert [items[each].crashed_waiting for each in slow] == [1, 1]
+
+
 async def all_ended(fixture: QueueFixture) -> bool:
     return not await fixture.pool.fetchval("SELECT count(*) FROM job_queue WHERE finished_at IS NULL")
 
