@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _serve(commands.add_parser("serve", help="run one service, configured by its environment"))
     _gateway(commands.add_parser("gateway", help="a proxy: one address for all services"))
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
+    _kafka(commands.add_parser("kafka", help="the settings with which your programs connect to Kafka"))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
     settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))
@@ -120,6 +121,20 @@ def _serve(command: argparse.ArgumentParser) -> None:
 
 def _gateway(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_lazy("cli.gateway"))
+
+
+def _kafka(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    client = actions.add_parser("client", help="address and login of the running system's Kafka; it shows a password")
+    client.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
+    client.add_argument(
+        "--format",
+        choices=("env", "java", "librdkafka", "aiokafka"),
+        default="env",
+        help="env: for a shell; java: a properties file, also of Kafka's own tools; librdkafka: kcat, Go, Node; "
+        "aiokafka: JSON of keyword arguments (default: %(default)s)",
+    )
+    client.set_defaults(run=_lazy("cli.kafka_client"))
 
 
 def _keys(command: argparse.ArgumentParser) -> None:

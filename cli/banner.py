@@ -27,12 +27,15 @@ def banner(values: Mapping[str, str], data: Path, sandbox: str, *, show_key: boo
     else:
         address, key = "$ITTYBIT_API_URL", "$ITTYBIT_API_KEY"
         shown, first = f"ITTYBIT_API_KEY in {env_file.path(data)}, which only its owner can read", f"  {source}\n"
+    login = ""
+    if "KAFKA_SASL_PASSWORD" in values:
+        login = f" with a login: bitmill kafka client --data {shlex.quote(str(data))}"
     return f"""
 {READY_LINE}
 
   API      {values["ITTYBIT_API_URL"]}
   Key      {shown}
-  Kafka    {values["KAFKA_BOOTSTRAP_SERVERS"]}
+  Kafka    {values["KAFKA_BOOTSTRAP_SERVERS"]}{login}
   Data     {data}
   Sandbox  {sandbox}
 

@@ -14,6 +14,7 @@ from cli.errors import CliError
 from embedded import (
     EmbeddedServer,
     EmbeddedServerError,
+    KafkaLogin,
     KafkaServer,
     PostgresServer,
     data_id,
@@ -33,6 +34,8 @@ class Servers:
     database: str
     embedded: Mapping[str, EmbeddedServer]
     """By the environment variable that would have named another server."""
+    kafka_login: KafkaLogin | None = None
+    """The login of the embedded Kafka; that of another Kafka is in the environment."""
 
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:
         """One function for each embedded server, which restarts it until it ends too often."""
@@ -60,10 +63,11 @@ async def open_servers(data: Path, progress: Callable[[str], None]) -> AsyncIter
     java = os.environ.get("KAFKA_JAVA")
     async with AsyncExitStack() as stack:
         embedded: dict[str, EmbeddedServer] = {}
+        own_kafka: KafkaServer | None = None
         if database is None:
             embedded[DATABASE] = PostgresServer(data)
         if kafka is None:
-            embedded[KAFKA] = KafkaServer(data, java=Path(java) if java else None)
+            embedded[KAFKA] = own_kafka = KafkaServer(data, java=Path(java) if java else None, require_login=True)
         # Without return_exceptions the second server would still be starting, outside the stack, when the first fails.
         starts = (stack.enter_async_context(server.running(progress)) for server in embedded.values())
         results = await asyncio.gather(*starts, return_exceptions=True)
@@ -71,4 +75,9 @@ async def open_servers(data: Path, progress: Callable[[str], None]) -> AsyncIter
             if isinstance(result, BaseException):
                 raise result
         addresses = dict(zip(embedded, (str(result) for result in results), strict=True))
-        yield Servers(kafka or addresses[KAFKA], database or addresses[DATABASE], embedded)
+        yield Servers(
+            kafka or addresses[KAFKA],
+            database or addresses[DATABASE],
+            embedded,
+            own_kafka.login if own_kafka is not None else None,
+        )

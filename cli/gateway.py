@@ -15,7 +15,8 @@ from pydantic import Field
 
 from chassis.adapters.http.errors import invalid_http
 from chassis.core import logs
-from chassis.core.settings import Base, SettingsError, load
+from chassis.core.setting_types import Base
+from chassis.core.settings import SettingsError, load
 from chassis.runtime import lifecycle
 from cli.errors import UsageError
 

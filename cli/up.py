@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
+from chassis.core.kafka_settings import KafkaSettings
 from chassis.core.settings import CommonSettings, StartRefused, load
 from chassis.runtime import lifecycle
 from cli import env_file
@@ -60,7 +61,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             "ITTYBIT_API_URL": common.public_url,
             "ITTYBIT_API_KEY": await _usable_key(servers.database, previous.get("ITTYBIT_API_KEY")),
             "ITTYBIT_WEBHOOK_SECRET": secret,
-            "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
+            **{name.upper(): value for name, value in _kafka(servers).items() if isinstance(value, str)},
             "DATABASE_URL": servers.database,
             env_file.EMBEDDED: ",".join(servers.embedded),
         }
@@ -80,7 +81,7 @@ def _settings(
     """The settings that `up` decides for all services; everything else comes from the environment."""
     (data / "files").mkdir(exist_ok=True)
     overrides = {
-        "kafka_bootstrap_servers": servers.kafka,
+        **_kafka(servers),
         "database_url": servers.database,
         "storage_url": env_file.external(os.environ, "STORAGE_URL") or (data / "files").as_uri(),
         "public_url": (arguments.public_url or local_address).rstrip("/"),
@@ -95,6 +96,22 @@ def _settings(
     if arguments.log_format:
         overrides["log_format"] = arguments.log_format
     return overrides
+
+
+def _kafka(servers: "Servers") -> dict[str, Any]:
+    """The settings of the connection to Kafka that `up` decides: all of them, where Kafka is the embedded one."""
+    if servers.kafka_login is None:
+        return {"kafka_bootstrap_servers": servers.kafka}
+    login = servers.kafka_login
+    return {
+        **dict.fromkeys(KafkaSettings.model_fields),
+        "kafka_bootstrap_servers": servers.kafka,
+        "kafka_security_protocol": login.protocol,
+        "kafka_sasl_mechanism": login.mechanism,
+        "kafka_sasl_username": login.username,
+        "kafka_sasl_password": login.password,
+        "kafka_ssl_check_hostname": True,
+    }
 
 
 async def _usable_key(database: str, previous: str | None) -> str:

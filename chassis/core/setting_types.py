@@ -1,4 +1,4 @@
-"""Types of settings: how they are written in the environment, and the error message for a wrong one (pure)."""
+"""Types of settings: how they are written in the environment, and the error message for a wrong one."""
 
 import re
 from collections.abc import Callable
@@ -8,9 +8,18 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Base(BaseSettings):
+    """Settings from environment variables with the fields' names in capitals; an empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="", case_sensitive=False, frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
 
 def parsed(parse: Callable[[str], Any]) -> BeforeValidator:

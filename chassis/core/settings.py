@@ -8,28 +8,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from chassis.core import redact
-from chassis.core.setting_types import Duration, name_servers, networks, parsed, service_url, storage_address
+from chassis.core.kafka_settings import KafkaSettings
+from chassis.core.setting_types import Base, Duration, name_servers, networks, parsed, service_url, storage_address
 
 Network = IPv4Network | IPv6Network
 
 
-class Base(BaseSettings):
-    """Settings from environment variables with the fields' names in capitals; an empty variable counts as not set."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="", case_sensitive=False, frozen=True, extra="ignore", env_ignore_empty=True
-    )
-
-
-class CommonSettings(Base):
+class CommonSettings(KafkaSettings):
     """The settings that all services have."""
 
-    kafka_bootstrap_servers: str = Field(
-        "127.0.0.1:9092", title="Kafka", description="Kafka's bootstrap servers: host:port, separated by commas."
-    )
     kafka_handler_attempts: int = Field(
         5,
         ge=1,
@@ -153,7 +143,10 @@ def describe(settings: type[Base]) -> list[SettingInfo]:
 def _problems(settings: type[Base], error: ValidationError) -> Iterator[str]:
     by_env = {_env(name, field).lower(): (name, field) for name, field in settings.model_fields.items()}
     for item in error.errors(include_url=False):
-        location = str(item["loc"][0]) if item["loc"] else ""
+        if not item["loc"]:  # of several settings together: the message names them
+            yield str(item["ctx"]["error"]) if "ctx" in item else str(item["msg"])
+            continue
+        location = str(item["loc"][0])
         name, field = by_env.get(location.lower(), (location, settings.model_fields.get(location)))
         env = _env(name, field) if field else name.upper()
         described = f" {field.title}: {field.description}" if field and field.title else ""

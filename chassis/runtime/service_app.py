@@ -17,6 +17,7 @@ from chassis.adapters.failure_policy import FailurePolicy
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.connection import configured
 from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.kafka.lag import GroupLag, Lag
 from chassis.adapters.kafka.producer import KafkaLossyPublisher, replaceable_producer
@@ -57,6 +58,7 @@ class ServiceApp(Generic[S, P]):
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
+        self._kafka = configured(settings)
         self.error_styles: Mapping[str, ErrorStyle] = {}
         self._running: _Running[P] | None = None
 
@@ -115,7 +117,7 @@ class ServiceApp(Generic[S, P]):
         """
         spec, settings = self.spec, self.settings
         await migrate(settings.database_url, spec.name, spec.all_migrations)
-        await ensure_topics(settings.kafka_bootstrap_servers)
+        await ensure_topics(self._kafka)
         async with AsyncExitStack() as stack:
             resources, relay = await self._open_resources(stack)
             components = await self.build(resources)
@@ -128,7 +130,7 @@ class ServiceApp(Generic[S, P]):
 
     async def _open_resources(self, stack: AsyncExitStack) -> tuple[Resources, StartRelay | None]:
         spec, settings = self.spec, self.settings
-        kafka = settings.kafka_bootstrap_servers
+        kafka = self._kafka
         pool = await stack.enter_async_context(await open_pool(settings.database_url, spec.name, size=spec.pool_size))
         storage = await stack.enter_async_context(open_storage(settings.storage_url)) if spec.storage else None
         lag = GroupLag(kafka, f"bitmill.{spec.name}.lag")
@@ -144,7 +146,7 @@ class ServiceApp(Generic[S, P]):
         if spec.job_queue and outbox is not None:
             queue = self.job_queue(pool, outbox)
         lossy = KafkaLossyPublisher(kafka, spec.name) if spec.lossy_events else None
-        return Resources(stack, pool, lag, outbox, queue, storage, lossy), relay
+        return Resources(stack, kafka, pool, lag, outbox, queue, storage, lossy), relay
 
     def _start_background(
         self,
@@ -169,7 +171,7 @@ class ServiceApp(Generic[S, P]):
             policy=FailurePolicy(attempts=settings.kafka_handler_attempts, longest_delay_s=4.0),
             dead_letters_per_minute=settings.kafka_dead_letters_per_minute,
         )
-        broker = ServiceBroker(settings.kafka_bootstrap_servers, self.name, limits=limits)
+        broker = ServiceBroker(self._kafka, self.name, limits=limits)
         if components.subscribe is not None:
             components.subscribe(broker)
             await broker.start()

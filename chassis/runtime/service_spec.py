@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.http.health import Check
+from chassis.adapters.kafka.connection import KafkaConnection
 from chassis.adapters.kafka.lag import GroupLag
 from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.adapters.postgres import Pool
@@ -52,6 +53,7 @@ class Resources:
     """What is open while a service runs. `build` enters further contexts on `stack`; they are closed first."""
 
     stack: AsyncExitStack
+    kafka: KafkaConnection
     pool: Pool
     lag: GroupLag
     _outbox: Outbox | None = None

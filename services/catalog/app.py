@@ -72,7 +72,7 @@ class Catalog(ServiceApp[Settings, Parts]):
         )
         queries = Queries(await resources.stack.enter_async_context(pool))
         waiting = WaitingRequests()
-        watermarks = OutboxWatermarks(settings.kafka_bootstrap_servers, f"bitmill.{SPEC.name}.watermarks")
+        watermarks = OutboxWatermarks(resources.kafka, f"bitmill.{SPEC.name}.watermarks")
         lookup = Lookup(
             queries,
             waiting,

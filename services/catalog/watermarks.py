@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
 from chassis.core.concurrency import WakeSignal
@@ -32,8 +33,8 @@ log = logs.get_logger(__name__)
 class OutboxWatermarks:
     """The last watermarks of one service's outbox. `follow` has to run in the background."""
 
-    def __init__(self, bootstrap: str, client_id: str, service: str = "ingest") -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, client_id: str, service: str = "ingest") -> None:
+        self._kafka = connection(kafka)
         self._client_id = client_id
         self._service = service
         self._recent: deque[Watermark] = deque(maxlen=KEPT)
@@ -72,9 +73,7 @@ class OutboxWatermarks:
                 await backoff.sleep(error)
 
     async def _read(self, backoff: Backoff) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, client_id=self._client_id, fetch_max_wait_ms=_FETCH_WAIT_MS
-        )
+        consumer = AIOKafkaConsumer(client_id=self._client_id, fetch_max_wait_ms=_FETCH_WAIT_MS, **self._kafka.options)
         try:
             await consumer.start()
             consumer.assign([_PARTITION])

@@ -9,13 +9,18 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from chassis.adapters.kafka.errors import KafkaUnavailable, TopicCreationFailed
+from chassis.adapters.kafka.connection import Kafka, KafkaConnection, connection
+from chassis.adapters.kafka.durability import log_durability
+from chassis.adapters.kafka.errors import KafkaRefused, KafkaUnavailable, TopicCreationFailed
+from chassis.adapters.kafka.probe import diagnose, request_metadata
 from chassis.core import logs
 from chassis.core.retry import backoff_seconds
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
 
 _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 """Larger than the limit of the topic itself, because a dead letter is the record plus the reason."""
+BROKER_DEFAULT = -1
+"""In place of a replication factor: the cluster's `default.replication.factor`."""
 _POLL_SECONDS = 0.05
 _DEFAULT_SEGMENT = timedelta(days=7)
 _FAILURES_PER_LOG_EVENT = 6
@@ -25,28 +30,32 @@ log = logs.get_logger(__name__)
 
 
 async def ensure_topics(
-    bootstrap: str, topics: Iterable[Topic] = TOPICS, *, replication_factor: int = 1, timeout: float = 60.0
+    kafka: Kafka,
+    topics: Iterable[Topic] = TOPICS,
+    *,
+    replication_factor: int = BROKER_DEFAULT,
+    timeout: float = 60.0,
 ) -> None:
     """Creates what is missing of `topics` and their dead-letter topics, and waits until each partition has a leader.
 
     Existing topics are not changed, so that operators can choose partitions and retention; several services may do this
-    at once. Raises KafkaUnavailable after `timeout` seconds, TopicCreationFailed where Kafka refuses a topic.
+    at once. New ones get the cluster's `default.replication.factor`; topics that can lose records with one broker are
+    logged. Raises KafkaUnavailable after `timeout` seconds, TopicCreationFailed where Kafka refuses a topic.
     """
+    target = connection(kafka)
     wanted = [new for topic in topics for new in (_topic(topic, replication_factor), _dead(topic, replication_factor))]
-    await wait_for_kafka(bootstrap, timeout)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="bitmill.topics")
-    await admin.start()
+    await wait_for_kafka(target, timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout), _admin(target, "bitmill.topics") as admin:
             missing = await _missing(admin, wanted)
             if missing:
                 await _create(admin, missing)
             while await _missing(admin, wanted):  # noqa: ASYNC110  # Kafka does not notify of elected leaders
                 await asyncio.sleep(_POLL_SECONDS)
+            await log_durability(admin, [new.name for new in wanted])
     except TimeoutError:
-        raise KafkaUnavailable(f"Kafka at {bootstrap} did not have its topics ready within {timeout:g} s") from None
-    finally:
-        await admin.close()
+        reason = f"Kafka at {target.bootstrap} did not have its topics ready within {timeout:g} s"
+        raise KafkaUnavailable(reason) from None
 
 
 async def _missing(admin: Any, wanted: list[Any]) -> list[Any]:
@@ -79,7 +88,7 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
     if topic.retention is not None and topic.retention < _DEFAULT_SEGMENT:
         # Kafka deletes closed segments only, and by default closes a segment after a week.
         configs["segment.ms"] = _milliseconds(topic.retention)
-    return NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=configs)
+    return _new(topic.name, topic.partitions, replication_factor, configs)
 
 
 def _dead(topic: Topic, replication_factor: int) -> Any:
@@ -87,76 +96,67 @@ def _dead(topic: Topic, replication_factor: int) -> Any:
         "retention.ms": _milliseconds(DEAD_LETTER_RETENTION),
         "max.message.bytes": str(_DEAD_LETTER_MAX_BYTES),
     }
-    return NewTopic(topic.dead_letter, DEAD_LETTER_PARTITIONS, replication_factor, topic_configs=configs)
+    return _new(topic.dead_letter, DEAD_LETTER_PARTITIONS, replication_factor, configs)
+
+
+def _new(name: str, partitions: int, replication_factor: int, configs: dict[str, str]) -> Any:
+    new = NewTopic(name, partitions, 1, topic_configs=configs)
+    new.replication_factor = replication_factor  # its constructor refuses the broker's default, which the protocol has
+    return new
 
 
 def _milliseconds(retention: timedelta | None) -> str:
     return "-1" if retention is None else str(retention // timedelta(milliseconds=1))
 
 
-async def wait_for_kafka(bootstrap: str, timeout: float = 60.0) -> None:
-    """Returns once a broker answers a request; KafkaUnavailable after `timeout` seconds.
+async def wait_for_kafka(kafka: Kafka, timeout: float = 60.0) -> None:
+    """Returns once a broker answers a request of this client.
 
+    Raises KafkaRefused as soon as it is certain that a setting is wrong, KafkaUnavailable after `timeout` seconds.
     FastStream has no such wait, and aiokafka gives up at the first refused connection.
     """
-    await _retry_until(bootstrap, timeout, _request_metadata)
+    await _retry_until(connection(kafka), timeout, request_metadata)
 
 
-async def wait_for_groups(bootstrap: str, timeout: float = 60.0) -> None:
-    """Returns once consumer groups can be joined: a new Kafka first creates the topic that stores them."""
-    await _retry_until(bootstrap, timeout, _find_coordinator)
+async def wait_for_groups(kafka: Kafka, group: str = "bitmill.wait", timeout: float = 60.0) -> None:
+    """Returns once `group` can be joined: a new Kafka first creates the topic that stores groups."""
+
+    async def find_coordinator(target: KafkaConnection) -> None:
+        async with _admin(target, "bitmill.wait") as admin:
+            await admin.find_coordinator(group)
+
+    await _retry_until(connection(kafka), timeout, find_coordinator)
 
 
-async def _retry_until(bootstrap: str, timeout: float, request: Callable[[str], Awaitable[None]]) -> None:
+async def _retry_until(
+    kafka: KafkaConnection, timeout: float, request: Callable[[KafkaConnection], Awaitable[None]]
+) -> None:
     failures = 0
     reason = "no connection"
     try:
         async with asyncio.timeout(timeout):
             while True:
                 try:
-                    await request(bootstrap)
+                    await request(kafka)
                     return
-                except (OSError, KafkaError) as error:
-                    reason = str(error) or type(error).__name__
+                except (OSError, KafkaError, ValueError) as error:
+                    diagnosis = diagnose(error, kafka)
+                    reason = diagnosis.reason
+                    if diagnosis.final:
+                        raise KafkaRefused(f"Kafka at {kafka.bootstrap}: {reason}") from None
                 failures += 1
                 if failures % _FAILURES_PER_LOG_EVENT == 0:
-                    log.warning("kafka_connection_failed", bootstrap=bootstrap, error=reason, failures=failures)
+                    log.warning("kafka_connection_failed", bootstrap=kafka.bootstrap, error=reason, failures=failures)
                 await asyncio.sleep(backoff_seconds(failures, first_s=0.05, longest_s=2.0))
     except TimeoutError:
-        raise KafkaUnavailable(f"Kafka at {bootstrap} did not answer within {timeout:g} s: {reason}") from None
-
-
-async def _request_metadata(bootstrap: str) -> None:
-    # A plain connection first: aiokafka logs an error for each one that is refused.
-    await _connect_to_any(bootstrap)
-    async with _admin(bootstrap):
-        pass
-
-
-async def _find_coordinator(bootstrap: str) -> None:
-    async with _admin(bootstrap) as admin:
-        await admin.find_coordinator("bitmill.wait")
+        raise KafkaUnavailable(f"Kafka at {kafka.bootstrap} did not answer within {timeout:g} s: {reason}") from None
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="bitmill.wait")
+async def _admin(kafka: KafkaConnection, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(client_id=client_id, **kafka.options)
     try:
         await admin.start()
         yield admin
     finally:
         await admin.close()
-
-
-async def _connect_to_any(bootstrap: str) -> None:
-    last: OSError = OSError("no address given")
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except OSError as error:
-            last = error
-            continue
-        writer.close()
-        return
-    raise last

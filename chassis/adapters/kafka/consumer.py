@@ -21,6 +21,7 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import REGISTRY
 
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
+from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
@@ -51,7 +52,7 @@ class ServiceBroker(KafkaBroker):
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         service: str,
         *,
         limits: HandlerLimits | None = None,
@@ -60,12 +61,12 @@ class ServiceBroker(KafkaBroker):
         self.service = service
         self.limits = limits or HandlerLimits()
         self.subscriptions: list[Subscription] = []
-        self._bootstrap = bootstrap
-        self._kafka_dead_letters = KafkaDeadLetters(bootstrap, service)
+        self._kafka = connection(kafka)
+        self._kafka_dead_letters = KafkaDeadLetters(self._kafka, service)
         self.dead_letters: DeadLetterWriter = dead_letters or self._kafka_dead_letters
         limit_client_logs()
         super().__init__(
-            bootstrap,
+            self._kafka.bootstrap,
             client_id=f"bitmill.{service}",
             # No producer and no admin client: the outbox relay publishes, and `ensure_topics` creates topics.
             consumer_only=True,
@@ -84,8 +85,9 @@ class ServiceBroker(KafkaBroker):
 
     async def start(self) -> None:
         """Waits for Kafka, then joins all groups at once, so that a start takes as long as one group takes."""
-        await wait_for_kafka(self._bootstrap)
-        await wait_for_groups(self._bootstrap)
+        await wait_for_kafka(self._kafka)
+        if self.subscriptions:
+            await wait_for_groups(self._kafka, group_id(self.service, self.subscriptions[0].handler.topic))
         await self.connect()
         try:
             await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
@@ -113,7 +115,9 @@ class ServiceBroker(KafkaBroker):
     async def _connect(self) -> Any:
         builder = await super()._connect()
         if isinstance(builder, partial):
-            self.config.broker_config.builder = partial(LongPollConsumer, **builder.keywords)
+            # FastStream has a description of TLS and login of its own; ours are the client's arguments.
+            keywords = {**builder.keywords, **self._kafka.security}
+            self.config.broker_config.builder = partial(LongPollConsumer, **keywords)
         return self.config.broker_config.builder
 
     async def _decode(self, message: KafkaMessage) -> list[ReceivedRecord]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError
 
+from chassis.adapters.kafka.connection import Kafka
 from chassis.adapters.kafka.producer import open_producer
 from schemas.storable import storable_text
 from schemas.topics import Topic
@@ -33,8 +34,8 @@ class DeadLetterWriter(Protocol):
 class KafkaDeadLetters:
     """The dead letters of one service. The producer is opened for the first dead letter: most services write none."""
 
-    def __init__(self, bootstrap: str, service: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, service: str) -> None:
+        self._kafka = kafka
         self._service = service
         self._producer: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
@@ -59,7 +60,7 @@ class KafkaDeadLetters:
         async with self._opening:
             if self._producer is None:
                 self._producer = await open_producer(
-                    self._bootstrap, f"bitmill.{self._service}.dead-letters", max_request_size=_MAX_REQUEST_BYTES
+                    self._kafka, f"bitmill.{self._service}.dead-letters", max_request_size=_MAX_REQUEST_BYTES
                 )
             return self._producer
 

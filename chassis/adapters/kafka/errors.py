@@ -4,6 +4,7 @@ Rejected (chassis.adapters.failure_policy)
 ├── RecordUnreadable      the codec cannot read the record: dead letter
 └── RecordRejected        a handler refuses the record: dead letter
 KafkaUnavailable          Kafka did not answer in time
+└── KafkaRefused          Kafka answers and refuses this client: another setting is needed, not time
 TopicCreationFailed       Kafka refused to create a topic
 ConsumerNotReady          a consumer has no assignment, makes no progress, or was stopped: not ready
 """
@@ -21,6 +22,10 @@ class RecordRejected(Rejected):
 
 class KafkaUnavailable(Exception):
     """Kafka did not answer in the time allowed."""
+
+
+class KafkaRefused(KafkaUnavailable):
+    """Kafka, or its certificate, does not fit the settings; the message names them. Waiting does not help."""
 
 
 class TopicCreationFailed(Exception):

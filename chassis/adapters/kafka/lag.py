@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.kafka.log_filters import limit_client_logs
 from chassis.core.concurrency import SharedCall
@@ -43,8 +44,8 @@ class Lag:
 class GroupLag:
     """Measures groups of any service, `bitmill.<service>.<topic>`. Connects with the first measurement."""
 
-    def __init__(self, bootstrap: str, client_id: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, client_id: str) -> None:
+        self._kafka = connection(kafka)
         self._client_id = client_id
         self._connecting = asyncio.Lock()
         self._admin: AIOKafkaAdminClient | None = None
@@ -159,9 +160,9 @@ class GroupLag:
             if self._admin is None:
                 limit_client_logs()
                 admin = AIOKafkaAdminClient(
-                    bootstrap_servers=self._bootstrap,
                     client_id=self._client_id,
                     request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+                    **self._kafka.options,
                 )
                 await _started(admin)
                 self._admin = admin
@@ -172,9 +173,9 @@ class GroupLag:
             if self._consumer is None:
                 limit_client_logs()
                 consumer = AIOKafkaConsumer(
-                    bootstrap_servers=self._bootstrap,
                     client_id=self._client_id,
                     request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+                    **self._kafka.options,
                 )
                 await _started(consumer)
                 self._consumer = consumer

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from chassis.adapters.kafka.admin import wait_for_kafka
 from chassis.adapters.kafka.codec import encode
+from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.log_filters import limit_client_logs
 from chassis.core import logs
 from chassis.core.ids import new_id, now_ms
@@ -25,22 +26,22 @@ log = logs.get_logger(__name__)
 
 
 async def open_producer(
-    bootstrap: str, client_id: str, *, wait: float = 60.0, max_request_size: int = 1024 * 1024, acks: int | str = "all"
+    kafka: Kafka, client_id: str, *, wait: float = 60.0, max_request_size: int = 1024 * 1024, acks: int | str = "all"
 ) -> AIOKafkaProducer:
     """A started producer; close it with `await producer.stop()`. Waits up to `wait` seconds for Kafka.
 
     With `acks` "all" it is idempotent: a record that it sends again after a lost answer is written once.
     """
     limit_client_logs()
-    await wait_for_kafka(bootstrap, wait)
+    await wait_for_kafka(kafka, wait)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
         client_id=client_id,
         acks=acks,
         enable_idempotence=acks == "all",
         linger_ms=0,
         max_request_size=max_request_size,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
+        **connection(kafka).options,
     )
     try:
         await producer.start()
@@ -52,7 +53,7 @@ async def open_producer(
 
 @asynccontextmanager
 async def replaceable_producer(
-    bootstrap: str, client_id: str
+    kafka: Kafka, client_id: str
 ) -> AsyncIterator[Callable[[], Awaitable[AIOKafkaProducer]]]:
     """Gives a function that opens a producer and closes the one before it; the last is closed at the end.
 
@@ -62,7 +63,7 @@ async def replaceable_producer(
 
         async def reopen() -> AIOKafkaProducer:
             await current.aclose()
-            producer = await open_producer(bootstrap, client_id)
+            producer = await open_producer(kafka, client_id)
             current.push_async_callback(_stop, producer)
             return producer
 
@@ -78,8 +79,8 @@ class LossyPublisher(Protocol):
 class KafkaLossyPublisher:
     """Sends events without waiting for Kafka; while Kafka is away, or too many are in flight, they are dropped."""
 
-    def __init__(self, bootstrap: str, service: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, service: str) -> None:
+        self._kafka = kafka
         self._service = service
         self._producer: AIOKafkaProducer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,7 +97,7 @@ class KafkaLossyPublisher:
         backoff = Backoff(log, "lossy producer")
         while self._producer is None:
             try:
-                self._producer = await open_producer(self._bootstrap, f"bitmill.{self._service}.lossy", acks=1)
+                self._producer = await open_producer(self._kafka, f"bitmill.{self._service}.lossy", acks=1)
             except Exception as error:  # noqa: BLE001 - Kafka is away, with any exception of its client
                 await backoff.sleep(error)
         try:

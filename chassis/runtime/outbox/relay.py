@@ -21,6 +21,7 @@ import orjson
 from aiokafka.errors import KafkaError
 
 from chassis.adapters.failure_policy import describe
+from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Pool
 from chassis.core import logs
@@ -160,7 +161,7 @@ class Relay:
             raise error
         log.warning("outbox_producer_reopened", error=f"{type(error).__name__}: {error}")
         # While Kafka is away no new one can be opened: the old one stays, fails again, and we come back here.
-        with suppress(KafkaError, OSError):
+        with suppress(KafkaError, KafkaUnavailable, OSError):
             self._producer = await self._reopen()
 
     async def _send_watermarks(self) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.connection import Kafka, connection
 from schemas import events
 from schemas.events import EVENTS, Event
 from schemas.jobs import Job
@@ -78,9 +79,9 @@ async def eventually(holds: Callable[[], Awaitable[bool]], *, within: float = 60
 
 
 @asynccontextmanager
-async def _reader(bootstrap: str, group: str | None = None) -> AsyncIterator[Any]:
+async def _reader(kafka: Kafka, group: str | None = None) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+        group_id=group, enable_auto_commit=False, auto_offset_reset="earliest", **connection(kafka).options
     )
     await consumer.start()
     try:
@@ -89,22 +90,22 @@ async def _reader(bootstrap: str, group: str | None = None) -> AsyncIterator[Any
         await consumer.stop()
 
 
-async def committed(bootstrap: str, group: str, topic: str) -> int:
+async def committed(kafka: Kafka, group: str, topic: str) -> int:
     """The offset that the group has committed on partition 0."""
-    async with _reader(bootstrap, group) as consumer:
+    async with _reader(kafka, group) as consumer:
         return await consumer.committed(TopicPartition(topic, 0)) or 0
 
 
-async def read(bootstrap: str, topic: str, count: int) -> list[Any]:
+async def read(kafka: Kafka, topic: str, count: int) -> list[Any]:
     """The first `count` records of partition 0."""
-    async with _reader(bootstrap) as consumer, asyncio.timeout(60):
+    async with _reader(kafka) as consumer, asyncio.timeout(60):
         consumer.assign([TopicPartition(topic, 0)])
         return [await consumer.getone() for _ in range(count)]
 
 
-async def read_any(bootstrap: str, topic: str, *, key: bytes) -> Any:
+async def read_any(kafka: Kafka, topic: str, *, key: bytes) -> Any:
     """The first record with this key on any partition."""
-    async with _reader(bootstrap) as consumer, asyncio.timeout(60):
+    async with _reader(kafka) as consumer, asyncio.timeout(60):
         consumer.subscribe([topic])
         while True:
             found = await consumer.getone()
