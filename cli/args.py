@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
+from schemas.acls import roles as acl_roles
 from schemas.options import ImageFormat, Quality, VideoFormat
 from schemas.topics import SERVICES
 
@@ -135,6 +136,14 @@ def _kafka(command: argparse.ArgumentParser) -> None:
         "aiokafka: JSON of keyword arguments (default: %(default)s)",
     )
     client.set_defaults(run=_lazy("cli.kafka_client"))
+    acls = actions.add_parser("acls", help="the commands that grant each service what it needs in your Kafka")
+    acls.add_argument("role", nargs="?", choices=acl_roles(), help="of this one only")
+    acls.add_argument(
+        "--principal",
+        default="User:bitmill-{role}",
+        help="how your Kafka names them, for example User:CN={role} with certificates (default: %(default)s)",
+    )
+    acls.set_defaults(run=_lazy("cli.kafka_acls"))
 
 
 def _keys(command: argparse.ArgumentParser) -> None:

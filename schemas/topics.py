@@ -162,6 +162,13 @@ TOPICS: tuple[Topic, ...] = (
     KEY_CHANGED,
     OUTBOX_WATERMARK,
 )
+
+
+def topics_of(service: Service) -> tuple[Topic, ...]:
+    """The topics that a service reads or writes."""
+    return tuple(topic for topic in TOPICS if service in topic.readers or service in topic.writers)
+
+
 DEAD_LETTER_PARTITIONS = 1
 DEAD_LETTER_RETENTION = timedelta(days=30)
 TOPIC_OF: dict[str, Topic] = {type_: topic for topic in TOPICS for type_ in topic.types}

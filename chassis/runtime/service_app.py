@@ -31,6 +31,7 @@ from chassis.core.settings import CommonSettings
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
+from schemas.topics import topics_of
 
 S = TypeVar("S", bound=CommonSettings)
 P = TypeVar("P")
@@ -117,7 +118,7 @@ class ServiceApp(Generic[S, P]):
         """
         spec, settings = self.spec, self.settings
         await migrate(settings.database_url, spec.name, spec.all_migrations)
-        await ensure_topics(self._kafka)
+        await ensure_topics(self._kafka, topics_of(spec.name))
         async with AsyncExitStack() as stack:
             resources, relay = await self._open_resources(stack)
             components = await self.build(resources)

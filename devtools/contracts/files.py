@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.contracts import asyncapi, events, openapi
+from schemas import acls
 from schemas.topics import SERVICES
 
 
@@ -19,6 +20,7 @@ def generated() -> dict[str, bytes]:
     documents = {event_schema(type_): events.schema(type_) for type_ in events.TYPES}
     documents |= {f"asyncapi/{service}.json": asyncapi.document(service) for service in SERVICES}
     documents["openapi.json"] = openapi.document()
+    documents["kafka-acls.json"] = acls.document()
     return {name: rendered(document) for name, document in documents.items()}
 
 

@@ -2,31 +2,41 @@
 
 import asyncio
 import json
+import stat
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from chassis.adapters.kafka.admin import wait_for_kafka
+from chassis.adapters.kafka.errors import KafkaUnavailable
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp
+from tests.support.system import BitmillUp, clean_environment, shell
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 
 PUBLISHED = Path(__file__).parents[2] / "schemas" / "published" / "events"
 
 CONSUMER = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from pathlib import Path
 import jsonschema
 from aiokafka import AIOKafkaConsumer
 
-async def main(bootstrap, folder, wanted):
+async def main(folder, wanted):
     schemas = {}
     for path in Path(folder).glob("*.schema.json"):
         schema = json.loads(path.read_text())
         schemas[path.name.removesuffix(".schema.json")] = schema
-    consumer = AIOKafkaConsumer("media.created", "job.results", bootstrap_servers=bootstrap,
+    # As README shows it: from the variables of DIR/env.
+    consumer = AIOKafkaConsumer("media.created", "job.results",
+        bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        security_protocol=os.environ["KAFKA_SECURITY_PROTOCOL"],
+        sasl_mechanism=os.environ["KAFKA_SASL_MECHANISM"],
+        sasl_plain_username=os.environ["KAFKA_SASL_USERNAME"],
+        sasl_plain_password=os.environ["KAFKA_SASL_PASSWORD"],
         group_id="a-program-of-theirs", auto_offset_reset="earliest")
     await consumer.start()
     print("listening", flush=True)
@@ -38,13 +48,13 @@ async def main(bootstrap, folder, wanted):
         subject = data.get("media", data.get("job"))["id"]
         assert record.key.decode() == subject == headers["ce_subject"]
         print(json.dumps([headers["ce_type"], subject]), flush=True)
-        if headers["ce_type"] in wanted and subject in sys.argv[4:]:
+        if headers["ce_type"] in wanted and subject in sys.argv[3:]:
             wanted.remove(headers["ce_type"])
             if not wanted:
                 break
     await consumer.stop()
 
-asyncio.run(main(sys.argv[1], sys.argv[2], set(sys.argv[3].split(","))))
+asyncio.run(main(sys.argv[1], set(sys.argv[2].split(","))))
 """
 
 
@@ -54,9 +64,11 @@ async def test_a_consumer_in_another_process_reads_events_that_fit_the_published
     media = await up.api.post("/media", {"url": uploads.url("photo.png")})
     job = await up.api.post("/jobs", {"input": uploads.url("photo.png"), "kind": "image"})
     wanted = "bitmill.media.created.v1,bitmill.job.succeeded.v1"
-    arguments = (up.env["KAFKA_BOOTSTRAP_SERVERS"], str(PUBLISHED), wanted, job["id"], media["data"]["id"])
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CONSUMER, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", CONSUMER, str(PUBLISHED), wanted, job["id"], media["data"]["id"]),
+        env={**clean_environment(), **up.env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(60):
@@ -80,6 +92,22 @@ async def _project(up: BitmillUp) -> str:
     return found
 
 
+async def _client_options(up: BitmillUp) -> dict[str, Any]:
+    """The arguments of aiokafka's clients, as the command prints them."""
+    command = [sys.executable, "-m", "cli", "kafka", "client", "--data", str(up.data), "--format", "aiokafka"]
+    done = await shell(command, cwd=Path.cwd(), env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
+async def test_a_program_without_the_login_of_the_folder_cannot_connect(up: BitmillUp) -> None:
+    """Another user of this machine knows the port, and has not read the folder."""
+    with pytest.raises(KafkaUnavailable, match="this listener may want TLS or a login"):
+        await wait_for_kafka(up.env["KAFKA_BOOTSTRAP_SERVERS"], timeout=2.0)
+    assert not up.data.joinpath("kafka").stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
 async def test_a_plain_producer_gets_the_same_work_done(
     up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver
 ) -> None:
@@ -91,7 +119,7 @@ async def test_a_plain_producer_gets_the_same_work_done(
         "metadata": {"from": "a producer"},
         "webhook_url": hooks.url(),
     }
-    async with AIOKafkaProducer(bootstrap_servers=up.env["KAFKA_BOOTSTRAP_SERVERS"]) as producer:
+    async with AIOKafkaProducer(**await _client_options(up)) as producer:
         headers = [("ce_project", project.encode())]
         await producer.send_and_wait("job.submitted", json.dumps(body).encode(), key=project.encode(), headers=headers)
     arrived = await until(lambda: [job for job in bodies(hooks) if job["metadata"] == body["metadata"]])
@@ -101,12 +129,12 @@ async def test_a_plain_producer_gets_the_same_work_done(
 
 async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(up: BitmillUp) -> None:
     project = await _project(up)
-    bootstrap = up.env["KAFKA_BOOTSTRAP_SERVERS"]
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+    options = await _client_options(up)
+    async with AIOKafkaProducer(**options) as producer:
         body = json.dumps({"input": "ftp://example.com/x", "kind": "video"}).encode()
         await producer.send_and_wait("job.submitted", body, headers=[("ce_project", project.encode())])
         await producer.send_and_wait("job.submitted", b"\xff\x00 not json", headers=[("ce_project", project.encode())])
-    consumer = AIOKafkaConsumer("job.submitted.dlq", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer("job.submitted.dlq", auto_offset_reset="earliest", **options)
     await consumer.start()
     try:
         async with asyncio.timeout(60):

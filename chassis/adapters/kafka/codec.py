@@ -11,6 +11,7 @@ from chassis.adapters.kafka.errors import RecordUnreadable
 from schemas.events import EVENTS, SUBMISSIONS, Event, Submission
 from schemas.explain import explain, format_errors
 from schemas.ids import InvalidId
+from schemas.ownership import foreign_part
 from schemas.reading import UnknownValue, read_event
 from schemas.topics import TOPIC_OF, Topic
 
@@ -90,6 +91,8 @@ def decode(
         raise RecordUnreadable(_reason(error)) from None
     except InvalidId as error:
         raise RecordUnreadable(str(error)) from None
+    if (foreign := foreign_part(read.event)) is not None:
+        raise RecordUnreadable(foreign)
     if read.unknown and on_unknown is not None:
         for unknown in read.unknown:
             on_unknown(unknown)

@@ -1,0 +1,49 @@
+"""ACLs from the table of topics."""
+
+from schemas.acls import PRODUCER, acls_of, commands, roles
+from schemas.topics import SERVICES, TOPICS
+
+
+def granted(role: str) -> set[tuple[str, str, str]]:
+    return {(acl.resource, acl.name, operation) for acl in acls_of(role) for operation in acl.operations}
+
+
+def test_only_the_writers_of_a_topic_may_write_to_it() -> None:
+    for topic in TOPICS:
+        writers = {role for role in roles() if ("topic", topic.name, "Write") in granted(role)}
+        assert writers == ({str(name) for name in topic.writers} or {PRODUCER})
+
+
+def test_only_the_readers_of_a_topic_may_read_it_and_write_its_dead_letters() -> None:
+    for topic in TOPICS:
+        readers = {role for role in roles() if ("topic", topic.name, "Read") in granted(role)}
+        assert readers == set(topic.readers)
+        assert readers == {role for role in roles() if ("topic", topic.dead_letter, "Write") in granted(role)}
+
+
+def test_a_service_joins_only_groups_of_its_own() -> None:
+    for service in SERVICES:
+        joined = {name for kind, name, operation in granted(service) if kind == "group" and operation == "Read"}
+        assert joined and all(name.startswith(f"bitmill.{service}.") for name in joined)
+
+
+def test_a_producer_outside_can_submit_and_nothing_else() -> None:
+    assert {(name, operation) for _, name, operation in granted(PRODUCER)} == {
+        (topic, operation) for topic in ("job.submitted", "media.submitted") for operation in ("Describe", "Write")
+    }
+
+
+def test_the_commands_grant_what_the_table_says() -> None:
+    for role in roles():
+        found = set()
+        for arguments in commands(role, "User:x"):
+            assert arguments[:3] == ["--add", "--allow-principal", "User:x"]
+            pairs = list(zip(arguments[3::2], arguments[4::2], strict=True))
+            operations = [value for name, value in pairs if name == "--operation"]
+            found |= {
+                (name.removeprefix("--"), value, operation)
+                for name, value in pairs
+                if name != "--operation"
+                for operation in operations
+            }
+        assert found == granted(role)

@@ -1,0 +1,183 @@
+"""A broker with an authorizer and the generated ACLs: each service can do its work there, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from chassis.adapters.kafka.admin import ensure_topics
+from chassis.runtime.lifecycle import serve
+from cli.service_commands import build
+from schemas.acls import PRODUCER, acls_of, roles
+from schemas.topics import JOB_RESULTS, KEY_CHANGED, SERVICES, TOPICS, Service, group_id
+from tests.services.notifier.support import SECRET
+from tests.support.secured_kafka import ADMIN, SUPER_USERS, SecuredKafka, password_of, plain_login, secured_kafka
+from tests.support.servers import Postgres
+
+STRANGER = "stranger"
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+_RESOURCES = {"topic": 2, "group": 3}
+_OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+_LITERAL, _ALLOW = 3, 3
+"""Numbers of Kafka's protocol: ResourceType, AclOperation, PatternType, AclPermissionType."""
+
+
+@pytest.fixture(scope="module")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredKafka]:
+    """A broker that grants each role what the table says, and everything to the admin."""
+    properties = plain_login("SASL_PLAINTEXT", (*roles(), STRANGER)) | {
+        "authorizer.class.name": _AUTHORIZER,
+        "super.users": SUPER_USERS,
+    }
+    async with secured_kafka(tmp_path_factory.mktemp("acls"), "SASL_PLAINTEXT", properties) as running:
+        await _grant(running)
+        yield running
+
+
+async def _grant(kafka: SecuredKafka) -> None:
+    requests = [
+        CreateAclsRequest(
+            _RESOURCES[acl.resource], acl.name, _LITERAL, f"User:{role}", "*", _OPERATIONS[operation], _ALLOW
+        )
+        for role in roles()
+        for acl in acls_of(role)
+        for operation in acl.operations
+    ]
+    client = AIOKafkaClient(**options(kafka, ADMIN))
+    await client.bootstrap()
+    try:
+        node = client.get_random_node()
+        assert await client.ready(node)
+        for request in requests:
+            response = await client.send(node, request)
+            assert [result[0] for result in response.creation_responses] == [0], response
+    finally:
+        await client.close()
+
+
+def login(user: str) -> dict[str, Any]:
+    return {"sasl_username": user, "sasl_password": password_of(user)}
+
+
+def options(kafka: SecuredKafka, user: str) -> dict[str, Any]:
+    return kafka.connection(**login(user)).options
+
+
+@asynccontextmanager
+async def producer(kafka: SecuredKafka, user: str) -> AsyncIterator[AIOKafkaProducer]:
+    async with AIOKafkaProducer(enable_idempotence=True, acks="all", **options(kafka, user)) as opened:
+        yield opened
+
+
+async def may_write(kafka: SecuredKafka, user: str) -> set[str]:
+    """The topics to which the user could send a record."""
+    found = set()
+    async with producer(kafka, user) as opened:
+        for topic in [name for each in TOPICS for name in (each.name, each.dead_letter)]:
+            try:
+                await opened.send_and_wait(topic, b"a test", key=b"k")
+                found.add(topic)
+            except TopicAuthorizationFailedError:
+                pass
+    return found
+
+
+async def may_read(kafka: SecuredKafka, user: str) -> set[str]:
+    """The topics from which the user could read a record."""
+    found = set()
+    for topic in TOPICS:
+        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **options(kafka, user))
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic.name, 0)])
+            await consumer.seek_to_beginning()
+            async with asyncio.timeout(10):
+                await consumer.getmany(timeout_ms=300)
+            found.add(topic.name)
+        except (TopicAuthorizationFailedError, TimeoutError):
+            pass
+        finally:
+            await consumer.stop()
+    return found
+
+
+@pytest.fixture(scope="module")
+async def all_topics(kafka: SecuredKafka) -> None:
+    await ensure_topics(kafka.connection(**login(ADMIN)))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_starts_and_is_ready_with_its_own_rights_alone(
+    service: Service, kafka: SecuredKafka, postgres_server: Postgres, tmp_path: Path
+) -> None:
+    """It creates its topics, joins its groups, opens its producers and measures its lag."""
+    app, _ = build(
+        service,
+        {
+            "kafka_bootstrap_servers": kafka.bootstrap,
+            **{f"kafka_{name}": value for name, value in {**kafka.settings, **login(service)}.items()},
+            "database_url": await postgres_server.database(),
+            "storage_url": (tmp_path / "storage").as_uri(),
+            "work_dir": tmp_path / "work",
+            "webhook_secret": SECRET,
+        },
+    )
+    stop = asyncio.Event()
+    async with asyncio.timeout(120):
+        await serve([app], host="127.0.0.1", port=0, stop=stop, ready=stop.set)
+
+
+@pytest.mark.parametrize("role", [*roles(), STRANGER])
+async def test_a_principal_writes_and_reads_what_the_table_says_and_nothing_else(
+    role: str, kafka: SecuredKafka, all_topics: None
+) -> None:
+    writable = {topic.name for topic in TOPICS if role in topic.writers or (role == PRODUCER and not topic.writers)}
+    readable = {topic.name for topic in TOPICS if role in topic.readers}
+    dead_letters = {topic.dead_letter for topic in TOPICS if role in topic.readers}
+    if role == STRANGER:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await _send_key_changed(kafka, role)
+        return
+    assert await may_write(kafka, role) == writable | dead_letters
+    assert await may_read(kafka, role) == readable
+
+
+async def _send_key_changed(kafka: SecuredKafka, user: str) -> None:
+    async with AIOKafkaProducer(**options(kafka, user)) as opened:
+        await opened.send_and_wait(KEY_CHANGED.name, b"forged", key=b"key_1")
+
+
+@pytest.mark.parametrize("role", [PRODUCER, "notifier", "transcoder"])
+async def test_a_forged_key_is_refused_by_the_broker(role: str, kafka: SecuredKafka, all_topics: None) -> None:
+    """No reader could tell it from a real one: the event holds a hash, not a proof."""
+    with pytest.raises(TopicAuthorizationFailedError):
+        await _send_key_changed(kafka, role)
+
+
+async def test_a_service_cannot_join_the_group_of_another(kafka: SecuredKafka, all_topics: None) -> None:
+    consumer = AIOKafkaConsumer(
+        JOB_RESULTS.name, group_id=group_id("catalog", JOB_RESULTS), **options(kafka, "notifier")
+    )
+    with pytest.raises(GroupAuthorizationFailedError):
+        async with asyncio.timeout(60):
+            await consumer.start()
+            await consumer.getone()
+    await consumer.stop()
+
+
+async def test_a_service_cannot_create_or_see_topics_of_others(kafka: SecuredKafka, all_topics: None) -> None:
+    admin = AIOKafkaAdminClient(**options(kafka, "notifier"))
+    await admin.start()
+    try:
+        seen = {topic["topic"] for topic in await admin.describe_topics()}
+    finally:
+        await admin.close()
+    assert seen == {JOB_RESULTS.name, JOB_RESULTS.dead_letter}
