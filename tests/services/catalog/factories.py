@@ -87,7 +87,7 @@ def item(project: str, *, kind: MediaKind = "video", file: dict[str, Any] | None
         "folder": "clips",
         "filename": f"{id}.mp4",
         "original_path": f"clips/{id}.mp4",
-        "original": original(id, kind=kind, **(file or {})),
+        "original": original(id, kind=kind, **({"key": f"{project}/media/{id}/original.mp4"} | (file or {}))),
         "metadata": {"user_id": "123", "source": "YourApp/iOS"},
         "created_at": OLD_MS,
         "updated_at": OLD_MS,

@@ -45,7 +45,11 @@ async def test_a_batch_is_logged_in_one_line_per_status(tables: Tables, project:
 async def test_a_media_item_is_logged_with_its_jobs(tables: Tables, project: str) -> None:
     accepted = factories.item(project, version=1, status="processing", original=None, original_path=None)
     created = accepted.model_copy(
-        update={"version": 2, "status": "active", "original": factories.original(accepted.id)}
+        update={
+            "version": 2,
+            "status": "active",
+            "original": factories.original(accepted.id, key=f"{accepted.project}/media/x.mp4"),
+        }
     )
     job = factories.queued(project, media_id=accepted.id)
     with capture_logs() as lines:

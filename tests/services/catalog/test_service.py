@@ -36,7 +36,9 @@ async def test_an_event_that_no_column_can_hold_goes_to_the_dead_letters_and_the
 ) -> None:
     who = await catalog.new_customer()
     bad = factories.item(who.project, id=new_id("med"), file={"width": 2**40})
-    good = bad.model_copy(update={"original": factories.original(bad.id)})
+    good = bad.model_copy(
+        update={"original": factories.original(bad.id, key=f"{bad.project}/media/{bad.id}/original.mp4")}
+    )
     await catalog.publish(MediaCreated(media=bad), MediaCreated(media=good))
     body = await catalog.until(f"/media/{good.id}", who, lambda body: True)
     assert body["data"]["id"] == good.id
