@@ -13,6 +13,7 @@ from aiohttp import web
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.http.json_body import json_response
+from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
 from chassis.core.ids import new_id, now_ms
@@ -124,6 +125,7 @@ async def test_a_service_is_built_from_its_declaration_and_closed_in_the_reverse
     from chassis.adapters.kafka.producer import open_producer
     from tests.chassis.adapters.kafka.examples import read_any
 
+    await ensure_topics(kafka_bootstrap)  # it publishes to a topic that is not one of the catalog's
     app = Counter(settings)
     wanted = job()
     async with serving(app) as address, aiohttp.ClientSession() as session:
