@@ -13,8 +13,8 @@ from pydantic import Field
 
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.sandbox.self_test import SandboxMode
-from chassis.core.setting_types import Duration
-from chassis.core.settings import Base, CommonSettings
+from chassis.core.setting_types import Base, Duration
+from chassis.core.settings import CommonSettings
 from worker.fetch_bounds import FetchBounds
 from worker.input_space import InputSpace
 
