@@ -203,7 +203,7 @@ def _tune_garbage_collection() -> None:
     the processor time of a busy Kafka consumer.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(100_000, 10, 10)
 
 
 async def _stop_apps(running: Mapping["asyncio.Task[None]", str], up: set[str], timeout: timedelta) -> None:

@@ -26,8 +26,16 @@ from schemas.events import (
     MediaRestored,
     MediaUpdated,
 )
-from schemas.jobs import Job
-from services.catalog.snapshots import MediaSnapshot, latest_jobs, latest_keys, latest_media, named_files
+from schemas.reading import EventWithJson
+from services.catalog.snapshots import (
+    JobSnapshot,
+    MediaSnapshot,
+    latest_jobs,
+    latest_keys,
+    latest_media,
+    named_files,
+    snapshots_of_jobs,
+)
 from services.catalog.store import Store
 
 JobResult: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobCancelled
@@ -48,25 +56,25 @@ class Projection:
         self._store = store
         self._announce = announce
 
-    async def jobs(self, events: Sequence[JobEvent]) -> None:
+    async def jobs(self, events: Sequence[EventWithJson[JobEvent]]) -> None:
         await self._put_jobs(events, logging.INFO)
 
-    async def progress(self, events: Sequence[JobProgressed]) -> None:
+    async def progress(self, events: Sequence[EventWithJson[JobProgressed]]) -> None:
         """As `jobs`, but logged for debugging only: there is one a second for each running job."""
         await self._put_jobs(events, logging.DEBUG)
 
-    async def media_created(self, events: Sequence[MediaCreated]) -> None:
+    async def media_created(self, events: Sequence[EventWithJson[MediaCreated]]) -> None:
         """The items, and the jobs that come with them."""
-        snapshots = latest_media(_snapshot(event) for event in events)
-        jobs = latest_jobs(job for event in events for job in event.jobs)
+        snapshots = latest_media(_snapshot(event, json) for event, json in events)
+        jobs = latest_jobs(job for event, json in events for job in snapshots_of_jobs(event, json))
         async with self._store.transaction() as transaction:
             written_media = await transaction.put_media(snapshots)
             written_jobs = await transaction.put_jobs(jobs)
         self._announce_media(snapshots, written_media)
         self._announce_jobs(jobs, written_jobs)
 
-    async def media_changed(self, events: Sequence[MediaChange]) -> None:
-        snapshots = latest_media(_snapshot(event) for event in events)
+    async def media_changed(self, events: Sequence[EventWithJson[MediaChange]]) -> None:
+        snapshots = latest_media(_snapshot(event, json) for event, json in events)
         async with self._store.transaction() as transaction:
             written = await transaction.put_media(snapshots)
         self._announce_media(snapshots, written)
@@ -78,14 +86,15 @@ class Projection:
         self._announce(key.hash for key in keys)
         log.info("keys_projected", key_ids=[key.id for key in keys])
 
-    async def _put_jobs(self, events: Sequence[JobEvent], level: int) -> None:
-        jobs = latest_jobs(event.job for event in events)
+    async def _put_jobs(self, events: Sequence[EventWithJson[JobEvent]], level: int) -> None:
+        jobs = latest_jobs(JobSnapshot(event.job, json) for event, json in events)
         async with self._store.transaction() as transaction:
             written = await transaction.put_jobs(jobs)
         self._announce_jobs(jobs, written, level)
 
-    def _announce_jobs(self, jobs: Sequence[Job], written: Set[str], level: int = logging.INFO) -> None:
-        self._announce(_names_of_jobs(jobs))
+    def _announce_jobs(self, snapshots: Sequence[JobSnapshot], written: Set[str], level: int = logging.INFO) -> None:
+        self._announce(_names_of_jobs(snapshots))
+        jobs = (snapshot.job for snapshot in snapshots)
         for status, ids in _by_status((job.id, job.status) for job in jobs if job.id in written):
             log.log(level, "jobs_projected", status=status, job_ids=ids)
 
@@ -96,13 +105,14 @@ class Projection:
             log.info("media_projected", status=status, media_ids=ids)
 
 
-def _snapshot(event: MediaCreated | MediaChange) -> MediaSnapshot:
+def _snapshot(event: MediaCreated | MediaChange, json: bytes) -> MediaSnapshot:
     hidden = event.media.status == "deleted" or isinstance(event, MediaDeleted | MediaPurged)
-    return MediaSnapshot(event.media, hidden)
+    return MediaSnapshot(event.media, hidden, json)
 
 
-def _names_of_jobs(jobs: Sequence[Job]) -> Iterable[str]:
-    for job in jobs:
+def _names_of_jobs(snapshots: Sequence[JobSnapshot]) -> Iterable[str]:
+    for snapshot in snapshots:
+        job = snapshot.job
         yield job.id
         if job.output is not None:
             yield file_name(job.project, job.output.path)

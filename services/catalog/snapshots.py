@@ -7,28 +7,48 @@ a history is cut into batches.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from schemas.events import MediaCreated
 from schemas.files import File
 from schemas.jobs import Job, supersedes
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 
 
+class JobSnapshot(NamedTuple):
+    """A job as an event shows it. `path` is where the event's JSON has the job, as Postgres writes an array."""
+
+    job: Job
+    event_json: bytes
+    path: str = "{job}"
+
+
 @dataclass(frozen=True, slots=True)
 class MediaSnapshot:
-    """A media item as an event shows it; `hidden` from customers because it is deleted or purged."""
+    """A media item as an event shows it, in the field `media` of the event's JSON.
+
+    `hidden` from customers because it is deleted or purged.
+    """
 
     item: MediaItem
     hidden: bool
+    event_json: bytes
 
 
-def latest_jobs(jobs: Iterable[Job]) -> list[Job]:
+def snapshots_of_jobs(event: MediaCreated, event_json: bytes) -> list[JobSnapshot]:
+    """The jobs that come with a new media item."""
+    return [JobSnapshot(job, event_json, f"{{jobs,{position}}}") for position, job in enumerate(event.jobs)]
+
+
+def latest_jobs(snapshots: Iterable[JobSnapshot]) -> list[JobSnapshot]:
     """The winning snapshot of each job, in ascending order of ids."""
-    latest: dict[str, Job] = {}
-    for job in jobs:
+    latest: dict[str, JobSnapshot] = {}
+    for snapshot in snapshots:
+        job = snapshot.job
         current = latest.get(job.id)
-        if current is None or supersedes(job, current):
-            latest[job.id] = job
+        if current is None or supersedes(job, current.job):
+            latest[job.id] = snapshot
     return [latest[id] for id in sorted(latest)]
 
 

@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from chassis.adapters.postgres import Connection, Pool, sql
-from schemas.jobs import Job
 from schemas.keys import ApiKey
 from services.catalog.filters import pair_ids
-from services.catalog.snapshots import MediaSnapshot, job_rank, named_files
+from services.catalog.snapshots import JobSnapshot, MediaSnapshot, job_rank, named_files
 
 SQL = sql.load("services.catalog.sql")
 
@@ -22,12 +21,13 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put_jobs(self, jobs: Sequence[Job]) -> set[str]:
+    async def put_jobs(self, snapshots: Sequence[JobSnapshot]) -> set[str]:
         """Inserts or updates what is newer than the stored rows, with the names of outputs; the ids of those."""
-        if not jobs:
+        if not snapshots:
             return set()
+        rows = [_job_row(snapshot) for snapshot in snapshots]
         await self._connection.execute(SQL["create_incoming_jobs"])
-        await self._connection.copy_records_to_table("incoming_jobs", records=[_job_row(job) for job in jobs])
+        await self._connection.copy_records_to_table("incoming_jobs", records=rows)
         return {row["id"] for row in await self._connection.fetch(SQL["put_incoming_jobs"])}
 
     async def put_media(self, snapshots: Sequence[MediaSnapshot]) -> set[str]:
@@ -70,8 +70,8 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[A
     return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
-def _job_row(job: Job) -> tuple[Any, ...]:
-    output = job.output
+def _job_row(snapshot: JobSnapshot) -> tuple[Any, ...]:
+    job, output = snapshot.job, snapshot.job.output
     return (
         job.id,
         job.project,
@@ -80,7 +80,8 @@ def _job_row(job: Job) -> tuple[Any, ...]:
         job.input,
         job_rank(job),
         job.updated_at,
-        job.model_dump_json(),
+        snapshot.event_json.decode(),
+        snapshot.path,
         job.media_id,
         *((output.path, output.key, output.content_type) if output is not None else (None, None, None)),
     )
@@ -100,5 +101,5 @@ def _media_row(snapshot: MediaSnapshot) -> tuple[Any, ...]:
         *((file.filesize, file.duration, file.width, file.height, file.fps) if file else (None,) * 5),
         item.filename,
         f"{{{','.join(pairs)}}}",
-        item.model_dump_json(),
+        snapshot.event_json.decode(),
     )

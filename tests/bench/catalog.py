@@ -16,6 +16,7 @@ from datetime import timedelta
 from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.adapters.postgres.pool import Connection
 from chassis.core.ids import new_id
+from schemas.events import JobSucceeded, MediaUpdated
 from schemas.ids import typeid, uuid7
 from services.catalog.app import SPEC
 from services.catalog.filters import Parameters, media_filter, pair_id, pair_ids
@@ -61,7 +62,7 @@ class Measured:
 
 async def fill(pool: Pool, project: str, count: int) -> str:
     """`count` items, and as many jobs; the id of one job in the middle."""
-    job, middle = queued(project), ""
+    job, middle = JobSucceeded(job=queued(project)), ""
     async with pool.acquire() as connection:
         for start in range(0, count, BATCH):
             numbers = range(start, min(start + BATCH, count))
@@ -81,13 +82,13 @@ async def _fill_batch(connection: Connection, project: str, job: str, numbers: S
         size, hashes = number * 7919 % 1_000_003, pair_ids(project, metadata.items())
         literal = f"{{{','.join(hashes)}}}"
         seconds = float(number % 900)
-        text = media.model_dump_json()
+        text = MediaUpdated(media=media).model_dump_json()
         items.append((id, project, 1, False, "video", at, at, size, seconds, 1, 1, 25.0, media.filename, literal, text))
         jobs.append((job_id, project, "video", "succeeded", "u", 2, at, job))
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
     async with connection.transaction():
         await connection.execute(SQL["create_incoming_jobs"])
-        await connection.copy_records_to_table("incoming_jobs", records=[(*row, *[None] * 4) for row in jobs])
+        await connection.copy_records_to_table("incoming_jobs", records=[(*row, "{job}", *[None] * 4) for row in jobs])
         await connection.execute(SQL["put_incoming_jobs"])
     return str(jobs[len(jobs) // 2][0])
 

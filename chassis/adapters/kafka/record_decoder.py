@@ -1,6 +1,7 @@
 """Decodes the records of one topic; never raises for what is wrong with a record."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import ConsumerRecord
 
@@ -9,7 +10,7 @@ from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
 from chassis.core.metrics import counter
 from schemas.events import Event, Submission
-from schemas.reading import UnknownValue
+from schemas.reading import EventWithJson, UnknownValue
 from schemas.topics import Topic
 
 log = logs.get_logger(__name__)
@@ -31,6 +32,11 @@ class ReceivedRecord:
     def position(self) -> tuple[int, int]:
         """Partition and offset."""
         return self.record.partition, self.record.offset
+
+    @property
+    def event_with_json(self) -> EventWithJson[Any]:
+        """Only for a record that was decoded to an event."""
+        return EventWithJson(self.event, self.record.value)
 
 
 class RecordDecoder:

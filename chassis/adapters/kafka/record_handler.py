@@ -51,7 +51,8 @@ class RecordHandler:
     """The state of one subscription: `handler` is called with the events whose type is one of `types`.
 
     With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction.
-    `dead_letter_limit` counts the dead letters of the topic, where several consumers of the process share it.
+    With `with_json` it gets each event as an `EventWithJson`. `dead_letter_limit` counts the dead letters of the topic,
+    where several consumers of the process share it.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class RecordHandler:
         limits: HandlerLimits,
         *,
         one_by_one: bool = False,
+        with_json: bool = False,
         dead_letter_limit: DeadLetterLimit | None = None,
     ) -> None:
         self.topic = topic
@@ -75,6 +77,7 @@ class RecordHandler:
         self._dead_letters = dead_letters
         self._limits = limits
         self._one_by_one = one_by_one
+        self._with_json = with_json
         self._failures: dict[tuple[int, int], int] = {}
         """Unexpected failures of single records, by position; kept over redeliveries."""
         self._outages = 0
@@ -124,7 +127,7 @@ class RecordHandler:
         if self._one_by_one or any(received.position in self._failures for received in wanted):
             return False
         try:
-            await self._call([received.event for received in wanted])
+            await self._call(wanted)
         except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
             kind = classify(error)
             self._log_failure(error, kind, records=len(wanted))
@@ -136,7 +139,7 @@ class RecordHandler:
     async def _handle_one(self, received: ReceivedRecord) -> None:
         while True:
             try:
-                await self._call([received.event])
+                await self._call([received])
             except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
                 failures = self._failures.get(received.position, 0) + 1
                 decision = self._limits.policy.decide(error, failures)
@@ -152,7 +155,8 @@ class RecordHandler:
             else:
                 return
 
-    async def _call(self, events: Sequence[Any]) -> None:
+    async def _call(self, records: Sequence[ReceivedRecord]) -> None:
+        events = [received.event_with_json if self._with_json else received.event for received in records]
         await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(events)))
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)

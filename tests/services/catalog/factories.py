@@ -1,18 +1,28 @@
 """Jobs, media items and keys as other services publish them."""
 
 import os
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from chassis.core.ids import new_id, now_ms
+from schemas.events import Event
 from schemas.faults import Fault
 from schemas.files import File, MediaKind, Output
 from schemas.ids import Prefix, derived, typeid, uuid7
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
+from schemas.reading import EventWithJson
+
+EventT = TypeVar("EventT", bound=Event)
 
 OLD_MS = 1_700_000_000_000
 """Long ago: ids of this time need no watermark."""
+
+
+def with_json(events: Iterable[EventT]) -> list[EventWithJson[EventT]]:
+    """The events as handlers get them from Kafka."""
+    return [EventWithJson(event, event.model_dump_json().encode()) for event in events]
 
 
 def old_id(prefix: Prefix, after_ms: int = 0) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from chassis.adapters.postgres import Connection, sql
 from chassis.core.ids import new_id
+from schemas.events import JobSucceeded, MediaUpdated
 from schemas.ids import typeid, uuid7
 from services.catalog.filters import Parameters, jobs_query, media_filter, pair_id, pair_ids
 from services.catalog.paging import scan_of
@@ -55,7 +56,8 @@ def _pairs(project: str) -> Iterator[str]:
 
 
 async def _fill(connection: Connection, project: str, count: int) -> None:
-    job, media = queued(project).model_dump_json(), item(project).model_dump_json()
+    job = JobSucceeded(job=queued(project)).model_dump_json()
+    media = MediaUpdated(media=item(project)).model_dump_json()
     jobs, items = [], []
     for number in range(count):
         random = number.to_bytes(4, "big") + project.encode()[-6:]
@@ -71,7 +73,7 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
     async with connection.transaction():
         await connection.execute(SQL["create_incoming_jobs"])
-        await connection.copy_records_to_table("incoming_jobs", records=[(*row, *[None] * 4) for row in jobs])
+        await connection.copy_records_to_table("incoming_jobs", records=[(*row, "{job}", *[None] * 4) for row in jobs])
         await connection.execute(SQL["put_incoming_jobs"])
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
 
