@@ -103,6 +103,8 @@ def _check_depth(depth: int) -> None:
 def _check_text(text: Any) -> None:
     if not isinstance(text, str) or "\x00" in text:
         raise ValueError("must have text without the character U+0000")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -73,7 +73,12 @@ class OutboxWatermarks:
                 await backoff.sleep(error)
 
     async def _read(self, backoff: Backoff) -> None:
-        consumer = AIOKafkaConsumer(client_id=self._client_id, fetch_max_wait_ms=_FETCH_WAIT_MS, **self._kafka.options)
+        consumer = AIOKafkaConsumer(
+            client_id=self._client_id,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            consumer_timeout_ms=_FETCH_WAIT_MS,
+            **self._kafka.options,
+        )
         try:
             await consumer.start()
             consumer.assign([_PARTITION])

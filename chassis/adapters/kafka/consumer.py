@@ -28,6 +28,7 @@ from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_lo
 from chassis.adapters.kafka.record_decoder import ReceivedRecord, RecordDecoder
 from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
 from schemas.events import EVENTS, Event, Submission
+from schemas.reading import EventWithJson
 from schemas.topics import Topic, group_id
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[None]])
@@ -37,6 +38,9 @@ _POLL_MS = 30_000
 _FETCH_WAIT_MS = 5_000
 """How long the broker delays a fetch response while there are no new records. `LongPollConsumer` prevents a fetch
 without some of the partitions: their records would be delayed until its end."""
+_FETCHER_POLL_MS = 5_000
+"""How often aiokafka's fetcher looks around although nothing has happened: a new assignment, the end of a fetch and a
+resumed partition wake it at once. Its default of 0.2 s took 40 % of the processor time of an idle process."""
 _REQUEST_TIMEOUT_MS = 15_000
 """A connection without a response for so long is reopened. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
@@ -186,7 +190,8 @@ def subscribe(
 
     The handler gets up to 500 events in their order, per partition; types that its annotation does not name are
     skipped. It must be idempotent and short, and do all of its work or raise. With `one_by_one` it gets single events.
-    What follows from an exception decides `chassis.adapters.failure_policy`.
+    With the annotation `Sequence[EventWithJson[A | B]]` it gets each event together with its JSON. What follows from an
+    exception decides `chassis.adapters.failure_policy`.
 
     With several `consumers` the partitions are shared out among them: one batch is decoded while the handler waits for
     Postgres with another one.
@@ -194,7 +199,7 @@ def subscribe(
     owner = cast(ServiceBroker, broker)
 
     def register(handler: HandlerT) -> HandlerT:
-        types = _event_types(handler, topic)
+        types, with_json = _event_types(handler, topic)
         decoder = RecordDecoder(owner.service, topic)
         dead_letter_limit = DeadLetterLimit(owner.limits.dead_letters_per_minute)
         for number in range(consumers):
@@ -206,6 +211,7 @@ def subscribe(
                 owner.dead_letters,
                 owner.limits,
                 one_by_one=one_by_one,
+                with_json=with_json,
                 dead_letter_limit=dead_letter_limit,
             )
             subscription = Subscription(decoder, run)
@@ -219,6 +225,7 @@ def subscribe(
                 ack_policy=AckPolicy.NACK_ON_ERROR,
                 no_reply=True,
                 fetch_max_wait_ms=_FETCH_WAIT_MS,
+                consumer_timeout_ms=_FETCHER_POLL_MS,
                 session_timeout_ms=_SESSION_MS,
                 heartbeat_interval_ms=_HEARTBEAT_MS,
                 listener=subscription,
@@ -232,19 +239,25 @@ def subscribe(
     return register
 
 
-def _event_types(handler: Callable[..., Any], topic: Topic) -> tuple[type[Any], ...]:
-    """The event types in the annotation `Sequence[...]` of the handler's first parameter; TypeError for others."""
+def _event_types(handler: Callable[..., Any], topic: Topic) -> tuple[tuple[type[Any], ...], bool]:
+    """The event types in the annotation `Sequence[...]` of the handler's first parameter; TypeError for others.
+
+    And whether they are wanted as `EventWithJson`.
+    """
     name = next(iter(signature(handler).parameters))
     annotation = get_type_hints(handler)[name]
     (item,) = get_args(annotation) or (None,)
     if get_origin(annotation) is None or item is None:
         raise TypeError(f"the handler of {topic.name} must take a Sequence of events, not {annotation!r}")
+    with_json = get_origin(item) is EventWithJson
+    if with_json:
+        (item,) = get_args(item)
     types = get_args(item) or (item,)
     for type_ in types:
         known = type_ is Submission or (isinstance(type_, type) and issubclass(type_, Event) and type_.TYPE in EVENTS)
         if not known:
             raise TypeError(f"{type_!r} is no event")
-    return types
+    return types, with_json
 
 
 def _for_faststream(

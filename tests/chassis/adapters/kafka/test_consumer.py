@@ -337,7 +337,7 @@ async def test_handlers_run_on_faststreams_broker_in_memory() -> None:
         await memory.publish_batch(sent.value, sent.value, topic=topic.name, headers=headers)
         await memory.publish_batch(sent.value + b" ", topic=topic_with_json.name, headers=headers)
     assert seen == ["job_1", "job_1"]
-    assert seen_with_json == [("job_1", sent.value + b" ")]
+    assert seen_with_json == [(JOB.id, sent.value + b" ")]
 
 
 async def test_a_handler_must_take_a_sequence_of_events() -> None:
