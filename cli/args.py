@@ -9,6 +9,7 @@ from typing import get_args
 
 from schemas.acls import roles as acl_roles
 from schemas.options import ImageFormat, Quality, VideoFormat
+from schemas.projects import DeliveryMode
 from schemas.topics import SERVICES
 
 _LAST_PORT = 65535
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _gateway(commands.add_parser("gateway", help="a proxy: one address for all services"))
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _kafka(commands.add_parser("kafka", help="the settings with which your programs connect to Kafka"))
+    _projects(commands.add_parser("projects", help="list projects, set their delivery, rotate their webhook secrets"))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
     settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))
@@ -158,6 +160,25 @@ def _keys(command: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="revoke a key; on a healthy system it is refused within a second")
     revoke.add_argument("key", metavar="KEY_ID")
     revoke.set_defaults(run=_lazy("cli.keys", "revoke"))
-    for action in (create, listing, revoke):
+    _of_running_system(create, listing, revoke)
+
+
+def _projects(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list projects")
+    listing.set_defaults(run=_lazy("cli.projects", "list_"))
+    change = actions.add_parser("set", help="set how the files of a project are delivered")
+    change.add_argument("project", metavar="NAME")
+    change.add_argument("--delivery", choices=get_args(DeliveryMode), required=True)
+    change.set_defaults(run=_lazy("cli.projects", "set_"))
+    rotate = actions.add_parser("rotate-secret", help="give a project a new webhook secret; it is shown once")
+    rotate.add_argument("project", metavar="NAME")
+    rotate.add_argument("--overlap", default="24h", help="how long the secrets before it sign as well (%(default)s)")
+    rotate.set_defaults(run=_lazy("cli.projects", "rotate_secret"))
+    _of_running_system(listing, change, rotate)
+
+
+def _of_running_system(*commands: argparse.ArgumentParser) -> None:
+    for action in commands:
         action.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
-        action.add_argument("--json", action="store_true", help="one JSON object for each key")
+        action.add_argument("--json", action="store_true", help="JSON lines")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
+from chassis.core.encryption import KEY_BYTES
 from chassis.core.kafka_settings import KafkaSettings
 from chassis.core.settings import CommonSettings, StartRefused, load
 from chassis.runtime import lifecycle
@@ -53,7 +54,13 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
     previous = env_file.read(data)
     async with open_servers(data, _print) as servers:
         secret = previous.get("ITTYBIT_WEBHOOK_SECRET") or "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+        encryption_keys = (
+            os.environ.get("ENCRYPTION_KEYS")
+            or previous.get("ENCRYPTION_KEYS")
+            or b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        )
         overrides = _settings(arguments, data, servers, local_address, port, secret)
+        overrides["encryption_keys"] = encryption_keys
         built = [build(service, overrides) for service in SERVICES]
         common: CommonSettings = built[0][1]
         logs.configure(common.log_format, common.log_level)
@@ -61,6 +68,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             "ITTYBIT_API_URL": common.public_url,
             "ITTYBIT_API_KEY": await _usable_key(servers.database, previous.get("ITTYBIT_API_KEY")),
             "ITTYBIT_WEBHOOK_SECRET": secret,
+            "ENCRYPTION_KEYS": encryption_keys,
             **{name.upper(): value for name, value in _kafka(servers).items() if isinstance(value, str)},
             "DATABASE_URL": servers.database,
             env_file.EMBEDDED: ",".join(servers.embedded),
@@ -122,8 +130,7 @@ async def _usable_key(database: str, previous: str | None) -> str:
             listed = await keys.list_keys(pool)
             if any(entry.key.hash == hash and entry.key.revoked_at is None for entry in listed):
                 return previous
-        _, text = await keys.create_key(pool, name="bitmill up")
-        return text
+        return (await keys.create_key(pool, name="bitmill up")).text
 
 
 def available_port(host: str, port: int) -> int:

@@ -15,6 +15,7 @@ from schemas.ids import Prefix
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
+from schemas.projects import Project
 from schemas.storable import IdText, Offset, TimestampMs
 
 
@@ -170,6 +171,19 @@ class KeyChanged(Event):
         return self.key.project
 
 
+class ProjectChanged(Event):
+    """A project was changed. The topic is compacted: the last event of a project is its state."""
+
+    TYPE = "bitmill.project.changed.v1"
+    project: Project
+
+    def subject(self) -> str:
+        return self.project.id
+
+    def project_id(self) -> str:
+        return self.project.id
+
+
 class OutboxAdvanced(Event):
     """Every event that `service` committed to its outbox before `published_through` has been published to Kafka.
 
@@ -231,6 +245,7 @@ EVENTS: dict[str, type[Event]] = {
         MediaRestored,
         MediaPurged,
         KeyChanged,
+        ProjectChanged,
         OutboxAdvanced,
     )
 }

@@ -1,7 +1,6 @@
-"""Stored files: what the probe found, and the address at which they are delivered."""
+"""Stored files: what the probe found. The addresses at which they are delivered: `schemas.delivery`."""
 
 from typing import Literal
-from urllib.parse import quote
 
 from schemas.base import EventModel, OpenEnum
 from schemas.storable import ByteCount, DurationSeconds, IdText, PathText, Pixels, Rate, StoredText
@@ -46,8 +45,3 @@ class Output(File):
     """A file that a job made. `path` is its name below the project at the delivery address."""
 
     path: PathText
-
-
-def delivery_url(base: str, project: str, path: str) -> str:
-    """The public address of a file: `<base>/<project>/<path>`."""
-    return f"{base.rstrip('/')}/{project}/{quote(path)}"

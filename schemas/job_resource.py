@@ -10,8 +10,9 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from schemas.base import OpenEnum
+from schemas.delivery import DeliveryUrls
 from schemas.faults import FaultResource, fault_resource
-from schemas.files import MediaKind, Output, delivery_url
+from schemas.files import MediaKind, Output
 from schemas.jobs import Job, JobKind, Status, Task, TaskKind, TaskStatus
 
 
@@ -68,8 +69,8 @@ class JobResource(TypedDict):
     updated_at: int
 
 
-def job_resource(job: Job, base: str) -> JobResource:
-    """The job as a response. `base` is the address under which stored files are delivered."""
+def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
+    """The job as a response. `urls` gives the addresses of its project's files."""
     return {
         "id": job.id,
         "object": "job" if job.id.startswith("job_") else "task",
@@ -79,7 +80,7 @@ def job_resource(job: Job, base: str) -> JobResource:
         "input": job.input,
         "options": job.options,
         "metadata": job.metadata,
-        "output": _output_resource(job.output, job.project, base) if job.output else None,
+        "output": _output_resource(job.output, job.project, urls) if job.output else None,
         "error": fault_resource(job.error) if job.error else None,
         "tasks": [task_resource(task, job.options if task.kind == job.kind else {}) for task in job.tasks],
         "media_id": job.media_id,
@@ -108,9 +109,9 @@ def task_resource(task: Task, options: dict[str, Any]) -> TaskResource:
     }
 
 
-def _output_resource(output: Output, project: str, base: str) -> OutputResource:
+def _output_resource(output: Output, project: str, urls: DeliveryUrls) -> OutputResource:
     return {
-        "url": delivery_url(base, project, output.path),
+        "url": urls.url(project, output.path),
         "kind": output.kind,
         "format": output.format,
         "width": output.width,

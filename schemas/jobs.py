@@ -43,15 +43,20 @@ class Job(EventModel):
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
     under which the output is attached to that item (`poster`). Times in Unix milliseconds.
+
+    An address that may carry a signature or a password is in `input` or `webhook_url` with those parts masked, and as a
+    whole in `encrypted_input` or `encrypted_webhook_url`, which only the service decrypts that contacts the address.
     """
 
     id: IdText
     project: IdText
     kind: OpenEnum[JobKind]
     input: StoredText
+    encrypted_input: StoredText | None = None
     options: StoredObject = {}
     metadata: StoredMetadata = {}
     webhook_url: StoredText | None = None
+    encrypted_webhook_url: StoredText | None = None
     media_id: IdText | None = None
     ref: IdText | None = None
     source: File | None = None
@@ -77,6 +82,8 @@ class Job(EventModel):
         metadata: dict[str, str],
         at: int,
         webhook_url: str | None = None,
+        encrypted_input: str | None = None,
+        encrypted_webhook_url: str | None = None,
         media_id: str | None = None,
         ref: str | None = None,
         source: File | None = None,
@@ -92,6 +99,8 @@ class Job(EventModel):
             options=options,
             metadata=metadata,
             webhook_url=webhook_url,
+            encrypted_input=encrypted_input,
+            encrypted_webhook_url=encrypted_webhook_url,
             media_id=media_id,
             ref=ref,
             source=source,
@@ -159,6 +168,11 @@ class Job(EventModel):
 
     def _with(self, **changes: Any) -> "Job":
         return self.model_copy(update=changes)
+
+
+def url_context(project: str, field: Literal["input", "webhook_url", "media_url"]) -> str:
+    """What an encrypted address is bound to: it cannot be decrypted as that of another project or field."""
+    return f"{project}:{field}"
 
 
 def _succeeded(task: Task, at: int) -> Task:

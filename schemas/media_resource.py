@@ -10,8 +10,9 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from schemas.base import OpenEnum
+from schemas.delivery import DeliveryUrls
 from schemas.faults import FaultResource, fault_resource
-from schemas.files import File, MediaKind, delivery_url
+from schemas.files import File, MediaKind
 from schemas.media import MediaItem, MediaStatus
 
 Orientation = Literal["landscape", "portrait", "square"]
@@ -78,15 +79,15 @@ class MediaResource(TypedDict):
     updated: str
 
 
-def media_resource(item: MediaItem, base: str) -> MediaResource:
-    """The media item as a response. `base` is the address under which stored files are delivered."""
+def media_resource(item: MediaItem, urls: DeliveryUrls) -> MediaResource:
+    """The media item as a response. `urls` gives the addresses of its project's files."""
     original = item.original
     sources = []
     if original is not None and item.original_path is not None:
-        sources.append(_source_resource(item, original, item.original_path, base, label=None))
-    sources += [_source_resource(item, made.file, made.path, base, label=made.ref) for made in item.files]
+        sources.append(_source_resource(item, original, item.original_path, urls, label=None))
+    sources += [_source_resource(item, made.file, made.path, urls, label=made.ref) for made in item.files]
     sizes = [original.filesize] if original else []
-    labels: Any = {made.ref: delivery_url(base, item.project, made.path) for made in item.files}
+    labels: Any = {made.ref: urls.url(item.project, made.path) for made in item.files}
     return {
         "id": item.id,
         "object": "media",
@@ -103,7 +104,7 @@ def media_resource(item: MediaItem, base: str) -> MediaResource:
         "sources": sources,
         "tracks": [],
         "intelligence": [],
-        "original": delivery_url(base, item.project, item.original_path) if item.original_path else None,
+        "original": urls.url(item.project, item.original_path) if item.original_path else None,
         **labels,
         "placeholder": item.placeholder,
         "background": item.background,
@@ -120,7 +121,7 @@ def iso(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _source_resource(item: MediaItem, file: File, path: str, base: str, label: str | None) -> SourceResource:
+def _source_resource(item: MediaItem, file: File, path: str, urls: DeliveryUrls, label: str | None) -> SourceResource:
     folder, _, filename = path.rpartition("/")
     return {
         "id": file.id,
@@ -140,7 +141,7 @@ def _source_resource(item: MediaItem, file: File, path: str, base: str, label: s
         "label": label,
         "folder": folder or None,
         "filename": filename,
-        "url": delivery_url(base, item.project, path),
+        "url": urls.url(item.project, path),
         "created": iso(item.created_at),
         "updated": iso(item.updated_at),
     }

@@ -137,6 +137,17 @@ KEY_CHANGED = Topic(
     retention=None,
     compacted=True,
 )
+PROJECT_CHANGED = Topic(
+    "project.changed",
+    "project id",
+    _types(events.ProjectChanged),
+    ("ingest",),
+    ("catalog", "notifier"),
+    "Projects: how their files are delivered.",
+    partitions=1,
+    retention=None,
+    compacted=True,
+)
 OUTBOX_WATERMARK = Topic(
     "outbox.watermark",
     "service name",
@@ -160,6 +171,7 @@ TOPICS: tuple[Topic, ...] = (
     JOB_RESULTS,
     JOB_PROGRESS,
     KEY_CHANGED,
+    PROJECT_CHANGED,
     OUTBOX_WATERMARK,
 )
 

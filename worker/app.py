@@ -64,6 +64,7 @@ class WorkerApp(ServiceApp[S, None]):
             slots=WorkSlots(queue, worker.slots),
             bounds=settings.fetch_bounds(worker.slots),
             fetch_limits=settings.fetch_limits,
+            keyring=settings.keyring,
             now_ms=now_ms,
         )
         intake = JobIntake(resources.pool, queue, worker.kind, worker.estimate, jobs.on_cancel)

@@ -12,9 +12,10 @@ from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.storage import Storage, StorageFull, StorageUnavailable
 from chassis.core import logs
+from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.retry import Backoff
 from schemas.faults import Fault, FaultKind
-from schemas.jobs import Job
+from schemas.jobs import Job, url_context
 
 STORAGE_TIMEOUT = timedelta(minutes=10)
 """How long an attempt waits for a full disk or an unreachable storage before it ends."""
@@ -81,16 +82,18 @@ async def fetch_input(
     policy: EgressPolicy,
     limits: FetchLimits,
     *,
+    keyring: Keyring | None = None,
     on_size: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """The job's input as a local file. It must not be written to: it may be the stored object itself.
 
     `on_size` is called with the size of what is fetched, as far as it is known; what it raises is raised. Raises
-    FetchError for a URL, StorageError for a stored file.
+    FetchError for a URL, StorageError for a stored file, DecryptionError without the key of the address.
     """
     dest = folder / _FILENAME
     if job.source is None:
-        await fetch(job.input, dest, policy, limits, project=job.project, on_size=on_size)
+        url = reveal_url(keyring, job.input, job.encrypted_input, url_context(job.project, "input"))
+        await fetch(url, dest, policy, limits, project=job.project, on_size=on_size)
         return dest
     local = storage.local_path(job.source.key)
     if local is not None and local.is_file():

@@ -15,6 +15,7 @@ from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.adapters.storage import Storage
 from chassis.core import logs
+from chassis.core.encryption import Keyring
 from chassis.runtime.job_queue import (
     AttemptSlot,
     Cause,
@@ -83,6 +84,7 @@ class JobRunner:
         slots: WorkSlots,
         bounds: FetchBounds,
         fetch_limits: FetchLimits,
+        keyring: Keyring | None = None,
         now_ms: Callable[[], int],
     ) -> None:
         self._queue = queue
@@ -94,6 +96,7 @@ class JobRunner:
         self._slots = slots
         self._bounds = bounds
         self._fetch_limits = fetch_limits
+        self._keyring = keyring
         self._now_ms = now_ms
 
     async def run(self, item: QueueItem) -> Outcome:
@@ -147,7 +150,15 @@ class JobRunner:
         job = reporter.job
         await reporter.start_step("import")
         source = await place.fetch(
-            lambda on_size: fetch_input(job, folder, self._storage, self._policy, self._fetch_limits, on_size=on_size)
+            lambda on_size: fetch_input(
+                job,
+                folder,
+                self._storage,
+                self._policy,
+                self._fetch_limits,
+                keyring=self._keyring,
+                on_size=on_size,
+            )
         )
         async with attempt.work():
             await reporter.start_step("probe")

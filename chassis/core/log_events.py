@@ -157,6 +157,8 @@ jobs_projected | info | status job_ids
     The catalog shows the new state of these jobs. Their progress is at level debug.
 keys_projected | info | key_ids
     The catalog has stored these new or revoked API keys.
+project_projected | info | project delivery
+    The catalog delivers the files of this project to everybody (public) or with a signature only (signed).
 media_projected | info | status media_ids
     The catalog shows the new state of these media items.
 watermark_unreadable | warning | reason offset

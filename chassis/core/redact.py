@@ -36,6 +36,20 @@ def value(name: str, content: Any) -> Any:
     return _clean(content)
 
 
+def has_private_parts(url: str) -> bool:
+    """Whether a URL has a query string, which may be a signature, or `user:password@`."""
+    return "?" in url or _USER.match(url) is not None
+
+
+def masked_url(url: str) -> str:
+    """The URL with `***` for `user:password` and for each value of its query string; its fragment is left out."""
+    located, mark, rest = url.partition("?")
+    query = rest.partition("#")[0]
+    pairs = (part.partition("=") for part in query.split("&"))
+    masked = "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in pairs)
+    return _USER.sub(rf"\1{MASK}@", located) + mark + (masked if query else "")
+
+
 def _clean(content: Any) -> Any:
     if isinstance(content, str):
         return text(content)

@@ -1,16 +1,17 @@
 """Settings from environment variables, each with title and description; a wrong one ends the start with a message."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from chassis.core import redact
+from chassis.core.encryption import Keyring, parse_keys
 from chassis.core.kafka_settings import KafkaSettings
 from chassis.core.setting_types import Base, Duration, name_servers, networks, parsed, service_url, storage_address
 
@@ -44,6 +45,20 @@ class CommonSettings(KafkaSettings):
     )
     delivery_url: Annotated[str, parsed(service_url("http", "https"))] | None = Field(
         None, title="Delivery address", description="Where files are delivered from; the public address if not set."
+    )
+    encryption_keys: SecretStr | None = Field(
+        None,
+        title="Encryption keys",
+        description=(
+            "Encrypt secrets and signed addresses at rest, and sign delivery addresses: base64 of 32 random "
+            "bytes (openssl rand -base64 32). Several, separated by commas: the first encrypts, all decrypt."
+        ),
+    )
+    signed_url_lifetime: Duration = Field(
+        timedelta(hours=24),
+        gt=timedelta(0),
+        title="Lifetime of signed addresses",
+        description="How long the address of a file works in a project with signed delivery.",
     )
     allow_net: Annotated[tuple[Network, ...], NoDecode, parsed(networks)] = Field(
         (),
@@ -80,6 +95,23 @@ class CommonSettings(KafkaSettings):
         title="Shutdown timeout",
         description="How long a stopping service may take to finish or release its work: seconds, or 500ms, 8s, 2m.",
     )
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _usable_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            parse_keys(keys.get_secret_value())
+        return keys
+
+    @property
+    def keyring(self) -> Keyring | None:
+        """What encrypts and decrypts; None without `encryption_keys`."""
+        return None if self.encryption_keys is None else Keyring(parse_keys(self.encryption_keys.get_secret_value()))
+
+    @property
+    def derive_keys(self) -> Callable[[str], list[bytes]] | None:
+        """Gives the signing keys for a purpose, the current one first; None without `encryption_keys`."""
+        return None if (keyring := self.keyring) is None else keyring.derive
 
     @property
     def delivery_base(self) -> str:

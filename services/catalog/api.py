@@ -15,6 +15,7 @@ from schemas.job_resource import job_resource
 from schemas.keys import ApiKey
 from schemas.media_resource import media_resource
 from services.catalog import paging
+from services.catalog.delivery import Delivery
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
 from services.catalog.filters import QueryError, jobs_query, media_filter, no_parameters, parse_query_string
 from services.catalog.lookup import Lookup
@@ -28,7 +29,7 @@ class Api:
 
     `lookup` and `queries` return what is open while the service runs. `keys` are known keys; one that is not among
     them is looked up by `lookup`, because it may have been made a moment ago. `public_url` is where customers reach the
-    API, `delivery_base` where they fetch files. `client` names the client of a request whose project is not known yet.
+    API, `delivery` gives the addresses of files. `client` names the client of a request whose project is not known yet.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class Api:
         queries: Callable[[], Queries],
         keys: KeyStore,
         public_url: str,
-        delivery_base: str,
+        delivery: Delivery,
         client: Callable[[web.Request], str],
     ) -> None:
         self._lookup = lookup
         self._queries = queries
         self._keys = keys
         self._public_url = public_url.rstrip("/")
-        self._delivery_base = delivery_base
+        self._delivery = delivery
         self._client = client
 
     def routes(self) -> list[web.RouteDef]:
@@ -68,7 +69,8 @@ class Api:
         parameters, query = _parse_query(request, jobs_query)
         page, jobs = await self._queries().jobs(caller.project, query)
         url = self._public_url + request.path
-        resources = [job_resource(job, self._delivery_base) for job in jobs]
+        urls = await self._delivery.urls(caller.project)
+        resources = [job_resource(job, urls) for job in jobs]
         return json_response(resources, headers=paging.headers(page, query, parameters, url))
 
     async def list_media(self, request: web.Request, caller: Caller) -> web.Response:
@@ -76,7 +78,8 @@ class Api:
         found = await self._queries().media(caller.project, filter)
         kept = [(name, value) for name, value in parameters if name != "page"]
         page = Page(filter.query.page, filter.query.limit, found.total, filter.described, kept)
-        data = [media_resource(item, self._delivery_base) for item in found.items]
+        urls = await self._delivery.urls(caller.project)
+        data = [media_resource(item, urls) for item in found.items]
         return json_response(list_envelope(self._request_info(request, caller.project), data, page))
 
     async def get_media(self, request: web.Request, caller: Caller) -> web.Response:
@@ -86,7 +89,7 @@ class Api:
         item = await self._lookup().media_item(id, caller.project)
         if item is None:
             raise media_not_found()
-        resource = media_resource(item, self._delivery_base)
+        resource = media_resource(item, await self._delivery.urls(caller.project))
         return json_response(envelope(self._request_info(request, caller.project), resource))
 
     def media_error(self, request: web.Request, error: ApiError, request_id: str) -> MediaErrorEnvelope:
@@ -103,7 +106,7 @@ class Api:
         job = await self._lookup().job(id, caller.project)
         if job is None:
             raise not_found()
-        return json_response(job_resource(job, self._delivery_base))
+        return json_response(job_resource(job, await self._delivery.urls(caller.project)))
 
     def _authenticated(
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]

@@ -11,8 +11,10 @@ from chassis.adapters.http.client_address import client_of
 from chassis.adapters.storage import Storage
 from chassis.core.ids import now_ms
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
+from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
 from services.catalog.api import Api
+from services.catalog.delivery import Delivery
 from services.catalog.files_api import FilesApi
 from services.catalog.handlers import register
 from services.catalog.lookup import Lookup
@@ -27,7 +29,7 @@ SPEC = ServiceSpec(
     name="catalog",
     migrations=("services.catalog.sql.migrations",),
     # The projection's: one connection for each subscription and one to spare. Requests have a pool of their own.
-    pool_size=9,
+    pool_size=10,
     storage=True,
 )
 
@@ -48,15 +50,17 @@ class Catalog(ServiceApp[Settings, Parts]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        signer = DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime)
+        delivery = Delivery(self._project_is_signed, signer)
         self._api = Api(
             lambda: self.parts.lookup,
             lambda: self.parts.queries,
             CachedKeys(self._find_key),
             settings.public_url,
-            settings.delivery_base,
+            delivery,
             self._client,
         )
-        self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, self._client)
+        self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, delivery, self._client)
         self.error_styles = {"/media": self._api.media_error}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
@@ -91,6 +95,9 @@ class Catalog(ServiceApp[Settings, Parts]):
 
     def _client(self, request: web.Request) -> str:
         return f"client:{client_of(request, self.settings.trusted_proxies)}"
+
+    async def _project_is_signed(self, project: str) -> bool:
+        return await self.parts.queries.project_is_signed(project)
 
     async def _find_key(self, hash: str) -> ApiKey | None:
         return await self.parts.queries.key(hash)

@@ -1,4 +1,4 @@
-"""HTTP in: the files, at `/{project}/{path}`: public, with conditional and range requests."""
+"""HTTP in: the files, at `/{project}/{path}`: public or by signature, with conditional and range requests."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from chassis.adapters.http.errors import ApiError, range_not_satisfiable
 from chassis.adapters.storage import ObjectMissing, Stat, Storage
+from services.catalog.delivery import Delivery
 from services.catalog.errors import file_not_found
 from services.catalog.lookup import Lookup
 from services.catalog.queries import StoredFile
@@ -15,6 +16,8 @@ from services.catalog.ranges import NotModified, PartialContent, Unsatisfiable, 
 
 FILES = r"/{project:prj_[0-9a-z]{26}}/{path:.+}"
 _IMMUTABLE = "public, max-age=31536000, immutable"
+_SIGNED = "private, no-cache"
+"""Only the client's own cache, which has to ask each time: an address stops working when its signature expires."""
 _REVALIDATED = "public, no-cache"
 """A media item can be deleted or renamed at any moment: caches keep the bytes and revalidate them each time."""
 _INLINE = frozenset(
@@ -39,9 +42,14 @@ class FilesApi:
     """
 
     def __init__(
-        self, lookup: Callable[[], Lookup], storage: Callable[[], Storage], client: Callable[[web.Request], str]
+        self,
+        lookup: Callable[[], Lookup],
+        storage: Callable[[], Storage],
+        delivery: Delivery,
+        client: Callable[[web.Request], str],
     ) -> None:
         self._lookup = lookup
+        self._delivery = delivery
         self._client = client
         self._storage = storage
 
@@ -55,19 +63,30 @@ class FilesApi:
     async def get(self, request: web.Request) -> web.StreamResponse:
         storage = self._storage()
         project, path = request.match_info["project"], request.match_info["path"]
+        try:
+            # Before the file is looked for: without a signature nobody learns whether it exists.
+            signed = await self._delivery.check(project, path, request.query)
+        except ApiError as error:
+            raise _with_cors(error) from None
         # No file has U+0000 in its name, and Postgres rejects a query with it.
         file = None if "\0" in path else await self._lookup().file(project, path, self._client(request))
         stat = await storage.stat(file.key) if file else None
         if file is None or stat is None:
             raise _with_cors(file_not_found())
-        return await _respond(request, storage, file, stat)
+        return await _respond(request, storage, file, stat, _SIGNED if signed else _caching(file))
 
 
-async def _respond(request: web.Request, storage: Storage, file: StoredFile, stat: Stat) -> web.StreamResponse:
+def _caching(file: StoredFile) -> str:
+    return _IMMUTABLE if file.lasting else _REVALIDATED
+
+
+async def _respond(
+    request: web.Request, storage: Storage, file: StoredFile, stat: Stat, cache_control: str
+) -> web.StreamResponse:
     etag, modified = f'"{stat.etag}"', datetime.fromtimestamp(stat.modified, UTC)
     headers = _CORS | {
         "Accept-Ranges": "bytes",
-        "Cache-Control": _IMMUTABLE if file.lasting else _REVALIDATED,
+        "Cache-Control": cache_control,
         "ETag": etag,
         "Last-Modified": http_date(modified),
     }

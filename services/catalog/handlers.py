@@ -5,9 +5,17 @@ from collections.abc import Sequence
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
-from schemas.events import JobCreated, JobProgressed, KeyChanged, MediaCreated
+from schemas.events import JobCreated, JobProgressed, KeyChanged, MediaCreated, ProjectChanged
 from schemas.reading import EventWithJson
-from schemas.topics import JOB_CREATED, JOB_PROGRESS, JOB_RESULTS, KEY_CHANGED, MEDIA_CHANGED, MEDIA_CREATED
+from schemas.topics import (
+    JOB_CREATED,
+    JOB_PROGRESS,
+    JOB_RESULTS,
+    KEY_CHANGED,
+    MEDIA_CHANGED,
+    MEDIA_CREATED,
+    PROJECT_CHANGED,
+)
 from services.catalog.projection import JobResult, MediaChange, Projection
 
 
@@ -44,3 +52,8 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
     async def on_key_changed(events: Sequence[KeyChanged]) -> None:
         if projection is not None:
             await projection.keys(events)
+
+    @subscribe(broker, PROJECT_CHANGED)
+    async def on_project_changed(events: Sequence[ProjectChanged]) -> None:
+        if projection is not None:
+            await projection.projects(events)

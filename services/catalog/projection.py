@@ -25,6 +25,7 @@ from schemas.events import (
     MediaPurged,
     MediaRestored,
     MediaUpdated,
+    ProjectChanged,
 )
 from schemas.reading import EventWithJson
 from services.catalog.snapshots import (
@@ -33,6 +34,7 @@ from services.catalog.snapshots import (
     latest_jobs,
     latest_keys,
     latest_media,
+    latest_projects,
     named_files,
     snapshots_of_jobs,
 )
@@ -85,6 +87,13 @@ class Projection:
             await transaction.put_keys(keys)
         self._announce(key.hash for key in keys)
         log.info("keys_projected", key_ids=[key.id for key in keys])
+
+    async def projects(self, events: Sequence[ProjectChanged]) -> None:
+        projects = latest_projects(event.project for event in events)
+        async with self._store.transaction() as transaction:
+            await transaction.put_projects(projects)
+        for project in projects:
+            log.info("project_projected", project=project.id, delivery=project.delivery)
 
     async def _put_jobs(self, events: Sequence[EventWithJson[JobEvent]], level: int) -> None:
         jobs = latest_jobs(JobSnapshot(event.job, json) for event, json in events)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from chassis.adapters.postgres import Connection, Pool, open_pool, sql
+from chassis.core.redact import masked_url
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
@@ -68,13 +69,18 @@ class Queries:
         text = await self._value("find_job", id, project)
         return Job.model_validate_json(text) if text else None
 
+    async def project_is_signed(self, project: str) -> bool:
+        """Whether the files of the project are delivered only with a signature."""
+        return bool(await self._value("project_is_signed", project))
+
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
         scan = scan_of(query)
         above, below = (cursor and cursor[-26:] for cursor in (scan.above, scan.below))
         name = "jobs_newest_first" if scan.newest_first else "jobs_oldest_first"
         filters = (query.kind, query.status, query.input)
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(SQL[name], project, *filters, above, below, query.limit + 1)
+            masked = masked_url(query.input) if query.input is not None else None
+            rows = await connection.fetch(SQL[name], project, *filters, above, below, query.limit + 1, masked)
         jobs = {job.id: job for job in (Job.model_validate_json(row["job"]) for row in rows)}
         page = page_of(list(jobs), query)
         return page, [jobs[id] for id in page.ids]

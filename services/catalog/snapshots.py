@@ -5,15 +5,18 @@ snapshot per id by the same rules by which Postgres compares it with the stored 
 a history is cut into batches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from schemas.events import MediaCreated
 from schemas.files import File
 from schemas.jobs import Job, supersedes
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
+from schemas.projects import Project
+
+T = TypeVar("T")
 
 
 class JobSnapshot(NamedTuple):
@@ -43,32 +46,30 @@ def snapshots_of_jobs(event: MediaCreated, event_json: bytes) -> list[JobSnapsho
 
 def latest_jobs(snapshots: Iterable[JobSnapshot]) -> list[JobSnapshot]:
     """The winning snapshot of each job, in ascending order of ids."""
-    latest: dict[str, JobSnapshot] = {}
-    for snapshot in snapshots:
-        job = snapshot.job
-        current = latest.get(job.id)
-        if current is None or supersedes(job, current.job):
-            latest[job.id] = snapshot
-    return [latest[id] for id in sorted(latest)]
+    return _latest(snapshots, lambda each: each.job.id, lambda new, old: supersedes(new.job, old.job))
 
 
 def latest_media(snapshots: Iterable[MediaSnapshot]) -> list[MediaSnapshot]:
     """The snapshot with the highest version of each item, in ascending order of ids."""
-    latest: dict[str, MediaSnapshot] = {}
-    for snapshot in snapshots:
-        current = latest.get(snapshot.item.id)
-        if current is None or snapshot.item.version > current.item.version:
-            latest[snapshot.item.id] = snapshot
-    return [latest[id] for id in sorted(latest)]
+    return _latest(snapshots, lambda each: each.item.id, lambda new, old: new.item.version > old.item.version)
 
 
 def latest_keys(keys: Iterable[ApiKey]) -> list[ApiKey]:
     """The last snapshot of each key, in ascending order of ids; a revoked one stays."""
-    latest: dict[str, ApiKey] = {}
-    for key in keys:
-        current = latest.get(key.id)
-        if current is None or current.revoked_at is None:
-            latest[key.id] = key
+    return _latest(keys, lambda key: key.id, lambda _, old: old.revoked_at is None)
+
+
+def latest_projects(projects: Iterable[Project]) -> list[Project]:
+    """The snapshot with the highest version of each project, in ascending order of ids."""
+    return _latest(projects, lambda project: project.id, lambda new, old: new.version > old.version)
+
+
+def _latest(snapshots: Iterable[T], id_of: Callable[[T], str], replaces: Callable[[T, T], bool]) -> list[T]:
+    latest: dict[str, T] = {}
+    for snapshot in snapshots:
+        id = id_of(snapshot)
+        if id not in latest or replaces(snapshot, latest[id]):
+            latest[id] = snapshot
     return [latest[id] for id in sorted(latest)]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from chassis.adapters.postgres import Connection, Pool, sql
 from schemas.keys import ApiKey
+from schemas.projects import Project
 from services.catalog.filters import pair_ids
 from services.catalog.snapshots import JobSnapshot, MediaSnapshot, job_rank, named_files
 
@@ -51,6 +52,10 @@ class Transaction:
     async def put_keys(self, keys: Sequence[ApiKey]) -> None:
         rows = [(key.id, key.hash, key.model_dump_json(), key.revoked_at) for key in keys]
         await self._connection.execute(SQL["put_keys"], *_columns(rows, 4))
+
+    async def put_projects(self, projects: Sequence[Project]) -> None:
+        rows = [(project.id, project.signed, project.version) for project in projects]
+        await self._connection.execute(SQL["put_projects"], *_columns(rows, 3))
 
 
 class Store:

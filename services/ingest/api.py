@@ -11,13 +11,16 @@ from chassis.adapters.http.auth import CALLER, Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.middleware import REQUEST_ID
+from chassis.core.encryption import Keyring
 from chassis.core.ids import new_id, now_ms
+from schemas.delivery import DeliverySigner
 from schemas.envelope import MediaErrorEnvelope, RequestInfo, envelope, error_envelope
 from schemas.ids import Prefix
 from schemas.job_resource import job_resource
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
+from schemas.projects import Project
 from services.ingest import idempotency, transitions
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
@@ -31,9 +34,9 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 @dataclass(frozen=True)
 class ApiParts:
-    """What the handlers use. `public_base` is the API's public address, `delivery_base` that of files.
+    """What the handlers use. `public_base` is the API's public address; `signer` gives the addresses of files.
 
-    `find_key` gives the API key with a hash.
+    `find_key` gives the API key with a hash, `find_project` the project with an id. `keyring` encrypts addresses.
     """
 
     jobs: JobWriter
@@ -43,8 +46,10 @@ class ApiParts:
     visibility: CatalogVisibility
     egress: EgressPolicy
     public_base: str
-    delivery_base: str
+    signer: DeliverySigner
+    keyring: Keyring | None
     find_key: Callable[[str], Awaitable[ApiKey | None]]
+    find_project: Callable[[str], Awaitable[Project | None]]
 
 
 class Api:
@@ -74,9 +79,9 @@ class Api:
         body = job_request(data, parts.egress) if prefix == "job" else task_request(data, parts.egress)
         at = now_ms()
         key = idempotency_key(request, data, at)
-        job = new_job(body, id=new_id(prefix), project=caller.project, at=at)
+        job = new_job(body, id=new_id(prefix), project=caller.project, at=at, keyring=parts.keyring)
         bind_contextvars(job_id=job.id)
-        response = json_bytes(job_resource(job, parts.delivery_base))
+        response = json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False)))
         if key is None:
             await parts.jobs.accept(job)
         elif not await parts.jobs.accept_once(job, key, response):
@@ -97,9 +102,12 @@ class Api:
         item = transitions.accepted(body, id=new_id("med"), project=caller.project, at=at)
         bind_contextvars(media_id=item.id)
 
+        project = await parts.find_project(caller.project)
+        urls = parts.signer.urls(caller.project, signed=project is not None and project.signed)
+
         def render(item: MediaItem) -> bytes:
             info = _request_info(request, caller.project, parts.public_base, request[REQUEST_ID])
-            return json_bytes(envelope(info, media_resource(item, parts.delivery_base)))
+            return json_bytes(envelope(info, media_resource(item, urls)))
 
         with parts.waiter.expect(caller.project, item.id):
             try:

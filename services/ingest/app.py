@@ -14,6 +14,7 @@ from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import Runner, WorkSlots
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import open_prober
+from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
 from services.ingest import handlers
 from services.ingest.api import Api, ApiParts, media_error_style
@@ -67,11 +68,17 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     async def build(self, resources: Resources) -> Components[ApiParts]:
         settings, outbox, queue = self.settings, resources.outbox, resources.job_queue
         store = Store(resources.pool, deadline_s=self._deadline_s)
-        jobs, media = JobWriter(store, outbox, deadline_s=self._deadline_s), MediaWriter(store, queue, outbox)
+        jobs, media = (
+            JobWriter(store, outbox, deadline_s=self._deadline_s),
+            MediaWriter(store, queue, outbox, settings.keyring),
+        )
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
         sandbox = await self_test.require(settings.sandbox)
         imports = await self._imports(resources, store, waiter)
-        submissions, results = Submissions(store, jobs, media, self._egress), JobResults(store, outbox)
+        submissions, results = (
+            Submissions(store, jobs, media, self._egress, settings.keyring),
+            JobResults(store, outbox),
+        )
         parts = ApiParts(
             jobs=jobs,
             media=media,
@@ -80,8 +87,10 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             visibility=CatalogVisibility(outbox, resources.lag, timeout=self._visibility_timeout),
             egress=self._egress,
             public_base=settings.public_url,
-            delivery_base=settings.delivery_base,
+            signer=DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime),
+            keyring=settings.keyring,
             find_key=store.key_by_hash,
+            find_project=store.project,
         )
         return Components(
             parts=parts,
@@ -113,6 +122,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             scratch_dir=scratch,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
+            keyring=settings.keyring,
         )
 
     async def _find_key(self, hash: str) -> ApiKey | None:

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, field_validator, model_validator
 
 from schemas.base import RequestModel
+from schemas.delivery import DeliveryUrls
 from schemas.explain import explain, format_errors
-from schemas.files import File, delivery_url
+from schemas.files import File
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
@@ -31,7 +32,7 @@ class MediaJob(RequestModel):
     @classmethod
     def _is_not_a_field_of_the_resource(cls, ref: str) -> str:
         empty = MediaItem(id="", project="", version=1, status="processing", created_at=0, updated_at=0)
-        if ref in media_resource(empty, ""):
+        if ref in media_resource(empty, DeliveryUrls("")):
             raise ValueError("must not be the name of another field of a media item")
         return ref
 
@@ -73,7 +74,7 @@ def jobs_for(item: MediaItem, templates: tuple[MediaJob, ...], *, base: str, at:
             id=derived("job", item.id, template.ref),
             project=item.project,
             kind=template.kind,
-            input=delivery_url(base, item.project, item.original_path),
+            input=DeliveryUrls(base).url(item.project, item.original_path),
             options=bounded(template, item.original),
             metadata={},
             at=at,

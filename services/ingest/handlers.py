@@ -9,6 +9,7 @@ from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.kafka.errors import RecordRejected
 from chassis.core import logs
+from chassis.core.encryption import Keyring
 from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
 from schemas.events import JobCancelled, JobFailed, JobSucceeded, Submission
@@ -40,6 +41,7 @@ class Submissions:
     jobs: JobWriter
     media: MediaWriter
     egress: EgressPolicy
+    keyring: Keyring | None = None
     _known_projects: set[str] = field(default_factory=set)  # projects are never removed
 
     async def accept_job(self, submission: Submission) -> None:
@@ -49,7 +51,7 @@ class Submissions:
         await self._check(submission, job_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
-        job = new_job(request, id=new_id("job"), project=submission.project, at=at)
+        job = new_job(request, id=new_id("job"), project=submission.project, at=at, keyring=self.keyring)
         if await self.jobs.accept_once(job, key):
             jobs_accepted.labels("ingest", "kafka").inc()
             log.info("job_submitted", job_id=job.id, project=job.project, submission_id=submission.id)
@@ -80,7 +82,7 @@ class Submissions:
             raise RecordRejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters")
         project = submission.project
         if project not in self._known_projects:
-            if not is_id(project, "prj") or not await self.store.project_exists(project):
+            if not is_id(project, "prj") or await self.store.project(project) is None:
                 raise RecordRejected(f"unknown project {render_value(project)} in the header ce_project")
             self._known_projects.add(project)
         if faults:

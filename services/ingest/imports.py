@@ -16,6 +16,7 @@ from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import Connection
 from chassis.adapters.storage import Storage
 from chassis.core import logs
+from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
 from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry, WorkSlots
@@ -25,6 +26,7 @@ from schemas.events import MediaCreated, MediaFailed
 from schemas.faults import FAULTS, Fault
 from schemas.files import File
 from schemas.ids import derived
+from schemas.jobs import url_context
 from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
@@ -58,6 +60,7 @@ class Imports:
     scratch_dir: Path
     media_jobs: tuple[MediaJob, ...]
     delivery_base: str
+    keyring: Keyring | None = None
 
     async def work(self, item: QueueItem) -> Outcome:
         """One attempt."""
@@ -66,7 +69,7 @@ class Imports:
             return Complete("done", ())
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
-                original = await self._fetch(media, item.payload["url"], item)
+                original = await self._fetch(media, self._url(item), item)
             except HostAtLimit as error:
                 return error.retry()
             except FetchError as error:
@@ -95,6 +98,11 @@ class Imports:
     async def on_cancel(self, _: QueueItem) -> Complete:
         """The import of a cancelled item; the cancellation has changed the item already."""
         return Complete("cancelled")
+
+    def _url(self, item: QueueItem) -> str:
+        # Rows of release 0.1 have no encrypted address.
+        encrypted = item.payload.get("encrypted_url")
+        return reveal_url(self.keyring, item.payload["url"], encrypted, url_context(item.project, "media_url"))
 
     async def _fetch(self, media: MediaItem, url: str, item: QueueItem) -> File:
         """Fetches and probes the original, and puts it into storage. Raises FetchError, MediaFault and HostAtLimit."""

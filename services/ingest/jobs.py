@@ -8,11 +8,12 @@ from contextvars import Context
 from typing import Generic, TypeVar
 
 from chassis.adapters.failure_policy import describe, is_outage
+from chassis.core.encryption import Keyring, protect_url
 from chassis.core.metrics import counter
 from chassis.runtime.outbox import Insert, Outbox
 from schemas.api import ImageJobRequest, VideoJobRequest
 from schemas.events import JobCreated
-from schemas.jobs import Job
+from schemas.jobs import Job, url_context
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.store import DEADLINE_S, Store
 
@@ -25,17 +26,28 @@ T = TypeVar("T")
 Write = Callable[[Sequence[T]], Awaitable[None]]
 
 
-def new_job(request: VideoJobRequest | ImageJobRequest, *, id: str, project: str, at: int) -> Job:
-    """The queued job of a request. Its options are those that were sent, without defaults: customers see their own."""
+def new_job(
+    request: VideoJobRequest | ImageJobRequest, *, id: str, project: str, at: int, keyring: Keyring | None = None
+) -> Job:
+    """The queued job of a request. Its options are those that were sent, without defaults: customers see their own.
+
+    With a `keyring` the private parts of its addresses are encrypted.
+    """
+    input, encrypted_input = protect_url(keyring, request.input, url_context(project, "input"))
+    webhook_url, encrypted_webhook_url = request.webhook_url, None
+    if webhook_url is not None:
+        webhook_url, encrypted_webhook_url = protect_url(keyring, webhook_url, url_context(project, "webhook_url"))
     return Job.queued(
         id=id,
         project=project,
         kind=request.kind,
-        input=request.input,
+        input=input,
+        encrypted_input=encrypted_input,
         options=request.options.model_dump(mode="json", exclude_unset=True),
         metadata=request.metadata,
         at=at,
-        webhook_url=request.webhook_url,
+        webhook_url=webhook_url,
+        encrypted_webhook_url=encrypted_webhook_url,
     )
 
 

@@ -33,6 +33,15 @@ class ListedKey:
     project_name: str
 
 
+@dataclass(frozen=True)
+class NewKey:
+    """`text` is the key itself, which is not stored: show it once. `project_is_new`: it is the project's first key."""
+
+    key: ApiKey
+    text: str
+    project_is_new: bool
+
+
 @asynccontextmanager
 async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
     """A pool for the functions below; migrates the schema first. Waits up to `wait` seconds for Postgres."""
@@ -41,8 +50,8 @@ async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> tuple[ApiKey, str]:
-    """A new key and its text, which is not stored: show it once. Creates the project where there is none.
+async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> NewKey:
+    """A new key. Creates the project where there is none.
 
     Raises InvalidName.
     """
@@ -51,7 +60,8 @@ async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str 
     text = texts.generate(os.urandom(texts.RANDOM_BYTES))
     at = now_ms()
     async with pool.acquire() as conn, conn.transaction():
-        project = await conn.fetchval(QUERIES["project_named"], new_id("prj"), project_name, at)
+        id = new_id("prj")
+        project = await conn.fetchval(QUERIES["project_named"], id, project_name, at)
         key = ApiKey(
             id=new_id("key"),
             project=project,
@@ -62,7 +72,7 @@ async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str 
         )
         await conn.execute(QUERIES["add_key"], key.id, key.project, key.name, key.hash, key.hint, key.created_at)
         await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
-    return key, text
+    return NewKey(key, text, project_is_new=project == id)
 
 
 async def list_keys(pool: Pool) -> list[ListedKey]:

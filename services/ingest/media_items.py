@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from chassis.core.encryption import Keyring, protect_url
 from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from schemas.events import MediaAccepted
+from schemas.jobs import url_context
 from schemas.media import MediaItem
 from services.ingest import names
 from services.ingest.idempotency import IdempotencyKey
@@ -24,12 +26,14 @@ class MediaWriter:
     store: Store
     queue: JobQueue
     outbox: Outbox
+    keyring: Keyring | None = None
 
     async def accept(self, item: MediaItem, url: str, key: IdempotencyKey | None = None) -> bool:
         """Stores the item, its import from `url` and its event; False where the idempotency key was used before.
 
         From then on the item survives any crash, because its import is in the queue. Raises NameTaken.
         """
+        shown, encrypted = protect_url(self.keyring, url, url_context(item.project, "media_url"))
         async with self.store.transaction() as conn:
             if key is not None and not await self.store.use_key(
                 conn, key, project=item.project, resource_id=item.id, at=item.created_at, response=None
@@ -39,7 +43,8 @@ class MediaWriter:
                 path = names.original_path(item.folder, item.filename)
                 await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload={"url": url})
+            payload = {"url": shown, "encrypted_url": encrypted}
+            await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload=payload)
             await self.outbox.put(conn, MediaAccepted(media=item))
         self.queue.wake()
         self.outbox.wake()

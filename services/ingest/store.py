@@ -12,6 +12,7 @@ from chassis.runtime.outbox import Insert
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
+from schemas.projects import Project
 from services.ingest.errors import NameTaken
 from services.ingest.idempotency import IdempotencyKey, StoredResponse
 
@@ -147,9 +148,10 @@ class Store:
 
     # Projects and API keys
 
-    async def project_exists(self, id: str) -> bool:
+    async def project(self, id: str) -> Project | None:
         async with self.connection() as conn:
-            return bool(await conn.fetchval(QUERIES["project_exists"], id))
+            row = await conn.fetchrow(QUERIES["project"], id)
+        return Project.model_validate(dict(row)) if row else None
 
     async def key_by_hash(self, hash: str) -> ApiKey | None:
         async with self.connection() as conn:
@@ -172,9 +174,11 @@ def _request_json(job: Job) -> str:
     request = {
         "kind": job.kind,
         "input": job.input,
+        "encrypted_input": job.encrypted_input,
         "options": job.options,
         "metadata": job.metadata,
         "webhook_url": job.webhook_url,
+        "encrypted_webhook_url": job.encrypted_webhook_url,
     }
     if job.media_id is not None:
         request |= {"ref": job.ref, "source": job.source.model_dump(mode="json") if job.source else None}

@@ -10,11 +10,12 @@ from chassis.core.host_limiter import HostLimiter
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import Runner
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
+from schemas.delivery import DeliverySigner
 from services.notifier import handlers
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
-from services.notifier.store import Store
+from services.notifier.store import MIGRATIONS, Store
 
 PURGE_EVERY = timedelta(hours=1)
 
@@ -24,24 +25,26 @@ log = logs.get_logger(__name__)
 class Notifier(ServiceApp[Settings, None]):
     """The notifier as an App. It has no HTTP routes yet; the gateway sends /webhooks here."""
 
-    spec = ServiceSpec(name="notifier", migrations=("services.notifier.sql.migrations",), job_queue=True)
+    spec = ServiceSpec(name="notifier", migrations=MIGRATIONS, job_queue=True)
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, queue = self.settings, resources.job_queue
         egress = egress_policy(settings)
         store = Store(resources.pool)
-        deliveries = DeliveryQueue(resources.pool, queue, store, settings.delivery_base)
+        signer = DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime)
+        deliveries = DeliveryQueue(resources.pool, queue, store, signer)
         runner = DeliveryRunner(
             store=store,
             sender=Sender(egress, settings.response_limits, deadline_s=settings.notifier_deadline.total_seconds()),
             limiter=HostLimiter(settings.notifier_slots_per_host),
             secret=settings.webhook_secret.get_secret_value(),
+            keyring=settings.keyring,
             user_agent=f"bitmill/{version('bitmill')}",
             jitter=lambda: uniform(-1, 1),  # noqa: S311  spreads load, protects nothing
         )
         return Components(
             parts=None,
-            subscribe=lambda broker: handlers.register(broker, deliveries),
+            subscribe=lambda broker: handlers.register(broker, deliveries, store),
             runner=Runner(
                 queue,
                 runner.work,

@@ -13,11 +13,13 @@ from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Connection, Pool
 from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
+from chassis.core.encryption import DecryptionError, Keyring, decrypt, reveal_url
 from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
+from schemas.delivery import DeliverySigner, DeliveryUrls
 from schemas.ids import derived
 from schemas.job_resource import job_resource
-from schemas.jobs import Job
+from schemas.jobs import Job, url_context
 from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
 from services.notifier.sender import Sender
 from services.notifier.signing import signed_headers
@@ -29,6 +31,7 @@ from services.notifier.store import (
     Store,
     WebhookDelivery,
 )
+from services.notifier.webhook_secrets import secret_context
 
 KIND = "webhook"
 """The kind of this service's queue items; the id of an item is the delivery's."""
@@ -45,7 +48,7 @@ first_attempt_seconds = metrics.histogram(
 )
 
 
-def delivery_for(job: Job, delivery_base: str) -> WebhookDelivery | None:
+def delivery_for(job: Job, urls: DeliveryUrls) -> WebhookDelivery | None:
     """The delivery of a finished job with a `webhook_url`, otherwise None (pure). The body is rendered here, once."""
     if job.webhook_url is None or not job.finished:
         return None
@@ -54,7 +57,8 @@ def delivery_for(job: Job, delivery_base: str) -> WebhookDelivery | None:
         job_id=job.id,
         project=job.project,
         url=job.webhook_url,
-        body=json_bytes(job_resource(job, delivery_base)),
+        body=json_bytes(job_resource(job, urls)),
+        encrypted_url=job.encrypted_webhook_url,
     )
 
 
@@ -65,13 +69,16 @@ class DeliveryQueue:
     pool: Pool
     queue: JobQueue
     store: Store
-    delivery_base: str
+    signer: DeliverySigner
 
     async def add_for(self, jobs: Sequence[Job]) -> None:
         """Adds the deliveries and their queue items in one transaction."""
-        deliveries = {each.id: each for job in jobs if (each := delivery_for(job, self.delivery_base)) is not None}
-        if not deliveries:
+        wanted = [job for job in jobs if job.webhook_url is not None]
+        if not wanted:
             return
+        signed = await self.store.signed_projects({job.project for job in wanted})
+        made = (delivery_for(job, self.signer.urls(job.project, job.project in signed)) for job in wanted)
+        deliveries = {each.id: each for each in made if each is not None}
         async with self.pool.acquire() as conn, conn.transaction():
             new = [deliveries[id] for id in await self.store.add(conn, list(deliveries.values()))]
             await self.queue.add_many(conn, [_queue_item(each) for each in new])
@@ -84,13 +91,15 @@ class DeliveryQueue:
 class DeliveryRunner:
     """Makes one attempt at a claimed delivery; the functions of the queue's Runner.
 
-    `jitter` gives random numbers from -1 to 1, `now` the time as a timezone-aware datetime.
+    `secret` is that of the installation; `keyring` decrypts those of projects, and signed addresses. `jitter` gives
+    random numbers from -1 to 1, `now` the time as a timezone-aware datetime.
     """
 
     store: Store
     sender: Sender
     limiter: HostLimiter
     secret: str = field(repr=False)
+    keyring: Keyring | None
     user_agent: str
     jitter: Callable[[], float]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -131,13 +140,15 @@ class DeliveryRunner:
                 return self._give_up(item, "exhausted")
             case DeliveryAttempt() as attempt:
                 try:
-                    result = await self._send(attempt, item.project)
-                except asyncio.CancelledError:
+                    result = await self._send(attempt)
+                except (asyncio.CancelledError, DecryptionError):
                     await self._discard(attempt)
                     raise
                 return await self._outcome(attempt, result)
 
-    async def _send(self, attempt: DeliveryAttempt, project: str) -> AttemptResult:
+    async def _send(self, attempt: DeliveryAttempt) -> AttemptResult:
+        context = url_context(attempt.project, "webhook_url")
+        url = reveal_url(self.keyring, attempt.url, attempt.encrypted_url, context)
         timestamp = int(self.now().timestamp())
         headers = {
             "Content-Type": "application/json",
@@ -145,15 +156,21 @@ class DeliveryRunner:
             "Accept-Encoding": "identity",
             # A kept-alive connection that the receiver closes at the moment of the next POST would fail the attempt.
             "Connection": "close",
-            **signed_headers(self.secret, attempt.delivery_id, timestamp, attempt.body),
+            **signed_headers(self._secrets(attempt), attempt.delivery_id, timestamp, attempt.body),
         }
-        result = await self.sender.send(attempt.url, headers, attempt.body, project=project)
+        result = await self.sender.send(url, headers, attempt.body, project=attempt.project)
         if attempt.number == 1:
             first_attempt_seconds.labels("notifier").observe(attempt.waited_s + result.seconds)
         return result
 
+    def _secrets(self, attempt: DeliveryAttempt) -> list[str]:
+        """Those that sign for the project, the newest first. Raises `DecryptionError`."""
+        context = secret_context(attempt.project)
+        encrypted = attempt.encrypted_secrets or (None,)
+        return [self.secret if each is None else decrypt(self.keyring, each, context) for each in encrypted]
+
     async def _discard(self, attempt: DeliveryAttempt) -> None:
-        # Interrupted by our own shutdown (or by a lost lease). If the write fails, the attempt counts.
+        # Interrupted by our own shutdown, by a lost lease, or a key is missing. If the write fails, the attempt counts.
         log.info("webhook_attempt_interrupted", attempt=attempt.number)
         with suppress(Exception):
             await abandon_after(DISCARD_SECONDS, self.store.discard_attempt(attempt))

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Sequence
 from hashlib import sha256
 from hmac import new as hmac
 
@@ -52,11 +53,17 @@ def body_signature(secret: str, body: bytes) -> str:
     return hmac(secret.encode(), body, sha256).hexdigest()
 
 
-def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The four headers by which a receiver verifies a delivery; `timestamp` in whole Unix seconds."""
+def signed_headers(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The four headers by which a receiver verifies a delivery; `timestamp` in whole Unix seconds.
+
+    `secrets` has the newest first, and after a rotation the ones that it replaces. `webhook-signature` has a signature
+    of each. `Ittybit-Signature` has room for one and is that of the oldest: a receiver that knows only the old secret
+    goes on working until the overlap ends.
+    """
+    signatures = [standard_signature(hmac_key(secret), message_id, timestamp, body) for secret in secrets]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": standard_signature(hmac_key(secret), message_id, timestamp, body),
-        "Ittybit-Signature": body_signature(secret, body),
+        "webhook-signature": " ".join(signatures),
+        "Ittybit-Signature": body_signature(secrets[-1], body),
     }

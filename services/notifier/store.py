@@ -1,14 +1,17 @@
 """The notifier's tables: webhook deliveries, and the attempts at each. The one module of the notifier with SQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from chassis.adapters.postgres import Connection, Pool, sql
+from schemas.projects import Project
 from services.notifier.schedule import MAX_ATTEMPTS, AttemptResult
 
+SCHEMA = "notifier"
+MIGRATIONS = ("services.notifier.sql.migrations",)
 QUERIES = sql.load("services.notifier.sql")
 DELETE_BATCH = 1000
 
@@ -22,17 +25,25 @@ class WebhookDelivery:
     project: str
     url: str
     body: bytes
+    encrypted_url: str | None = None
+    """The whole address where `url` has its private parts masked."""
 
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """An attempt that has begun: its number (from 1) and what to send. `waited_s`: seconds since the row was made."""
+    """An attempt that has begun: its number (from 1) and what to send. `waited_s`: seconds since the row was made.
+
+    `encrypted_secrets` are the project's own, the newest first; None stands for the secret of the installation.
+    """
 
     number: int
     delivery_id: str
+    project: str
     url: str
+    encrypted_url: str | None
     body: bytes
     waited_s: float
+    encrypted_secrets: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class Store:
             [each.job_id for each in deliveries],
             [each.project for each in deliveries],
             [each.url for each in deliveries],
+            [each.encrypted_url for each in deliveries],
             [each.body for each in deliveries],
         )
         return {row["id"] for row in await conn.fetch(QUERIES["add_deliveries"], *columns)}
@@ -84,7 +96,16 @@ class Store:
             return Closed()
         if row["number"] is None:
             return AttemptInProgress() if row["previous"] < MAX_ATTEMPTS else AttemptsExhausted()
-        return DeliveryAttempt(row["number"], delivery_id, row["url"], row["body"], row["waited"])
+        return DeliveryAttempt(
+            number=row["number"],
+            delivery_id=delivery_id,
+            project=row["project"],
+            url=row["url"],
+            encrypted_url=row["encrypted_url"],
+            body=row["body"],
+            waited_s=row["waited"],
+            encrypted_secrets=tuple(row["secrets"]),
+        )
 
     async def discard_attempt(self, attempt: DeliveryAttempt) -> None:
         """Takes back an attempt that has no result and is not to count."""
@@ -100,6 +121,16 @@ class Store:
     ) -> None:
         """Ends a delivery; row, body and attempts are kept."""
         await conn.execute(QUERIES["close_delivery"], delivery_id, state, reason)
+
+    async def put_projects(self, projects: Sequence[Project]) -> None:
+        """Stores how the files of projects are delivered; each project once. An older version changes nothing."""
+        rows = [(project.id, project.signed, project.version) for project in projects]
+        ids, signed, versions = zip(*rows, strict=True)
+        await self._pool.execute(QUERIES["put_projects"], ids, signed, versions)
+
+    async def signed_projects(self, ids: Iterable[str]) -> set[str]:
+        """Those of the projects whose files are delivered only with a signature."""
+        return {row["id"] for row in await self._pool.fetch(QUERIES["signed_projects"], list(ids))}
 
     async def delete_closed(self, age: timedelta) -> int:
         """Deletes deliveries that ended more than `age` ago, with their attempts; how many."""

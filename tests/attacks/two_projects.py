@@ -137,10 +137,11 @@ async def two_projects_of(system: BitmillUp, footage: Footage) -> AsyncIterator[
                 ["bitmill", "keys", "create", "--project", name, "--json"], cwd=system.data, env=system.env
             )
             assert created.returncode == 0, created.stderr
-            headers = {"Authorization": f"Bearer {orjson.loads(created.stdout)['key']}"}
+            printed = orjson.loads(created.stdout)
+            headers, secret = {"Authorization": f"Bearer {printed['key']}"}, printed["webhook_secret"]
             session = await stack.enter_async_context(aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT))
             uploads = await stack.enter_async_context(file_server(host=host))
             uploads.add(footage.chelsea, _PHOTO)
-            hooks = await stack.enter_async_context(webhook_receiver(secret=system.api.secret, host=host))
-            projects.append(Project(name, ApiClient(system.api.address, system.api.secret, session), uploads, hooks))
+            hooks = await stack.enter_async_context(webhook_receiver(secret=secret, host=host))
+            projects.append(Project(name, ApiClient(system.api.address, secret, session), uploads, hooks))
         yield TwoProjects(system, *projects)

@@ -94,7 +94,7 @@ async def measure(folder: Path, port: int) -> Rate:
         ours = f"http://127.0.0.1:{port}"
         await _ready(ours)
         async with keys.database(dsn) as pool:
-            _, key = await keys.create_key(pool, name="bench")
+            key = (await keys.create_key(pool, name="bench")).text
         peer = await stack.enter_async_context(child_process(sys.executable, "-m", "tests.bench.peer", dsn, env=env))
         assert peer.stdout is not None
         peer_url = f"http://127.0.0.1:{int(await peer.stdout.readline())}"

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from cli.__main__ import main
-from cli.keys import table
+from cli.database import table
 from schemas.topics import SERVICES
 
 

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 
 from chassis.adapters.http.health import CheckResult
 from devtools.contracts import events
+from schemas.delivery import DeliveryUrls
 from schemas.envelope import Page, RequestInfo, empty_envelope, envelope, error_envelope, list_envelope
 from schemas.events import EVENTS, JobEvent, MediaEvent
 from schemas.faults import FieldFault, error_resource
@@ -15,6 +16,7 @@ from schemas.job_resource import job_resource
 from schemas.media_resource import media_resource
 
 BASE = "https://media.example.com"
+URLS = DeliveryUrls(BASE)
 REQUEST = RequestInfo(id="req_1", method="GET", host=BASE, path="/media", project="prj_01kg75gs80ebfsgf8txjabsyef")
 EXAMPLES = [(path.stem, json.loads(path.read_bytes())["data"]) for path in sorted(events.EXAMPLES.glob("*.json"))]
 FAULT = FieldFault(field="url", rule="is required", value="(absent)")
@@ -43,12 +45,12 @@ def assert_described(schema: str, body: Any) -> None:
 
 @pytest.mark.parametrize("event", events_of(JobEvent))
 def test_a_job_as_it_is_answered_is_what_the_document_says(event: JobEvent) -> None:
-    assert_described("JobResource", job_resource(event.job, BASE))
+    assert_described("JobResource", job_resource(event.job, URLS))
 
 
 @pytest.mark.parametrize("event", events_of(MediaEvent))
 def test_a_media_item_as_it_is_answered_is_what_the_document_says(event: MediaEvent) -> None:
-    resource = media_resource(event.media, BASE)
+    resource = media_resource(event.media, URLS)
     assert_described("MediaEnvelope", envelope(REQUEST, resource))
     assert_described("MediaListEnvelope", list_envelope(REQUEST, [resource], Page(1, 12, 1, {})))
 

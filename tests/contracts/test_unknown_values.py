@@ -5,6 +5,7 @@ from typing import Any
 
 from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.kafka.codec import UnknownEvent, decode
+from schemas.delivery import DeliveryUrls
 from schemas.events import JobCreated, JobEvent, JobSucceeded
 from schemas.ids import typeid, uuid7
 from schemas.job_resource import job_resource
@@ -14,6 +15,7 @@ from schemas.topics import JOB_CREATED, JOB_RESULTS
 from services.notifier.deliveries import delivery_for
 
 BASE = "https://cdn.example.com"
+URLS = DeliveryUrls(BASE)
 OUTPUT = {
     "id": "file_x",
     "key": "k",
@@ -59,9 +61,9 @@ def test_a_job_of_an_unknown_kind_is_read_and_belongs_to_no_worker() -> None:
 def test_the_end_of_a_job_of_an_unknown_kind_is_delivered_as_a_webhook() -> None:
     value = of_a_newer_release(status="succeeded", output=OUTPUT, finished_at=2_000, updated_at=2_000)
     event, _ = read(JobSucceeded.TYPE, JOB_RESULTS, value)
-    delivery = delivery_for(event.job, BASE)
+    delivery = delivery_for(event.job, URLS)
     assert delivery is not None
-    assert delivery.body == json_bytes(job_resource(event.job, BASE))
+    assert delivery.body == json_bytes(job_resource(event.job, URLS))
     body = json.loads(delivery.body)
     assert (body["kind"], body["output"]["kind"], body["status"]) == ("unknown", "unknown", "succeeded")
     assert body["tasks"][2]["options"] == {"language": "en"}

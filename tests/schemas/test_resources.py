@@ -3,9 +3,10 @@
 from typing import Any
 
 from schemas.api import JOB_REQUEST
+from schemas.delivery import DeliveryUrls
 from schemas.events import JobCreated
 from schemas.faults import Fault
-from schemas.files import Codecs, File, Output, delivery_url
+from schemas.files import Codecs, File, Output
 from schemas.ids import derived
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
@@ -17,6 +18,7 @@ PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
 JOB = "job_01h455vb4pex5vsknk084sn02q"
 MEDIA = "med_01h455vb4pex5vsknk084sn02q"
 BASE = "https://cdn.example.com"
+URLS = DeliveryUrls(BASE)
 AT = 1_725_030_000_500
 
 
@@ -89,7 +91,7 @@ def item(**fields: Any) -> MediaItem:
 
 
 def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
-    body = job_resource(queued(), BASE)
+    body = job_resource(queued(), URLS)
     assert list(body) == [
         "id",
         "object",
@@ -116,7 +118,7 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
 
 
 def test_a_finished_job_shows_its_output_and_nothing_of_where_it_is_stored() -> None:
-    body = job_resource(queued().start(AT + 1).succeed(OUTPUT, AT + 2), BASE)
+    body = job_resource(queued().start(AT + 1).succeed(OUTPUT, AT + 2), URLS)
     assert body["output"] == {
         "url": f"{BASE}/{PROJECT}/{JOB}/video.mp4",
         "kind": "video",
@@ -132,18 +134,18 @@ def test_a_finished_job_shows_its_output_and_nothing_of_where_it_is_stored() -> 
 
 
 def test_a_failed_job_says_why_and_which_step_it_was() -> None:
-    body = job_resource(queued().start(AT + 1).fail(Fault(kind="input_empty", message="no bytes"), AT + 2), BASE)
+    body = job_resource(queued().start(AT + 1).fail(Fault(kind="input_empty", message="no bytes"), AT + 2), URLS)
     assert body["error"] == {"kind": "input_empty", "message": "no bytes"}
     assert body["output"] is None
     assert [task["status"] for task in body["tasks"]] == ["failed", "cancelled", "cancelled"]
 
 
 def test_a_job_under_the_older_name_is_a_task() -> None:
-    assert job_resource(queued(id=JOB.replace("job_", "task_")), BASE)["object"] == "task"
+    assert job_resource(queued(id=JOB.replace("job_", "task_")), URLS)["object"] == "task"
 
 
 def test_a_media_item_shows_what_the_published_example_shows() -> None:
-    body = media_resource(item(), BASE)
+    body = media_resource(item(), URLS)
     original = f"{BASE}/{PROJECT}/your/folder/path/new-filename.mp4"
     poster = f"{BASE}/{PROJECT}/your/folder/path/{MEDIA}/poster.jpg"
     sources = body["sources"]
@@ -192,19 +194,19 @@ def test_an_item_that_is_being_fetched_has_everything_there_and_null() -> None:
         folder=None,
         filename=None,
     )
-    body = media_resource(bare, BASE)
+    body = media_resource(bare, URLS)
     assert (body["sources"], body["total_filesize"], body["status"]) == ([], 0, "processing")
     for name in ("title", "folder", "filename", "kind", "width", "duration", "fps", "filesize", "original"):
         assert body[name] is None, name
 
 
 def test_a_failed_item_says_why() -> None:
-    body = media_resource(item(status="failed", error=Fault(kind="input_not_found", message="404")), BASE)
+    body = media_resource(item(status="failed", error=Fault(kind="input_not_found", message="404")), URLS)
     assert body["error"] == {"kind": "input_not_found", "message": "404"}
 
 
 def test_addresses_are_joined_with_one_slash_and_encoded() -> None:
-    assert delivery_url(f"{BASE}/", PROJECT, "a b/é.mp4") == f"{BASE}/{PROJECT}/a%20b/%C3%A9.mp4"
+    assert DeliveryUrls(f"{BASE}/").url(PROJECT, "a b/é.mp4") == f"{BASE}/{PROJECT}/a%20b/%C3%A9.mp4"
 
 
 def test_times_are_whole_seconds_in_utc() -> None:
@@ -222,17 +224,17 @@ def test_metadata_keeps_the_customer_s_order_from_the_request_to_the_response() 
         {"input": "https://example.com/a", "kind": "video", "metadata": {key: WRITTEN[key] for key in order}}
     )
     job = queued(metadata=request.metadata)
-    assert list(job_resource(job, BASE)["metadata"]) == order
+    assert list(job_resource(job, URLS)["metadata"]) == order
     published = read_event(JobCreated.TYPE, JobCreated(job=job).model_dump_json().encode()).event
     assert isinstance(published, JobCreated)
     assert list(published.job.metadata) == order
-    assert list(job_resource(published.job.start(AT + 1).succeed(OUTPUT, AT + 2), BASE)["metadata"]) == order
+    assert list(job_resource(published.job.start(AT + 1).succeed(OUTPUT, AT + 2), URLS)["metadata"]) == order
     stored = MediaItem.model_validate_json(item(metadata=WRITTEN).model_dump_json())
-    assert list(media_resource(stored, BASE)["metadata"]) == list(WRITTEN)
+    assert list(media_resource(stored, URLS)["metadata"]) == list(WRITTEN)
 
 
 def test_a_file_of_an_unknown_kind_is_shown_as_unknown() -> None:
     output = Output.model_validate(OUTPUT.model_dump() | {"kind": "subtitles"})
-    body = job_resource(queued().start(AT + 1).succeed(output, AT + 2), BASE)
+    body = job_resource(queued().start(AT + 1).succeed(output, AT + 2), URLS)
     assert body["output"] is not None
     assert body["output"]["kind"] == "unknown"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.delivery import DeliveryUrls
 from schemas.events import EVENTS, Event, JobEvent, MediaEvent
 from schemas.ids import InvalidId
 from schemas.job_resource import job_resource
@@ -32,7 +33,7 @@ from tests.schemas.json_values import values
 from tests.support.edge_values import leaves, nested, variants
 from tests.support.example_events import full_events
 
-BASE = "https://media.example.com"
+URLS = DeliveryUrls("https://media.example.com")
 
 
 def read(type_: str, value: bytes) -> Event | None:
@@ -66,9 +67,9 @@ def assert_storable(value: Any) -> None:
 def rendered(event: Event) -> Iterator[bytes]:
     """What customers are shown of it."""
     if isinstance(event, JobEvent):
-        yield orjson.dumps(job_resource(event.job, BASE))
+        yield orjson.dumps(job_resource(event.job, URLS))
     if isinstance(event, MediaEvent):
-        yield orjson.dumps(media_resource(event.media, BASE))
+        yield orjson.dumps(media_resource(event.media, URLS))
 
 
 @pytest.mark.parametrize("type_", EVENTS)

@@ -53,6 +53,7 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
             "jobs.minted": 26,
             "jobs.kind": _ENUM,
             "jobs.status": _ENUM,
+            "projects.id": MAX_ID_CHARS,
             "media.id": MAX_ID_CHARS,
             "media.project": MAX_ID_CHARS,
             "media.kind": _ENUM,
@@ -68,7 +69,13 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
     ),
     "notifier": (
         Notifier.spec.all_migrations,
-        _QUEUE | {"deliveries.id": MAX_ID_CHARS, "delivery_attempts.delivery_id": MAX_ID_CHARS},
+        _QUEUE
+        | {
+            "deliveries.id": MAX_ID_CHARS,
+            "delivery_attempts.delivery_id": MAX_ID_CHARS,
+            "webhook_secrets.project": MAX_ID_CHARS,
+            "projects.id": MAX_ID_CHARS,
+        },
     ),
     "transcoder": (worker_service("transcoder").all_migrations, _QUEUE),
 }

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.core.ids import new_id
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
 from chassis.runtime.outbox import Outbox
+from schemas.delivery import DeliverySigner
 from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED
 from schemas.topics import Topic
 from services.catalog.app import SPEC as CATALOG
@@ -47,7 +49,12 @@ from worker.handlers import register as register_worker
 
 Headers = dict[str, str | bytes]
 BATCH = 500
-IDS: dict[str, tuple[str, str]] = {"job": ("job", "id"), "media": ("med", "id"), "key": ("key", "id")}
+IDS: dict[str, tuple[str, str]] = {
+    "job": ("job", "id"),
+    "media": ("med", "id"),
+    "key": ("key", "id"),
+    "project": ("prj", "id"),
+}
 
 
 class Letters:
@@ -80,7 +87,7 @@ def consumed(topic: Topic, offset: int, value: bytes, headers: Headers) -> Consu
 def fresh(document: Any) -> Any:
     """The document with ids of its own, so that no record is taken for a repetition of another."""
     for name, (prefix, field) in IDS.items():
-        if name in document:
+        if isinstance(document.get(name), dict):
             document[name][field] = new_id(prefix)  # type: ignore[arg-type]  # one of the prefixes above
     if "job_id" in document:
         document["job_id"] = new_id("job")
@@ -90,7 +97,9 @@ def fresh(document: Any) -> Any:
 
 
 def id_of(document: Any) -> str:
-    return str(document.get("job_id") or next(document[name]["id"] for name in IDS if name in document))
+    return str(
+        document.get("job_id") or next(document[name]["id"] for name in IDS if isinstance(document.get(name), dict))
+    )
 
 
 async def handle(subscription: Subscription, records: Sequence[ConsumerRecord]) -> None:
@@ -120,7 +129,8 @@ def catalog(broker: ServiceBroker, pool: Pool) -> None:
 
 def notifier(broker: ServiceBroker, pool: Pool) -> None:
     queue = JobQueue(pool, Outbox(pool, "notifier"))
-    register_notifier(broker, DeliveryQueue(pool, queue, NotifierStore(pool), "https://media.example.com"))
+    store, signer = NotifierStore(pool), DeliverySigner("https://media.example.com", None, timedelta(hours=1))
+    register_notifier(broker, DeliveryQueue(pool, queue, store, signer), store)
 
 
 def ingest(broker: ServiceBroker, pool: Pool) -> None:
@@ -152,7 +162,7 @@ SERVICES = {
     "catalog": Service(
         CATALOG.all_migrations,
         catalog,
-        "SELECT id FROM jobs UNION SELECT id FROM media UNION SELECT id FROM api_keys",
+        "SELECT id FROM jobs UNION SELECT id FROM media UNION SELECT id FROM api_keys UNION SELECT id FROM projects",
         tuple(EVENTS),
     ),
     "notifier": Service(
@@ -209,7 +219,7 @@ async def test_a_submission_that_cannot_be_stored_is_a_dead_letter_and_its_neigh
     body = job if type_ == JOB_SUBMITTED else media
     async with opened(fresh_dsn, "ingest", Ingest.spec.all_migrations) as pool:
         ingest(broker, pool)
-        project = (await api_keys.create_key(pool))[0].project
+        project = (await api_keys.create_key(pool)).key.project
         subscription = next(each for each in broker.subscriptions if type_ in each.handler.topic.types)
         topic = subscription.handler.topic
         headers: Headers = {"ce_project": project}

@@ -12,6 +12,7 @@ from schemas.events import (
     MediaCreated,
     MediaEvent,
     OutboxAdvanced,
+    ProjectChanged,
 )
 from schemas.faults import Fault
 from schemas.files import Codecs, File, Output
@@ -19,6 +20,7 @@ from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import Derived, MediaItem
+from schemas.projects import Project
 
 PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
 MEDIA_ID = "med_01h455vb4pex5vsknk084sn02q"
@@ -108,6 +110,8 @@ def full_event(type_: type[Event]) -> Event:
         return type_(media=item())
     if type_ is CancelRequested:
         return CancelRequested(job_id=JOB_ID, project=PROJECT, at=AT)
+    if type_ is ProjectChanged:
+        return ProjectChanged(project=Project(id=PROJECT, name="a", delivery="signed", version=2))
     if type_ is OutboxAdvanced:
         return OutboxAdvanced(service="ingest", at=AT, published_through=AT, after_offset=4)
     return KeyChanged(key=_key())

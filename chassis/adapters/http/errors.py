@@ -4,6 +4,7 @@ ApiError
   invalid_input      400  the body or the query breaks a rule; each field is listed
   token_missing      401  no key
   token_invalid      401  a wrong or revoked key
+  signature_…        403  signature_missing, signature_invalid, signature_expired: a file needs a signed address
   not_found          404  it does not exist, or belongs to another project
   method_not_allowed 405
   request_timeout    408  the body did not arrive in time

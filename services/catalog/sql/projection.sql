@@ -107,3 +107,9 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS incoming (id, h
 ON CONFLICT (id) DO UPDATE
 SET key = excluded.key, revoked_at = excluded.revoked_at
 WHERE api_keys.revoked_at IS NULL;
+
+-- name: put_projects
+INSERT INTO projects (id, signed, version)
+SELECT id, signed, version FROM unnest($1::text[], $2::boolean[], $3::integer[]) AS incoming (id, signed, version)
+ON CONFLICT (id) DO UPDATE SET signed = excluded.signed, version = excluded.version
+WHERE projects.version < excluded.version;

@@ -4,6 +4,9 @@ SELECT job::text FROM jobs WHERE id = $1 AND project = $2;
 -- name: find_key
 SELECT key::text FROM api_keys WHERE hash = $1 ORDER BY revoked_at NULLS LAST LIMIT 1;
 
+-- name: project_is_signed
+SELECT signed FROM projects WHERE id = $1;
+
 -- name: find_media
 SELECT hidden, item::text FROM media WHERE id = $1 AND project = $2;
 
@@ -22,7 +25,8 @@ FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    AND ($4::text IS NULL OR (md5(input) = md5($4) AND input = $4))
+    -- The address as it was given, or as it is kept where its private parts are masked ($8).
+    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($8)) AND input IN ($4, $8)))
     AND ($5::text IS NULL OR minted > $5)
     AND ($6::text IS NULL OR minted < $6)
 ORDER BY minted DESC
@@ -34,7 +38,7 @@ FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    AND ($4::text IS NULL OR (md5(input) = md5($4) AND input = $4))
+    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($8)) AND input IN ($4, $8)))
     AND ($5::text IS NULL OR minted > $5)
     AND ($6::text IS NULL OR minted < $6)
 ORDER BY minted

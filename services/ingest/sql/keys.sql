@@ -4,8 +4,14 @@ INSERT INTO projects (id, name, created_at) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id
 
--- name: project_exists
-SELECT EXISTS (SELECT FROM projects WHERE id = $1)
+-- name: project
+SELECT id, name, delivery, version FROM projects WHERE id = $1
+
+-- name: list_projects
+SELECT id, name, delivery, version FROM projects ORDER BY created_at, id
+
+-- name: set_delivery
+UPDATE projects SET delivery = $2, version = version + 1 WHERE name = $1 RETURNING id, name, delivery, version
 
 -- name: add_key
 INSERT INTO api_keys (id, project, name, hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)

@@ -1,8 +1,9 @@
 -- name: add_deliveries
 -- One row per (job, URL), from which the id is derived, however often the job's result is read. Returns the new ids.
-INSERT INTO deliveries (id, job_id, project, url, body)
-SELECT id, job_id, project, url, body
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS row (id, job_id, project, url, body)
+INSERT INTO deliveries (id, job_id, project, url, encrypted_url, body)
+SELECT id, job_id, project, url, encrypted_url, body
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+    AS row (id, job_id, project, url, encrypted_url, body)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
@@ -11,7 +12,7 @@ RETURNING id;
 -- worker is seen here. `number` is null where there were $2 attempts already, or where another worker, whose lease has
 -- expired, is beginning the same one (`previous` is then below $2).
 WITH delivery AS (
-    SELECT id, url, body, extract(epoch FROM now() - created_at)::float8 AS waited
+    SELECT id, project, url, encrypted_url, body, extract(epoch FROM now() - created_at)::float8 AS waited
     FROM deliveries
     WHERE id = $1 AND state = 'pending'
 ),
@@ -24,7 +25,15 @@ begun AS (
     ON CONFLICT (delivery_id, number) DO NOTHING
     RETURNING number
 )
-SELECT delivery.url, delivery.body, delivery.waited, previous.attempts AS previous, begun.number
+SELECT
+    delivery.project, delivery.url, delivery.encrypted_url, delivery.body, delivery.waited,
+    previous.attempts AS previous, begun.number,
+    -- Newest first.
+    ARRAY(
+        SELECT encrypted FROM webhook_secrets
+        WHERE project = delivery.project AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY id DESC
+    ) AS secrets
 FROM delivery CROSS JOIN previous LEFT JOIN begun ON true;
 
 -- name: discard_attempt
@@ -51,3 +60,12 @@ deleted AS (
     DELETE FROM deliveries USING old WHERE deliveries.id = old.id RETURNING 1
 )
 SELECT count(*) FROM deleted;
+
+-- name: put_projects
+INSERT INTO projects (id, signed, version)
+SELECT id, signed, version FROM unnest($1::text[], $2::boolean[], $3::integer[]) AS incoming (id, signed, version)
+ON CONFLICT (id) DO UPDATE SET signed = excluded.signed, version = excluded.version
+WHERE projects.version < excluded.version;
+
+-- name: signed_projects
+SELECT id FROM projects WHERE id = ANY ($1::text[]) AND signed;

@@ -1,5 +1,6 @@
 """The catalog's tables in a database of their own, written by events and read as requests read them."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,5 +48,6 @@ async def catalog(
     tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[CatalogService]:
     """The complete service on the same tables, shared by the tests of this package."""
-    async with running(database_url, kafka_bootstrap, tmp_path_factory.mktemp("catalog")) as service:
+    folder, keys = tmp_path_factory.mktemp("catalog"), b64encode(b"k" * 32).decode()
+    async with running(database_url, kafka_bootstrap, folder, encryption_keys=keys) as service:
         yield service

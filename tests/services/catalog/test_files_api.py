@@ -1,6 +1,7 @@
 """Files at their public address: complete, in parts, conditionally, and only while they may be seen."""
 
 import asyncio
+import json
 import os
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 from multidict import CIMultiDict
 
 from chassis.core.ids import new_id
-from schemas.events import JobCreated, JobSucceeded, MediaCreated, MediaDeleted
+from schemas.events import JobCreated, JobSucceeded, MediaCreated, MediaDeleted, ProjectChanged
 from schemas.jobs import Job
+from schemas.projects import Project
 from services.catalog.waiting import MAX_WAITING
 from tests.services.catalog import factories
 from tests.services.catalog.conftest import Tables
 from tests.services.catalog.service import CatalogService, running
+from tests.support.waiting import until
 
 DATA = os.urandom(700_001)
 """More than two chunks of the store, and no round number."""
@@ -197,3 +200,37 @@ async def test_clients_behind_a_trusted_proxy_are_bounded_each_by_itself(
         many, few = await asyncio.gather(statuses("198.51.100.1", 3 * MAX_WAITING), statuses("198.51.100.2", 10))
     assert many.count(503) > 0
     assert few == [404] * 10
+
+
+async def test_a_project_with_signed_delivery_serves_nothing_without_a_valid_signature(
+    catalog: CatalogService,
+) -> None:
+    customer = await catalog.new_customer()
+    ended = factories.snapshots(factories.queued(customer.project))[-1]
+    assert ended.output is not None
+    await catalog.store(ended.output.key, DATA, "video/mp4")
+    project = Project(id=customer.project, name="shop", delivery="signed", version=2)
+    await catalog.publish(ProjectChanged(project=project), JobSucceeded(job=ended))
+
+    job = await catalog.until(
+        f"/jobs/{ended.id}", customer, lambda job: job["output"] and "signature=" in job["output"]["url"]
+    )
+    path = job["output"]["url"].removeprefix("https://cdn.example.com")
+    status, headers, body = await fetch(catalog, path, Range="bytes=0-9")
+    assert (status, body) == (206, DATA[:10])
+    assert headers["Cache-Control"] == "private, no-cache"
+    assert (await fetch(catalog, path, "HEAD"))[0] == 200
+
+    bare = path.partition("?")[0]
+    for refused in (bare, f"{bare}x", f"{path}x", path.replace("expiry=", "expiry=1"), f"{bare}?{os.urandom(4).hex()}"):
+        status, headers, body = await fetch(catalog, refused)
+        assert status == 403, refused
+        assert json.loads(body)["kind"] in ("signature_missing", "signature_invalid")
+        assert headers["Access-Control-Allow-Origin"] == "*"
+
+    await catalog.publish(ProjectChanged(project=project.model_copy(update={"delivery": "public", "version": 3})))
+
+    async def public_again() -> bool:
+        return (await fetch(catalog, bare))[0] == 200
+
+    await until(public_again)

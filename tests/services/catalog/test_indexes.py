@@ -9,6 +9,7 @@ import pytest
 
 from chassis.adapters.postgres import Connection, sql
 from chassis.core.ids import new_id
+from chassis.core.redact import masked_url
 from schemas.events import JobSucceeded, MediaUpdated
 from schemas.ids import typeid, uuid7
 from services.catalog.filters import Parameters, jobs_query, media_filter, pair_id, pair_ids
@@ -108,13 +109,15 @@ async def assert_cheap(filled: Filled, query: str, arguments: Sequence[object], 
         ([("kind", "video")], 21),
         ([("kind", "image")], 1),
         ([("input", "u500")], 3),
+        ([("input", "u500?signature=1")], 3),
         ([("limit", "100")], 101),
     ],
 )
 async def test_lists_of_jobs_walk_an_index(filled: Filled, parameters: Parameters, most: int) -> None:
     query = jobs_query(parameters)
     name = "jobs_newest_first" if scan_of(query).newest_first else "jobs_oldest_first"
-    arguments = (filled.project, query.kind, query.status, query.input, None, None, query.limit + 1)
+    masked = query.input and masked_url(query.input)
+    arguments = (filled.project, query.kind, query.status, query.input, None, None, query.limit + 1, masked)
     await assert_cheap(filled, SQL[name], arguments, most)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chassis.adapters.http.json_body import json_bytes
 from chassis.core.ids import new_id, now_ms
+from schemas.delivery import DeliveryUrls
 from schemas.events import JobCreated, JobFailed, JobSucceeded, KeyChanged
 from schemas.ids import typeid, uuid7
 from schemas.job_resource import job_resource
@@ -17,6 +18,7 @@ from tests.services.catalog.service import CatalogService, Customer, customer
 from tests.support.waiting import until
 
 BASE = "https://cdn.example.com"
+URLS = DeliveryUrls(BASE)
 
 
 async def jobs_of(catalog: CatalogService, count: int) -> tuple[Customer, list[Job]]:
@@ -41,7 +43,7 @@ async def test_a_job_is_answered_byte_for_byte_as_the_webhook_shows_it(catalog: 
     await catalog.until(f"/jobs/{life[0].id}", who, lambda body: body["status"] == "succeeded")
     async with catalog.session.get(f"{catalog.url}/jobs/{life[0].id}", headers=who.headers) as response:
         assert response.headers["Content-Type"] == "application/json"
-        assert await response.read() == json_bytes(job_resource(life[-1], BASE))
+        assert await response.read() == json_bytes(job_resource(life[-1], URLS))
         assert (await response.json())["output"]["url"] == f"{BASE}/{who.project}/{life[0].id}/video.mp4"
 
 

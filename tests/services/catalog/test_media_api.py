@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from chassis.core.ids import new_id, now_ms
+from schemas.delivery import DeliveryUrls
 from schemas.envelope import org_id
 from schemas.events import MediaAccepted, MediaCreated, MediaDeleted
 from schemas.media import MediaItem
@@ -64,7 +65,7 @@ async def test_an_item_comes_in_the_envelope(catalog: CatalogService) -> None:
     who, (item,) = await media_of(catalog, {})
     status, body = await catalog.get(f"/media/{item.id}", who)
     assert status == 200
-    assert body["data"] == media_resource(item, "https://cdn.example.com")
+    assert body["data"] == media_resource(item, DeliveryUrls("https://cdn.example.com"))
     assert body["links"] == {"self": f"{HOST}/media/{item.id}", "parent": f"{HOST}/media"}
     assert body["meta"].pop("id").startswith("req_")
     assert body["meta"] == {

@@ -187,7 +187,8 @@ async def running(
             await serving
         assert ready.is_set(), "ingest was not ready in time"
         async with keys.database(dsn) as pool, aiohttp.ClientSession() as session:
-            key, text = await keys.create_key(pool, name="tests")
+            new = await keys.create_key(pool, name="tests")
+            key, text = new.key, new.text
             yield RunningIngest(address.result(), text, key.project, pool, session, bootstrap, stop)
     finally:
         waiting.cancel()

@@ -38,7 +38,7 @@ async def test_the_order_of_fields_and_quotes_around_the_key_do_not_matter(inges
 
 
 async def test_a_key_counts_for_one_path_and_one_project(ingest: RunningIngest) -> None:
-    _, text = await keys.create_key(ingest.pool, "another project", "k")
+    text = (await keys.create_key(ingest.pool, "another project", "k")).text
     made = [
         await ingest.post("/jobs", GOOD, Idempotency_Key="scope"),
         await ingest.post("/tasks", GOOD, Idempotency_Key="scope"),

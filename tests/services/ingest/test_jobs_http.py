@@ -107,7 +107,8 @@ async def test_a_missing_or_unknown_key_is_401(ingest: RunningIngest) -> None:
 
 
 async def test_a_revoked_key_is_refused(ingest: RunningIngest) -> None:
-    key, text = await keys.create_key(ingest.pool, name="short-lived")
+    new = await keys.create_key(ingest.pool, name="short-lived")
+    key, text = new.key, new.text
     await keys.revoke_key(ingest.pool, key.id)
     answer = await ingest.post("/jobs", GOOD, Authorization=f"Bearer {text}")
     assert (answer.status, answer.body["kind"]) == (401, "token_invalid")

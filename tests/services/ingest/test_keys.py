@@ -30,7 +30,8 @@ async def published(pool: Pool) -> list[KeyChanged]:
 
 
 async def test_a_key_is_stored_as_a_hash_and_published(pool: Pool) -> None:
-    key, text = await keys.create_key(pool, "default", "laptop")
+    new = await keys.create_key(pool, "default", "laptop")
+    key, text = new.key, new.text
     assert well_formed(text)
     assert (key.hash, key.name, is_id(key.project, "prj")) == (hash_key(text), "laptop", True)
     assert [event.key for event in await published(pool)] == [key]
@@ -39,16 +40,17 @@ async def test_a_key_is_stored_as_a_hash_and_published(pool: Pool) -> None:
 
 
 async def test_a_project_is_created_once(pool: Pool) -> None:
-    first, _ = await keys.create_key(pool, "shop", "a")
-    second, _ = await keys.create_key(pool, "shop", "b")
-    other, _ = await keys.create_key(pool, "blog", "c")
+    first = (await keys.create_key(pool, "shop", "a")).key
+    second = (await keys.create_key(pool, "shop", "b")).key
+    other = (await keys.create_key(pool, "blog", "c")).key
     assert first.project == second.project != other.project
     listed = await keys.list_keys(pool)
     assert [(each.project_name, each.key.name) for each in listed] == [("shop", "a"), ("shop", "b"), ("blog", "c")]
 
 
 async def test_a_revoked_key_is_known_as_revoked(pool: Pool) -> None:
-    key, text = await keys.create_key(pool)
+    new = await keys.create_key(pool)
+    key, text = new.key, new.text
     revoked = await keys.revoke_key(pool, key.id)
     assert revoked is not None
     assert revoked.revoked_at is not None

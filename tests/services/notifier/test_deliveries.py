@@ -16,6 +16,7 @@ from chassis.adapters.postgres import migrate, open_pool
 from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
 from chassis.runtime.outbox import Outbox
+from schemas.delivery import DeliverySigner
 from schemas.jobs import Job
 from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
@@ -79,10 +80,17 @@ async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
             sender=Sender(EgressPolicy(LOOPBACK), ResponseLimits(), deadline_s=60),
             limiter=HostLimiter(8),
             secret=SECRET,
+            keyring=None,
             user_agent="bitmill/test",
             jitter=lambda: 0,
         )
-        yield Harness(DeliveryQueue(pool, queue, store, BASE), runner, queue, store, found)
+        yield Harness(
+            DeliveryQueue(pool, queue, store, DeliverySigner(BASE, None, timedelta(hours=1))),
+            runner,
+            queue,
+            store,
+            found,
+        )
 
 
 async def test_ten_failures_on_the_published_schedule_and_then_no_more(harness: Harness) -> None:

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.core.settings import SettingsError, load
+from schemas.delivery import DeliveryUrls
 from schemas.events import JobEvent, JobProgressed
 from schemas.ids import is_id
 from schemas.job_resource import job_resource
@@ -50,7 +51,7 @@ async def test_every_terminal_event_is_delivered_signed_and_byte_for_byte_as_the
     for event in events:
         row = rows[event.job.id]
         request = by_id[row["id"]]
-        assert request.body == json_bytes(job_resource(event.job, BASE)) == row["body"]
+        assert request.body == json_bytes(job_resource(event.job, DeliveryUrls(BASE))) == row["body"]
         Webhook(SECRET).verify(request.body, request.headers)
         assert is_id(request.headers["webhook-id"], "msg")
         assert request.headers["webhook-timestamp"].isdigit()

@@ -43,14 +43,14 @@ BODIES = ['{"name":"Zoë 🎬"}', '{"n":1e400}', '{"a":1,"a":2}', '{"a":1}   \n'
 
 @pytest.mark.parametrize("body", BODIES)
 def test_what_is_sent_verifies(body: str) -> None:
-    headers = signed_headers(SECRET, MESSAGE, int(time.time()), body.encode())
+    headers = signed_headers([SECRET], MESSAGE, int(time.time()), body.encode())
     Webhook(SECRET).verify(body, headers, json_parse=False)
 
 
 @pytest.mark.parametrize("part", ["webhook-id", "webhook-timestamp", "webhook-signature", "body"])
 def test_one_changed_byte_fails_verification(part: str) -> None:
     body = '{"id":"job_1"}'
-    headers = signed_headers(SECRET, MESSAGE, int(time.time()), body.encode())
+    headers = signed_headers([SECRET], MESSAGE, int(time.time()), body.encode())
     if part == "body":
         body = body.replace("1", "2")
     else:
@@ -70,8 +70,8 @@ def test_an_id_with_a_dot_is_refused_and_ours_has_none() -> None:
 
 
 def test_a_retry_has_the_same_id_another_time_and_another_signature() -> None:
-    first = signed_headers(SECRET, MESSAGE, 1000, b"{}")
-    second = signed_headers(SECRET, MESSAGE, 1005, b"{}")
+    first = signed_headers([SECRET], MESSAGE, 1000, b"{}")
+    second = signed_headers([SECRET], MESSAGE, 1005, b"{}")
     assert first["webhook-id"] == second["webhook-id"]
     assert first["webhook-timestamp"] == "1000"
     assert second["webhook-timestamp"] == "1005"
@@ -81,7 +81,7 @@ def test_a_retry_has_the_same_id_another_time_and_another_signature() -> None:
 
 def test_two_secrets_sign_differently() -> None:
     other = "whsec_" + b64encode(b"o" * 32).decode()
-    assert signed_headers(SECRET, MESSAGE, 1, b"{}") != signed_headers(other, MESSAGE, 1, b"{}")
+    assert signed_headers([SECRET], MESSAGE, 1, b"{}") != signed_headers([other], MESSAGE, 1, b"{}")
 
 
 def test_a_secret_without_the_prefix_is_used_as_it_stands() -> None:
@@ -100,3 +100,11 @@ def test_an_unpadded_secret_means_the_same_as_a_padded_one() -> None:
 def test_a_secret_that_cannot_sign_is_refused(secret: str) -> None:
     with pytest.raises(InvalidSecret):
         hmac_key(secret)
+
+
+def test_during_a_rotation_receivers_with_the_old_and_with_the_new_secret_both_verify() -> None:
+    new = "whsec_" + b64encode(b"n" * 32).decode()
+    headers = signed_headers([new, SECRET], MESSAGE, int(time.time()), b"{}")
+    for secret in (new, SECRET):
+        Webhook(secret).verify("{}", headers)
+    assert headers["Ittybit-Signature"] == hmac.new(SECRET.encode(), b"{}", sha256).hexdigest()

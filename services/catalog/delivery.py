@@ -1,0 +1,55 @@
+"""How the files of a project are delivered: to whoever knows the address, or only with a signature in it."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from schemas.delivery import DeliverySigner, DeliveryUrls
+from services.catalog.errors import signature_refused
+
+TTL_SECONDS = 1.0
+"""How long a project's delivery mode is used without asking again."""
+MAX_CACHED_PROJECTS = 10_000
+
+
+class Delivery:
+    """`is_signed` asks the tables whether a project's files need a signature; `signer` makes and checks signatures."""
+
+    def __init__(
+        self,
+        is_signed: Callable[[str], Awaitable[bool]],
+        signer: DeliverySigner,
+        *,
+        ttl: float = TTL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._is_signed = is_signed
+        self._signer = signer
+        self._ttl = ttl
+        self._clock = clock
+        self._cached: dict[str, tuple[float, bool]] = {}
+
+    async def urls(self, project: str) -> DeliveryUrls:
+        """The addresses of the project's files, as its customers get them."""
+        return self._signer.urls(project, await self._signed(project))
+
+    async def check(self, project: str, path: str, query: Mapping[str, str]) -> bool:
+        """Whether the file was requested with a signature that it needs. Raises ApiError 403 where it needs another."""
+        if not await self._signed(project):
+            return False
+        fault = self._signer.fault(project, path, query)
+        if fault is not None:
+            raise signature_refused(fault)
+        return True
+
+    async def _signed(self, project: str) -> bool:
+        now = self._clock()
+        expires_at, signed = self._cached.get(project, (now, False))
+        if now < expires_at:
+            return signed
+        signed = await self._is_signed(project)
+        # Removed first, so that the dictionary is ordered by age.
+        self._cached.pop(project, None)
+        self._cached[project] = (now + self._ttl, signed)
+        if len(self._cached) > MAX_CACHED_PROJECTS:
+            del self._cached[next(iter(self._cached))]
+        return signed
