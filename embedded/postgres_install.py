@@ -6,6 +6,7 @@ passes its own path to a shell, which misreads a quote in it, for example. Then 
 copied, once.
 """
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -14,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,15 @@ def _copy(packages: Path, place: Path) -> Path:
     files = sorted(_files(packages))
     listing = [f"{file.relative_to(packages)} {file.stat().st_size}" for file in files]
     target = place / f"postgres-{MAJOR_VERSION}-{sha256(chr(10).join(listing).encode()).hexdigest()[:16]}"
-    if _is_complete(packages, files, target):
-        return target
-    unfinished = Path(tempfile.mkdtemp(prefix=".postgres-", dir=place))
+    with _one_at_a_time(place):
+        if not _is_complete(packages, files, target):
+            _make_copy(packages, files, target)
+    return target
+
+
+def _make_copy(packages: Path, files: Sequence[Path], target: Path) -> None:
+    """Copy under another name, then rename. Modes are those that every user needs, whatever the umask was."""
+    unfinished = Path(tempfile.mkdtemp(prefix=".postgres-", dir=target.parent))
     try:
         for file in files:
             copied = unfinished / file.relative_to(packages)
@@ -114,15 +121,21 @@ def _copy(packages: Path, place: Path) -> Path:
             copied.chmod(0o755 if file.stat().st_mode & stat.S_IXUSR else 0o644)
         for folder in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
-        # Not complete: a cleaner of old files was here. Another process that makes the same copy may be first.
-        shutil.rmtree(target, ignore_errors=True)
-        with suppress(OSError):
-            unfinished.rename(target)
+        shutil.rmtree(target, ignore_errors=True)  # not complete: a cleaner of old files was here
+        unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    if not _is_complete(packages, files, target):
-        raise OSError(f"{target} is not complete")
-    return target
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Two first starts at once would each remove the other's copy."""
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_trusted_folder(place: Path) -> None:

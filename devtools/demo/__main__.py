@@ -5,6 +5,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +38,7 @@ async def run_demo(console: Console, data: Path, footage: Footage) -> None:
     console.rule("1. A bitmill of its own")
     uploads = _copy_uploads(footage, data / "uploads")
     began = time.monotonic()
-    async with platform_server(uploads) as platform, bitmill_process(data / "bitmill", console.print) as api:
+    async with platform_server(uploads) as platform, bitmill_process(data / "bitmill", _say(console)) as api:
         platform.secret = api.secret
         console.print(f"Five services, Apache Kafka and Postgres: ready after {time.monotonic() - began:.1f} s.")
         console.print(f"An example platform serves its users' uploads and receives webhooks at {platform.address}.\n")
@@ -73,6 +75,21 @@ async def _show_catalog(console: Console, api: Api, platform: PlatformServer) ->
     console.print(f"{len(items)} uploads are media items with the platform's own metadata; bitmill made the posters.")
     for metadata in ({"user_id": "usr_ada"}, {"user_id": "usr_ada", "source": "Example/iOS"}):
         console.print(catalog_table(metadata, await scenario.find_media(api, metadata)))
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    """Prints lines as they are: a path may have what rich takes for markup."""
+    return partial(console.print, markup=False, highlight=False)
+
+
+def _footage_folder(data: Path) -> Path:
+    """In the current folder, where the next demo finds it; below `data` if nothing can be written there."""
+    folder = default_data().absolute() / "footage"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return data / "footage"
+    return folder
 
 
 def _copy_uploads(footage: Footage, folder: Path) -> Path:
@@ -114,11 +131,19 @@ def print_failure(console: Console, error: Exception, log: Path) -> None:
 def main() -> int:
     console = Console()
     # Kept if something fails, for the log in it.
-    data = Path(tempfile.mkdtemp(prefix="bitmill-demo-"))
     try:
-        asyncio.run(run_demo(console, data, fetch_footage(default_data().absolute() / "footage", console.print)))
+        data = Path(tempfile.mkdtemp(prefix="bitmill-demo-"))
+    except OSError as error:
+        _say(console)(f"The demo needs a temporary folder: {error.strerror}; set TMPDIR to one that can be written to")
+        return 1
+    try:
+        asyncio.run(run_demo(console, data, fetch_footage(_footage_folder(data), _say(console))))
     except (CliError, FootageUnavailable) as error:
         print_failure(console, error, log_of(data))
+        return 1
+    except OSError as error:  # a full disk, for example
+        where, reason = error.filename or data, error.strerror or str(error) or "something took too long"
+        print_failure(console, CliError(f"{where}: {reason}"), log_of(data))
         return 1
     except KeyboardInterrupt:
         shutil.rmtree(data, ignore_errors=True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -110,6 +111,14 @@ class TestCopy:
         assert again == first
         assert any((again.parent / "share").rglob("*.sql"))
         assert [path.name for path in place.iterdir()] == [first.parents[2].name], "nothing unfinished is left"
+
+    def test_two_first_starts_at_once_make_one_copy(self, open_folder: Path) -> None:
+        binaries = _copy_packages(_private(open_folder, 0) / "packages")
+        place = open_folder / "copies"
+        with ThreadPoolExecutor() as threads:
+            starts = [threads.submit(binaries_for, _NOBODY, binaries, [place]) for _ in range(3)]
+        (copied,) = {start.result() for start in starts}
+        assert [path.name for path in place.iterdir()] == [copied.parents[2].name]
 
     def test_a_place_where_the_user_cannot_execute_anything_is_skipped(self, open_folder: Path) -> None:
         binaries = _copy_packages(_private(open_folder, 0) / "packages")
