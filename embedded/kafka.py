@@ -198,7 +198,6 @@ def broker_properties(port: int, controller_port: int, security: BrokerSecurity 
         "advertised.listeners": f"{listener}://127.0.0.1:{port}",
         "listener.security.protocol.map": f"{listener}:{listener},CONTROLLER:{security.controller_protocol}",
         "inter.broker.listener.name": listener,
-        **security.properties,
         # Relative to the working directory: Kafka splits this setting at commas, which an absolute path may have.
         "log.dirs": _DATA,
         # The project declares its topics (schemas/topics.py); a misspelt name must be an error and not a new topic.
@@ -228,6 +227,7 @@ def broker_properties(port: int, controller_port: int, security: BrokerSecurity 
         "num.io.threads": 2,
         "background.threads": 2,
         "log.segment.bytes": 64 * 1024 * 1024,
+        **security.properties,
     }
 
 

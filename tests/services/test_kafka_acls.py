@@ -15,6 +15,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.errors import TopicCreationFailed
+from chassis.core.settings import StartRefused
 from chassis.runtime.lifecycle import serve
 from cli.service_commands import build
 from schemas.acls import PRODUCER, acls_of, roles
@@ -71,6 +72,18 @@ def login(user: str) -> dict[str, Any]:
 
 def options(kafka: SecuredKafka, user: str) -> dict[str, Any]:
     return kafka.connection(**login(user)).options
+
+
+def settings(kafka: SecuredKafka, user: str, database_url: str, folder: Path) -> dict[str, Any]:
+    """The settings of a service that connects to the broker as this user."""
+    return {
+        "kafka_bootstrap_servers": kafka.bootstrap,
+        **{f"kafka_{name}": value for name, value in {**kafka.settings, **login(user)}.items()},
+        "database_url": database_url,
+        "storage_url": (folder / "storage").as_uri(),
+        "work_dir": folder / "work",
+        "webhook_secret": SECRET,
+    }
 
 
 @asynccontextmanager
@@ -135,17 +148,7 @@ async def test_a_service_starts_and_is_ready_with_its_own_rights_alone(
     service: Service, kafka: SecuredKafka, postgres_server: Postgres, tmp_path: Path
 ) -> None:
     """It creates its topics, joins its groups, opens its producers and measures its lag."""
-    app, _ = build(
-        service,
-        {
-            "kafka_bootstrap_servers": kafka.bootstrap,
-            **{f"kafka_{name}": value for name, value in {**kafka.settings, **login(service)}.items()},
-            "database_url": await postgres_server.database(),
-            "storage_url": (tmp_path / "storage").as_uri(),
-            "work_dir": tmp_path / "work",
-            "webhook_secret": SECRET,
-        },
-    )
+    app, _ = build(service, settings(kafka, service, await postgres_server.database(), tmp_path))
     stop = asyncio.Event()
     async with asyncio.timeout(120):
         await serve([app], host="127.0.0.1", port=0, stop=stop, ready=stop.set)
@@ -162,16 +165,16 @@ async def test_a_principal_writes_and_reads_what_the_table_says_and_nothing_else
     assert await may_read(kafka, role) == readable
 
 
-async def _send_key_changed(kafka: SecuredKafka, user: str) -> None:
+async def _send_to(kafka: SecuredKafka, user: str, topic: str) -> None:
     async with AIOKafkaProducer(**options(kafka, user)) as opened:
-        await opened.send_and_wait(KEY_CHANGED.name, b"forged", key=b"key_1")
+        await opened.send_and_wait(topic, b"forged", key=b"key_1")
 
 
 @pytest.mark.parametrize("role", [PRODUCER, "notifier", "transcoder", STRANGER])
 async def test_a_forged_key_is_refused_by_the_broker(role: str, kafka: SecuredKafka, all_topics: None) -> None:
     """No reader could tell it from a real one: the event holds a hash, not a proof."""
     with pytest.raises(TopicAuthorizationFailedError):
-        await _send_key_changed(kafka, role)
+        await _send_to(kafka, role, KEY_CHANGED.name)
 
 
 async def test_a_service_cannot_join_the_group_of_another(kafka: SecuredKafka, all_topics: None) -> None:
@@ -189,3 +192,17 @@ async def test_a_service_cannot_create_or_see_topics_of_others(kafka: SecuredKaf
     assert await seen_by(kafka, "notifier") == {JOB_RESULTS.name, JOB_RESULTS.dead_letter}
     with pytest.raises(TopicCreationFailed, match="TopicAuthorizationFailed"):
         await ensure_topics(kafka.connection(**login("notifier")), [KEY_CHANGED, topic_of_its_own()])
+
+
+async def test_a_service_with_a_wrong_password_does_not_start_and_says_which_setting_it_is(
+    kafka: SecuredKafka, postgres_server: Postgres, tmp_path: Path
+) -> None:
+    app, _ = build(
+        "notifier",
+        {
+            **settings(kafka, "notifier", await postgres_server.database(), tmp_path),
+            "kafka_sasl_password": "wrong",
+        },
+    )
+    with pytest.raises(StartRefused, match="KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is wrong"):
+        await serve([app], host="127.0.0.1", port=0, stop=asyncio.Event())

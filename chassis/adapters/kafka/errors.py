@@ -10,6 +10,7 @@ ConsumerNotReady          a consumer has no assignment, makes no progress, or wa
 """
 
 from chassis.adapters.failure_policy import Rejected
+from chassis.core.settings import StartRefused
 
 
 class RecordUnreadable(Rejected):
@@ -24,7 +25,7 @@ class KafkaUnavailable(Exception):
     """Kafka did not answer in the time allowed."""
 
 
-class KafkaRefused(KafkaUnavailable):
+class KafkaRefused(KafkaUnavailable, StartRefused):
     """Kafka, or its certificate, does not fit the settings; the message names them. Waiting does not help."""
 
 
