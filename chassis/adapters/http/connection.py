@@ -17,9 +17,13 @@ from chassis.adapters.http.errors import ApiError, expectation_failed, invalid_h
 from chassis.adapters.http.json_body import json_response
 from chassis.core import logs
 from chassis.core.ids import new_id
+from chassis.core.metrics import counter
 from schemas.faults import error_resource
 
 log = logs.get_logger(__name__)
+_evicted = counter(
+    "bitmill_http_connections_evicted", "Connections without a request that were closed for new ones.", ()
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class HttpLimits:
     `idle_s`: for the complete head of the next request, from the start of the connection or the last response. Longer
     than the 60 s for which proxies keep unused connections. `body_s`: for the whole body of a request (at most 1 MiB).
     `write_s`: for the client to read what fills the buffers, about 64 KiB. `line_bytes` bounds the request line and
-    each header, `headers` their number.
+    each header, `headers` their number. With more than `connections`, the oldest that waits for a head is closed for
+    each new one: idle connections never keep others out.
     """
 
     idle_s: float = 75.0
@@ -37,12 +42,13 @@ class HttpLimits:
     write_s: float = 60.0
     line_bytes: int = 8190
     headers: int = 128
+    connections: int = 5000
 
 
 class Connection(web.RequestHandler):
     """A connection of `server` with `limits`."""
 
-    __slots__ = ("_limits", "_write_deadline")
+    __slots__ = ("_connections", "_limits", "_write_deadline")
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: HttpLimits) -> None:
         super().__init__(
@@ -54,8 +60,22 @@ class Connection(web.RequestHandler):
             max_headers=limits.headers,
             access_log=None,  # type: ignore[arg-type] # aiohttp's own runner passes None too
         )
+        self._connections = server
         self._limits = limits
         self._write_deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def waits_for_head(self) -> bool:
+        """Whether it is open and no request is in progress."""
+        return self.transport is not None and not self._request_in_progress and not self._messages
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        others = self._connections.connections
+        if len(others) > self._limits.connections:
+            oldest = next((other for other in others if isinstance(other, Connection) and other.waits_for_head), self)
+            _evicted.inc()
+            oldest.force_close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -1,8 +1,10 @@
 """Listens on an address: serves an application on connections with limits."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -10,6 +12,7 @@ from chassis.adapters.http.connection import Connection, HttpLimits
 
 OPEN_REQUESTS_SECONDS = 0.8
 """For responses in progress at the end: event streams and slow downloads are cut off after it."""
+MAX_OPEN_FILES = 65536
 _BACKLOG = 128
 
 
@@ -37,15 +40,31 @@ class _Site(web.BaseSite):
         )
 
 
+def _raise_open_files() -> int:
+    """Raises the process's soft limit of open files, often 1024, towards the hard one; returns what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+
+
 @asynccontextmanager
 async def listening(
     application: web.Application, host: str, port: int, limits: HttpLimits | None = None
 ) -> AsyncIterator[str]:
-    """Serves `application` inside the block, which gets the address. Port 0 is any free one."""
+    """Serves `application` inside the block, which gets the address. Port 0 is any free one.
+
+    At most half of the files that the process may open are connections of clients.
+    """
+    limits = limits or HttpLimits()
+    limits = replace(limits, connections=min(limits.connections, _raise_open_files() // 2))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=OPEN_REQUESTS_SECONDS)
     await runner.setup()
     try:
-        await _Site(runner, (host, port), limits or HttpLimits()).start()
+        await _Site(runner, (host, port), limits).start()
         found = runner.addresses[0]
         shown = f"[{found[0]}]" if ":" in found[0] else found[0]
         yield f"http://{shown}:{found[1]}"

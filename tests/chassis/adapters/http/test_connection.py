@@ -61,6 +61,29 @@ async def test_a_head_that_comes_byte_by_byte_has_no_longer_than_another() -> No
         assert await drip(address, b"", b"\r\n") == b""
 
 
+async def test_idle_connections_never_keep_others_out() -> None:
+    """The oldest idle one is closed for each new one; a request in progress is not."""
+    release = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        await release.wait()
+        return json_response({"waited": True})
+
+    limits = HttpLimits(idle_s=600, body_s=600, write_s=600, connections=20)
+    async with serving(limits, web.get("/wait", wait)) as address:
+        busy = asyncio.create_task(until_closed(address, b"GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        async with innocent(address) as answers:
+            await until(lambda: answers.statuses)
+            idle = [await connect(address) for _ in range(100)]
+            closed = [asyncio.create_task(reader.read()) for reader, _ in idle]
+            await until(lambda: sum(task.done() for task in closed) >= 80)
+            for _, writer in idle:
+                writer.transport.abort()
+            release.set()
+            assert parse(await busy).body == {"waited": True}
+        await asyncio.gather(*closed, return_exceptions=True)
+
+
 async def test_an_unused_connection_is_closed_after_its_last_response() -> None:
     async with serving(SHORT) as address:
         received = await until_closed(address, b"GET /fine HTTP/1.1\r\nHost: a\r\n\r\n")
