@@ -152,7 +152,7 @@ async def wait_for_posters(api: Api, items: list[dict[str, Any]]) -> list[dict[s
                 return item
             _fail_if_ended(item, f"the media item {title}")
             # The item stays as it is if its poster cannot be made.
-            for job in (await api.get("/jobs", status="failed"))["data"]:
+            for job in await api.get("/jobs", status="failed"):
                 if job["media_id"] == item_id:
                     _fail_if_ended(job, f"a job for the media item {title}", item_id)
             await asyncio.sleep(_POLL_SECONDS)

@@ -50,7 +50,7 @@ class FakeApi:
     async def get_jobs(self, request: web.Request) -> web.Response:
         assert request.query["status"] == "failed"
         poster = {"id": "job_poster", "status": "failed", "error": FAULT, "media_id": "med_1"}
-        return web.json_response({"data": [poster]})
+        return web.json_response([poster])
 
     async def get_item(self, request: web.Request) -> web.Response:
         item = {"id": request.match_info["id"], "status": "ready", "error": None}
@@ -170,3 +170,14 @@ async def test_the_demo_with_an_upload_that_is_no_video_ends_with_the_reason_and
     print_failure(console, failed.value, log_of(tmp_path))
     assert "info job_failed service=" in output.getvalue().partition("The log says:")[2]
     assert failed.value.ids[0] in output.getvalue()
+
+
+async def test_the_demo_with_a_photograph_that_cannot_be_imported_ends_with_the_reason_of_the_item(
+    tmp_path: Path, footage: Footage
+) -> None:
+    """Its jobs succeed, so that the whole first part of the demo is run as well."""
+    broken = tmp_path / "broken.png"
+    broken.write_text("This is no photograph.")
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(DemoFailed, match=r"the media item cat\.png failed: .* \[input_unreadable\]"):
+        await run_demo(console, tmp_path, replace(footage, chelsea=broken))
