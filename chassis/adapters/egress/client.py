@@ -64,13 +64,12 @@ async def request(
     data = _request_bytes(exchange, method, target, headers or {}, body)
     try:
         async with connection(target, policy, project=project, queued=queued, timeout_s=limits.connect_s) as (
-            reader,
-            writer,
+            stream,
             address,
         ):
             # Without waiting for the peer to read: the head's time limit runs.
-            writer.write(data)
-            head = await exchange.head(reader)
+            stream.write(data)
+            head = await exchange.head(stream)
             yield Response(head.status_code, _headers(head), address, exchange)
     except AddressForbidden as error:
         raise RequestError("forbidden", detail=error.reason) from None

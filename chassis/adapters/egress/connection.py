@@ -18,6 +18,7 @@ from yarl import URL
 from chassis.adapters.egress.addresses import Address
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.lookups import NameServersUnavailable
+from chassis.adapters.egress.tls import TlsStream
 
 HAPPY_EYEBALLS_S = 0.25
 """The next address of a host is tried after so many seconds (RFC 8305)."""
@@ -44,31 +45,47 @@ class AddressPolicy(Protocol):
     def tls_context(self) -> ssl.SSLContext: ...
 
 
+class ByteStream(Protocol):
+    """An open connection: `read` gives no bytes at the end and raises OSError, `write` does not wait for the peer."""
+
+    async def read(self, size: int) -> bytes: ...
+
+    def write(self, data: bytes) -> None: ...
+
+
 @asynccontextmanager
 async def connection(
     url: URL, policy: AddressPolicy, *, project: str, queued: Pausing, timeout_s: float
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, str]]:
+) -> AsyncIterator[tuple[ByteStream, str]]:
     """A new connection to the URL's host, and the address that it goes to.
 
-    Raises RequestError, AddressForbidden, and NameServersUnavailable for an outage of ours.
-
-    At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS.
+    At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS. Raises
+    RequestError, AddressForbidden, and NameServersUnavailable for an outage of ours.
     """
     host, port = (url.raw_host or "").rstrip("."), url.port or 0
     addresses = await _addresses(host, port, policy, project, queued)
+    writer: asyncio.StreamWriter | None = None
     try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await _connect(host, port, addresses, policy, tls=url.scheme == "https")
-    except TimeoutError:
-        raise RequestError("response_timeout", limit=timeout_s) from None
-    try:
-        peer = writer.get_extra_info("peername")
-        if peer is None:
-            raise RequestError("connect_failed")
-        policy.check_address(str(peer[0]))
-        yield reader, writer, str(peer[0])
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await _connect(addresses, port, policy)
+                peer = _checked_peer(writer, policy)
+                stream: ByteStream = _Plain(reader, writer)
+                if url.scheme == "https":
+                    stream = TlsStream(reader, writer)
+                    await stream.handshake(policy.tls_context(), host)
+        except TimeoutError:
+            raise RequestError("response_timeout", limit=timeout_s) from None
+        yield stream, peer
     finally:
-        writer.transport.abort()
+        if writer is not None:
+            writer.transport.abort()
+
+
+class _Plain:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.read = reader.read
+        self.write = writer.write
 
 
 async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, queued: Pausing) -> list[str]:
@@ -90,7 +107,7 @@ async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, 
 
 
 async def _connect(
-    host: str, port: int, addresses: list[str], policy: AddressPolicy, *, tls: bool
+    addresses: list[str], port: int, policy: AddressPolicy
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     def make_socket(info: Any) -> socket.socket:
         family, kind, protocol, _, target = info
@@ -103,21 +120,21 @@ async def _connect(
             happy_eyeballs_delay=HAPPY_EYEBALLS_S,
             socket_factory=make_socket,
         )
+        try:
+            return await asyncio.open_connection(sock=sock, limit=BUFFER_BYTES)
+        except BaseException:
+            sock.close()
+            raise
     except OSError:
         raise RequestError("connect_failed") from None
-    try:
-        if tls:
-            return await asyncio.open_connection(
-                sock=sock, ssl=policy.tls_context(), server_hostname=host, limit=BUFFER_BYTES
-            )
-        return await asyncio.open_connection(sock=sock, limit=BUFFER_BYTES)
-    except ssl.SSLError:
-        raise RequestError("tls_failed") from None
-    except OSError:
-        raise RequestError("connect_failed") from None
-    except BaseException:
-        sock.close()
-        raise
+
+
+def _checked_peer(writer: asyncio.StreamWriter, policy: AddressPolicy) -> str:
+    peer = writer.get_extra_info("peername")
+    if peer is None:
+        raise RequestError("connect_failed")
+    policy.check_address(str(peer[0]))
+    return str(peer[0])
 
 
 def _addr_info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:

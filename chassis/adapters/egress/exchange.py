@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter, thread_time
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import h11
@@ -33,6 +34,13 @@ LEAST_MEAN_CHUNK_BYTES = 192
 """The mean size of the chunks of a body that has more than `MAX_SMALL_CHUNKS`. Servers send kilobytes."""
 MAX_OVERHEAD_BYTES = 64 * 1024
 """Framing (chunk headers, their extensions, trailers) beyond an eighth of the body."""
+
+
+class Reader(Protocol):
+    """Gives received bytes, none at the end. Raises OSError, or RequestError."""
+
+    async def read(self, size: int) -> bytes: ...
+
 
 Headers = Sequence[tuple[str, str]]
 _STATUS_LINE = b"HTTP/"
@@ -82,7 +90,7 @@ class Exchange:
         except h11.LocalProtocolError as error:
             raise ValueError(str(error)) from None
 
-    async def head(self, reader: asyncio.StreamReader) -> h11.Response:
+    async def head(self, reader: Reader) -> h11.Response:
         """The final response's status and headers; interim responses are skipped. The body comes from `reader` too."""
         self._reader = reader
         try:
