@@ -23,6 +23,8 @@ from embedded.waiting import Patience, Progress, activity, wait_while_it_progres
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
+_FULL_DISK = ("No space left on device", "Disk quota exceeded")
+"""What programs write, in the language of `_base_env`, when a disk is full."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,12 @@ class ChildProcess:
         return await self._process.wait()
 
     def exit_error(self) -> EmbeddedServerError:
-        """The error to raise once it has ended unasked: its status and the last lines of its log."""
+        """The error to raise once it has ended unasked: its status and the last lines of its log, or a full disk."""
+        if any(sign in tail(self.command.log) for sign in _FULL_DISK):
+            return EmbeddedServerError(
+                f"The disk of {self._data_dir} is full: {self.command.name} could not write. Free 2 GB there, or use a "
+                f"data folder on another disk; its log: {self.command.log}"
+            )
         return EmbeddedServerError(
             f"{self.command.name} ended with status {self._process.returncode}. The end of {self.command.log}:\n"
             + tail(self.command.log)

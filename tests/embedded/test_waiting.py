@@ -118,6 +118,19 @@ async def test_a_server_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None
     assert not [child for child in psutil.Process().children() if "time.sleep(600)" in " ".join(child.cmdline())]
 
 
+async def test_a_server_that_finds_the_disk_full_is_reported_in_one_sentence(tmp_path: Path) -> None:
+    server = StubServer(
+        tmp_path, "import os; os.write(os.open('/dev/full', os.O_WRONLY), b'x')", Patience()
+    )  # fails as on a full disk
+    with pytest.raises(EmbeddedServerError) as raised:
+        async with server.running(lambda line: None):
+            pass
+    assert str(raised.value) == (
+        f"The disk of {tmp_path} is full: stub could not write. Free 2 GB there, or use a data folder on another disk; "
+        f"its log: {tmp_path}/logs/stub.log"
+    )
+
+
 async def test_a_process_and_what_it_starts_count_as_one(tmp_path: Path) -> None:
     busy = "while True: pass"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
