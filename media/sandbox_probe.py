@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import av.error
+import av.subtitles.stream  # loaded here once, because `av.open` would load it in each call
 from av.stream import Disposition
 
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
