@@ -51,11 +51,15 @@ class Settings(CommonSettings):
 
     @property
     def response_limits(self) -> ResponseLimits:
-        """The limits of a receiver's response, beside the deadline of the attempt."""
+        """The limits of a receiver's response, beside the deadline of the attempt.
+
+        The body is only recorded, so a slow one gets no more than a quarter of the deadline.
+        """
+        deadline_s = self.notifier_deadline.total_seconds()
         return ResponseLimits(
-            head_s=self.notifier_deadline.total_seconds(),
+            head_s=deadline_s,
             min_rate=self.egress_min_rate,
-            rate_window_s=self.egress_rate_window.total_seconds(),
+            rate_window_s=min(self.egress_rate_window.total_seconds(), deadline_s / 4),
         )
 
     @field_validator("webhook_secret")

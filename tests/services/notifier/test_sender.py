@@ -102,6 +102,15 @@ async def test_a_body_that_does_not_end_is_cut_off_and_the_status_counts(answer:
     assert len(result.excerpt) < 100
 
 
+async def test_a_body_below_the_least_rate_is_cut_off_before_the_deadline() -> None:
+    limits = ResponseLimits(min_rate=10_000, rate_window_s=0.2)
+    drip = endless(CHUNKED, b"1\r\nx\r\n", 0.02)
+    async with asyncio.timeout(60), webhook_receiver(drip) as target:
+        sender = Sender(EgressPolicy(LOOPBACK), limits, deadline_s=600)
+        result = await sender.send(target.url(), {}, BODY, project=PROJECT)
+    assert (result.status, result.error) == (200, None)
+
+
 async def test_of_an_endless_body_no_more_is_read_than_is_kept() -> None:
     result = await result_of(endless(CHUNKED, b"10000\r\n" + b"y" * 0x10000 + b"\r\n"), deadline_s=600)
     assert result.status == 200
