@@ -24,7 +24,6 @@ _PRIVATE_ANONYMOUS_FIXED = 0x02 | 0x20 | 0x100000  # MAP_FIXED_NOREPLACE
 
 def main(arguments: list[str]) -> None:
     """See the module. Returns only after printing a report."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     spec: confine.SandboxSpec = json.loads(arguments[0])
     filtered = spec["system_calls"] == "one_program" and sys.platform.startswith("linux")
     if filtered:

@@ -1,5 +1,6 @@
 """What a confined child cannot do. A test is skipped if this machine does not enforce its protection."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -68,6 +69,25 @@ async def test_a_child_cannot_connect_to_a_unix_socket(protections: SandboxRepor
         code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
         finished = await run(code, path, limits=Limits(readable=PYTHON, writable=(tmp_path,)))
     assert "PermissionError" in finished.stderr_tail
+
+
+_OPEN = """
+import os
+def is_open(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+print([number for number in range(256) if is_open(number)])
+"""
+
+
+async def test_a_program_inherits_no_file_descriptor(tmp_path: Path) -> None:
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        finished = await run(_OPEN)
+    assert finished.stdout == b"[0, 1, 2]\n"
 
 
 async def test_the_report_has_every_protection(protections: SandboxReport) -> None:
