@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _image(commands.add_parser("image", help="make an image from an image or from a frame of a video"))
     _up(commands.add_parser("up", help="run everything on this machine"))
     _serve(commands.add_parser("serve", help="run one service, configured by its environment"))
+    _migrate(commands.add_parser("migrate", help="create or update the services' schemas in Postgres, and their roles"))
     _gateway(commands.add_parser("gateway", help="a proxy: one address for all services"))
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _kafka(commands.add_parser("kafka", help="the settings with which your programs connect to Kafka"))
@@ -120,6 +121,13 @@ def _up(command: argparse.ArgumentParser) -> None:
 def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("service", choices=SERVICES)
     command.set_defaults(run=_lazy("cli.service_commands", "serve"))
+
+
+def _migrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("service", nargs="*", metavar="SERVICE", help=f"{', '.join(SERVICES)} (default: all)")
+    command.add_argument("--check", action="store_true", help="change nothing; status 1 if a migration is missing")
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
+    command.set_defaults(run=_lazy("cli.migrate"))
 
 
 def _gateway(command: argparse.ArgumentParser) -> None:

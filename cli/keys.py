@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from chassis.adapters.postgres import Pool
 from cli.database import table, with_database
 from cli.errors import CliError, UsageError
 from cli.projects import keyring
@@ -19,6 +20,9 @@ from services.notifier import webhook_secrets
 def create(arguments: argparse.Namespace) -> int:
     """Create a key and print it: only its hash is stored. A new project gets a webhook secret, which is printed too."""
     ring = keyring(arguments)
+    if ring is not None:
+        # A new project gets a secret as well: refused here, before there is a key, where the notifier's schema is.
+        with_database(arguments, webhook_secrets.database, _ready)
     try:
         new = with_database(
             arguments, keys.database, lambda pool: keys.create_key(pool, arguments.project, arguments.name)
@@ -73,6 +77,10 @@ def revoke(arguments: argparse.Namespace) -> int:
         raise CliError(f"there is no key {arguments.key}; `bitmill keys list` shows them")
     print(orjson.dumps(_fields(key)).decode() if arguments.json else f"{key.id} is revoked")
     return 0
+
+
+async def _ready(_pool: Pool) -> None:
+    """Opening the database has checked what there is to check."""
 
 
 def _fields(key: ApiKey) -> dict[str, object]:

@@ -19,17 +19,22 @@ def settings_class(service: Service) -> type[CommonSettings]:
     return found
 
 
+def app_class(service: Service) -> Any:
+    """The class of the service's App. Raises `UsageError` if a package of the service's extra is not installed."""
+    try:
+        module = import_module(f"services.{service}.app")
+    except ModuleNotFoundError as error:
+        raise missing_package(f"The service {service}", service, error) from None
+    return getattr(module, service.capitalize())
+
+
 def build(service: Service, overrides: Mapping[str, Any] | None = None) -> tuple[App, CommonSettings]:
     """One service, constructed but not started, and its settings from the environment and `overrides`.
 
     Raises `SettingsError`, and `UsageError` if a package of the service's extra is not installed.
     """
     settings = load(settings_class(service), **(overrides or {}))
-    try:
-        module = import_module(f"services.{service}.app")
-    except ModuleNotFoundError as error:
-        raise missing_package(f"The service {service}", service, error) from None
-    app: App = getattr(module, service.capitalize())(settings)
+    app: App = app_class(service)(settings)
     return app, settings
 
 

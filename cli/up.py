@@ -124,7 +124,7 @@ def _kafka(servers: "Servers") -> dict[str, Any]:
 
 async def _usable_key(database: str, previous: str | None) -> str:
     """The previous API key if it is still valid, otherwise a new one."""
-    async with keys.database(database) as pool:
+    async with keys.database(database, migrate_first=True) as pool:
         if previous:
             hash = hash_key(previous)
             listed = await keys.list_keys(pool)

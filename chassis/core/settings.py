@@ -37,6 +37,11 @@ class CommonSettings(KafkaSettings):
     database_url: Annotated[str, parsed(service_url("postgresql", "postgres"))] = Field(
         title="Postgres", description="The database: postgresql://user:password@host/name. Each service has a schema."
     )
+    migrate_on_start: bool = Field(
+        True,
+        title="Migrate at start",
+        description="Whether a service migrates its schema when it starts. If not, run `bitmill migrate` before.",
+    )
     storage_url: Annotated[str, parsed(storage_address)] = Field(
         title="Storage", description="Where files are kept: file:///folder or s3://bucket/prefix?endpoint=…&region=…"
     )

@@ -22,12 +22,12 @@ from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.kafka.lag import GroupLag, Lag
 from chassis.adapters.kafka.producer import KafkaLossyPublisher, replaceable_producer
 from chassis.adapters.kafka.record_handler import HandlerLimits
-from chassis.adapters.postgres import Pool, check, migrate, open_pool
+from chassis.adapters.postgres import MigrationsPending, Pool, check, migrate, open_pool, require_current
 from chassis.adapters.storage import open_storage
 from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
 from chassis.core.metrics import gauge
-from chassis.core.settings import CommonSettings
+from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
@@ -116,8 +116,8 @@ class ServiceApp(Generic[S, P]):
         The consumers end first, then the runner releases its items, the relay publishes the remaining events, and the
         clients close.
         """
-        spec, settings = self.spec, self.settings
-        await migrate(settings.database_url, spec.name, spec.all_migrations)
+        spec = self.spec
+        await self._prepare_schema()
         await ensure_topics(self._kafka, topics_of(spec.name))
         async with AsyncExitStack() as stack:
             resources, relay = await self._open_resources(stack)
@@ -128,6 +128,17 @@ class ServiceApp(Generic[S, P]):
             self._running = _Running(resources, components, broker)
             stack.callback(self._close)
             yield
+
+    async def _prepare_schema(self) -> None:
+        """Migrates the schema or, by setting, only checks it: the service then needs no right to change it."""
+        dsn, spec = self.settings.database_url, self.spec
+        if self.settings.migrate_on_start:
+            await migrate(dsn, spec.name, spec.all_migrations)
+            return
+        try:
+            await require_current(dsn, spec.name, spec.all_migrations)
+        except MigrationsPending as error:
+            raise StartRefused(str(error)) from error
 
     async def _open_resources(self, stack: AsyncExitStack) -> tuple[Resources, StartRelay | None]:
         spec, settings = self.spec, self.settings

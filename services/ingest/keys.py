@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chassis.adapters.postgres import Pool, migrate, open_pool
+from chassis.adapters.postgres import Pool, migrate, open_pool, require_current
 from chassis.core.ids import new_id, now_ms
 from chassis.runtime.outbox import Outbox
 from schemas import keys as texts
@@ -43,9 +43,12 @@ class NewKey:
 
 
 @asynccontextmanager
-async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
-    """A pool for the functions below; migrates the schema first. Waits up to `wait` seconds for Postgres."""
-    await migrate(dsn, SCHEMA, MIGRATIONS, wait=wait)
+async def database(dsn: str, *, wait: float = 60.0, migrate_first: bool = False) -> AsyncIterator[Pool]:
+    """A pool for the functions below, which need a schema of this release. Waits up to `wait` seconds for Postgres.
+
+    Raises MigrationsPending where the schema is older, unless `migrate_first`.
+    """
+    await (migrate if migrate_first else require_current)(dsn, SCHEMA, MIGRATIONS, wait=wait)
     async with await open_pool(dsn, SCHEMA, size=2, wait=wait) as pool:
         yield pool
 

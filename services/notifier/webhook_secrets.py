@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chassis.adapters.postgres import Pool, migrate, open_pool
+from chassis.adapters.postgres import Pool, migrate, open_pool, require_current
 from chassis.core.encryption import Keyring
 from services.notifier.signing import SECRET_PREFIX
 from services.notifier.store import MIGRATIONS, QUERIES, SCHEMA
@@ -36,9 +36,12 @@ class WebhookSecret:
 
 
 @asynccontextmanager
-async def database(dsn: str, *, wait: float = 60.0) -> AsyncIterator[Pool]:
-    """A pool for the functions below; migrates the schema first. Waits up to `wait` seconds for Postgres."""
-    await migrate(dsn, SCHEMA, MIGRATIONS, wait=wait)
+async def database(dsn: str, *, wait: float = 60.0, migrate_first: bool = False) -> AsyncIterator[Pool]:
+    """A pool for the functions below, which need a schema of this release. Waits up to `wait` seconds for Postgres.
+
+    Raises MigrationsPending where the schema is older, unless `migrate_first`.
+    """
+    await (migrate if migrate_first else require_current)(dsn, SCHEMA, MIGRATIONS, wait=wait)
     async with await open_pool(dsn, SCHEMA, size=2, wait=wait) as pool:
         yield pool
 

@@ -93,7 +93,7 @@ async def measure(folder: Path, port: int) -> Rate:
         await stack.enter_async_context(child_process(sys.executable, "-m", "cli", "serve", "ingest", env=env))
         ours = f"http://127.0.0.1:{port}"
         await _ready(ours)
-        async with keys.database(dsn) as pool:
+        async with keys.database(dsn, migrate_first=True) as pool:
             key = (await keys.create_key(pool, name="bench")).text
         peer = await stack.enter_async_context(child_process(sys.executable, "-m", "tests.bench.peer", dsn, env=env))
         assert peer.stdout is not None

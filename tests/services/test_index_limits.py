@@ -87,7 +87,7 @@ JOIN pg_class AS "table" ON "table".oid = pg_index.indrelid
 JOIN pg_namespace ON pg_namespace.oid = "table".relnamespace
 JOIN pg_attribute AS attribute ON attribute.attrelid = "table".oid AND attribute.attnum = ANY (pg_index.indkey)
 WHERE pg_namespace.nspname = $1 AND attribute.atttypid IN ('text'::regtype, 'bytea'::regtype, 'varchar'::regtype)
-    AND "table".relname !~ '^_?yoyo'
+    AND "table".relname !~ '^_?yoyo|^migration_checksums$'
 """
 INDEXED_EXPRESSIONS = """
 SELECT pg_get_indexdef(indexrelid) FROM pg_index

@@ -2,24 +2,34 @@
 
 from chassis.adapters.postgres.connection import (
     ConnectionLost,
+    MigrationChanged,
     MigrationFailed,
+    MigrationsPending,
     PostgresError,
     PostgresUnavailable,
+    RoleRefused,
     wait_for_postgres,
 )
 from chassis.adapters.postgres.migrate import migrate
 from chassis.adapters.postgres.pool import Connection, Deadlines, Pool, check, open_pool
+from chassis.adapters.postgres.schema_state import SchemaState, require_current, schema_state
 
 __all__ = [
     "Connection",
     "ConnectionLost",
     "Deadlines",
+    "MigrationChanged",
     "MigrationFailed",
+    "MigrationsPending",
     "Pool",
     "PostgresError",
     "PostgresUnavailable",
+    "RoleRefused",
+    "SchemaState",
     "check",
     "migrate",
     "open_pool",
+    "require_current",
+    "schema_state",
     "wait_for_postgres",
 ]

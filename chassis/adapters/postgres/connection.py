@@ -4,6 +4,9 @@ PostgresError
   PostgresUnavailable  (also a ConnectionError) Postgres does not answer, or has no free connection
   ConnectionLost       (also a ConnectionError) a connection of the pool broke, or the pool is closed
   MigrationFailed      Postgres refused a migration; nothing of it was applied
+  MigrationsPending    the schema is older than this release
+  MigrationChanged     the file of a migration differs from what was applied
+  RoleRefused          a role has not the rights that it needs, or has more than the role of a service may have
 """
 
 import asyncio
@@ -71,6 +74,18 @@ class ConnectionLost(PostgresError, ConnectionError):
 
 class MigrationFailed(PostgresError):
     """A migration was refused by Postgres; nothing of it was applied."""
+
+
+class MigrationsPending(PostgresError):
+    """The schema lacks migrations of this release."""
+
+
+class MigrationChanged(PostgresError):
+    """The file of a migration is not the one that was applied."""
+
+
+class RoleRefused(PostgresError):
+    """A role of Postgres has not the rights that it needs, or has more than it may; nothing was changed."""
 
 
 def _guarded(query: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

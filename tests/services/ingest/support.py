@@ -186,7 +186,7 @@ async def running(
         if serving.done():
             await serving
         assert ready.is_set(), "ingest was not ready in time"
-        async with keys.database(dsn) as pool, aiohttp.ClientSession() as session:
+        async with keys.database(dsn, migrate_first=True) as pool, aiohttp.ClientSession() as session:
             new = await keys.create_key(pool, name="tests")
             key, text = new.key, new.text
             yield RunningIngest(address.result(), text, key.project, pool, session, bootstrap, stop)

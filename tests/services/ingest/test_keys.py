@@ -16,7 +16,7 @@ from services.ingest.store import Store
 
 @pytest.fixture
 async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
-    async with keys.database(fresh_dsn) as pool:
+    async with keys.database(fresh_dsn, migrate_first=True) as pool:
         yield pool
 
 
