@@ -1,5 +1,6 @@
 """Fetching Kafka's jars: what failed is said, breaks are survived, and only the files that are expected are used."""
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -73,6 +74,17 @@ async def test_jars_are_fetched_once_from_the_mirror_and_kept(repository: MavenS
         assert [path.read_bytes() for path in paths] == [b"one" * 1000, b"two" * 1000]
     assert len(repository.requests) == 2
     assert lines == [f"Fetching Apache Kafka {KAFKA_VERSION} (0 MB), once …"]
+
+
+async def test_two_first_starts_at_once_fetch_once(repository: MavenServer, tmp_path: Path) -> None:
+    jars = [repository.jar("jar", _CONTENT)]
+    environment = {"MAVEN_REPOSITORY_URL": repository.base, "XDG_CACHE_HOME": str(tmp_path)}
+    lines: list[str] = []
+    starts = (fetch_jars(lines.append, jars, environment=environment) for _ in range(2))
+    first, second = await asyncio.gather(*starts)
+    assert first == second
+    assert len(repository.requests) == 1
+    assert "Waiting for another process of this user that fetches Apache Kafka …" in lines
 
 
 async def test_a_jar_in_the_local_maven_repository_is_taken_from_there_if_it_is_the_right_one(

@@ -118,8 +118,11 @@ async def wait_for_kafka(kafka: Kafka, timeout: float = 60.0) -> None:
     await _retry_until(connection(kafka), timeout, request_metadata)
 
 
-async def wait_for_groups(kafka: Kafka, group: str = "bitmill.wait", timeout: float = 60.0) -> None:
-    """Returns once `group` can be joined: a new Kafka first creates the topic that stores groups."""
+async def wait_for_groups(kafka: Kafka, group: str = "bitmill.wait", timeout: float = 300.0) -> None:
+    """Returns once `group` can be joined: a new Kafka first creates the topic that stores groups.
+
+    Longer than `wait_for_kafka`: Kafka answers by now, and on a busy machine it needs minutes for that topic.
+    """
 
     async def find_coordinator(target: KafkaConnection) -> None:
         async with _admin(target, "bitmill.wait") as admin:
