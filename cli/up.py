@@ -93,7 +93,6 @@ def _settings(
         "database_url": servers.database,
         "storage_url": env_file.external(os.environ, "STORAGE_URL") or (data / "files").as_uri(),
         "public_url": (arguments.public_url or local_address).rstrip("/"),
-        "catalog_url": local_address,
         "work_dir": data / "work",
         "webhook_secret": secret,
         "http_host": arguments.host,

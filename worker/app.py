@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from chassis.adapters.egress.policy import egress_policy
@@ -16,6 +17,9 @@ from schemas.topics import Service
 from worker.handlers import Estimate, JobIntake, register
 from worker.runner import Encoder, JobRunner
 from worker.settings import FileSettings, scratch_dir
+
+WORKER_CONNECTIONS = 4
+"""Postgres connections of a worker process. Its statements are short, and autoscaling starts many processes."""
 
 S = TypeVar("S", bound=FileSettings)
 
@@ -37,7 +41,9 @@ class WorkerSpec:
 
 def worker_service(name: Service) -> ServiceSpec:
     """What every worker requires."""
-    return ServiceSpec(name=name, outbox=True, job_queue=True, storage=True, lossy_events=True)
+    return ServiceSpec(
+        name=name, pool_size=WORKER_CONNECTIONS, outbox=True, job_queue=True, storage=True, lossy_events=True
+    )
 
 
 class WorkerApp(ServiceApp[S, None]):
@@ -45,6 +51,10 @@ class WorkerApp(ServiceApp[S, None]):
 
     def worker(self) -> WorkerSpec:
         raise NotImplementedError
+
+    @property
+    def drain_timeout(self) -> timedelta:
+        return self.settings.drain_timeout
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, worker = self.settings, self.worker()
@@ -54,6 +64,7 @@ class WorkerApp(ServiceApp[S, None]):
             open_tools(folder, preload=worker.preload, limits=worker.limits)
         )
         queue = resources.job_queue
+        slots = WorkSlots(queue, worker.slots)
         jobs = JobRunner(
             queue,
             resources.storage,
@@ -61,7 +72,7 @@ class WorkerApp(ServiceApp[S, None]):
             tools,
             worker.encoder(tools),
             resources.lossy_events,
-            slots=WorkSlots(queue, worker.slots),
+            slots=slots,
             bounds=settings.fetch_bounds(worker.slots),
             fetch_limits=settings.fetch_limits,
             keyring=settings.keyring,
@@ -73,6 +84,7 @@ class WorkerApp(ServiceApp[S, None]):
             jobs.run,
             exhausted=jobs.exhausted,
             on_cancel=jobs.on_cancel,
+            has_begun=slots.has_begun,
             **settings.runner_slots(worker.slots),
         )
         return Components(

@@ -57,6 +57,14 @@ class FileSettings(CommonSettings, SandboxSettings):
         description="How long the download of one input may take.",
     )
 
+    drain_timeout: Duration = Field(
+        timedelta(0),
+        title="Drain timeout",
+        description=(
+            "How long a stopping worker goes on with the jobs that it works on, before SHUTDOWN_TIMEOUT begins; 0: it "
+            "releases them at once, and another worker begins again. The orchestrator has to wait at least as long."
+        ),
+    )
     fetch_slots: int = Field(
         32,
         ge=1,

@@ -36,6 +36,12 @@ service_starting | info |
     The service waits for its dependencies, migrates its schema and opens its pools.
 service_started | info |
     The service handles requests, events and jobs.
+service_draining | info | seconds
+    The process is to stop; the service finishes the work that it has begun, for at most so many seconds.
+queue_draining | info | working released
+    Claims have stopped. Items that were not worked on yet are back in the queue.
+queue_drained | info | unfinished
+    The work has ended, or its time is over: unfinished items are stopped and go back into the queue.
 service_stopped | info |
     The service has closed everything in order.
 service_failed | error |

@@ -1,6 +1,6 @@
 """Prometheus metrics, created on first use and shared by name; the label `service` names the service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
@@ -19,6 +19,14 @@ def counter(name: str, help: str, labels: tuple[str, ...] = ("service",)) -> Cou
 def gauge(name: str, help: str, labels: tuple[str, ...] = ("service",)) -> Gauge:
     """The gauge with this name; `.labels(service=…).set_function(f)` computes its value at each scrape."""
     return Gauge(name, help, labels)
+
+
+def clear_gauges(helps: Mapping[str, str], service: str) -> None:
+    """Removes the values of a service from gauges (name -> help), so that none is shown that is not kept up to date."""
+    for name, help in helps.items():
+        # Only what was set can be removed.
+        gauge(name, help).labels(service)
+        gauge(name, help).remove(service)
 
 
 @cache

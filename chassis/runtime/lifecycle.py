@@ -33,7 +33,11 @@ log = logs.get_logger(__name__)
 
 
 class App(Protocol):
-    """One service. It may also have `error_styles` and `refresh_metrics`: see `chassis.adapters.http.server`."""
+    """One service. It may also have `error_styles` and `refresh_metrics`: see `chassis.adapters.http.server`.
+
+    An app with a `drain_timeout` that is not 0 also has `drain`: it is called when the process is to stop, and the app
+    stops once it has returned.
+    """
 
     @property
     def name(self) -> str: ...
@@ -82,8 +86,12 @@ async def serve(
             await asyncio.wait([*running, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             state.stopping = True
+            # Work is finished when the process is told to stop, and not when a part of it has failed.
+            drains = stop.is_set()
+            if not drains:
+                state.failed = True
             stop.set()
-            await _stop_apps(running, up, timeout)
+            await _stop_apps(running, up, timeout + (longest_drain(apps) if drains else timedelta(0)))
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
@@ -106,7 +114,7 @@ async def serve_until_signal(
     2 if an app refuses to start on this machine: the reason is printed as well.
     """
     stop = asyncio.Event()
-    on_signal(stop.set)
+    on_signal(stop.set, within=longest_drain(apps))
     try:
         await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
     except StartRefused as error:
@@ -159,6 +167,8 @@ async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) ->
                 log.info("service_started")
                 try:
                     await stop.wait()
+                    if not state.failed:
+                        await _drain(app)
                 finally:
                     # Before its pools close: from here on requests get 503 and not an error.
                     state.running.discard(app.name)
@@ -169,6 +179,23 @@ async def _run_app(app: App, state: State, up: set[str], stop: asyncio.Event) ->
             log.exception("service_failed")
             raise
         log.info("service_stopped")
+
+
+def drain_timeout(app: App) -> timedelta:
+    """How long the app goes on with work that it has begun, when the process is to stop."""
+    timeout: timedelta = getattr(app, "drain_timeout", timedelta(0))
+    return timeout
+
+
+def longest_drain(apps: Sequence[App]) -> timedelta:
+    return max(map(drain_timeout, apps), default=timedelta(0))
+
+
+async def _drain(app: App) -> None:
+    if drain_timeout(app):
+        log.info("service_draining", seconds=drain_timeout(app).total_seconds())
+        drain: Callable[[], Awaitable[None]] = app.drain  # type: ignore[attr-defined]  # see App
+        await drain()
 
 
 async def _run_watch(watch: Callable[[], Awaitable[None]]) -> None:

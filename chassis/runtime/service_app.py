@@ -5,9 +5,12 @@ A service subclasses `ServiceApp`, declares what it needs in `spec`, and returns
 means the same for every service: everything is open, every group is joined, and every check passes.
 """
 
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -60,6 +63,7 @@ class ServiceApp(Generic[S, P]):
     def __init__(self, settings: S) -> None:
         self.settings = settings
         self._kafka = configured(settings)
+        self._replica = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         self.error_styles: Mapping[str, ErrorStyle] = {}
         self._running: _Running[P] | None = None
 
@@ -78,6 +82,21 @@ class ServiceApp(Generic[S, P]):
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
         """The job queue, where `spec` declares one; to be overridden for other bounds."""
         return JobQueue(pool, outbox)
+
+    @property
+    def drain_timeout(self) -> timedelta:
+        """How long `drain` may take; to be overridden by services whose work takes long."""
+        return timedelta(0)
+
+    async def drain(self) -> None:
+        """Reads nothing from Kafka any more, claims nothing, and waits for the work that has begun.
+
+        Called before the service stops, if `drain_timeout` is not 0.
+        """
+        running = self._open()
+        await running.broker.stop()
+        if running.components.runner is not None:
+            await running.components.runner.drain(self.drain_timeout)
 
     @property
     def parts(self) -> P:
@@ -103,11 +122,20 @@ class ServiceApp(Generic[S, P]):
             try:
                 await self._lag(running)
                 if self.spec.outbox or self.spec.job_queue:
-                    await running.resources.outbox.set_gauges()
-                if self.spec.job_queue:
-                    await running.resources.job_queue.set_gauges(self.name)
+                    await self._refresh_table_gauges(running.resources)
             except Exception as error:  # noqa: BLE001 - a dependency does not respond: /readyz names it, gauges keep their values
                 log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
+
+    async def _refresh_table_gauges(self, resources: Resources) -> None:
+        outbox, queue = resources.outbox, resources.job_queue if self.spec.job_queue else None
+        if await outbox.leads_gauges(self._replica):
+            await outbox.set_gauges()
+            if queue is not None:
+                await queue.set_gauges(self.name)
+        else:
+            outbox.clear_gauges()
+            if queue is not None:
+                queue.clear_gauges(self.name)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

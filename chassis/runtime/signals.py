@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 import uvloop
@@ -23,8 +24,11 @@ _timers: ContextVar[list[threading.Timer]] = ContextVar("timers")
 log = logs.get_logger(__name__)
 
 
-def on_signal(first: Callable[[], None]) -> None:
-    """From now on the first signal calls `first` in the event loop; replaces an earlier registration."""
+def on_signal(first: Callable[[], None], *, within: timedelta = timedelta(0)) -> None:
+    """From now on the first signal calls `first` in the event loop; replaces an earlier registration.
+
+    The process ends at latest `DEADLINE_SECONDS` after `within`.
+    """
     loop = asyncio.get_running_loop()
     received_one = False
 
@@ -34,19 +38,19 @@ def on_signal(first: Callable[[], None]) -> None:
             _exit(128 + number)
         received_one = True
         log.info("shutdown_started", signal=number.name)
-        start_hard_deadline()
+        start_hard_deadline(within)
         first()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, received, number)
 
 
-def start_hard_deadline() -> None:
-    """Ends the process in `DEADLINE_SECONDS` unless `run_loop` has returned by then."""
+def start_hard_deadline(after: timedelta = timedelta(0)) -> None:
+    """Ends the process `DEADLINE_SECONDS` after `after` unless `run_loop` has returned by then."""
     timers = _timers.get(None)
     if timers is None:
         return  # not in a `run_loop` of ours: another program runs this event loop
-    timer = threading.Timer(DEADLINE_SECONDS, _exit_at_deadline)
+    timer = threading.Timer(after.total_seconds() + DEADLINE_SECONDS, _exit_at_deadline)
     timer.daemon = True
     timer.start()
     timers.append(timer)

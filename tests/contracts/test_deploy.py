@@ -4,13 +4,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from chassis.core.setting_types import duration
 from chassis.core.settings import describe
+from chassis.runtime.service_app import ServiceApp
+from chassis.runtime.signals import DEADLINE_SECONDS
 from cli.gateway import Settings as GatewaySettings
 from cli.gateway import upstream
 from cli.service_commands import settings_class
@@ -112,7 +116,7 @@ def test_a_deployment_is_probed_confined_and_reachable(service: Any) -> None:
     assert named("Service")[service]["spec"]["selector"] == {"app": service}
 
 
-def test_workers_are_scaled_by_the_queued_seconds_of_their_own_job_queue() -> None:
+def test_workers_are_scaled_by_the_seconds_of_work_in_their_own_job_queue() -> None:
     scaled = named("ScaledObject")
     assert set(scaled) == {"transcoder", "thumbnailer"}
     for name, document in scaled.items():
@@ -120,6 +124,40 @@ def test_workers_are_scaled_by_the_queued_seconds_of_their_own_job_queue() -> No
         [trigger] = document["spec"]["triggers"]
         assert f"FROM {name}.job_queue" in trigger["metadata"]["query"]
         assert trigger["authenticationRef"]["name"] in named("TriggerAuthentication")
+
+
+@pytest.mark.parametrize("service", ["transcoder", "thumbnailer"])
+def test_a_worker_that_is_scaled_down_has_the_time_to_finish_its_work(service: Any) -> None:
+    pod = named("Deployment")[service]["spec"]["template"]["spec"]
+    variables = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+    drains = duration(variables["DRAIN_TIMEOUT"]).total_seconds()
+    assert drains >= 3600
+    assert pod["terminationGracePeriodSeconds"] >= drains + DEADLINE_SECONDS
+
+
+def test_all_replicas_at_their_maximum_stay_within_the_connections_that_the_readme_asks_for() -> None:
+    most = 0
+    for service in SERVICES:
+        scaled = named("ScaledObject").get(service)
+        replicas = scaled["spec"]["maxReplicaCount"] if scaled else named("Deployment")[service]["spec"]["replicas"]
+        most += replicas * connections(service)
+    asked = re.search(r"`max_connections` of at least (\d+)", (DEPLOY / "README.md").read_text())
+    assert asked
+    # Three are reserved for superusers, and a deployment that is replaced has up to a quarter more replicas.
+    assert most * 1.25 + 3 <= int(asked[1])
+
+
+def test_the_postgres_of_compose_has_connections_for_every_service() -> None:
+    assert sum(connections(service) for service in SERVICES) + 3 <= 100, "Postgres' default"
+
+
+def connections(service: Any) -> int:
+    """The most connections that a process of the service opens: its pool, and that for the catalog's requests."""
+    module = import_module(f"services.{service}.app")
+    apps = (each for each in vars(module).values() if isinstance(each, type) and issubclass(each, ServiceApp))
+    [app] = [each for each in apps if each.__module__ == module.__name__]
+    queries = settings_class(service).model_fields.get("catalog_connections")
+    return int(app.spec.pool_size + (queries.default if queries else 0))
 
 
 def test_the_kustomization_names_every_manifest_but_the_example_secret() -> None:

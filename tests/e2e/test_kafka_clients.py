@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from chassis.adapters.kafka.admin import wait_for_kafka
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp, clean_environment, shell
+from tests.support.system import BitmillUp, clean_environment, kafka_client_options
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 
@@ -92,15 +92,6 @@ async def _project(up: BitmillUp) -> str:
     return found
 
 
-async def _client_options(up: BitmillUp) -> dict[str, Any]:
-    """The arguments of aiokafka's clients, as the command prints them."""
-    command = [sys.executable, "-m", "cli", "kafka", "client", "--data", str(up.data), "--format", "aiokafka"]
-    done = await shell(command, cwd=Path.cwd(), env=clean_environment())
-    assert done.returncode == 0, done.stderr
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return printed
-
-
 async def test_a_program_without_the_login_of_the_folder_cannot_connect(up: BitmillUp) -> None:
     """Another user of this machine knows the port, and has not read the folder."""
     with pytest.raises(KafkaUnavailable, match="this listener may want TLS or a login"):
@@ -119,7 +110,7 @@ async def test_a_plain_producer_gets_the_same_work_done(
         "metadata": {"from": "a producer"},
         "webhook_url": hooks.url(),
     }
-    async with AIOKafkaProducer(**await _client_options(up)) as producer:
+    async with AIOKafkaProducer(**await kafka_client_options(up)) as producer:
         headers = [("ce_project", project.encode())]
         await producer.send_and_wait("job.submitted", json.dumps(body).encode(), key=project.encode(), headers=headers)
     arrived = await until(lambda: [job for job in bodies(hooks) if job["metadata"] == body["metadata"]])
@@ -129,7 +120,7 @@ async def test_a_plain_producer_gets_the_same_work_done(
 
 async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(up: BitmillUp) -> None:
     project = await _project(up)
-    options = await _client_options(up)
+    options = await kafka_client_options(up)
     async with AIOKafkaProducer(**options) as producer:
         body = json.dumps({"input": "ftp://example.com/x", "kind": "video"}).encode()
         await producer.send_and_wait("job.submitted", body, headers=[("ce_project", project.encode())])

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import TOPICS
 from tests.support.file_server import FileServer
-from tests.support.system import ApiClient, BitmillUp, shell
+from tests.support.system import ApiClient, BitmillUp, kafka_client_options, shell
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -148,7 +148,7 @@ async def _postgres_texts(dsn: str, needle: str) -> list[str]:
 
 async def _kafka_records(up: BitmillUp, needle: str) -> list[str]:
     """The topics with a record that has the text."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=up.env["KAFKA_BOOTSTRAP_SERVERS"], auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **await kafka_client_options(up))
     await consumer.start()
     try:
         partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]

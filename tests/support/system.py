@@ -9,6 +9,7 @@ Fixtures, one of each for the whole session (a plugin of `tests/conftest.py`):
 """
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -182,6 +183,15 @@ async def hooks(up: BitmillUp) -> AsyncIterator[WebhookReceiver]:
     """A webhook receiver that accepts only the signatures of `up`."""
     async with webhook_receiver(secret=up.api.secret) as receiver:
         yield receiver
+
+
+async def kafka_client_options(up: BitmillUp) -> dict[str, Any]:
+    """The arguments of aiokafka's clients, as the command prints them."""
+    command = [sys.executable, "-m", "cli", "kafka", "client", "--data", str(up.data), "--format", "aiokafka"]
+    done = await shell(command, cwd=Path.cwd(), env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 def clean_environment() -> dict[str, str]:

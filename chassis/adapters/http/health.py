@@ -53,6 +53,7 @@ class State:
 
     running: set[str] = field(default_factory=set)
     stopping: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ class Attempt:
         self._limits = limits
         self._stopping_since: float | None = None
 
+    @property
+    def item_id(self) -> str:
+        return self._item.id
+
     def stopping_s(self) -> float:
         """For how many seconds the work has been stopped without ending; 0 where it has not been stopped."""
         return 0.0 if self._stopping_since is None else time.monotonic() - self._stopping_since

@@ -13,7 +13,7 @@ from asyncpg.pool import PoolAcquireContext
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
-from chassis.core.metrics import gauge
+from chassis.core.metrics import clear_gauges, gauge
 from chassis.runtime.job_queue.item import (
     SUSPECT_AFTER_WAITING,
     Counts,
@@ -48,6 +48,15 @@ class Claimed(NamedTuple):
     item: QueueItem | None
     next_due: timedelta | None
     limited: bool = False
+
+
+_GAUGES = {
+    "bitmill_job_queue_queued": "Items that wait for a worker.",
+    "bitmill_job_queue_running": "Items that are worked on.",
+    "bitmill_job_queue_queued_seconds": "Estimated seconds of work that wait.",
+    "bitmill_job_queue_running_seconds": "Estimated seconds of the running items.",
+}
+"""Name, which ends with the field of `Counts` -> help."""
 
 
 class JobQueue:
@@ -219,13 +228,12 @@ class JobQueue:
     async def set_gauges(self, service: str) -> None:
         """Measures the queue of `service` for Prometheus."""
         counts = await self.counts()
-        for name, help, value in (
-            ("bitmill_job_queue_queued", "Items that wait for a worker.", counts.queued),
-            ("bitmill_job_queue_running", "Items that are worked on.", counts.running),
-            ("bitmill_job_queue_queued_seconds", "Estimated seconds of work that wait.", counts.queued_seconds),
-            ("bitmill_job_queue_running_seconds", "Estimated seconds of the running items.", counts.running_seconds),
-        ):
-            gauge(name, help).labels(service).set(value)
+        for name, help in _GAUGES.items():
+            gauge(name, help).labels(service).set(getattr(counts, name.removeprefix("bitmill_job_queue_")))
+
+    def clear_gauges(self, service: str) -> None:
+        """Shows no values any more: another replica measures."""
+        clear_gauges(_GAUGES, service)
 
     async def purge(self, age: timedelta) -> int:
         """Deletes items that ended more than `age` ago; how many."""

@@ -53,7 +53,8 @@ class Runner:
     the end of an item whose cancellation was requested. `work` is cancelled when the lease is lost, when the item is
     cancelled, and at shutdown: it must then end its children and return soon.
 
-    `worker` has to be unique among all processes; by default it is generated.
+    `drain` stops claiming and lets work end; `has_begun(item_id)` says whether an attempt has done work that would be
+    lost. `worker` has to be unique among all processes; by default it is generated.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Runner:
         on_cancel: Callable[[QueueItem], Awaitable[Complete]],
         limits: AttemptLimits | None = None,
         times: RunnerTimes | None = None,
+        has_begun: Callable[[str], bool] = lambda _: True,
         worker: str | None = None,
     ) -> None:
         self._queue = queue
@@ -76,23 +78,40 @@ class Runner:
         self._slots_per_project = slots_per_project or slots
         self._limited = False
         self._times = times or RunnerTimes()
+        self._has_begun = has_begun
+        self._draining = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
     async def run(self) -> None:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
-        purging = asyncio.create_task(self._purge())
+        purging, claiming = asyncio.create_task(self._purge()), asyncio.create_task(self._claim_items())
+        draining = asyncio.create_task(self._draining.wait())
         try:
-            while True:
-                if len(self._attempts) >= self._slots:
-                    await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
-                    continue
-                self._start(await self._claim())
+            await asyncio.wait([claiming, draining], return_when=asyncio.FIRST_COMPLETED)
+            if claiming.done():
+                claiming.result()
+            claiming.cancel()
+            await asyncio.Event().wait()  # until cancelled
         finally:
-            tasks = [purging, *self._attempts]
+            tasks = [purging, claiming, draining, *self._attempts]
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def drain(self, timeout: timedelta) -> None:
+        """Claims nothing any more, and returns once no attempt works, at latest after `timeout`.
+
+        Attempts that have not begun to work are stopped at once, and their items are back in the queue.
+        """
+        self._draining.set()
+        waiting = [task for task, attempt in self._attempts.items() if not self._has_begun(attempt.item_id)]
+        for task in waiting:
+            task.cancel()
+        log.info("queue_draining", working=len(self._attempts) - len(waiting), released=len(waiting))
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=timeout.total_seconds())
+        log.info("queue_drained", unfinished=len(self._attempts))
 
     async def check(self) -> None:
         """Raises `SlotStuck` where stopped work does not end. A health check."""
@@ -100,6 +119,13 @@ class Runner:
         stuck = [each for each in seconds if each > self._times.stuck_s]
         if stuck:
             raise SlotStuck(f"{len(stuck)} of {self._slots} slots: work stopped {max(stuck):.0f} s ago does not end")
+
+    async def _claim_items(self) -> None:
+        while True:
+            if len(self._attempts) >= self._slots:
+                await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            self._start(await self._claim())
 
     def _start(self, item: QueueItem) -> None:
         attempt = Attempt(self._queue, self._handlers, item, self._limits)

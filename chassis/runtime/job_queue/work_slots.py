@@ -39,17 +39,25 @@ class WorkSlots:
         self._queue = queue
         self._slots = FairSlots(slots)
         self._record_after_s = record_after_s
+        self._attempts: dict[str, AttemptSlot] = {}
+
+    def has_begun(self, item_id: str) -> bool:
+        """Whether the attempt at an item has got a slot, so that work would be lost if it was stopped."""
+        attempt = self._attempts.get(item_id)
+        return attempt is not None and attempt.begun
 
     @asynccontextmanager
     async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:
         """An attempt that waits. Raises LeaseLost for a suspect item that another worker has claimed meanwhile."""
         attempt = AttemptSlot(self._queue, self._slots, item, self._record_after_s)
         attempt.wait()
+        self._attempts[item.id] = attempt
         try:
             if item.suspect_waiting:
                 await attempt.take()
             yield attempt
         finally:
+            self._attempts.pop(item.id, None)
             await attempt.end()
 
 
@@ -62,6 +70,7 @@ class AttemptSlot:
         self._item = item
         self._record_after_s = record_after_s
         self._taken = False
+        self.begun = False
         self._recording: asyncio.Task[None] | None = None
         self._recorded_as_waiting = False
         self._writing = asyncio.Lock()
@@ -87,7 +96,7 @@ class AttemptSlot:
         if item.suspect:
             log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
         await self._slots.acquire(item.project, alone=item.suspect)
-        self._taken = True
+        self._taken = self.begun = True
         # Before `start_alone`, which a record of waiting would undo.
         await self._stop_recording()
         if self._recorded_as_waiting:

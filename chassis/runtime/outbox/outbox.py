@@ -14,7 +14,7 @@ from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core.concurrency import WakeSignal
 from chassis.core.ids import new_id, now_ms
-from chassis.core.metrics import gauge
+from chassis.core.metrics import clear_gauges, gauge
 from chassis.runtime.outbox.publisher import Producer
 from chassis.runtime.outbox.relay import Relay, RelayTimes, Reopen
 from schemas.events import Event
@@ -22,6 +22,8 @@ from schemas.events import Event
 PUBLISHED_POLL = timedelta(milliseconds=100)
 """How often `wait_published` queries: for rows that the relay of another replica publishes."""
 CONNECTION_SECONDS = 5.0
+GAUGE_LEADER_TIME = timedelta(minutes=1)
+"""Longer than the interval at which Prometheus scrapes, so that one replica goes on measuring."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,29 @@ class Outbox:
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return OutboxCounts(cast(int, row["backlog"]), cast(int, row["quarantined"]))
 
+    async def leads_gauges(self, replica: str, *, valid_for: timedelta = GAUGE_LEADER_TIME) -> bool:
+        """Whether this replica measures the gauges of the service: one does until it has not asked for `valid_for`.
+
+        All replicas would measure the same, each with queries that count rows.
+        """
+        async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
+            return await conn.fetchval(self._queries["lead_gauges"], replica, valid_for) is not None
+
     async def set_gauges(self) -> None:
         """Measures the outbox for Prometheus."""
         counts = await self.counts()
-        gauge("bitmill_outbox_backlog", "Events that wait to be published.").labels(self._service).set(counts.backlog)
-        gauge("bitmill_outbox_quarantined", "Events that Kafka refuses.").labels(self._service).set(counts.quarantined)
+        for name, help in _GAUGES.items():
+            gauge(name, help).labels(self._service).set(getattr(counts, name.removeprefix("bitmill_outbox_")))
+
+    def clear_gauges(self) -> None:
+        """Shows no values any more: another replica measures."""
+        clear_gauges(_GAUGES, self._service)
+
+
+_GAUGES = {
+    "bitmill_outbox_backlog": "Events that wait to be published.",
+    "bitmill_outbox_quarantined": "Events that Kafka refuses.",
+}
 
 
 def _moment(until: datetime | int | None) -> datetime | None:

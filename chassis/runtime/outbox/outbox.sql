@@ -54,3 +54,10 @@ WITH sender AS (
 SELECT floor(extract(epoch FROM asked_at) * 1000)::bigint AS at,
     floor(extract(epoch FROM least(asked_at, (SELECT min(created_at) FROM outbox))) * 1000)::bigint AS published_through
 FROM sender;
+
+-- name: lead_gauges
+-- A row for the replica that measures: the one that did last time, unless that is $2 ago. No write by the others.
+INSERT INTO gauge_leader (holder, expires_at) VALUES ($1, now() + $2::interval)
+ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE gauge_leader.holder = excluded.holder OR gauge_leader.expires_at < now()
+RETURNING true;

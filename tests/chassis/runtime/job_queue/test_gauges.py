@@ -1,7 +1,10 @@
 """The gauges of a service's queue and outbox, and the queries by which its workers are scaled."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
+
+import yaml
 
 from chassis.core.metrics import exposition
 from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
@@ -30,10 +33,27 @@ async def test_what_waits_and_what_runs_is_measured(fixture: QueueFixture) -> No
     }
 
 
-async def test_the_queries_of_the_autoscaler_give_the_seconds_of_queued_work(fixture: QueueFixture) -> None:
-    text = (Path(__file__).parents[4] / "deploy/kubernetes/scaling.yaml").read_text(encoding="utf-8")
-    queries = re.findall(r'query: "(.*)"', text)
-    assert len(queries) == 2
-    await fixture.add("a", "b", estimate_s=20)
-    for query in queries:
-        assert await fixture.pool.fetchval(re.sub(r"(transcoder|thumbnailer)\.", "", query)) == 40
+async def test_one_replica_measures_until_it_asks_no_more_and_the_others_show_nothing(fixture: QueueFixture) -> None:
+    assert await fixture.outbox.leads_gauges("first")
+    assert not await fixture.outbox.leads_gauges("second")
+    assert await fixture.outbox.leads_gauges("first", valid_for=timedelta(seconds=-1))
+    assert await fixture.outbox.leads_gauges("second"), "the first did not ask again in time"
+    assert not await fixture.outbox.leads_gauges("first")
+    await fixture.queue.set_gauges("test")
+    await fixture.outbox.set_gauges()
+    fixture.queue.clear_gauges("test")
+    fixture.outbox.clear_gauges()
+    assert gauges("test") == {}
+
+
+async def test_the_autoscaler_counts_queued_and_running_seconds_and_every_busy_slot(fixture: QueueFixture) -> None:
+    documents = yaml.safe_load_all((Path(__file__).parents[4] / "deploy/kubernetes/scaling.yaml").read_text())
+    triggers = [document["spec"]["triggers"][0]["metadata"] for document in documents if "triggers" in document["spec"]]
+    assert len(triggers) == 2
+    await fixture.add("a", "b", "c", estimate_s=10)
+    await fixture.queue.set_waiting(await fixture.claim(), True)
+    await fixture.claim()
+    for trigger in triggers:
+        query = re.sub(r"(transcoder|thumbnailer)\.", "", trigger["query"])
+        busy = max(10, int(trigger["targetQueryValue"]) // 2)
+        assert await fixture.pool.fetchval(query) == 10 + 10 + busy
