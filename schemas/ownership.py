@@ -29,8 +29,7 @@ def foreign_part(event: Event) -> str | None:
 
 def is_key_of(project: str, key: str) -> bool:
     """Whether a storage key is below the project."""
-    first, *rest = key.split("/")
-    return first == project and bool(rest) and not {"", ".", ".."} & {first, *rest}
+    return key.startswith(f"{project}/") and not key.endswith("/") and "//" not in key and "/." not in key
 
 
 def _created(event: MediaCreated) -> Iterator[str]:

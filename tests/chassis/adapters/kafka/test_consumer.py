@@ -16,7 +16,9 @@ from chassis.adapters.kafka.consumer import ServiceBroker, subscribe
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordRejected
 from chassis.adapters.kafka.producer import open_producer
 from chassis.adapters.kafka.record_handler import HandlerLimits
-from schemas.events import JobFailed, JobStarted, JobSucceeded, Submission
+from chassis.core.ids import new_id
+from schemas.events import Event, JobFailed, JobStarted, JobSucceeded, Submission
+from schemas.files import Output
 from schemas.reading import EventWithJson
 from schemas.topics import JOB_SUBMITTED_TOPIC, Topic
 from tests.chassis.adapters.kafka.examples import (
@@ -58,6 +60,21 @@ def good(job_id: str) -> tuple[bytes, list[Any]]:
     return sent.value, sent.headers
 
 
+def with_output_of_another_project(event: Event) -> Event:
+    assert isinstance(event, JobSucceeded)
+    other = new_id("prj")
+    output = Output(
+        id=new_id("file"),
+        key=f"{other}/jobs/{event.job.id}/secret.mp4",
+        kind="video",
+        format="mp4",
+        content_type="video/mp4",
+        filesize=1,
+        path="video.mp4",
+    )
+    return JobSucceeded(job=event.job.model_copy(update={"output": output}))
+
+
 async def all_committed(bootstrap: str, topic: Topic, offset: int) -> None:
     async def holds() -> bool:
         return await committed(bootstrap, f"bitmill.{SERVICE}.{topic.name}", topic.name) == offset
@@ -78,6 +95,7 @@ async def test_unreadable_records_become_dead_letters_and_their_neighbours_are_h
         (good("a")[0], without_type),
         (b'{"job": {}}', headers),
         (None, headers),
+        (record(with_output_of_another_project(succeeded(JOB.id))).value, headers),
     ]
     newer = (b"{}", [("ce_type", b"bitmill.job.paused.v1")])
     await send(kafka_bootstrap, topic, good("first"), *bad, newer, good("last"))
@@ -94,10 +112,11 @@ async def test_unreadable_records_become_dead_letters_and_their_neighbours_are_h
     assert seen == ["first", "last"]
     assert [letter.value for letter in letters] == [value for value, _ in bad]
     written = [dict(letter.headers) for letter in letters]
-    assert [int(each["source_offset"]) for each in written] == [1, 2, 3, 4, 5, 6]
+    assert [int(each["source_offset"]) for each in written] == [1, 2, 3, 4, 5, 6, 7]
     assert {each["source_topic"].decode() for each in written} == {topic.name}
     assert {each["source_partition"] for each in written} == {b"0"}
     expected = ["not JSON", "not JSON", "job is required", "ce_type is missing", "job.id is required", "no value"]
+    expected.append("job.output.key must be below")
     for each, words in zip(written, expected, strict=True):
         assert words in each["reason"].decode()
     assert written[2]["x"] == b"\xff"
