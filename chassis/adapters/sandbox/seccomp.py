@@ -20,11 +20,11 @@ _EPERM, _ENOSYS = 1, 38
 _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-EXEC_PATH_AT = 0x10000
+EXEC_PATH_AT = 0x200000
 """Where the path of the program has to lie when it is executed: the address that the filter compares. No process can
-map memory there afterwards, so that the first `execve` is the last. It is the lowest address that Linux lets
-unprivileged processes map (vm.mmap_min_addr)."""
-_MAPPABLE_FROM = 0x20000
+map memory there afterwards, so that the first `execve` is the last. It is above what vm.mmap_min_addr reserves, and
+below where programs are loaded (0x400000 if they are not relocatable)."""
+_MAPPABLE_FROM = 0x210000
 
 _WRITE, _EXEC = 2, 4  # PROT_WRITE, PROT_EXEC
 _GROWSDOWN = 0x100

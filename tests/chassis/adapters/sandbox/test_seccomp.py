@@ -146,8 +146,8 @@ def test_only_the_path_at_its_address_can_be_executed(machine: str, pointer: int
         (0, READ | WRITE | EXEC, PRIVATE_ANONYMOUS, DENY),
         (seccomp.EXEC_PATH_AT, READ | WRITE, PRIVATE_ANONYMOUS | FIXED, DENY),
         (0x1000, READ | WRITE, PRIVATE_ANONYMOUS | FIXED, DENY),
-        (0x1FFFF, READ | WRITE, PRIVATE_ANONYMOUS, DENY),
-        (0x30000, READ | WRITE, PRIVATE_ANONYMOUS | FIXED | GROWSDOWN, DENY),
+        (0x20FFFF, READ | WRITE, PRIVATE_ANONYMOUS, DENY),
+        (0x240000, READ | WRITE, PRIVATE_ANONYMOUS | FIXED | GROWSDOWN, DENY),
     ],
 )
 def test_mapped_memory(machine: str, address: int, protection: int, flags: int, decision: str) -> None:
@@ -212,10 +212,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 def failed(result):
     return ctypes.get_errno() if result in (-1, 2**64 - 1) else "worked"
-where, size, anywhere = ctypes.c_void_p(0x10000), ctypes.c_size_t(4096), ctypes.c_size_t(0x100000)
+where, size, anywhere = ctypes.c_void_p(0x200000), ctypes.c_size_t(4096), ctypes.c_size_t(0x100000)
 print("mapped", failed(libc.mmap(where, size, 3, 0x32, -1, 0)))
 print("hinted", failed(libc.mmap(where, size, 3, 0x22, -1, 0)))
-print("grown", failed(libc.mmap(ctypes.c_void_p(0x40000), size, 3, 0x132, -1, 0)))
+print("grown", failed(libc.mmap(ctypes.c_void_p(0x240000), size, 3, 0x132, -1, 0)))
 old = libc.mmap(None, size, 3, 0x22, -1, 0)
 libc.mremap.restype = ctypes.c_void_p
 print("moved", failed(libc.mremap(ctypes.c_void_p(old), size, size, 3, where)))
