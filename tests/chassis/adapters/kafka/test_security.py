@@ -68,7 +68,7 @@ async def assert_every_client_works(kafka: KafkaConnection) -> None:
 
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded]) -> None:
-        seen.extend(event.job.id for event in events)
+        seen.extend(event.job.input for event in events)
 
     await broker.start()
     lag = GroupLag(kafka, "tests.lag")
