@@ -125,7 +125,13 @@ def _serve(command: argparse.ArgumentParser) -> None:
 
 def _migrate(command: argparse.ArgumentParser) -> None:
     command.add_argument("service", nargs="*", metavar="SERVICE", help=f"{', '.join(SERVICES)} (default: all)")
-    command.add_argument("--check", action="store_true", help="change nothing; status 1 if a migration is missing")
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="change nothing; status 1 if a migration is missing")
+    what.add_argument(
+        "--roles",
+        action="store_true",
+        help="also create the role of each service, with user and password of INGEST_DATABASE_URL and so on",
+    )
     command.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
     command.set_defaults(run=_lazy("cli.migrate"))
 

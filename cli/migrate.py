@@ -1,15 +1,19 @@
 """`bitmill migrate`: applies the migrations of services to their schemas, as the schemas' owner.
 
-The owner's address is ADMIN_DATABASE_URL, or DATABASE_URL where the services use the same.
+The owner's address is ADMIN_DATABASE_URL, or DATABASE_URL where the services use the same. With `--roles` each service
+gets a role with rights on its own schema only; its name and password are those of the address with which the service
+connects, which this command takes from INGEST_DATABASE_URL, CATALOG_DATABASE_URL and so on.
 """
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from urllib.parse import unquote, urlsplit
 
 from asyncpg import PostgresError as QueryError
 
-from chassis.adapters.postgres import PostgresError, migrate, schema_state
+from chassis.adapters.postgres import PostgresError, ServiceRole, grant_roles, migrate, schema_state
 from chassis.core import logs
 from chassis.runtime.service_spec import ServiceSpec
 from cli.database import database_of
@@ -25,11 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one line for each schema; status 1 with `--check` if a migration is missing."""
     services = chosen(arguments.service)
     dsn = database_of(arguments)
+    specs = [spec_of(service) for service in services]
+    roles = service_roles(specs, os.environ) if arguments.roles else []
     logs.configure("auto", "warning")
     try:
         if arguments.check:
-            return asyncio.run(_check(dsn, services))
-        asyncio.run(_migrate(dsn, services))
+            return asyncio.run(_check(dsn, specs))
+        asyncio.run(_migrate(dsn, specs, roles))
     except (OSError, QueryError, PostgresError) as error:
         raise CliError(str(error)) from None
     return 0
@@ -49,19 +55,38 @@ def spec_of(service: Service) -> ServiceSpec:
     return found
 
 
-async def _check(dsn: str, services: Sequence[Service]) -> int:
+def service_roles(specs: Sequence[ServiceSpec], environment: Mapping[str, str]) -> list[ServiceRole]:
+    """The role of each service, by the address with which it connects (pure). Raises UsageError."""
+    roles: list[ServiceRole] = []
+    for spec in specs:
+        variable = f"{spec.name.upper()}_DATABASE_URL"
+        address = urlsplit(environment.get(variable, ""))
+        if not address.username:
+            raise UsageError(f"--roles needs {variable}: the DATABASE_URL of {spec.name}, with a user of its own")
+        name, password = unquote(address.username), address.password
+        if shared := [role.schema for role in roles if role.name == name]:
+            raise UsageError(f"{variable} has the same user as {shared[0]}: each service needs a role of its own")
+        roles.append(ServiceRole(name, spec.name, password and unquote(password), spec.temporary_tables))
+    return roles
+
+
+async def _check(dsn: str, specs: Sequence[ServiceSpec]) -> int:
     missing = False
-    for spec in map(spec_of, services):
+    for spec in specs:
         state = await schema_state(dsn, spec.name, spec.all_migrations, wait=CONNECT_TIMEOUT_SECONDS)
         _report(spec.name, "to be applied", state.pending)
         missing |= bool(state.pending)
     return int(missing)
 
 
-async def _migrate(dsn: str, services: Sequence[Service]) -> None:
-    for spec in map(spec_of, services):
+async def _migrate(dsn: str, specs: Sequence[ServiceSpec], roles: Sequence[ServiceRole]) -> None:
+    for spec in specs:
         applied = await migrate(dsn, spec.name, spec.all_migrations, wait=CONNECT_TIMEOUT_SECONDS)
         _report(spec.name, "applied", applied)
+    if roles:
+        await grant_roles(dsn, roles, wait=CONNECT_TIMEOUT_SECONDS)
+    for role in roles:
+        print(f"{role.schema}: the role {role.name} may use this schema only")
 
 
 def _report(schema: str, what: str, ids: Sequence[str]) -> None:

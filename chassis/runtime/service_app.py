@@ -25,7 +25,16 @@ from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.kafka.lag import GroupLag, Lag
 from chassis.adapters.kafka.producer import KafkaLossyPublisher, replaceable_producer
 from chassis.adapters.kafka.record_handler import HandlerLimits
-from chassis.adapters.postgres import MigrationsPending, Pool, check, migrate, open_pool, require_current
+from chassis.adapters.postgres import (
+    MigrationChanged,
+    MigrationsPending,
+    Pool,
+    RoleRefused,
+    check,
+    migrate,
+    open_pool,
+    require_current,
+)
 from chassis.adapters.storage import open_storage
 from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
@@ -159,13 +168,11 @@ class ServiceApp(Generic[S, P]):
 
     async def _prepare_schema(self) -> None:
         """Migrates the schema or, by setting, only checks it: the service then needs no right to change it."""
-        dsn, spec = self.settings.database_url, self.spec
-        if self.settings.migrate_on_start:
-            await migrate(dsn, spec.name, spec.all_migrations)
-            return
+        spec = self.spec
+        prepare = migrate if self.settings.migrate_on_start else require_current
         try:
-            await require_current(dsn, spec.name, spec.all_migrations)
-        except MigrationsPending as error:
+            await prepare(self.settings.database_url, spec.name, spec.all_migrations)
+        except (MigrationsPending, MigrationChanged, RoleRefused) as error:
             raise StartRefused(str(error)) from error
 
     async def _open_resources(self, stack: AsyncExitStack) -> tuple[Resources, StartRelay | None]:

@@ -39,6 +39,8 @@ class ServiceSpec:
     watermark: bool = False
     """The relay also publishes its progress on `outbox.watermark`."""
     job_queue: bool = False
+    temporary_tables: bool = False
+    """It creates temporary tables, for which its role needs a right."""
     storage: bool = False
     lossy_events: bool = False
 

@@ -30,6 +30,7 @@ SPEC = ServiceSpec(
     migrations=("services.catalog.sql.migrations",),
     # The projection's: one connection for each subscription and one to spare. Requests have a pool of their own.
     pool_size=10,
+    temporary_tables=True,
     storage=True,
 )
 

@@ -76,7 +76,8 @@ def test_every_dependency_in_compose_waits_for_health() -> None:
         assert built or "healthcheck" in service, name
         for on, condition in service.get("depends_on", {}).items():
             assert on in services
-            assert condition == {"condition": "service_healthy"}
+            ends = "completed_successfully" if on == "migrate" else "healthy"
+            assert condition == {"condition": f"service_{ends}"}
 
 
 def environment_of(container: Mapping[str, Any], maps: Mapping[str, Any], secrets: Mapping[str, Any]) -> Iterator[str]:
@@ -100,6 +101,46 @@ def test_a_deployment_sets_only_settings_of_its_service_and_all_required_ones(se
     environment = set(environment_of(container, named("ConfigMap"), named("Secret")))
     assert environment <= known(service)
     assert needed(service) <= environment
+
+
+def user_of(address: str) -> str:
+    """The user in an address, whose password may be a variable of compose with a message."""
+    found = re.match(r"postgresql://(\w+):", address)
+    assert found
+    return found[1]
+
+
+def test_in_compose_each_service_has_a_role_of_its_own_and_only_migrate_has_the_owner_s() -> None:
+    services = compose()["services"]
+    migrate = services["migrate"]
+    assert migrate["entrypoint"] + migrate["command"] == ["bitmill", "migrate", "--roles"]
+    owner = user_of(migrate["environment"]["ADMIN_DATABASE_URL"])
+    for service in SERVICES:
+        environment = services[service]["environment"]
+        assert environment["DATABASE_URL"] == migrate["environment"][f"{service.upper()}_DATABASE_URL"]
+        assert user_of(environment["DATABASE_URL"]) == f"bitmill_{service}"
+        assert environment["MIGRATE_ON_START"] == "false"
+        assert services[service]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert "POSTGRES_PASSWORD" not in str(services[service])
+    assert owner == services["postgres"]["environment"]["POSTGRES_USER"] == "bitmill"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_deployment_has_a_role_of_its_own_and_only_its_init_container_the_owner_s(service: Any) -> None:
+    pod = named("Deployment")[service]["spec"]["template"]["spec"]
+    [init], [container] = pod["initContainers"], pod["containers"]
+    assert init["image"] == container["image"]
+    assert init["command"] == ["bitmill", "migrate", service, "--roles"]
+    secrets = {variable["name"]: variable["valueFrom"]["secretKeyRef"] for variable in init["env"]}
+    own = {"name": f"bitmill-database-{service}", "key": "url"}
+    admin = {"name": "bitmill-database-admin", "key": "url"}
+    assert secrets == {"ADMIN_DATABASE_URL": admin, f"{service.upper()}_DATABASE_URL": own}
+    assert {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": own}} in container["env"]
+    used = re.findall(r"bitmill-database-[a-z]+", str(container))
+    assert set(used) == {own["name"]}
+    assert named("ConfigMap")["bitmill"]["data"]["MIGRATE_ON_START"] == "false"
+    users = [user_of(named("Secret")[each["name"]]["stringData"]["url"]) for each in (own, admin)]
+    assert users == [f"bitmill_{service}", "bitmill"]
 
 
 @pytest.mark.parametrize("service", SERVICES)

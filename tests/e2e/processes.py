@@ -109,9 +109,17 @@ class Deployment:
 
 @asynccontextmanager
 async def deployment(
-    database_url: str, kafka_bootstrap: str, folder: Path, **settings: str
+    database_url: str,
+    kafka_bootstrap: str,
+    folder: Path,
+    *,
+    database_urls: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> AsyncIterator[Deployment]:
-    """Start the six on the given Postgres and Kafka, wait until they are ready, and stop them at the end."""
+    """Start the six on the given Postgres and Kafka, wait until they are ready, and stop them at the end.
+
+    `database_urls` has the addresses of services that connect with roles of their own.
+    """
     ports: dict[str, int] = {name: free_port() for name in (*SERVICES, "gateway")}
     address = f"http://127.0.0.1:{ports['gateway']}"
     urls = {f"{service.upper()}_URL": f"http://127.0.0.1:{ports[service]}" for service in SERVICES}
@@ -129,7 +137,10 @@ async def deployment(
     }
     (folder / "files").mkdir(exist_ok=True)
     (folder / "work").mkdir()
-    processes = {name: ServiceProcess(name, ("serve", name), ports[name], env, folder) for name in map(str, SERVICES)}
+    addresses = {name: {"DATABASE_URL": (database_urls or {}).get(name, database_url)} for name in map(str, SERVICES)}
+    processes = {
+        name: ServiceProcess(name, ("serve", name), ports[name], env | own, folder) for name, own in addresses.items()
+    }
     processes["gateway"] = ServiceProcess("gateway", ("gateway",), ports["gateway"], urls, folder)
     try:
         for process in processes.values():

@@ -116,6 +116,12 @@ class Postgres:
             await connection.close()
 
 
+def with_user(dsn: str, role: str) -> str:
+    """The address of the same database for another role, whose password is `p@ss word`."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{role}:p%40ss%20word@{parts.netloc.rpartition('@')[2]}"))
+
+
 @asynccontextmanager
 async def postgres() -> AsyncIterator[Postgres]:
     async with AsyncExitStack() as stack:

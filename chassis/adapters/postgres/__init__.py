@@ -12,6 +12,7 @@ from chassis.adapters.postgres.connection import (
 )
 from chassis.adapters.postgres.migrate import migrate
 from chassis.adapters.postgres.pool import Connection, Deadlines, Pool, check, open_pool
+from chassis.adapters.postgres.roles import ServiceRole, grant_roles
 from chassis.adapters.postgres.schema_state import SchemaState, require_current, schema_state
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "PostgresUnavailable",
     "RoleRefused",
     "SchemaState",
+    "ServiceRole",
     "check",
+    "grant_roles",
     "migrate",
     "open_pool",
     "require_current",
