@@ -85,6 +85,7 @@ class WorkerApp(ServiceApp[S, None]):
             exhausted=jobs.exhausted,
             on_cancel=jobs.on_cancel,
             has_begun=slots.has_begun,
+            full_projects=slots.full_projects,
             **settings.runner_slots(worker.slots),
         )
         return Components(

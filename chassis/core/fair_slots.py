@@ -28,6 +28,10 @@ class FairSlots:
         self._turns = count(1)
         self._last_turn: dict[str, int] = {}
 
+    def waiting(self) -> Counter[str]:
+        """How many wait for a slot, by owner."""
+        return Counter(waiter.owner for waiter in self._waiters)
+
     async def acquire(self, owner: str, *, alone: bool = False) -> None:
         """Waits for a slot; call `release` with the same arguments afterwards."""
         waiter = _Waiter(owner, alone)

@@ -15,7 +15,8 @@ RETURNING id;
 -- The rule of fairness: first the project with the fewest items running, then the highest priority, then what has
 -- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the queue,
 -- where $4 allows it; its worker is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
--- A project of which this worker runs $5 items already gets none: its items could hold all of the worker's.
+-- A project of which this worker runs $5 items already gets none: its items could hold all of the worker's. Nor does
+-- one of $7, of which items wait in the worker: another worker may have room.
 --
 -- A crash makes the item suspect if it was being worked on. One that only waited, for its input or for a slot, is
 -- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever.
@@ -29,7 +30,9 @@ RETURNING id;
 -- that could be claimed is due already and locked by another transaction).
 WITH RECURSIVE
 running AS (
-    SELECT project, count(*) AS items, count(*) FILTER (WHERE worker = $1) AS here FROM job_queue
+    SELECT project, count(*) AS items,
+        CASE WHEN project = ANY ($7::text[]) THEN $5 ELSE count(*) FILTER (WHERE worker = $1) END AS here
+    FROM job_queue
     WHERE state = 'running' AND lease_until > now()
     GROUP BY project
 ),

@@ -118,16 +118,30 @@ class JobQueue:
         return (await self.claim_next(worker)).item
 
     async def claim_next(
-        self, worker: str, *, valid_until: datetime = NEVER, expired: bool = True, per_project: int = UNLIMITED
+        self,
+        worker: str,
+        *,
+        valid_until: datetime = NEVER,
+        expired: bool = True,
+        per_project: int = UNLIMITED,
+        full_projects: Sequence[str] = (),
     ) -> Claimed:
         """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out.
 
-        `worker` gets no item of a project of which it has `per_project` already. Nothing is claimed if Postgres
+        `worker` gets no item of a project of which it has `per_project` already, or that is one of `full_projects`, of
+        each of which it must have an item. Nothing is claimed if Postgres
         executes the query after `valid_until` (by its clock).
         """
         async with self._connection() as conn:
             row = await conn.fetchrow(
-                self._queries["claim"], worker, self.lease, valid_until, expired, per_project, SUSPECT_AFTER_WAITING
+                self._queries["claim"],
+                worker,
+                self.lease,
+                valid_until,
+                expired,
+                per_project,
+                SUSPECT_AFTER_WAITING,
+                list(full_projects),
             )
         assert row is not None  # noqa: S101 - the query always has one row
         self.contact.responded(row["at"])

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,7 +54,8 @@ class Runner:
     cancelled, and at shutdown: it must then end its children and return soon.
 
     `drain` stops claiming and lets work end; `has_begun(item_id)` says whether an attempt has done work that would be
-    lost. `worker` has to be unique among all processes; by default it is generated.
+    lost. `full_projects` gives the projects of which nothing is to be claimed at the moment. `worker` has to be unique
+    among all processes; by default it is generated.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Runner:
         limits: AttemptLimits | None = None,
         times: RunnerTimes | None = None,
         has_begun: Callable[[str], bool] = lambda _: True,
+        full_projects: Callable[[], Sequence[str]] = tuple,
         worker: str | None = None,
     ) -> None:
         self._queue = queue
@@ -79,6 +81,7 @@ class Runner:
         self._limited = False
         self._times = times or RunnerTimes()
         self._has_begun = has_begun
+        self._full_projects = full_projects
         self._draining = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -163,6 +166,7 @@ class Runner:
             valid_until=contact.valid_until(),
             expired=contact.is_established(),
             per_project=self._slots_per_project,
+            full_projects=self._full_projects(),
         )
         claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:

@@ -37,6 +37,7 @@ class WorkSlots:
 
     def __init__(self, queue: JobQueue, slots: int, *, record_after_s: float = RECORD_AFTER_S) -> None:
         self._queue = queue
+        self._size = slots
         self._slots = FairSlots(slots)
         self._record_after_s = record_after_s
         self._attempts: dict[str, AttemptSlot] = {}
@@ -45,6 +46,13 @@ class WorkSlots:
         """Whether the attempt at an item has got a slot, so that work would be lost if it was stopped."""
         attempt = self._attempts.get(item_id)
         return attempt is not None and attempt.begun
+
+    def full_projects(self) -> list[str]:
+        """The projects of which as many attempts wait for a slot as there are slots.
+
+        A runner claims no more of theirs: another worker may have a free slot.
+        """
+        return [project for project, waiting in self._slots.waiting().items() if waiting >= self._size]
 
     @asynccontextmanager
     async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:

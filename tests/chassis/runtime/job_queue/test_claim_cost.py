@@ -18,8 +18,9 @@ FILL = """
 async def pages_of_a_claim(fixture: QueueFixture) -> int:
     """How many pages a claim touches; it is rolled back."""
     claim = sql.load("chassis.runtime.job_queue")["claim"]
-    for name, value in {"$1": "'w'", "$2": "'15s'", "$3": "'infinity'", "$4": "true", "$5": "10", "$6": "5"}.items():
-        claim = claim.replace(name, value)
+    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'")
+    for number, value in enumerate(values, start=1):
+        claim = claim.replace(f"${number}", value)
     async with fixture.pool.acquire() as conn:
         transaction = conn.transaction()
         await transaction.start()

@@ -85,6 +85,7 @@ async def test_a_database_of_release_0_1_gets_the_new_migrations_and_the_old_one
     assert after[:2] == old
     assert set(after[2:]) == {
         "chassis.outbox.migrations:0002_watermark",
+        "chassis.outbox.migrations:0003_gauge_leader",
         "chassis.ledger.migrations:0002_job_queue",
         "chassis.ledger.migrations:0003_waiting",
     }

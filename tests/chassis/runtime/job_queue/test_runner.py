@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from chassis.adapters.postgres import Connection
-from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, SlotStuck
+from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Runner, SlotStuck, WorkSlots
 from chassis.runtime.job_queue.queue import Claimed
 from tests.chassis.runtime.job_queue.conftest import (
     LEASE,
+    QUICK,
     TIMES,
     QueueFixture,
     Worker,
@@ -70,6 +71,47 @@ async def test_one_project_with_work_that_does_not_end_leaves_slots_to_others(fi
         assert len(begun) == 4 + 30
         release.set()
         await until(lambda: fixture.is_in("done", *(f"a{n}" for n in range(20))), within=60)
+
+
+async def test_work_that_waits_for_a_slot_is_left_to_workers_with_a_free_one(fixture: QueueFixture) -> None:
+    """However many inputs of a project a worker may fetch at a time."""
+    release = asyncio.Event()
+
+    def worker_with_one_slot(claimed: set[str], working: set[str]) -> Runner:
+        slots = WorkSlots(fixture.queue, 1)
+
+        async def work(item: QueueItem) -> Outcome:
+            claimed.add(item.id)
+            async with slots.attempt(item) as attempt, attempt.work():
+                working.add(item.id)
+                await release.wait()
+            return Complete("done")
+
+        worker = Worker(work)
+        return Runner(
+            fixture.queue,
+            work,
+            slots=20,
+            exhausted=worker.exhausted,
+            on_cancel=worker.on_cancel,
+            full_projects=slots.full_projects,
+            limits=QUICK,
+            times=TIMES,
+        )
+
+    ids = [f"job_{n:02}" for n in range(10)]
+    first_claimed, first_working, second_claimed, second_working = set[str](), set[str](), set[str](), set[str]()
+    await fixture.add(*ids)
+    async with running(worker_with_one_slot(first_claimed, first_working)):
+        await until(lambda: first_working and len(first_claimed) >= 2)
+        async with running(worker_with_one_slot(second_claimed, second_working)):
+            await until(lambda: second_working)
+            # One that works, one that waits, and at most one that was claimed before the other began to wait.
+            assert len(first_claimed) <= 3
+            await fixture.add("other", project="prj_b")
+            await until(lambda: "other" in first_claimed | second_claimed)
+            release.set()
+            await until(lambda: fixture.is_in("done", *ids, "other"))
 
 
 async def test_a_runner_whose_projects_are_at_their_bound_does_not_ask_again_and_again(fixture: QueueFixture) -> None:
