@@ -5,12 +5,16 @@ a plain SHA-256 is safe to store. The checksum is the CRC-32 of everything befor
 refused without a look-up, and secret scanners find real keys only.
 """
 
+import json
 import re
 import zlib
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from schemas.base import EventModel
-from schemas.storable import IdText, StoredText, TimestampMs
+from schemas.ids import is_id
+from schemas.storable import MAX_TIMESTAMP_MS, IdText, StoredText, TimestampMs
 
 KEY_PREFIX = "ittybit_live_"
 BODY_CHARS = 32
@@ -34,6 +38,37 @@ class ApiKey(EventModel):
     """The last characters before the checksum, so that people can tell keys apart."""
     created_at: TimestampMs
     revoked_at: TimestampMs | None = None
+
+
+REVOKED_CHANNEL = "bitmill_keys_revoked"
+"""The channel of Postgres on which revocations are announced: all services use the same database."""
+
+
+class Revocation(NamedTuple):
+    """A key was revoked; `revoked_at` in Unix milliseconds."""
+
+    key_id: str
+    revoked_at: int
+
+
+class InvalidRevocations(ValueError):
+    """A message of the channel that is not what `revocations_text` gives."""
+
+
+def revocations_text(revocations: Sequence[Revocation]) -> str:
+    """Revocations as a message of the channel: `[["key_…", 1700000000000], …]`."""
+    return json.dumps([list(each) for each in revocations], separators=(",", ":"))
+
+
+def parse_revocations(text: str) -> list[Revocation]:
+    """The revocations of a message. Raises InvalidRevocations."""
+    try:
+        found = [Revocation(str(id), int(at)) for id, at in json.loads(text)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRevocations(f"not a list of revocations: {type(error).__name__}") from None
+    if not all(is_id(each.key_id, "key") and 0 <= each.revoked_at <= MAX_TIMESTAMP_MS for each in found):
+        raise InvalidRevocations("not the ids of keys with times")
+    return found
 
 
 def generate(random: bytes) -> str:

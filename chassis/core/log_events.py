@@ -161,6 +161,13 @@ import_status_unavailable | warning | error
     POST /media could not read the item that it waits for and goes on waiting. Look at Postgres.
 jobs_projected | info | status job_ids
     The catalog shows the new state of these jobs. Their progress is at level debug.
+keys_revoked | info | key_ids
+    Ingest announced that these keys are revoked; they are refused from now on.
+key_revocations_unknown | warning | error
+    Requests with keys get 503, because announcements of revoked keys cannot be heard. If it lasts, look at Postgres,
+    and at LISTEN_URL if DATABASE_URL goes through a transaction pooler.
+key_revocations_unreadable | warning | error
+    A message on the channel of revoked keys is not from ingest, or from another release. Find out who sends it.
 keys_projected | info | key_ids
     The catalog has stored these new or revoked API keys.
 project_projected | info | project delivery

@@ -29,7 +29,8 @@ class Api:
 
     `lookup` and `queries` return what is open while the service runs. `keys` are known keys; one that is not among
     them is looked up by `lookup`, because it may have been made a moment ago. `public_url` is where customers reach the
-    API, `delivery` gives the addresses of files. `client` names the client of a request whose project is not known yet.
+    API, `delivery` gives the addresses of files. `client` names the client of a request whose project is not known yet;
+    `as_it_is_now` gives a known key with its revocation, which may be here before its event.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Api:
         public_url: str,
         delivery: Delivery,
         client: Callable[[web.Request], str],
+        as_it_is_now: Callable[[ApiKey], Awaitable[ApiKey]],
     ) -> None:
         self._lookup = lookup
         self._queries = queries
@@ -47,6 +49,7 @@ class Api:
         self._public_url = public_url.rstrip("/")
         self._delivery = delivery
         self._client = client
+        self._as_it_is_now = as_it_is_now
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -112,7 +115,7 @@ class Api:
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def authenticate(request: web.Request) -> web.StreamResponse:
-            keys = _ClientKeys(self._keys, self._lookup, self._client(request))
+            keys = _ClientKeys(self._keys, self._lookup, self._client(request), self._as_it_is_now)
             return await authenticated(keys, handler)(request)
 
         return authenticate
@@ -124,15 +127,24 @@ class Api:
 class _ClientKeys:
     """The KeyStore for the requests of one client: known keys, and those that are projected within a moment."""
 
-    def __init__(self, known: KeyStore, lookup: Callable[[], Lookup], party: str) -> None:
+    def __init__(
+        self,
+        known: KeyStore,
+        lookup: Callable[[], Lookup],
+        party: str,
+        as_it_is_now: Callable[[ApiKey], Awaitable[ApiKey]],
+    ) -> None:
         self._known = known
         self._lookup = lookup
         self._party = party
+        self._as_it_is_now = as_it_is_now
 
     async def find(self, hash: str) -> ApiKey | None:
         async with self._lookup().anonymous(self._party):
             key = await self._known.find(hash)
-        return key if key is not None else await self._lookup().key(hash, self._party)
+        if key is None:
+            key = await self._lookup().key(hash, self._party)
+        return key if key is None or key.revoked_at is not None else await self._as_it_is_now(key)
 
 
 def _parse_query(

@@ -8,11 +8,13 @@ from aiohttp import web
 
 from chassis.adapters.http.auth import CachedKeys
 from chassis.adapters.http.client_address import client_of
+from chassis.adapters.http.health import Check
+from chassis.adapters.postgres.channel import Channel
 from chassis.adapters.storage import Storage
 from chassis.core.ids import now_ms
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
-from schemas.keys import ApiKey
+from schemas.keys import REVOKED_CHANNEL, ApiKey
 from services.catalog.api import Api
 from services.catalog.delivery import Delivery
 from services.catalog.files_api import FilesApi
@@ -20,6 +22,7 @@ from services.catalog.handlers import register
 from services.catalog.lookup import Lookup
 from services.catalog.projection import Projection
 from services.catalog.queries import Queries, open_query_pool
+from services.catalog.revocations import Revocations
 from services.catalog.settings import Settings
 from services.catalog.store import Store
 from services.catalog.waiting import WaitingRequests
@@ -42,6 +45,8 @@ class Parts:
     queries: Queries
     lookup: Lookup
     storage: Storage
+    revocations: Revocations
+    channel: Channel
 
 
 class Catalog(ServiceApp[Settings, Parts]):
@@ -60,6 +65,7 @@ class Catalog(ServiceApp[Settings, Parts]):
             settings.public_url,
             delivery,
             self._client,
+            self._as_it_is_now,
         )
         self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, delivery, self._client)
         self.error_styles = {"/media": self._api.media_error}
@@ -87,11 +93,14 @@ class Catalog(ServiceApp[Settings, Parts]):
             now_ms=now_ms,
             anonymous_queries=max(settings.catalog_connections // 2, 1),
         )
+        revocations = Revocations(lambda new: projection.revoke_keys(new))
+        channel = Channel(settings.listen_url or settings.database_url, REVOKED_CHANNEL, revocations.handle)
         projection = Projection(Store(resources.pool), waiting.announce)
         return Components(
-            parts=Parts(queries, lookup, resources.storage),
+            parts=Parts(queries, lookup, resources.storage, revocations, channel),
             subscribe=lambda broker: register(broker, projection),
-            background={"outbox watermarks": watermarks.follow()},
+            background={"outbox watermarks": watermarks.follow(), "key revocations": channel.run()},
+            checks={"revocations": _check(channel)},
         )
 
     def _client(self, request: web.Request) -> str:
@@ -100,5 +109,15 @@ class Catalog(ServiceApp[Settings, Parts]):
     async def _project_is_signed(self, project: str) -> bool:
         return await self.parts.queries.project_is_signed(project)
 
+    async def _as_it_is_now(self, key: ApiKey) -> ApiKey:
+        return await self.parts.revocations.apply(key, self.parts.channel.confirm)
+
     async def _find_key(self, hash: str) -> ApiKey | None:
         return await self.parts.queries.key(hash)
+
+
+def _check(channel: Channel) -> Check:
+    async def check() -> None:
+        channel.check()
+
+    return check

@@ -27,6 +27,7 @@ from schemas.events import (
     MediaUpdated,
     ProjectChanged,
 )
+from schemas.keys import Revocation
 from schemas.reading import EventWithJson
 from services.catalog.snapshots import (
     JobSnapshot,
@@ -94,6 +95,11 @@ class Projection:
             await transaction.put_projects(projects)
         for project in projects:
             log.info("project_projected", project=project.id, delivery=project.delivery)
+
+    async def revoke_keys(self, revocations: Sequence[Revocation]) -> None:
+        """Revocations that were announced and whose events may still be on their way."""
+        async with self._store.transaction() as transaction:
+            await transaction.revoke_keys(sorted(revocations))
 
     async def _put_jobs(self, events: Sequence[EventWithJson[JobEvent]], level: int) -> None:
         jobs = latest_jobs(JobSnapshot(event.job, json) for event, json in events)

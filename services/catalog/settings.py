@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
-from chassis.core.setting_types import Duration, networks, parsed
+from chassis.core.setting_types import Duration, networks, parsed, service_url
 from chassis.core.settings import CommonSettings
 
 
@@ -35,6 +35,11 @@ class Settings(CommonSettings):
         le=200,
         title="Connections for queries",
         description="Postgres connections of one catalog process for requests; the projection has its own.",
+    )
+    listen_url: Annotated[str, parsed(service_url("postgresql", "postgres"))] | None = Field(
+        None,
+        title="Postgres for notifications",
+        description="The same database without a transaction pooler, if DATABASE_URL goes through one.",
     )
     catalog_query_timeout: Duration = Field(
         timedelta(seconds=5),

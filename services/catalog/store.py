@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from chassis.adapters.postgres import Connection, Pool, sql
-from schemas.keys import ApiKey
+from schemas.keys import ApiKey, Revocation
 from schemas.projects import Project
 from services.catalog.filters import pair_ids
 from services.catalog.snapshots import JobSnapshot, MediaSnapshot, job_rank, named_files
@@ -56,6 +56,10 @@ class Transaction:
     async def put_projects(self, projects: Sequence[Project]) -> None:
         rows = [(project.id, project.signed, project.version) for project in projects]
         await self._connection.execute(SQL["put_projects"], *_columns(rows, 3))
+
+    async def revoke_keys(self, revocations: Sequence[Revocation]) -> None:
+        ids = [each.key_id for each in revocations]
+        await self._connection.execute(SQL["revoke_keys"], ids, [each.revoked_at for each in revocations])
 
 
 class Store:

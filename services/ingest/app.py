@@ -7,6 +7,7 @@ from aiohttp import web
 
 from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.postgres import Pool
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.ids import now_ms
@@ -16,7 +17,7 @@ from chassis.runtime.service_app import Components, Resources, ServiceApp, Servi
 from media.probe import open_prober
 from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
-from services.ingest import handlers
+from services.ingest import handlers, revocations
 from services.ingest.api import Api, ApiParts, media_error_style
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
@@ -103,7 +104,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 **settings.runner_slots(settings.import_slots),
             ),
             checks={"sandbox": sandbox.check},
-            background={"cleanup": _cleanup(store)},
+            background={"cleanup": _cleanup(store), "key revocations": _announce_revocations(resources.pool)},
             before_stop=(waiter.close,),
         )
 
@@ -131,3 +132,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
 
 async def _cleanup(store: Store) -> None:
     await run_periodically(lambda: store.delete_expired_keys(now_ms()), CLEANUP_EVERY, log, "idempotency_key_cleanup")
+
+
+async def _announce_revocations(pool: Pool) -> None:
+    await run_periodically(lambda: revocations.repeat(pool), revocations.REPEAT_EVERY, log, "key_revocations")

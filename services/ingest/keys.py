@@ -13,7 +13,8 @@ from chassis.core.ids import new_id, now_ms
 from chassis.runtime.outbox import Outbox
 from schemas import keys as texts
 from schemas.events import KeyChanged
-from schemas.keys import ApiKey
+from schemas.keys import ApiKey, Revocation
+from services.ingest.revocations import announce
 from services.ingest.store import MIGRATIONS, QUERIES, SCHEMA
 
 DEFAULT_PROJECT = "default"
@@ -93,6 +94,8 @@ async def revoke_key(pool: Pool, key_id: str) -> ApiKey | None:
             return None
         key = ApiKey.model_validate(dict(row))
         await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
+        if key.revoked_at is not None:
+            await announce(conn, [Revocation(key.id, key.revoked_at)])
     return key
 
 

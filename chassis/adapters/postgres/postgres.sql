@@ -25,3 +25,7 @@ LEFT JOIN {schema}.migration_checksums USING (migration_id);
 
 -- name: applied_without_checksums
 SELECT migration_id AS id, NULL::text AS checksum FROM {schema}._yoyo_migration;
+
+-- name: notify
+-- Sends the message $2 to the channel $1 when the transaction is committed.
+SELECT pg_notify($1, $2);

@@ -113,3 +113,11 @@ INSERT INTO projects (id, signed, version)
 SELECT id, signed, version FROM unnest($1::text[], $2::boolean[], $3::integer[]) AS incoming (id, signed, version)
 ON CONFLICT (id) DO UPDATE SET signed = excluded.signed, version = excluded.version
 WHERE projects.version < excluded.version;
+
+-- name: revoke_keys
+-- What was announced before the event has come. Keys that are not known yet are left to whoever remembers the id.
+UPDATE api_keys
+SET revoked_at = announced.revoked_at,
+    key = (key::jsonb || jsonb_build_object('revoked_at', announced.revoked_at))::json
+FROM unnest($1::text[], $2::bigint[]) AS announced (id, revoked_at)
+WHERE api_keys.id = announced.id AND api_keys.revoked_at IS NULL;

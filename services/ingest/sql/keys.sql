@@ -28,3 +28,6 @@ ORDER BY k.created_at, k.id
 -- Revoking twice keeps the first time.
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1
 RETURNING id, project, name, hash, hint, created_at, revoked_at
+
+-- name: revoked_since
+SELECT id, revoked_at FROM api_keys WHERE revoked_at >= $1 ORDER BY revoked_at DESC LIMIT $2

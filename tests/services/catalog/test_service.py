@@ -22,7 +22,9 @@ async def test_it_is_ready_when_all_that_it_stands_on_answers(catalog: CatalogSe
         return body if status == 200 else None
 
     body = await until(ready)
-    assert {check["name"] for check in body["checks"]} == {"catalog.postgres", "catalog.kafka", "catalog.storage"}
+    assert {check["name"] for check in body["checks"]} == {
+        *("catalog.postgres", "catalog.kafka", "catalog.storage", "catalog.revocations"),
+    }
 
 
 async def test_before_it_runs_no_check_passes() -> None:
