@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,7 +35,8 @@ async def status(catalog: CatalogService, text: str) -> int:
 
 async def known_key(pool: Pool, catalog: CatalogService) -> tuple[ApiKey, str]:
     """A key that the catalog has read, and its text."""
-    key, text = await keys.create_key(pool)
+    made = await keys.create_key(pool)
+    key, text = made.key, made.text
     await catalog.publish(KeyChanged(key=key))
 
     async def accepted() -> bool:
@@ -74,32 +75,34 @@ async def repeating(pool: Pool) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("away", ["frozen", "stopped"])
-async def test_a_revoked_key_is_refused_within_a_second_while_kafka_is_away(
-    away: str, fresh_dsn: str, tmp_path: Path
+async def test_a_revoked_key_is_refused_within_a_second_while_kafka_does_not_answer(
+    fresh_dsn: str, tmp_path: Path
 ) -> None:
     server = KafkaServer(tmp_path / "kafka")
-    async with AsyncExitStack() as kafka, keys.database(fresh_dsn) as pool:
-        bootstrap = await kafka.enter_async_context(server.running(print))
-        async with running(fresh_dsn, bootstrap, tmp_path) as catalog:
-            key, text = await known_key(pool, catalog)
-            process = psutil.Process(server.pid)
-            if away == "frozen":
-                process.suspend()
-            else:
-                await kafka.aclose()
-            try:
-                await keys.revoke_key(pool, key.id)
-                seconds = await seconds_until_refused(catalog, text, time.monotonic())
-            finally:
-                if away == "frozen":
-                    process.resume()  # a client that is closed would wait for it
-            print(f"Kafka {away}: accepted for {seconds:.3f} s after the revocation")
-            assert seconds < LIMIT_SECONDS
-            # Also by a catalog that starts now, without having heard of it.
-            stored = await asyncpg.connect(fresh_dsn)
-            assert await stored.fetchval("SELECT revoked_at FROM catalog.api_keys WHERE id = $1", key.id) is not None
-            await stored.close()
+    async with (
+        server.running(print) as bootstrap,
+        keys.database(fresh_dsn) as pool,
+        running(fresh_dsn, bootstrap, tmp_path) as catalog,
+    ):
+        key, text = await known_key(pool, catalog)
+        process = psutil.Process(server.pid)
+        process.suspend()
+        try:
+            await keys.revoke_key(pool, key.id)
+            seconds = await seconds_until_refused(catalog, text, time.monotonic())
+        finally:
+            process.resume()  # a client that is closed would wait for it
+        print(f"accepted for {seconds:.3f} s after the revocation")
+        assert seconds < LIMIT_SECONDS
+
+        # Also by a catalog that starts later, without having heard of it.
+        async def stored() -> bool:
+            connection = await asyncpg.connect(fresh_dsn)
+            at = await connection.fetchval("SELECT revoked_at FROM catalog.api_keys WHERE id = $1", key.id)
+            await connection.close()
+            return at is not None
+
+        await until(stored, within=_SAFETY_SECONDS)
 
 
 async def test_a_catalog_that_was_cut_off_serves_no_key_unchecked_and_hears_of_it_later(
@@ -139,7 +142,8 @@ async def test_a_key_whose_end_is_known_before_its_beginning_is_never_accepted(
         running(fresh_dsn, kafka_bootstrap, tmp_path) as catalog,
     ):
         await known_key(pool, catalog)  # the channel is open
-        key, text = await keys.create_key(pool)
+        made = await keys.create_key(pool)
+        key, text = made.key, made.text
         await keys.revoke_key(pool, key.id)
         await catalog.publish(KeyChanged(key=key))
 
@@ -159,7 +163,7 @@ async def test_revocations_of_the_last_hour_are_repeated_in_messages_that_fit(fr
     async with keys.database(fresh_dsn) as pool:
         listener = await asyncpg.connect(fresh_dsn)
         await listener.add_listener("bitmill_keys_revoked", lambda *message: received.append(message[3]))
-        made = [(await keys.create_key(pool))[0] for _ in range(250)]
+        made = [(await keys.create_key(pool)).key for _ in range(250)]
         old, recent = made[0], made[1:]
         long_ago = now_ms() - (revocations.REPEAT_FOR + timedelta(minutes=1)) // timedelta(milliseconds=1)
         await pool.execute("UPDATE api_keys SET revoked_at = $1", now_ms())
