@@ -81,7 +81,7 @@ async def test_a_revoked_key_is_refused_within_a_second_while_kafka_does_not_ans
     server = KafkaServer(tmp_path / "kafka")
     async with (
         server.running(print) as bootstrap,
-        keys.database(fresh_dsn) as pool,
+        keys.database(fresh_dsn, migrate_first=True) as pool,
         running(fresh_dsn, bootstrap, tmp_path) as catalog,
     ):
         key, text = await known_key(pool, catalog)
@@ -110,7 +110,7 @@ async def test_a_catalog_that_was_cut_off_serves_no_key_unchecked_and_hears_of_i
 ) -> None:
     async with (
         Proxy(fresh_dsn) as proxy,
-        keys.database(fresh_dsn) as pool,
+        keys.database(fresh_dsn, migrate_first=True) as pool,
         running(fresh_dsn, kafka_bootstrap, tmp_path, listen_url=proxy.dsn) as catalog,
     ):
         key, text = await known_key(pool, catalog)
@@ -138,7 +138,7 @@ async def test_a_key_whose_end_is_known_before_its_beginning_is_never_accepted(
     fresh_dsn: str, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     async with (
-        keys.database(fresh_dsn) as pool,
+        keys.database(fresh_dsn, migrate_first=True) as pool,
         running(fresh_dsn, kafka_bootstrap, tmp_path) as catalog,
     ):
         await known_key(pool, catalog)  # the channel is open
@@ -160,7 +160,7 @@ async def test_a_key_whose_end_is_known_before_its_beginning_is_never_accepted(
 
 async def test_revocations_of_the_last_hour_are_repeated_in_messages_that_fit(fresh_dsn: str) -> None:
     received: list[str] = []
-    async with keys.database(fresh_dsn) as pool:
+    async with keys.database(fresh_dsn, migrate_first=True) as pool:
         listener = await asyncpg.connect(fresh_dsn)
         await listener.add_listener("bitmill_keys_revoked", lambda *message: received.append(message[3]))
         made = [(await keys.create_key(pool)).key for _ in range(250)]
