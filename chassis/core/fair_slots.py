@@ -17,11 +17,15 @@ class FairSlots:
     """At most `slots` holders at a time. A free slot goes to the owner that holds the fewest; among those to the one
     that got its last slot the longest ago; and within an owner to the one that has waited the longest.
 
+    `extra` slots are for owners that hold none while all others are taken: two long turns of one owner then do not keep
+    everybody else waiting until one of them ends.
+
     Who asks for `alone` gets a slot when nobody holds one, before all others, and until it is released nobody gets one.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, extra: int = 0) -> None:
         self._slots = slots
+        self._extra = extra
         self._waiters: list[_Waiter] = []
         self._holding: Counter[str] = Counter()
         self._alone = False
@@ -67,12 +71,17 @@ class FairSlots:
         """Who gets a slot now (pure)."""
         held = self._holding.total()
         alone = next((waiter for waiter in self._waiters if waiter.alone), None)
-        if self._alone or held >= self._slots or (alone is not None and held):
+        if self._alone or (alone is not None and held):
             return None
         if alone is not None:
             return alone
+        waiters = self._waiters
+        if held >= self._slots:
+            waiters = [waiter for waiter in waiters if not self._holding[waiter.owner]]
+            if held >= self._slots + self._extra:
+                return None
         return min(
-            self._waiters,
+            waiters,
             key=lambda waiter: (self._holding[waiter.owner], self._last_turn.get(waiter.owner, 0)),
             default=None,
         )

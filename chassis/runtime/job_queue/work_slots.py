@@ -23,7 +23,7 @@ log = logs.get_logger(__name__)
 
 
 class WorkSlots:
-    """`slots` slots for the attempts at items of a queue:
+    """`slots` slots for the attempts at items of a queue, and one more for a project that has none of them:
 
         async with work_slots.attempt(item) as attempt:
             ...  # waits for the input
@@ -38,7 +38,7 @@ class WorkSlots:
     def __init__(self, queue: JobQueue, slots: int, *, record_after_s: float = RECORD_AFTER_S) -> None:
         self._queue = queue
         self._size = slots
-        self._slots = FairSlots(slots)
+        self._slots = FairSlots(slots, extra=1)
         self._record_after_s = record_after_s
         self._attempts: dict[str, AttemptSlot] = {}
 

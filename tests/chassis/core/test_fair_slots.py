@@ -118,3 +118,31 @@ async def test_others_go_on_when_the_one_that_wanted_to_be_alone_gives_up(crowd:
     await crowd.ask("b")
     await crowd.give_up()
     assert crowd.granted == ["a", "b"]
+
+
+async def test_an_extra_slot_is_for_an_owner_that_holds_none_while_the_others_are_taken() -> None:
+    crowd = Crowd(FairSlots(2, extra=1))
+    await crowd.ask("a", "a", "a")
+    assert crowd.granted == ["a", "a"], "its third waits"
+    await crowd.ask("b", "b", "c")
+    assert crowd.granted == ["a", "a", "b"], "one extra slot in all"
+    await crowd.release("b")
+    assert crowd.granted == ["a", "a", "b", "c"], "b has had its turn"
+    await crowd.release("a")
+    assert crowd.granted[4:] == ["b"], "b holds none again, and a has one"
+    await crowd.release("c")
+    assert crowd.granted[4:] == ["b"], "a has one, and the slots are taken"
+    await crowd.release("b")
+    assert crowd.granted[4:] == ["b", "a"]
+
+
+async def test_who_asks_for_alone_waits_for_an_extra_slot_as_well() -> None:
+    crowd = Crowd(FairSlots(1, extra=1))
+    await crowd.ask("a", "b")
+    await crowd.ask("c", alone=True)
+    await crowd.release("a")
+    assert crowd.granted == ["a", "b"]
+    await crowd.release("b")
+    assert crowd.granted == ["a", "b", "c"]
+    await crowd.ask("d")
+    assert crowd.granted == ["a", "b", "c"]
