@@ -17,7 +17,8 @@ from chassis.runtime.outbox import Outbox
 from tests.chassis.runtime.job_queue.conftest import Worker, finishes, running
 from tests.support.waiting import until
 
-OLD = dict(sql.parse((Path(__file__).parent / "release_0_1.sql").read_text(encoding="utf-8")))
+RELEASE = Path(__file__).parents[3] / "contracts" / "previous_release"
+OLD = dict(sql.parse((RELEASE / "sql" / "job_queue" / "job_queue.sql").read_text(encoding="utf-8")))
 LEASE = timedelta(seconds=15)
 NEW_SOURCES = ("chassis.runtime.outbox.migrations", "chassis.runtime.job_queue.migrations")
 PAYLOAD = {"zoom": 1, "a": {"long_key": [1, 2.5, "ü"], "b": None}}

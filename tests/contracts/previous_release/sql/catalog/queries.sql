@@ -1,0 +1,133 @@
+-- name: find_job
+SELECT job::text FROM jobs WHERE id = $1 AND project = $2;
+
+-- name: find_key
+SELECT key::text FROM api_keys WHERE hash = $1 ORDER BY revoked_at NULLS LAST LIMIT 1;
+
+-- name: find_media
+SELECT hidden, item::text FROM media WHERE id = $1 AND project = $2;
+
+-- name: find_file
+SELECT key, content_type, lasting
+FROM files
+WHERE project = $1 AND path = $2
+    AND NOT EXISTS (SELECT FROM media WHERE media.id = files.media_id AND media.hidden)
+ORDER BY since DESC, owner
+LIMIT 1;
+
+-- name: jobs_newest_first
+-- Filters that are not asked for are NULL, and vanish when the query is planned for its values.
+SELECT job::text
+FROM jobs
+WHERE project = $1
+    AND ($2::text IS NULL OR kind = $2)
+    AND ($3::text IS NULL OR status = $3)
+    AND ($4::text IS NULL OR (md5(input) = md5($4) AND input = $4))
+    AND ($5::text IS NULL OR minted > $5)
+    AND ($6::text IS NULL OR minted < $6)
+ORDER BY minted DESC
+LIMIT $7;
+
+-- name: jobs_oldest_first
+SELECT job::text
+FROM jobs
+WHERE project = $1
+    AND ($2::text IS NULL OR kind = $2)
+    AND ($3::text IS NULL OR status = $3)
+    AND ($4::text IS NULL OR (md5(input) = md5($4) AND input = $4))
+    AND ($5::text IS NULL OR minted > $5)
+    AND ($6::text IS NULL OR minted < $6)
+ORDER BY minted
+LIMIT $7;
+
+-- name: count_media
+SELECT count(*) FROM media WHERE project = $1 AND NOT hidden AND ($2::text IS NULL OR kind = $2);
+
+-- name: rarest_first
+-- Puts the pairs in order of how many items have them, counting no further than it matters.
+SELECT pair
+FROM unnest($1::uuid[]) AS pair
+ORDER BY (SELECT count(*) FROM (SELECT FROM media_metadata WHERE media_metadata.pair = pair.pair LIMIT 10000) AS counted);
+
+-- name: count_media_with
+-- Items that have the pair $1 and all of $2. Here and below the comparison is "at most" where "equal" would do: the
+-- planner takes an equal count for a rare thing, and would rather sort all hits than walk to the first few.
+SELECT count(*)
+FROM media_metadata AS one
+WHERE one.pair = $1
+    AND ($3::text IS NULL OR one.kind = $3)
+    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
+        SELECT count(*) FROM media_metadata AS other
+        WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
+    ));
+
+-- name: media_page_with
+-- Items with the pair $1 and all of $2 by creation. The side table has them in that order: only those of the page are
+-- fetched. {order} is put in by the caller, out of a closed list.
+SELECT media.item::text
+FROM (
+    SELECT one.created_at, one.media_id
+    FROM media_metadata AS one
+    WHERE one.pair = $1
+        AND ($3::text IS NULL OR one.kind = $3)
+        AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
+            SELECT count(*) FROM media_metadata AS other
+            WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
+        ))
+    ORDER BY one.created_at {order}, one.media_id {order}
+    LIMIT $4 OFFSET $5
+) AS page
+JOIN media ON media.id = page.media_id
+ORDER BY page.created_at {order}, page.media_id {order};
+
+-- name: media_page_of_few
+-- Items with the pair $1 and all of $2 by another column, where they are few: all are fetched and sorted.
+SELECT media.item::text
+FROM media_metadata AS one
+JOIN media ON media.id = one.media_id
+WHERE one.pair = $1
+    AND ($3::text IS NULL OR one.kind = $3)
+    AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
+        SELECT count(*) FROM media_metadata AS other
+        WHERE other.pair = ANY ($2::uuid[]) AND other.created_at = one.created_at AND other.media_id = one.media_id
+    ))
+ORDER BY media.{sort} {order} NULLS LAST, media.id {order}
+LIMIT $4 OFFSET $5;
+
+-- name: media_page
+-- Items by any column, with all pairs of $2, walking the column's index. One btree cannot give "nulls last" in both
+-- directions: items that have no value come from the same index in a second part.
+SELECT media.item::text
+FROM (
+    (
+        SELECT 0 AS part, {sort} AS place, id
+        FROM media
+        WHERE project = $1 AND NOT hidden AND {sort} IS NOT NULL
+            AND ($3::text IS NULL OR kind = $3)
+            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
+                SELECT count(*) FROM media_metadata AS other
+                WHERE other.pair = ANY ($2::uuid[])
+                    AND other.created_at = media.created_at AND other.media_id = media.id
+            ))
+        ORDER BY {sort} {order}, id {order}
+        LIMIT $4::bigint + $5::bigint
+    )
+    UNION ALL
+    (
+        SELECT 1, NULL, id
+        FROM media
+        WHERE project = $1 AND NOT hidden AND {sort} IS NULL
+            AND ($3::text IS NULL OR kind = $3)
+            AND (cardinality($2::uuid[]) = 0 OR cardinality($2::uuid[]) <= (
+                SELECT count(*) FROM media_metadata AS other
+                WHERE other.pair = ANY ($2::uuid[])
+                    AND other.created_at = media.created_at AND other.media_id = media.id
+            ))
+        ORDER BY {sort} {order}, id {order} -- as the index has it: that NULL is all the same is not known to the planner
+        LIMIT $4::bigint + $5::bigint
+    )
+    ORDER BY part, place {order}, id {order}
+    LIMIT $4 OFFSET $5
+) AS page
+JOIN media ON media.id = page.id
+ORDER BY page.part, page.place {order}, page.id {order};
