@@ -38,6 +38,8 @@ service_started | info |
     The service handles requests, events and jobs.
 service_draining | info | seconds
     The process is to stop; the service finishes the work that it has begun, for at most so many seconds.
+service_drain_failed | error | error
+    The consumers could not be stopped in order, or the wait for the work failed; the service then stops as usual.
 queue_draining | info | working released
     Claims have stopped. Items that were not worked on yet are back in the queue.
 queue_drained | info | unfinished

@@ -5,6 +5,7 @@ A service subclasses `ServiceApp`, declares what it needs in `spec`, and returns
 means the same for every service: everything is open, every group is joined, and every check passes.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from chassis.adapters.failure_policy import FailurePolicy
+from chassis.adapters.failure_policy import FailurePolicy, describe
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check
 from chassis.adapters.kafka.admin import ensure_topics
@@ -103,9 +104,13 @@ class ServiceApp(Generic[S, P]):
         Called before the service stops, if `drain_timeout` is not 0.
         """
         running = self._open()
-        await running.broker.stop()
+        stopping = [running.broker.stop()]
         if running.components.runner is not None:
-            await running.components.runner.drain(self.drain_timeout)
+            stopping.append(running.components.runner.drain(self.drain_timeout))
+        # At the same time, and an error of one does not end the other: Kafka may be away. `run` stops the broker again.
+        for error in await asyncio.gather(*stopping, return_exceptions=True):
+            if error is not None:
+                log.error("service_drain_failed", error=describe(error))
 
     @property
     def parts(self) -> P:

@@ -61,10 +61,16 @@ class Attempt:
         self._item = item
         self._limits = limits
         self._stopping_since: float | None = None
+        self._decided = False
 
     @property
     def item_id(self) -> str:
         return self._item.id
+
+    @property
+    def decided(self) -> bool:
+        """Whether the work has ended, and its outcome is being written."""
+        return self._decided
 
     def stopping_s(self) -> float:
         """For how many seconds the work has been stopped without ending; 0 where it has not been stopped."""
@@ -178,6 +184,7 @@ class Attempt:
 
     async def _write(self, outcome: Outcome) -> None:
         """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""
+        self._decided = True
         writing = asyncio.create_task(self._write_with_retries(outcome))
         try:
             await asyncio.shield(writing)

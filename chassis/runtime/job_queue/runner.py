@@ -108,7 +108,12 @@ class Runner:
         Attempts that have not begun to work are stopped at once, and their items are back in the queue.
         """
         self._draining.set()
-        waiting = [task for task, attempt in self._attempts.items() if not self._has_begun(attempt.item_id)]
+        waiting = [
+            task
+            for task, attempt in self._attempts.items()
+            # A result may wait for Postgres to be back.
+            if not attempt.decided and not self._has_begun(attempt.item_id)
+        ]
         for task in waiting:
             task.cancel()
         log.info("queue_draining", working=len(self._attempts) - len(waiting), released=len(waiting))

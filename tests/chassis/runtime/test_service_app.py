@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
 from chassis.core.ids import new_id, now_ms
 from chassis.core.settings import CommonSettings
+from chassis.runtime.job_queue import Runner
 from chassis.runtime.lifecycle import serve
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.events import CancelRequested, JobCreated
@@ -167,3 +169,51 @@ async def test_parts_and_undeclared_resources_are_refused_in_a_sentence(settings
     assert raised.value.status == 503
     async with app.run():
         assert app.parts == Counted()
+
+
+class FakeRunner:
+    """A runner without work; `drained` is set by `drain`."""
+
+    def __init__(self) -> None:
+        self.drained = asyncio.Event()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def drain(self, timeout: timedelta) -> None:
+        self.drained.set()
+
+    async def check(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("kafka", ["away", "silent"])
+async def test_the_work_is_drained_also_when_the_consumers_cannot_be_stopped(
+    settings: CommonSettings, kafka: str
+) -> None:
+    runner, kafka_is_back = FakeRunner(), asyncio.Event()
+
+    class Draining(Counter):
+        drain_timeout = timedelta(minutes=5)
+
+        async def build(self, resources: Resources) -> Components[Counted]:
+            return Components(parts=Counted(), subscribe=self._cannot_be_stopped, runner=cast(Runner, runner))
+
+        def _cannot_be_stopped(self, broker: KafkaBroker) -> None:
+            stop = broker.stop
+
+            async def stop_later() -> None:
+                if not kafka_is_back.is_set():
+                    if kafka == "away":
+                        raise ConnectionError("Kafka is away")
+                    await kafka_is_back.wait()
+                await stop()
+
+            broker.stop = stop_later  # type: ignore[method-assign, assignment]
+
+    app = Draining(settings)
+    async with app.run():
+        draining = asyncio.create_task(app.drain())
+        await asyncio.wait_for(runner.drained.wait(), 60)
+        kafka_is_back.set()
+        await draining

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from chassis.adapters.postgres import Connection
 from chassis.runtime.job_queue import Complete, Outcome, QueueItem, Runner, WorkSlots
 from tests.chassis.runtime.job_queue.conftest import QUICK, TIMES, QueueFixture, Worker, event, running
 from tests.support.waiting import until
@@ -76,3 +77,40 @@ async def test_a_draining_runner_claims_nothing(fixture: QueueFixture) -> None:
         claimed = await fixture.claim()
     assert claimed.id == "late", "another worker gets it"
     assert draining.begun == set()
+
+
+async def test_a_result_that_cannot_be_written_yet_is_waited_for(fixture: QueueFixture) -> None:
+    """Postgres may be away when the work ends: the work must not be lost."""
+    slots, away, tried = WorkSlots(fixture.queue, 1), asyncio.Event(), asyncio.Event()
+    away.set()
+
+    async def write(_: Connection) -> None:
+        tried.set()
+        if away.is_set():
+            raise ConnectionError("Postgres is away")
+
+    async def work(item: QueueItem) -> Outcome:
+        async with slots.attempt(item) as attempt, attempt.work():
+            pass
+        return Complete("done", [event(item.id)], also=write)
+
+    worker = Worker(work)
+    runner = Runner(
+        fixture.queue,
+        work,
+        slots=1,
+        exhausted=worker.exhausted,
+        on_cancel=worker.on_cancel,
+        has_begun=slots.has_begun,
+        limits=QUICK,
+        times=TIMES,
+    )
+    await fixture.add("job_1")
+    async with running(runner):
+        await tried.wait()
+        task = asyncio.create_task(runner.drain(timedelta(minutes=5)))
+        await asyncio.wait([task], timeout=3 * QUICK.shutdown_write_s)
+        assert not task.done()
+        away.clear()
+        await task
+    assert await fixture.is_in("done", "job_1")
