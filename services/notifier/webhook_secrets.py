@@ -61,9 +61,10 @@ async def rotate_secret(pool: Pool, keyring: Keyring, project: str, overlap: tim
     text = _random_secret()
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute(QUERIES["lock_secrets"], project)
+        await conn.execute(QUERIES["expire_secrets"], project, overlap)
+        # Afterwards: without an overlap none is active any more.
         if await conn.fetchval(QUERIES["count_active_secrets"], project) >= MAX_ACTIVE:
             raise TooManySecrets(project)
-        await conn.execute(QUERIES["expire_secrets"], project, overlap)
         await conn.execute(QUERIES["add_secret"], project, keyring.encrypt(text, secret_context(project)))
     return text
 

@@ -136,6 +136,16 @@ async def test_only_so_many_secrets_are_active_at_a_time(notifications: Notifica
         await webhook_secrets.rotate_secret(notifications.pool, KEYRING, project, DAY)
 
 
+async def test_too_many_secrets_can_all_be_ended_at_once(notifications: Notifications) -> None:
+    """A secret that became known must be replaceable however often it was rotated before."""
+    project = new_id("prj")
+    for _ in range(MAX_ACTIVE - 1):
+        await webhook_secrets.rotate_secret(notifications.pool, KEYRING, project, DAY)
+    new = await webhook_secrets.rotate_secret(notifications.pool, KEYRING, project, timedelta(0))
+    assert verifies(await notifications.send(project), new)
+    assert len(await webhook_secrets.list_secrets(notifications.pool, project)) == 1
+
+
 async def test_secrets_and_signed_addresses_are_not_readable_in_the_tables(notifications: Notifications) -> None:
     project = new_id("prj")
     secret = await webhook_secrets.add_first_secret(notifications.pool, KEYRING, project)
