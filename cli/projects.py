@@ -15,7 +15,7 @@ from chassis.core.encryption import Keyring, parse_keys
 from chassis.core.setting_types import duration
 from cli import env_file
 from cli.args import default_data
-from cli.database import table, with_database
+from cli.database import ADMIN_URL, table, with_database
 from cli.errors import CliError, UsageError
 from schemas.projects import Project
 from services.ingest import keys, projects
@@ -90,11 +90,13 @@ def rotate_secret(arguments: argparse.Namespace) -> int:
 
 
 def keyring(arguments: argparse.Namespace) -> Keyring | None:
-    """The keys of the system that `--data` names, else of the environment or the default folder."""
+    """The keys of the system whose database `database_of` gives: its services could not read other keys' secrets."""
     if arguments.data is not None:
         text = env_file.read(arguments.data).get("ENCRYPTION_KEYS")
+    elif os.environ.get(ADMIN_URL) or os.environ.get("DATABASE_URL"):
+        text = os.environ.get("ENCRYPTION_KEYS")
     else:
-        text = os.environ.get("ENCRYPTION_KEYS") or env_file.read(default_data()).get("ENCRYPTION_KEYS")
+        text = env_file.read(default_data()).get("ENCRYPTION_KEYS")
     try:
         return Keyring(parse_keys(text)) if text else None
     except ValueError as error:

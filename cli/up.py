@@ -54,11 +54,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
     previous = env_file.read(data)
     async with open_servers(data, _print) as servers:
         secret = previous.get("ITTYBIT_WEBHOOK_SECRET") or "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-        encryption_keys = (
-            os.environ.get("ENCRYPTION_KEYS")
-            or previous.get("ENCRYPTION_KEYS")
-            or b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-        )
+        encryption_keys = merged_keys(os.environ.get("ENCRYPTION_KEYS"), previous.get("ENCRYPTION_KEYS"))
         overrides = _settings(arguments, data, servers, local_address, port, secret)
         overrides["encryption_keys"] = encryption_keys
         built = [build(service, overrides) for service in SERVICES]
@@ -81,6 +77,16 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             ready=lambda: print_banner(values, data, sandbox.summary(), sys.stderr),
             watch=servers.watchers(),
         )
+
+
+def merged_keys(given: str | None, previous: str | None) -> str:
+    """ENCRYPTION_KEYS: those of the environment, then those of the folder, else a new one (pure but for that).
+
+    A key that the folder has is never dropped, because its data is encrypted with it: a shell may have sourced the file
+    of another folder.
+    """
+    keys = [key.strip() for keys in (given, previous) if keys for key in keys.split(",")]
+    return ",".join(dict.fromkeys(keys)) or b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def _settings(

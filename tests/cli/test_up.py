@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from chassis.core.encryption import parse_keys
 from cli.__main__ import main
+from cli.up import merged_keys
 
 
 def _refused(arguments: list[str], data: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -40,3 +42,15 @@ def test_an_address_of_another_machine_is_refused_in_one_sentence(
     message = _refused(["--host=192.0.2.1", "--port=0"], tmp_path, capsys)
     assert message.startswith("bitmill: cannot listen on 192.0.2.1:0: ")
     assert len(message.splitlines()) == 1
+
+
+def test_a_key_of_the_environment_does_not_replace_that_of_the_folder() -> None:
+    """What is encrypted with the folder's key could not be read any more."""
+    of_folder, of_shell = merged_keys(None, None), merged_keys("", None)
+    assert len(parse_keys(of_folder)) == 1
+    assert of_folder != of_shell
+    assert merged_keys(None, of_folder) == of_folder
+    both = merged_keys(of_shell, of_folder)
+    assert both == f"{of_shell},{of_folder}"
+    assert merged_keys(None, both) == both
+    assert merged_keys(of_folder, both) == f"{of_folder},{of_shell}"
