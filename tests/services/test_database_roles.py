@@ -18,10 +18,13 @@ from chassis.adapters.postgres import (
     open_pool,
     require_current,
 )
+from chassis.core.settings import StartRefused
 from cli.__main__ import main
 from cli.errors import UsageError
 from cli.migrate import service_roles, spec_of
 from schemas.topics import SERVICES, Service
+from services.notifier.app import Notifier
+from tests.services.notifier.support import settings
 from tests.support.servers import Postgres, with_user
 
 SPECS = {service: spec_of(service) for service in SERVICES}
@@ -239,6 +242,18 @@ async def test_commands_that_need_more_than_the_role_of_ingest_name_the_owner_s_
     monkeypatch.setenv("ADMIN_DATABASE_URL", granted.admin)
     for command in (["keys", "create"], ["projects", "list"]):
         assert await asyncio.to_thread(main, command) == 0
+
+
+async def test_a_service_that_does_not_migrate_refuses_to_start_on_an_older_schema_and_changes_nothing(
+    fresh_dsn: str,
+) -> None:
+    with pytest.raises(
+        StartRefused, match=r"notifier has \d+ migrations to be applied .*: run `bitmill migrate notifier`"
+    ):
+        async with Notifier(settings(fresh_dsn, migrate_on_start=False)).run():
+            pass
+    async with await open_pool(fresh_dsn, "notifier", size=1) as pool:
+        assert not await pool.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'notifier')")
 
 
 @pytest.mark.parametrize(
