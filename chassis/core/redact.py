@@ -42,11 +42,14 @@ def has_private_parts(url: str) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """The URL with `***` for `user:password` and for each value of its query string; its fragment is left out."""
+    """The URL with `***` for `user:password` and for each value of its query string; its fragment is left out.
+
+    A part of the query string without a value may be a secret itself, also one that ends with the padding of base64.
+    """
     located, mark, rest = url.partition("?")
     query = rest.partition("#")[0]
     pairs = (part.partition("=") for part in query.split("&"))
-    masked = "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in pairs)
+    masked = "&".join(f"{name}={MASK}" if value.strip("=") else MASK for name, _, value in pairs)
     return _USER.sub(rf"\1{MASK}@", located) + mark + (masked if query else "")
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from schemas.delivery import DeliverySigner, DeliveryUrls
 from services.catalog.errors import signature_refused
@@ -30,23 +31,29 @@ class Delivery:
 
     async def urls(self, project: str) -> DeliveryUrls:
         """The addresses of the project's files, as its customers get them."""
-        return self._signer.urls(project, await self._signed(project))
+        return self._signer.urls(project, await self._signed(project, nullcontext()))
 
-    async def check(self, project: str, path: str, query: Mapping[str, str]) -> bool:
-        """Whether the file was requested with a signature that it needs. Raises ApiError 403 where it needs another."""
-        if not await self._signed(project):
+    async def check(
+        self, project: str, path: str, query: Mapping[str, str], turn: AbstractAsyncContextManager[None]
+    ) -> bool:
+        """Whether the file was requested with a signature that it needs. Raises ApiError 403 where it needs another.
+
+        The tables are asked in the client's `turn`: it can invent projects.
+        """
+        if not await self._signed(project, turn):
             return False
         fault = self._signer.fault(project, path, query)
         if fault is not None:
             raise signature_refused(fault)
         return True
 
-    async def _signed(self, project: str) -> bool:
+    async def _signed(self, project: str, turn: AbstractAsyncContextManager[None]) -> bool:
         now = self._clock()
         expires_at, signed = self._cached.get(project, (now, False))
         if now < expires_at:
             return signed
-        signed = await self._is_signed(project)
+        async with turn:
+            signed = await self._is_signed(project)
         # Removed first, so that the dictionary is ordered by age.
         self._cached.pop(project, None)
         self._cached[project] = (now + self._ttl, signed)

@@ -65,7 +65,8 @@ class FilesApi:
         project, path = request.match_info["project"], request.match_info["path"]
         try:
             # Before the file is looked for: without a signature nobody learns whether it exists.
-            signed = await self._delivery.check(project, path, request.query)
+            turn = self._lookup().anonymous(self._client(request))
+            signed = await self._delivery.check(project, path, request.query, turn)
         except ApiError as error:
             raise _with_cors(error) from None
         # No file has U+0000 in its name, and Postgres rejects a query with it.

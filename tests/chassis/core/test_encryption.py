@@ -73,6 +73,8 @@ def test_several_keys_are_separated_by_commas() -> None:
         (SIGNED, "https://bucket.example.com/a.mp4?X-Amz-Signature=***&X-Amz-Expires=***&***"),
         ("https://user:password@h.example.com/a", "https://***@h.example.com/a"),
         ("https://h.example.com/a?", "https://h.example.com/a?"),
+        ("https://h.example.com/a?c2VjcmV0LQ==", "https://h.example.com/a?***"),
+        ("https://h.example.com/a?c2VjcmV0LWE=&x=1", "https://h.example.com/a?***&x=***"),
         ("https://h.example.com/a?x=1?y=2", "https://h.example.com/a?x=***"),
     ],
 )
