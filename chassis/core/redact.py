@@ -10,9 +10,9 @@ MASK = "***"
 _SECRET_NAME = re.compile(r"secret|token|authori[sz]ation|password|passwd|cookie|signature|api_?key", re.IGNORECASE)
 # API keys, and secrets in the format of Standard Webhooks; the prefix stays, to show what was there.
 _KEY = re.compile(rf"\b({KEY_PREFIX}|whsec_)[A-Za-z0-9+/=_-]+")
-_USER = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/?#@'\"]*@", re.IGNORECASE)
-# A query string may be a signature (presigned S3 URLs), so nothing of it is kept.
-_QUERY = re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE)
+# The two patterns look for no scheme: a search for one took 0.3 s in a path of 8 KB such as `/a.a.a.a`.
+_USER = re.compile(r"://[^\s/?#'\"]*@")
+_WORD = re.compile(r"[^\s'\"<>]+")
 
 
 def secret_name(name: str) -> bool:
@@ -25,7 +25,7 @@ def text(value: str) -> str:
     if "_" in value:
         value = _KEY.sub(rf"\1{MASK}", value)
     if "://" in value:
-        value = _QUERY.sub(r"\1", _USER.sub(rf"\1{MASK}@", value))
+        value = _WORD.sub(_without_query, _USER.sub(f"://{MASK}@", value))
     return value
 
 
@@ -38,7 +38,7 @@ def value(name: str, content: Any) -> Any:
 
 def has_private_parts(url: str) -> bool:
     """Whether a URL has a query string, which may be a signature, or `user:password@`."""
-    return "?" in url or _USER.match(url) is not None
+    return "?" in url or _USER.search(url) is not None
 
 
 def masked_url(url: str) -> str:
@@ -50,7 +50,13 @@ def masked_url(url: str) -> str:
     query = rest.partition("#")[0]
     pairs = (part.partition("=") for part in query.split("&"))
     masked = "&".join(f"{name}={MASK}" if value.strip("=") else MASK for name, _, value in pairs)
-    return _USER.sub(rf"\1{MASK}@", located) + mark + (masked if query else "")
+    return _USER.sub(f"://{MASK}@", located) + mark + (masked if query else "")
+
+
+def _without_query(word: re.Match[str]) -> str:
+    """A query string may be a signature (presigned S3 URLs), so nothing of it is kept."""
+    before, scheme, address = word[0].partition("://")
+    return before + scheme + address.partition("?")[0]
 
 
 def _clean(content: Any) -> Any:

@@ -5,12 +5,13 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from time import process_time
 from typing import Any
 
 import pytest
 import structlog
 
-from chassis.core import logs
+from chassis.core import logs, redact
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +138,13 @@ def test_warnings_of_libraries_go_through_our_handler(name: str, capsys: pytest.
     line = only(stream)
     assert (line["event"], line["logger"], line["service"]) == ("lost https://example.com/", name, "catalog")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("part", ["a.", "a://", "a@", "://a?", "sk_", "://"])
+def test_long_text_of_a_client_is_cleaned_without_long_work(part: str) -> None:
+    """Each request's path is logged: one that took seconds to clean would stop the requests of everybody."""
+    long = "/x://" + part * (1_000_000 // len(part))
+    started = process_time()
+    redact.text(long)
+    redact.masked_url(f"https://h.example.com{long}?x=1")
+    assert process_time() - started < 60
