@@ -9,7 +9,6 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.encryption import KEY_BYTES
 from chassis.core.kafka_settings import KafkaSettings
@@ -46,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _up(arguments: argparse.Namespace, data: Path) -> int:
+    from chassis.adapters.sandbox import self_test
     from cli.embedded_servers import open_servers
 
     sandbox = await self_test.require(load(SandboxSettings).sandbox)

@@ -12,7 +12,7 @@ from typing import TypedDict
 from pydantic import Field
 
 from chassis.adapters.egress.fetch import FetchLimits
-from chassis.adapters.sandbox.self_test import SandboxMode
+from chassis.adapters.sandbox.limits import SandboxMode
 from chassis.core.setting_types import Base, Duration
 from chassis.core.settings import CommonSettings
 from worker.fetch_bounds import FetchBounds

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,34 @@ def distributions(extra: str) -> set[str]:
         if included := re.fullmatch(r"bitmill\[(.+)\]", requirement):
             found |= set().union(*(distributions(name) for name in included[1].split(",")))
         else:
-            found.add(normal(re.split(r"[\[<>=~! ]", requirement, maxsplit=1)[0]))
+            found.add(name_of(requirement))
+    return found
+
+
+def name_of(requirement: str) -> str:
+    """The distribution that a requirement names."""
+    return normal(re.split(r"[\[<>=~!; (]", requirement, maxsplit=1)[0])
+
+
+def base_distributions() -> set[str]:
+    """What is installed with every extra: the project's dependencies and what they need."""
+    found: set[str] = set()
+    waiting = [
+        name_of(each) for each in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    ]
+    while waiting:
+        if (name := waiting.pop()) in found:
+            continue
+        found.add(name)
+        with suppress(PackageNotFoundError):  # only needed on other systems
+            waiting += [name_of(each) for each in requires(name) or () if "extra ==" not in each]
     return found
 
 
 def run_in_image(service: Any, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code where the packages of all other extras, and those that images do not contain, are missing."""
-    others = distributions("all") - distributions(service)
+    # Not of `dev` either: what only the tests have is not in an image.
+    others = (distributions("all") | distributions("dev")) - distributions(service) - base_distributions()
     missing = {
         module for module, owners in packages_distributions().items() if others & {normal(owner) for owner in owners}
     }

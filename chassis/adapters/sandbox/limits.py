@@ -18,6 +18,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+SandboxMode = Literal["required", "weak"]
+"""Whether a process starts where the sandbox is too weak. Settings have it, also where psutil is not installed."""
+
 GIB = 1024**3
 
 

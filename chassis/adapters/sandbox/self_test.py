@@ -11,18 +11,17 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from chassis.adapters.sandbox import attempts, child
 from chassis.adapters.sandbox.attempts import ATTEMPTS
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import Limits, SandboxError
+from chassis.adapters.sandbox.limits import Limits, SandboxError, SandboxMode
 from chassis.core import logs
 from chassis.core.concurrency import Memo
 from chassis.core.settings import StartRefused
 
-SandboxMode = Literal["required", "weak"]
 _MODULE = attempts.__name__
 
 log = logs.get_logger(__name__)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from chassis.adapters.sandbox import attempts, self_test
 from chassis.adapters.sandbox.confine import SandboxReport
+from chassis.adapters.sandbox.limits import SandboxMode
 from chassis.adapters.sandbox.self_test import SandboxState
 from chassis.core.settings import StartRefused
 
@@ -69,7 +70,7 @@ def test_a_weak_sandbox_starts_with_a_warning_if_that_is_set() -> None:
 
 
 @pytest.mark.parametrize("mode", ["required", "weak"])
-def test_a_strong_sandbox_starts_in_both_modes(mode: self_test.SandboxMode) -> None:
+def test_a_strong_sandbox_starts_in_both_modes(mode: SandboxMode) -> None:
     with capture_logs() as logs:
         assert self_test.judge(STRONG, mode) is STRONG
     assert [(entry["event"], entry["landlock"]) for entry in logs] == [("sandbox_checked", 7)]
