@@ -18,7 +18,7 @@ BASE = "https://cdn.example.com"
 URLS = DeliveryUrls(BASE)
 OUTPUT = {
     "id": "file_x",
-    "key": "k",
+    "key": "prj_01h455vb4pex5vsknk084sn02q/jobs/x.vtt",
     "kind": "subtitles",
     "format": "vtt",
     "content_type": "text/vtt",
