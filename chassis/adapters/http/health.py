@@ -102,7 +102,8 @@ def public_message(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, PostgresError):
         return "cannot be reached"
     first_line = (str(error) or type(error).__name__).splitlines()[0]
-    return _PRIVATE.sub("…", first_line)[:_MESSAGE_CHARS]
+    # Cut before as well: the pattern takes seconds for thousands of characters, and an error may quote foreign text.
+    return _PRIVATE.sub("…", first_line[: 2 * _MESSAGE_CHARS])[:_MESSAGE_CHARS]
 
 
 class Readiness:

@@ -152,6 +152,8 @@ class Runner:
         backoff = Backoff(log, "queue_claim")
         while True:
             subscription = self._queue.added.subscribe()
+            # What ends during the claim makes room that the claim may not have seen: it is to wake the next one.
+            self._limited = True
             try:
                 item, next_due, self._limited = await self._claim_once()
             except Exception as error:  # noqa: BLE001 - without claims there is nothing else to do

@@ -293,3 +293,31 @@ async def test_ended_items_are_purged_while_the_runner_runs(fixture: QueueFixtur
 
 async def rows_are(fixture: QueueFixture, ids: list[str]) -> bool:
     return [row["id"] for row in await fixture.pool.fetch("SELECT id FROM job_queue ORDER BY id")] == ids
+
+
+async def test_an_item_that_ends_while_another_is_claimed_makes_room_at_once(fixture: QueueFixture) -> None:
+    """The claim has not seen that there is room, and the runner's next look is an hour away."""
+    in_between, ended, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class SlowQueue(JobQueue):
+        async def claim_next(self, *arguments: Any, **more: Any) -> Claimed:
+            claimed = await super().claim_next(*arguments, **more)
+            if claimed.limited and not ended.is_set():
+                in_between.set()
+                await ended.wait()
+            return claimed
+
+    async def work(item: QueueItem) -> Outcome:
+        await release.wait()
+        return Complete("done")
+
+    queue = SlowQueue(fixture.pool, fixture.outbox)
+    await fixture.add("one", "two")
+    times = replace(TIMES, poll=timedelta(hours=1))
+    async with running(Worker(work).runner(queue, slots=2, slots_per_project=1, times=times, work_slots=False)):
+        await in_between.wait()
+        release.set()
+        await until(lambda: fixture.is_in("done", "one"))
+        await asyncio.sleep(0.2)  # until the runner knows of it as well; without that the test proves less
+        ended.set()
+        await until(lambda: fixture.is_in("done", "two"), within=60)
