@@ -51,7 +51,8 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 def _storable_keys(metadata: dict[str, str]) -> dict[str, str]:
     for key in metadata:
-        _check_text(key)
+        if not (key.isascii() and "\0" not in key):
+            _check_text(key)
     return metadata
 
 
@@ -60,7 +61,12 @@ StoredMetadata = Annotated[dict[str, StoredText], AfterValidator(_storable_keys)
 
 
 def _storable_json(value: dict[str, Any]) -> dict[str, Any]:
-    _check_json(value, MAX_JSON_DEPTH)
+    for name, inner in value.items():
+        # Nearly every value is plain: no call for each of them, because every reader of events does this.
+        plain = type(inner) is str and inner.isascii() and "\0" not in inner
+        if not (plain or (type(inner) is int and -MAX_INT8 <= inner <= MAX_INT8)) or not name.isascii() or "\0" in name:
+            _check_json(value, MAX_JSON_DEPTH)
+            break
     return value
 
 
