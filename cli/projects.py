@@ -47,9 +47,8 @@ def set_(arguments: argparse.Namespace) -> int:
     """Set how the files of a project are delivered."""
     if arguments.delivery == "signed" and keyring(arguments) is None:
         raise UsageError("signed delivery needs ENCRYPTION_KEYS, which every service must have as well")
-    project = with_database(
-        arguments, keys.database, lambda pool: projects.set_delivery(pool, arguments.project, arguments.delivery)
-    )
+    id = _project(arguments).id
+    project = with_database(arguments, keys.database, lambda pool: projects.set_delivery(pool, id, arguments.delivery))
     if project is None:
         raise _unknown(arguments.project)
     fields = project.model_dump(exclude={"version"})

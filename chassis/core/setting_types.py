@@ -11,6 +11,8 @@ from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_MAX_DURATION_SECONDS = 36_500 * 86_400
+"""A hundred years: Postgres and timedelta can add it to any time of today."""
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -36,7 +38,10 @@ def duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError("must be a duration such as 500ms, 8s, 2m, 1h or 1d")
-    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[match[2] or "s"])
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"]
+    if seconds > _MAX_DURATION_SECONDS:
+        raise ValueError("must be at most 36500d")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[timedelta, parsed(duration)]

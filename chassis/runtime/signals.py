@@ -50,7 +50,8 @@ def start_hard_deadline(after: timedelta = timedelta(0)) -> None:
     timers = _timers.get(None)
     if timers is None:
         return  # not in a `run_loop` of ours: another program runs this event loop
-    timer = threading.Timer(after.total_seconds() + DEADLINE_SECONDS, _exit_at_deadline)
+    seconds = after.total_seconds() + DEADLINE_SECONDS
+    timer = threading.Timer(seconds, _exit_at_deadline, (seconds,))
     timer.daemon = True
     timer.start()
     timers.append(timer)
@@ -82,8 +83,8 @@ def _cancel(task: "asyncio.Future[int]") -> None:
     task.cancel()
 
 
-def _exit_at_deadline() -> None:
-    log.error("shutdown_deadline_exceeded", seconds=DEADLINE_SECONDS)
+def _exit_at_deadline(seconds: float) -> None:
+    log.error("shutdown_deadline_exceeded", seconds=seconds)
     _exit(1)
 
 

@@ -11,7 +11,7 @@ SELECT id, name, delivery, version FROM projects WHERE id = $1
 SELECT id, name, delivery, version FROM projects ORDER BY created_at, id
 
 -- name: set_delivery
-UPDATE projects SET delivery = $2, version = version + 1 WHERE name = $1 RETURNING id, name, delivery, version
+UPDATE projects SET delivery = $2, version = version + 1 WHERE id = $1 RETURNING id, name, delivery, version
 
 -- name: add_key
 INSERT INTO api_keys (id, project, name, hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)

@@ -90,6 +90,7 @@ def test_a_missing_setting_is_reported_with_its_description(environment: pytest.
         ("PUBLIC_URL", "ftp://x", "PUBLIC_URL must be a http:// or https:// address with a host (it is 'ftp://x')."),
         ("STORAGE_URL", "./files", "STORAGE_URL must be file:///an/absolute/folder or s3://bucket/prefix"),
         ("SHUTDOWN_TIMEOUT", "soon", "SHUTDOWN_TIMEOUT must be a duration such as 500ms, 8s, 2m, 1h or 1d"),
+        ("SHUTDOWN_TIMEOUT", "99999999999999d", "SHUTDOWN_TIMEOUT must be at most 36500d"),
         ("ALLOW_NET", "10.0.0.0/99", "ALLOW_NET must be networks such as 10.0.0.0/8, separated by commas"),
     ],
 )
