@@ -81,9 +81,10 @@ def rotate_secret(arguments: argparse.Namespace) -> int:
         print(orjson.dumps({"project": project.id, "webhook_secret": secret}).decode())
     else:
         print(secret)
+        before = f"sign as well for {arguments.overlap}" if overlap else "no longer sign"
         print(
-            f"Signs the webhooks of {project.name} from now on; the secrets before it sign as well for "
-            f"{arguments.overlap}. Keep it: it is stored encrypted and cannot be shown again."
+            f"Signs the webhooks of {project.name} from now on; the secrets before it {before}. "
+            "Keep it: it is stored encrypted and cannot be shown again."
         )
     return 0
 

@@ -240,7 +240,9 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, SecretStr):
         return redact.MASK
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return f"{value.total_seconds():.15g}s"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple | list):
         return ",".join(str(item) for item in value)
     return "" if value is None else redact.text(str(value))
@@ -251,6 +253,7 @@ def _type_name(field: FieldInfo) -> str:
     for marker, name in (
         ("Literal[", ", ".join(getattr(field.annotation, "__args__", ()) or ()) if "Literal[" in text else ""),
         ("Network", "networks"),
+        ("tuple[str, int]", "addresses"),
         ("timedelta", "duration"),
         ("SecretStr", "secret"),
         ("Path", "path"),

@@ -117,4 +117,5 @@ def test_every_setting_is_described() -> None:
     assert infos["SLOTS"] == SettingInfo("SLOTS", "Slots", "How many jobs at a time.", "whole number", "2", False)
     assert infos["DATABASE_URL"].default is None
     assert infos["SHUTDOWN_TIMEOUT"].default == "8s"
+    assert infos["EGRESS_NAME_SERVERS"].type == "addresses"
     assert (infos["WEBHOOK_SECRET"].secret, infos["WEBHOOK_SECRET"].default) == (True, "***")
