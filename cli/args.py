@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _migrate(commands.add_parser("migrate", help="create or update the services' schemas in Postgres, and their roles"))
     _gateway(commands.add_parser("gateway", help="a proxy: one address for all services"))
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
-    _kafka(commands.add_parser("kafka", help="what your programs need to connect to Kafka, and what ACLs services need"))
+    _kafka(commands.add_parser("kafka", help="the login to Kafka for your programs, and ACLs for the services"))
     _projects(commands.add_parser("projects", help="list projects, set their delivery, rotate their webhook secrets"))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)

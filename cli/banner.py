@@ -1,6 +1,8 @@
 """What `bitmill up` prints once everything is ready."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
@@ -29,7 +31,7 @@ def banner(values: Mapping[str, str], data: Path, sandbox: str, *, show_key: boo
         shown, first = f"ITTYBIT_API_KEY in {env_file.path(data)}, which only its owner can read", f"  {source}\n"
     login = ""
     if "KAFKA_SASL_PASSWORD" in values:
-        login = f" with a login: bitmill kafka client --data {shlex.quote(str(data))}"
+        login = f" with a login: {_command()} kafka client --data {shlex.quote(str(data))}"
     return f"""
 {READY_LINE}
 
@@ -53,3 +55,9 @@ The jobs so far:
 For your shell and programs: {source}
 Stop with Ctrl-C; unfinished work continues at the next start.
 """
+
+
+def _command() -> str:
+    """`bitmill` as a shell finds it: after `make up` it is beside the interpreter, and not on the PATH."""
+    installed = Path(sys.executable).with_name("bitmill")
+    return "bitmill" if shutil.which("bitmill") or not installed.exists() else shlex.quote(str(installed))

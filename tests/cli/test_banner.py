@@ -6,8 +6,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from cli import env_file
-from cli.banner import print_banner
+from cli.banner import banner, print_banner
 
 VALUES = {
     "ITTYBIT_API_URL": "http://127.0.0.1:8080",
@@ -45,3 +47,12 @@ def test_the_api_key_is_not_printed_into_a_pipe_and_the_requests_take_it_from_th
     shell = ["bash", "-c", f"curl() {{ printf '%s\\n' \"$@\"; }}\n{source}\n{curl[-1]}"]
     done = subprocess.run(shell, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["http://127.0.0.1:8080/jobs", "-H", "Authorization: Bearer key_of_the_test"]
+
+
+def test_the_command_for_the_login_of_kafka_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    text = banner({**VALUES, "KAFKA_SASL_PASSWORD": "secret"}, tmp_path, "enforced", show_key=True)
+    command = shlex.split(text.partition("with a login: ")[2].splitlines()[0])
+    assert command[1:] == ["kafka", "client", "--data", str(tmp_path)]
+    assert subprocess.run([command[0], "--version"], capture_output=True).returncode == 0
+    assert "secret" not in text
