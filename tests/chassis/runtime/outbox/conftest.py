@@ -24,8 +24,8 @@ REAL = RelayTimes(watermark_every=timedelta(milliseconds=50))
 
 
 def event(job_id: str, at: int = 0) -> CancelRequested:
-    """The smallest event."""
-    return CancelRequested(job_id=job_id, project="prj_a", at=at)
+    """The smallest event. On the session's Kafka `job_id` has to be an id: the services of other tests read it, too."""
+    return CancelRequested(job_id=job_id, project="prj_01h455vb4pex5vsknk084sn02q", at=at)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.producer import open_producer
+from chassis.core.ids import new_id
 from schemas.events import CancelRequested
 from schemas.topics import JOB_CONTROL
 from tests.chassis.runtime.outbox.conftest import REAL, CreateTopic, OutboxFixture, TestTopic, event
@@ -18,15 +19,15 @@ async def test_events_arrive_as_cloud_events_in_the_order_of_their_key(
 ) -> None:
     await ensure_topics(kafka_bootstrap)
     before = int(time.time() * 1000)
-    mark = env.schema
+    jobs = [new_id("job") for _ in range(3)]
     async with env.relaying(producer, times=REAL):
-        await env.put(*(event(f"{mark}_{key}", n) for n in range(20) for key in range(3)))
+        await env.put(*(event(job, n) for n in range(20) for job in jobs))
         await until(env.empty)
     records = await TestTopic(JOB_CONTROL.name, kafka_bootstrap).read(60)
-    mine = [record for record in records if record.key.startswith(mark.encode())]
+    mine = [record for record in records if record.key.decode() in jobs]
     assert len(mine) == 60
-    for key in range(3):
-        of_key = [record for record in mine if record.key == f"{mark}_{key}".encode()]
+    for job in jobs:
+        of_key = [record for record in mine if record.key == job.encode()]
         assert [CancelRequested.model_validate_json(record.value).at for record in of_key] == list(range(20))
     headers = dict(mine[0].headers)
     assert headers["ce_source"] == b"/bitmill/ingest"

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
+from chassis.core.ids import new_id
 from chassis.runtime.outbox import Outbox
 from schemas.events import OutboxAdvanced
 from schemas.topics import JOB_CONTROL, OUTBOX_WATERMARK
@@ -126,7 +127,7 @@ async def test_a_reader_that_read_up_to_the_end_has_every_row_before_the_waterma
         claims: list[tuple[int, dict[TopicPartition, int]]] = []
         while len(claims) < 10:
             for n in range(20):
-                key = f"{env.schema}_{len(created)}"
+                key = new_id("job")
                 async with env.pool.acquire() as conn, conn.transaction():
                     created[key] = await conn.fetchval("SELECT floor(extract(epoch FROM now()) * 1000)::bigint")
                     await outbox.put(conn, event(key, n))
