@@ -1,6 +1,6 @@
 """Attacks: what one project's server, file, name server or bug does to another project.
 
-`two_projects` (a fixture; one `bitmill up` for all attacks) has an `attacker` and an `innocent` project, each with a
+`two_projects` (a fixture; on one `bitmill up` for all attacks) has an `attacker` and an `innocent` project, each with a
 key, a file server and a webhook receiver on an address of its own. A test measures the innocent alone, starts its
 attack, measures again, and compares:
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -108,7 +109,7 @@ async def _round(project: Project) -> tuple[float, float, float]:
     webhook = await project.hooks.webhook(job["id"])
     arrived = time.monotonic()
     assert webhook["status"] == "succeeded", webhook
-    assert await api.get(f"/jobs/{job['id']}") == webhook
+    assert await api.finished(job["id"]) == webhook
     media_begin = time.monotonic()
     item = await api.post("/media", {"url": project.uploads.url(_PHOTO)})
     media_seconds = time.monotonic() - media_begin
@@ -129,12 +130,14 @@ async def _ping(api: ApiClient, livez: list[float]) -> None:
 
 @asynccontextmanager
 async def two_projects_of(system: BitmillUp, footage: Footage) -> AsyncIterator[TwoProjects]:
-    """Two customers of a running system."""
+    """Two new customers of a running system."""
     async with AsyncExitStack() as stack:
         projects = []
         for name, host in (("attacker", "127.0.0.2"), ("innocent", "127.0.0.3")):
             created = await shell(
-                ["bitmill", "keys", "create", "--project", name, "--json"], cwd=system.data, env=system.env
+                ["bitmill", "keys", "create", "--project", f"{name} {uuid4().hex[:8]}", "--json"],
+                cwd=system.data,
+                env=system.env,
             )
             assert created.returncode == 0, created.stderr
             printed = orjson.loads(created.stdout)
