@@ -37,7 +37,7 @@ async def active_item(pool: Pool, project: str) -> MediaItem:
     await MediaWriter(store, JobQueue(pool, outbox), outbox).accept(item, request.url)
     original = File(
         id=derived("file", item.id, "original"),
-        key="k",
+        key=f"{project}/media/original.png",
         kind="image",
         format="png",
         content_type="image/png",
@@ -65,7 +65,7 @@ def succeeded(item: MediaItem, ref: str, *, project: str | None = None) -> Job:
     )
     output = Output(
         id=derived("file", id, "output"),
-        key=f"k/{ref}",
+        key=f"{job.project}/jobs/{ref}.jpg",
         kind="image",
         format="jpeg",
         content_type="image/jpeg",
