@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.adapters.postgres import Pool
 from chassis.core.settings import load
 from chassis.runtime.lifecycle import serve
@@ -77,9 +78,11 @@ async def listening(bootstrap: str) -> AsyncIterator[EventLog]:
     async def listen() -> None:
         async for record in consumer:
             if record.topic in _TOPICS:
-                event = codec.decode(_TOPICS[record.topic], record.headers, record.value)
-                assert isinstance(event, Event)
-                log.published.append(event)
+                # Other tests of the session write records that nobody can read.
+                with suppress(RecordUnreadable):
+                    event = codec.decode(_TOPICS[record.topic], record.headers, record.value)
+                    assert isinstance(event, Event)
+                    log.published.append(event)
             else:
                 log.dead_letters.append({name: value.decode() for name, value in record.headers})
 
