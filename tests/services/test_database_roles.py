@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -187,7 +188,7 @@ async def test_an_owner_that_is_no_superuser_can_grant_and_its_migrations_need_n
     """As managed Postgres has it: the owner of a database who may create roles."""
     dsn = await postgres_server.database()
     owner, name = f"owner_{uuid4().hex[:8]}", f"notifier_{uuid4().hex[:8]}"
-    database = dsn.rpartition("/")[2]
+    database = urlsplit(dsn).path.removeprefix("/")
     await execute(
         dsn, f"CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD 'p@ss word'", f"ALTER DATABASE {database} OWNER TO {owner}"
     )
