@@ -23,9 +23,10 @@ async def main(folder: Path) -> None:
     async with PostgresServer(folder, durable=False).running(ignore_progress) as dsn:
         connection = await asyncpg.connect(dsn)
         pid = await connection.fetchval("SELECT pg_backend_pid()")
+        # Before the connection is closed: its server process ends with it.
+        text = Path(f"/proc/{pid}/status").read_text()
         await connection.close()
-        process = Path(f"/proc/{pid}")
-        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+        status = dict(line.split(":\t", 1) for line in text.splitlines())
     print(json.dumps({"uid": int(status["Uid"].split()[0]), "effective": int(status["CapEff"], 16)}))
 
 
