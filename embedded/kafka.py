@@ -219,7 +219,7 @@ def broker_properties(port: int, controller_port: int, security: BrokerSecurity 
         # After a SIGKILL the old broker's session has to expire before the new one is registered.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 1000,
-        # A record that says nothing, twice a second by default: a third of what an idle broker does.
+        # A record that says nothing, twice a second by default: work that an idle broker does not need.
         "metadata.max.idle.interval.ms": 10_000,
         # Little memory.
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,

@@ -19,7 +19,7 @@ from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded import exec_wrapper
 from embedded.data_folder import data_id, remove_run_file, write_run_file
 from embedded.errors import EmbeddedServerError
-from embedded.waiting import Patience, Progress, activity, wait_while_it_progresses
+from embedded.waiting import Progress, ProgressLimits, activity, wait_while_it_progresses
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
@@ -135,7 +135,7 @@ async def start(command: Command, data_dir: Path) -> ChildProcess:
     return ChildProcess(command, data_dir, process)
 
 
-async def run_once(command: Command, data_dir: Path, progress: Progress, patience: Patience) -> None:
+async def run_once(command: Command, data_dir: Path, progress: Progress, limits: ProgressLimits) -> None:
     """Run a command to its end. `EmbeddedServerError` at a standstill or with another status than 0."""
     child = await start(command, data_dir)
     try:
@@ -144,7 +144,7 @@ async def run_once(command: Command, data_dir: Path, progress: Progress, patienc
             return not child.running
 
         sample = partial(activity, child.pid, command.log)
-        await wait_while_it_progresses(command.name, command.log, has_ended, sample, progress, patience)
+        await wait_while_it_progresses(command.name, command.log, has_ended, sample, progress, limits)
         status = await child.wait()
     finally:
         await child.stop(timeout=1.0)

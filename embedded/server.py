@@ -14,13 +14,13 @@ from typing import ClassVar, Protocol
 from chassis.core import logs
 from embedded import process
 from embedded.errors import EmbeddedServerError
-from embedded.waiting import Patience, Progress, activity, wait_while_it_progresses
+from embedded.waiting import Progress, ProgressLimits, activity, wait_while_it_progresses
 
 STOP_SECONDS = 5.0
 
 log = logs.get_logger(__name__)
 
-_DEFAULT_PATIENCE = Patience()
+_DEFAULT_LIMITS = ProgressLimits()
 
 
 def _no_progress(_: str) -> None:
@@ -30,13 +30,13 @@ def _no_progress(_: str) -> None:
 class EmbeddedServer(ABC):
     """A server whose data lies in a folder below `data_dir`, and whose output goes to `data_dir/logs/<name>.log`.
 
-    `patience` says how long a start may stand still.
+    `limits` says how long a start may stand still.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, data_dir: Path, *, patience: Patience = _DEFAULT_PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, data_dir: Path, *, limits: ProgressLimits = _DEFAULT_LIMITS) -> None:
+        self._limits = limits
         self._progress: Progress = _no_progress
         self._data_dir = data_dir.resolve()
         self._home = self._data_dir / self.name.lower()
@@ -104,11 +104,11 @@ class EmbeddedServer(ABC):
             return await self._is_ready(child)
 
         sample = partial(activity, child.pid, command.log)
-        await wait_while_it_progresses(self.name, command.log, is_done, sample, self._progress, self._patience)
+        await wait_while_it_progresses(self.name, command.log, is_done, sample, self._progress, self._limits)
 
     async def _run_once(self, command: process.Command) -> None:
         """Run `command`, which prepares something for the server, to its end."""
-        await process.run_once(command, self._data_dir, self._progress, self._patience)
+        await process.run_once(command, self._data_dir, self._progress, self._limits)
 
     async def _stop(self, timeout: float) -> None:
         child, self._child = self._child, None

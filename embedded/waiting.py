@@ -20,7 +20,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Patience:
+class ProgressLimits:
     """When waiting ends, and when the user is told that it goes on. In seconds, and bytes.
 
     A JVM that has nothing to do needs 2% of a processor: `standstill_seconds` with less than `busy_seconds` are none.
@@ -47,8 +47,8 @@ class Activity:
 class StandstillDetector:
     """Decides (pure) from samples of a process's activity whether it has come to a standstill."""
 
-    def __init__(self, patience: Patience, now: float, first: Activity) -> None:
-        self._patience = patience
+    def __init__(self, limits: ProgressLimits, now: float, first: Activity) -> None:
+        self._limits = limits
         self._since = now
         self._reference = first
 
@@ -57,12 +57,12 @@ class StandstillDetector:
         reference = self._reference
         if (
             activity.log_bytes != reference.log_bytes
-            or activity.busy_seconds - reference.busy_seconds >= self._patience.busy_seconds
-            or activity.io_bytes - reference.io_bytes >= self._patience.io_bytes
+            or activity.busy_seconds - reference.busy_seconds >= self._limits.busy_seconds
+            or activity.io_bytes - reference.io_bytes >= self._limits.io_bytes
             or activity.waits_for_disk
         ):
             self._since, self._reference = now, activity
-        return now - self._since >= self._patience.standstill_seconds
+        return now - self._since >= self._limits.standstill_seconds
 
 
 async def wait_while_it_progresses(
@@ -71,7 +71,7 @@ async def wait_while_it_progresses(
     is_done: Callable[[], Awaitable[bool]],
     sample: Callable[[], Activity],
     progress: Progress,
-    patience: Patience,
+    limits: ProgressLimits,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -81,20 +81,20 @@ async def wait_while_it_progresses(
     `name` and `log` are for those sentences; `is_done` raises if the process has ended.
     """
     started = noticed = sampled = clock()
-    detector = StandstillDetector(patience, started, sample())
+    detector = StandstillDetector(limits, started, sample())
     while not await is_done():
         now = clock()
-        if now - sampled >= patience.sample_seconds:
+        if now - sampled >= limits.sample_seconds:
             sampled = now
             if detector.stands_still(now, sample()):
                 raise EmbeddedServerError(
                     f"{name} was not ready after {now - started:.0f} s and has made no progress for "
-                    f"{patience.standstill_seconds:g} s; see {log}"
+                    f"{limits.standstill_seconds:g} s; see {log}"
                 )
-        if now - noticed >= patience.notice_seconds:
+        if now - noticed >= limits.notice_seconds:
             noticed = now
             progress(f"{name} is still starting after {now - started:.0f} s; its log: {log}")
-        await sleep(patience.poll_seconds)
+        await sleep(limits.poll_seconds)
 
 
 def activity(pid: int, log: Path) -> Activity:

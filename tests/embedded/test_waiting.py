@@ -9,10 +9,10 @@ import psutil
 import pytest
 
 from embedded import EmbeddedServer, EmbeddedServerError, process
-from embedded.waiting import Activity, Patience, Progress, StandstillDetector, activity, wait_while_it_progresses
+from embedded.waiting import Activity, Progress, ProgressLimits, StandstillDetector, activity, wait_while_it_progresses
 from tests.support.waiting import until
 
-_PATIENCE = Patience()
+_LIMITS = ProgressLimits()
 _LOG = Path("server.log")
 
 
@@ -37,7 +37,7 @@ async def _wait(time: FakeTime, ready_at: float, sample: Callable[[float], Activ
         return time.now >= ready_at
 
     await wait_while_it_progresses(
-        *("Kafka", _LOG, is_done, lambda: sample(time.now), lines.append, _PATIENCE),
+        *("Kafka", _LOG, is_done, lambda: sample(time.now), lines.append, _LIMITS),
         clock=time.clock,
         sleep=time.sleep,
     )
@@ -73,7 +73,7 @@ async def test_a_start_that_stands_still_is_given_up(sample: Callable[[float], A
 
 
 def test_the_time_at_a_standstill_counts_from_the_last_progress() -> None:
-    detector = StandstillDetector(_PATIENCE, 0.0, Activity())
+    detector = StandstillDetector(_LIMITS, 0.0, Activity())
     assert not detector.stands_still(119.0, Activity(log_bytes=1))
     assert not detector.stands_still(238.0, Activity(log_bytes=1))
     assert detector.stands_still(239.0, Activity(log_bytes=1))
@@ -84,8 +84,8 @@ class StubServer(EmbeddedServer):
 
     name = "Stub"
 
-    def __init__(self, data_dir: Path, code: str, patience: Patience) -> None:
-        super().__init__(data_dir, patience=patience)
+    def __init__(self, data_dir: Path, code: str, limits: ProgressLimits) -> None:
+        super().__init__(data_dir, limits=limits)
         self._code = code
 
     async def _open(self, progress: Progress) -> str:
@@ -103,14 +103,16 @@ class StubServer(EmbeddedServer):
 async def test_a_slow_server_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
     slow = "import time\nfor n in range(20): print(n, flush=True); time.sleep(0.1)\nopen('ready', 'w'); time.sleep(600)"
     lines: list[str] = []
-    async with StubServer(tmp_path, slow, Patience(notice_seconds=0.3)).running(lines.append) as address:
+    async with StubServer(tmp_path, slow, ProgressLimits(notice_seconds=0.3)).running(lines.append) as address:
         assert address == "stub"
     assert lines
     assert all(line.startswith("Stub is still starting after ") and line.endswith("stub.log") for line in lines)
 
 
 async def test_a_server_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None:
-    server = StubServer(tmp_path, "import time; time.sleep(600)", Patience(standstill_seconds=1.0, sample_seconds=0.1))
+    server = StubServer(
+        tmp_path, "import time; time.sleep(600)", ProgressLimits(standstill_seconds=1.0, sample_seconds=0.1)
+    )
     with pytest.raises(EmbeddedServerError, match=r"Stub was not ready after \d+ s and has made no progress for 1 s"):
         async with server.running(lambda line: None):
             pass
@@ -120,7 +122,7 @@ async def test_a_server_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None
 
 async def test_a_server_that_finds_the_disk_full_is_reported_in_one_sentence(tmp_path: Path) -> None:
     server = StubServer(
-        tmp_path, "import os; os.write(os.open('/dev/full', os.O_WRONLY), b'x')", Patience()
+        tmp_path, "import os; os.write(os.open('/dev/full', os.O_WRONLY), b'x')", ProgressLimits()
     )  # fails as on a full disk
     with pytest.raises(EmbeddedServerError) as raised:
         async with server.running(lambda line: None):

@@ -141,7 +141,7 @@ class Exchange:
                         raise RequestError("invalid_http")
                     received += len(data)
                     lines += data.count(b"\n")
-                    self._feed(data)
+                    self._receive_data(data)
                 case _:
                     raise RequestError("invalid_http")
 
@@ -170,7 +170,7 @@ class Exchange:
                 slots.release(self._project)
         self._busy_s, self._turn_bytes = 0.0, 0
 
-    def _feed(self, data: bytes) -> None:
+    def _receive_data(self, data: bytes) -> None:
         started = thread_time()
         self._parser.receive_data(data)
         self._turn_bytes += len(data)
@@ -196,7 +196,7 @@ class Exchange:
             if data is not None:
                 self._ended = not data
                 self._framed += len(data)
-                self._feed(data)
+                self._receive_data(data)
                 return
 
     async def _read(self, size: int, if_reset: RequestReason) -> bytes:
