@@ -13,7 +13,7 @@ import ffmpeg as graph
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.child import Finished
 from chassis.adapters.sandbox.limits import ChildExceeded, Limits
-from chassis.core.concurrency import Memo
+from chassis.core.caches import Memo
 from media import ffmpeg_features
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.faults import MediaFault, from_excess

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, ChildExceeded, Limits
-from chassis.core.concurrency import Memo
+from chassis.core.caches import Memo
 from chassis.core.settings import StartRefused
 from media import geometry, requirements
 from media.allowlists import MAX_FPS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS

@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from chassis.core import logs
 
-K = TypeVar("K")
 T = TypeVar("T")
 
 log = logs.get_logger(__name__)
@@ -149,26 +148,6 @@ class SharedCall(Generic[T]):
             await asyncio.wait([current])
         self._current, self._next = self._next, None
         return await self._call()
-
-
-class Memo(Generic[K, T]):
-    """Results that are computed once per process and key; callers that come meanwhile wait for the same computation.
-
-    A failure is raised to them and not kept.
-    """
-
-    def __init__(self) -> None:
-        self._results: dict[K, T] = {}
-        self._running: dict[K, asyncio.Task[T]] = {}
-
-    async def get(self, key: K, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of `compute` for this key, or that of an earlier call."""
-        if key not in self._results:
-            task = self._running.get(key)
-            if task is None or task.done():
-                task = self._running[key] = asyncio.create_task(compute())
-            self._results[key] = await asyncio.shield(task)
-        return self._results[key]
 
 
 class TaskSupervisor:

@@ -1,6 +1,7 @@
 """New ids and the current time: the clock and the randomness that the pure functions of `schemas.ids` take."""
 
 import os
+import socket
 import time
 
 from schemas.ids import Prefix, typeid, uuid7
@@ -14,3 +15,8 @@ def now_ms() -> int:
 def new_id(prefix: Prefix) -> str:
     """A new TypeID with the current time, such as `req_01h455vb4pex5vsknk084sn02q`."""
     return typeid(prefix, uuid7(now_ms(), os.urandom(10)))
+
+
+def new_process_name() -> str:
+    """A name for this process that no other one has, and that says where it runs: `host-4711-9f86d081`."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"

@@ -6,8 +6,6 @@ means the same for every service: everything is open, every group is joined, and
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from chassis.adapters.postgres import (
 from chassis.adapters.storage import open_storage
 from chassis.core import logs
 from chassis.core.concurrency import TaskSupervisor
+from chassis.core.ids import new_process_name
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime.job_queue import JobQueue
@@ -73,7 +72,7 @@ class ServiceApp(Generic[S, P]):
     def __init__(self, settings: S) -> None:
         self.settings = settings
         self._kafka = configured(settings)
-        self._replica = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._replica = new_process_name()
         self.error_styles: Mapping[str, ErrorStyle] = {}
         self._running: _Running[P] | None = None
 

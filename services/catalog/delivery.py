@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+from chassis.core.caches import TtlCache
 from schemas.delivery import DeliverySigner, DeliveryUrls
 from services.catalog.errors import signature_refused
 
@@ -25,9 +26,7 @@ class Delivery:
     ) -> None:
         self._is_signed = is_signed
         self._signer = signer
-        self._ttl = ttl
-        self._clock = clock
-        self._cached: dict[str, tuple[float, bool]] = {}
+        self._modes = TtlCache[str, bool](ttl=ttl, size=MAX_CACHED_PROJECTS, clock=clock)
 
     async def urls(self, project: str) -> DeliveryUrls:
         """The addresses of the project's files, as its customers get them."""
@@ -48,15 +47,8 @@ class Delivery:
         return True
 
     async def _signed(self, project: str, turn: AbstractAsyncContextManager[None]) -> bool:
-        now = self._clock()
-        expires_at, signed = self._cached.get(project, (now, False))
-        if now < expires_at:
-            return signed
-        async with turn:
-            signed = await self._is_signed(project)
-        # Removed first, so that the dictionary is ordered by age.
-        self._cached.pop(project, None)
-        self._cached[project] = (now + self._ttl, signed)
-        if len(self._cached) > MAX_CACHED_PROJECTS:
-            del self._cached[next(iter(self._cached))]
-        return signed
+        async def ask() -> bool:
+            async with turn:
+                return await self._is_signed(project)
+
+        return await self._modes.get(project, ask)

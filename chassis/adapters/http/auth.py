@@ -9,6 +9,7 @@ from aiohttp import web
 from structlog.contextvars import bind_contextvars
 
 from chassis.adapters.http.errors import token_invalid, token_missing
+from chassis.core.caches import TtlCache
 from schemas.keys import ApiKey, hash_key, well_formed
 
 TTL_SECONDS = 0.5
@@ -40,23 +41,10 @@ class CachedKeys:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._find = find
-        self._ttl = ttl
-        self._size = size
-        self._clock = clock
-        self._cached: dict[str, tuple[float, ApiKey | None]] = {}
+        self._results = TtlCache[str, ApiKey | None](ttl=ttl, size=size, clock=clock)
 
     async def find(self, hash: str) -> ApiKey | None:
-        started_at = self._clock()
-        expires_at, key = self._cached.get(hash, (started_at, None))
-        if started_at < expires_at:
-            return key
-        key = await self._find(hash)
-        # Removed first, so that the dictionary is ordered by the age of its results.
-        self._cached.pop(hash, None)
-        self._cached[hash] = (started_at + self._ttl, key)
-        if len(self._cached) > self._size:
-            del self._cached[next(iter(self._cached))]
-        return key
+        return await self._results.get(hash, lambda: self._find(hash))
 
 
 @dataclass(frozen=True)

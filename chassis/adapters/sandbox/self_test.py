@@ -19,7 +19,7 @@ from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import Limits, SandboxError, SandboxMode
 from chassis.core import logs
-from chassis.core.concurrency import Memo
+from chassis.core.caches import Memo
 from chassis.core.settings import StartRefused
 
 _MODULE = attempts.__name__

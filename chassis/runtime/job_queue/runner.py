@@ -1,8 +1,6 @@
 """The runner: claims items and makes attempts at them, at most `slots` at a time, and of a project not all of them."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from datetime import timedelta
 
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
+from chassis.core.ids import new_process_name
 from chassis.core.retry import Backoff
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
 from chassis.runtime.job_queue.item import Cause, Complete, Outcome, QueueItem
@@ -84,7 +83,7 @@ class Runner:
         self._full_projects = full_projects
         self._draining = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
-        self.worker = worker or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self.worker = worker or new_process_name()
 
     async def run(self) -> None:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""

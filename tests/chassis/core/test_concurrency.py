@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from chassis.core.concurrency import Memo, PausableTimeout, abandon_after
+from chassis.core.caches import Memo
+from chassis.core.concurrency import PausableTimeout, abandon_after
 
 
 async def test_a_result_in_time_is_returned_and_an_error_is_raised() -> None:
