@@ -24,7 +24,7 @@ from schemas.events import CancelRequested, Event, JobCreated, JobEvent, MediaCr
 from schemas.files import File
 from schemas.jobs import Job, JobKind
 from schemas.media import MediaItem
-from schemas.topics import JOB_PROGRESS, JOB_RESULTS, TOPICS
+from schemas.topics import JOB_PROGRESS, JOB_RESULTS, TOPICS, group_id
 from tests.support.file_server import FileServer, file_server
 from worker.settings import FileSettings
 
@@ -71,9 +71,9 @@ class WorkerHarness:
         """A job for this worker."""
         return queued_job(self.kind, input, options)
 
-    async def submit(self, input: str, **options: Any) -> str:
-        """Publishes a job; returns its id."""
-        job = self.job(input, **options)
+    async def submit(self, input: str, *, project: str | None = None, **options: Any) -> str:
+        """Publishes a job, by default of a project that has no other; returns its id."""
+        job = queued_job(self.kind, input, options, **({"project": project} if project else {}))
         await self.publish(JobCreated(job=job))
         return job.id
 
@@ -113,6 +113,7 @@ class WorkerHarness:
         async with AsyncExitStack() as stack:
             self.files = await stack.enter_async_context(file_server())
             await ensure_topics(bootstrap)
+            await _pass_over_older_records(bootstrap, self.app.name)
             await stack.enter_async_context(self.app.run())
             self.storage = await stack.enter_async_context(open_storage(self.settings.storage_url))
             self._producer = await open_producer(bootstrap, f"tests.{self.app.name}")
@@ -146,6 +147,21 @@ class WorkerHarness:
                 by_job = self.progress if record.topic == JOB_PROGRESS.name else self.events
                 by_job[event.job.id].append(event)
                 self._received.notify_all()
+
+
+async def _pass_over_older_records(bootstrap: str, service: str) -> None:
+    """Moves the groups of a stopped service to the end of their topics: other tests have published there."""
+    for topic in TOPICS:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=group_id(service, topic), enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+            consumer.assign(partitions)
+            await consumer.commit(await consumer.end_offsets(partitions))
+        finally:
+            await consumer.stop()
 
 
 def queued_job(kind: JobKind, input: str, options: dict[str, Any], **fields: Any) -> Job:

@@ -133,12 +133,13 @@ async def test_a_running_encode_is_stopped_when_it_is_cancelled(worker: WorkerHa
 
 
 async def test_a_queued_job_is_cancelled_at_once(worker: WorkerHarness, material: Material) -> None:
-    busy = [
-        await worker.submit(worker.files.add(material.long()), width=1920, quality="very_high") for _ in range(SLOTS)
-    ]
+    project = new_id("prj")
+    long = worker.files.add(material.long())
+    busy = [await worker.submit(long, project=project, width=1920, quality="very_high") for _ in range(SLOTS)]
     for job_id in busy:
         await worker.encoding(job_id)
-    waiting = await worker.submit(worker.files.add(material.flat()))
+    # Of the same project: another one's would get the extra slot.
+    waiting = await worker.submit(worker.files.add(material.flat()), project=project)
     await worker.cancel(waiting)
     assert (await worker.finished(waiting)).status == "cancelled"
     for job_id in busy:

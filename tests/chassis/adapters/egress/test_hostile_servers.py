@@ -35,7 +35,8 @@ FLOODS = {
     "chunks of one byte": (CHUNKED, b"1\r\nx\r\n", "tiny_chunks"),
     "chunks of 32 bytes": (CHUNKED, b"20\r\n" + b"x" * 32 + b"\r\n", "tiny_chunks"),
     "chunks with long extensions": (CHUNKED, b"100;" + b"e" * 1000 + b"\r\n" + b"x" * 256 + b"\r\n", "tiny_chunks"),
-    "endless trailers": (CHUNKED + b"0\r\n", b"X-A: b\r\n", "invalid_http"),
+    # The bound on framing or the parser's, whichever the next bytes that arrive go beyond.
+    "endless trailers": (CHUNKED + b"0\r\n", b"X-A: b\r\n", "tiny_chunks or invalid_http"),
 }
 
 
@@ -48,7 +49,7 @@ async def test_a_flood_does_not_stop_the_event_loop_and_is_given_up_early(name: 
                 async with request("POST", server.url, POLICY, ResponseLimits(), project="prj_1") as response:
                     while await response.read():
                         pass
-    assert raised.value.reason == reason
+    assert raised.value.reason in reason.split(" or ")
     assert stalls.longest_s < LONGEST_STALL_S
 
 
