@@ -75,6 +75,8 @@ http_response_aborted | error |
     An exception ended a response that had been sent in part; the client saw the connection break.
 metrics_not_refreshed | warning | error
     A scrape could not measure lag, queue or outbox, because a dependency does not answer; the gauges keep old values.
+gauge_lease_not_released | debug | error
+    A stopping replica measured the gauges; another one does so from its first scrape 15 s later on. No action.
 
 postgres_connection_discarded | warning | error
     A connection did not answer a ping or could not be reset; the pool replaces it. Many in a row: Postgres or the

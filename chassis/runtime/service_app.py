@@ -41,7 +41,7 @@ from chassis.core.ids import new_process_name
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime.job_queue import JobQueue
-from chassis.runtime.outbox import Outbox
+from chassis.runtime.outbox import GaugeLeader, Outbox
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
 from schemas.topics import topics_of
 
@@ -62,6 +62,7 @@ class _Running(Generic[P]):
     resources: Resources
     components: Components[P]
     broker: ServiceBroker
+    gauge_leader: GaugeLeader
 
 
 class ServiceApp(Generic[S, P]):
@@ -135,13 +136,13 @@ class ServiceApp(Generic[S, P]):
             try:
                 await self._lag(running)
                 if self.spec.outbox or self.spec.job_queue:
-                    await self._refresh_table_gauges(running.resources)
+                    await self._refresh_table_gauges(running.resources, running.gauge_leader)
             except Exception as error:  # noqa: BLE001 - a dependency does not respond: /readyz names it, gauges keep their values
                 log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
 
-    async def _refresh_table_gauges(self, resources: Resources) -> None:
+    async def _refresh_table_gauges(self, resources: Resources, leader: GaugeLeader) -> None:
         outbox, queue = resources.outbox, resources.job_queue if self.spec.job_queue else None
-        if await outbox.leads_gauges(self._replica):
+        if await leader.leads():
             await outbox.set_gauges()
             if queue is not None:
                 await queue.set_gauges(self.name)
@@ -166,7 +167,8 @@ class ServiceApp(Generic[S, P]):
             supervisor = await stack.enter_async_context(TaskSupervisor())
             self._start_background(supervisor, resources, components, relay)
             broker = await self._start_consumers(stack, components)
-            self._running = _Running(resources, components, broker)
+            leader = await stack.enter_async_context(GaugeLeader(resources.pool, self._replica))
+            self._running = _Running(resources, components, broker, leader)
             stack.callback(self._close)
             yield
 

@@ -4,11 +4,11 @@ Each change is an event in the outbox, which the relay of a running ingest publi
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chassis.adapters.postgres import Pool, migrate, open_pool, require_current
+from chassis.adapters.postgres import Connection, Pool, migrate, open_pool, require_current
 from chassis.core.ids import new_id, now_ms
 from chassis.runtime.outbox import Outbox
 from schemas import keys as texts
@@ -43,6 +43,9 @@ class NewKey:
     project_is_new: bool
 
 
+AlsoWrite = Callable[[Connection, NewKey], Awaitable[None]]
+
+
 @asynccontextmanager
 async def database(dsn: str, *, wait: float = 60.0, migrate_first: bool = False) -> AsyncIterator[Pool]:
     """A pool for the functions below, which need a schema of this release. Waits up to `wait` seconds for Postgres.
@@ -54,10 +57,12 @@ async def database(dsn: str, *, wait: float = 60.0, migrate_first: bool = False)
         yield pool
 
 
-async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "") -> NewKey:
+async def create_key(
+    pool: Pool, project_name: str = DEFAULT_PROJECT, name: str = "", *, also: AlsoWrite | None = None
+) -> NewKey:
     """A new key. Creates the project where there is none.
 
-    Raises InvalidName.
+    `also` writes more in the same transaction, after the key. Raises InvalidName.
     """
     _check_name("project", project_name, least=1)
     _check_name("name", name, least=0)
@@ -76,7 +81,10 @@ async def create_key(pool: Pool, project_name: str = DEFAULT_PROJECT, name: str 
         )
         await conn.execute(QUERIES["add_key"], key.id, key.project, key.name, key.hash, key.hint, key.created_at)
         await Outbox(pool, SCHEMA).put(conn, KeyChanged(key=key))
-    return NewKey(key, text, project_is_new=project == id)
+        new = NewKey(key, text, project_is_new=project == id)
+        if also is not None:
+            await also(conn, new)
+    return new
 
 
 async def list_keys(pool: Pool) -> list[ListedKey]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chassis.adapters.postgres import Pool, migrate, open_pool, require_current
+from chassis.adapters.postgres import Connection, Pool, migrate, open_pool, require_current
 from chassis.core.encryption import Keyring
 from services.notifier.signing import SECRET_PREFIX
 from services.notifier.store import MIGRATIONS, QUERIES, SCHEMA
@@ -46,10 +46,13 @@ async def database(dsn: str, *, wait: float = 60.0, migrate_first: bool = False)
         yield pool
 
 
-async def add_first_secret(pool: Pool, keyring: Keyring, project: str) -> str:
-    """The secret of a new project, as text: show it once, only its encryption is stored."""
+async def add_first_secret(on: "Pool | Connection", keyring: Keyring, project: str) -> str:
+    """The secret of a new project, as text: show it once, only its encryption is stored.
+
+    On a connection it belongs to the caller's transaction, whose search path is the notifier's schema.
+    """
     text = _random_secret()
-    await pool.execute(QUERIES["add_secret"], project, keyring.encrypt(text, secret_context(project)))
+    await on.execute(QUERIES["add_secret"], project, keyring.encrypt(text, secret_context(project)))
     return text
 
 

@@ -11,7 +11,7 @@ from chassis.adapters.postgres.connection import (
     wait_for_postgres,
 )
 from chassis.adapters.postgres.migrate import migrate
-from chassis.adapters.postgres.pool import Connection, Deadlines, Pool, check, open_pool
+from chassis.adapters.postgres.pool import Connection, Deadlines, Pool, check, open_pool, set_schema
 from chassis.adapters.postgres.roles import ServiceRole, grant_roles
 from chassis.adapters.postgres.schema_state import SchemaState, require_current, schema_state
 
@@ -34,5 +34,6 @@ __all__ = [
     "open_pool",
     "require_current",
     "schema_state",
+    "set_schema",
     "wait_for_postgres",
 ]

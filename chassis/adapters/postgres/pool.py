@@ -203,6 +203,14 @@ async def check(pool: Pool, timeout: float = 2.0) -> None:
         raise PostgresUnavailable(f"Postgres does not answer within {timeout:g} s") from error
 
 
+async def set_schema(conn: Connection, schema: str) -> None:
+    """Makes `schema` the search path for the rest of the transaction that `conn` is in.
+
+    For a command that has to change the schemas of two services at once, as their owner.
+    """
+    await conn.execute(sql.load("chassis.adapters.postgres")["set_schema"], schema)
+
+
 async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         return await asyncpg.connect(*arguments, **options)

@@ -29,3 +29,7 @@ SELECT migration_id AS id, NULL::text AS checksum FROM {schema}._yoyo_migration;
 -- name: notify
 -- Sends the message $2 to the channel $1 when the transaction is committed.
 SELECT pg_notify($1, $2);
+
+-- name: set_schema
+-- Until the end of the transaction.
+SELECT set_config('search_path', $1, true);

@@ -22,8 +22,6 @@ from schemas.events import Event
 PUBLISHED_POLL = timedelta(milliseconds=100)
 """How often `wait_published` queries: for rows that the relay of another replica publishes."""
 CONNECTION_SECONDS = 5.0
-GAUGE_LEADER_TIME = timedelta(minutes=1)
-"""Longer than the interval at which Prometheus scrapes, so that one replica goes on measuring."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +146,6 @@ class Outbox:
             row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return OutboxCounts(cast(int, row["backlog"]), cast(int, row["quarantined"]))
-
-    async def leads_gauges(self, replica: str, *, valid_for: timedelta = GAUGE_LEADER_TIME) -> bool:
-        """Whether this replica measures the gauges of the service: one does until it has not asked for `valid_for`.
-
-        All replicas would measure the same, each with queries that count rows.
-        """
-        async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
-            return await conn.fetchval(self._queries["lead_gauges"], replica, valid_for) is not None
 
     async def set_gauges(self) -> None:
         """Measures the outbox for Prometheus."""

@@ -56,8 +56,12 @@ SELECT floor(extract(epoch FROM asked_at) * 1000)::bigint AS at,
 FROM sender;
 
 -- name: lead_gauges
--- A row for the replica that measures: the one that did last time, unless that is $2 ago. No write by the others.
+-- A row for the replica that measures: the one that holds the lease, or the first to ask once it has expired. It then
+-- lasts for $2. No write by the others.
 INSERT INTO gauge_leader (holder, expires_at) VALUES ($1, now() + $2::interval)
 ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 WHERE gauge_leader.holder = excluded.holder OR gauge_leader.expires_at < now()
 RETURNING true;
+
+-- name: release_gauges
+DELETE FROM gauge_leader WHERE holder = $1;
