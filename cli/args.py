@@ -133,6 +133,9 @@ def _migrate(command: argparse.ArgumentParser) -> None:
         help="also create the role of each service, with user and password of INGEST_DATABASE_URL and so on",
     )
     command.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
+    command.add_argument(
+        "--wait", metavar="DURATION", help="for a Postgres that does not respond yet (default: 60s; with --check: 3s)"
+    )
     command.set_defaults(run=_lazy("cli.migrate"))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chassis.core import logs
 from chassis.core.encryption import KEY_BYTES
 from chassis.core.kafka_settings import KafkaSettings
-from chassis.core.settings import CommonSettings, StartRefused, load
+from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime import lifecycle
 from cli import env_file
 from cli.banner import print_banner
@@ -21,7 +21,6 @@ from cli.service_commands import build
 from schemas.keys import hash_key
 from schemas.topics import SERVICES
 from services.ingest import keys
-from worker.settings import SandboxSettings
 
 if TYPE_CHECKING:
     from cli.embedded_servers import Servers
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; everything that was started is stopped again."""
     try:
-        from cli import embedded_servers
+        from cli import embedded_servers, machine_check  # noqa: F401 - what is not installed is named before the start
     except ModuleNotFoundError as error:
         raise missing_package("bitmill up", "up", error) from None
     data: Path = arguments.data.absolute()
@@ -45,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _up(arguments: argparse.Namespace, data: Path) -> int:
-    from chassis.adapters.sandbox import self_test
     from cli.embedded_servers import open_servers
+    from cli.machine_check import require_usable_machine
 
-    sandbox = await self_test.require(load(SandboxSettings).sandbox)
+    sandbox = await require_usable_machine()
     port = available_port(arguments.host, arguments.port)
     local_address = f"http://{_local_host(arguments.host)}:{port}"
     previous = env_file.read(data)

@@ -40,10 +40,11 @@ async def test_a_local_job_without_ffmpeg_is_refused(kind: str, tmp_path: Path, 
     assert "Traceback" not in output and not target.exists()
 
 
-async def test_up_is_refused_and_stops_what_it_started(tmp_path: Path) -> None:
-    missing = tmp_path / "ffmpeg"
-    options = ("--data", str(tmp_path / "data"), "--port", "0", "--log-format", "json")
+async def test_up_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    missing, data = tmp_path / "ffmpeg", tmp_path / "data"
+    options = ("--data", str(data), "--port", "0", "--log-format", "json")
     status, output = await bitmill("up", *options, FFMPEG_BINARY=str(missing))
     assert status == 2, output
-    assert f"{missing} cannot be run as ffmpeg" in output
-    assert "service_start_refused" in output and "Traceback" not in output
+    assert f"bitmill: {missing} cannot be run as ffmpeg" in output
+    assert "Traceback" not in output
+    assert not (data / "postgres").exists() and not (data / "kafka").exists()
