@@ -37,8 +37,9 @@ from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
+from worker.attempt_object import AttemptObject, attempt_key, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit, InputPlace
-from worker.input import fetch_fault, fetch_input, retry_while_full
+from worker.input import fetch_fault, fetch_input
 from worker.progress import ProgressReporter
 
 log = logs.get_logger(__name__)
@@ -112,8 +113,12 @@ class JobRunner:
         folder = Path(tempfile.mkdtemp(prefix=f"{item.id}-", dir=self._tools.workdir))
         reporter = ProgressReporter(job, item, self._queue, self._publisher, self._now_ms)
         try:
-            async with reporter, self._slots.attempt(item) as attempt:
-                output = await self._make_output(reporter, folder, place, attempt)
+            async with (
+                attempt_object(self._storage) as stored,
+                reporter,
+                self._slots.attempt(item) as attempt,
+            ):
+                output = await self._make_output(item, reporter, folder, place, attempt, stored)
         except MediaFault as error:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
@@ -127,7 +132,8 @@ class JobRunner:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         log.info("job_succeeded", filesize=output.filesize, format=output.format)
-        return Complete("done", [JobSucceeded(job=reporter.job.succeed(output, reporter.at()))])
+        succeeded = JobSucceeded(job=reporter.job.succeed(output, reporter.at()))
+        return Complete("done", [succeeded], discard=stored.discard)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a job that gets no further attempt."""
@@ -145,7 +151,13 @@ class JobRunner:
         return Complete("cancelled", [JobCancelled(job=job.cancel(self._time_after(job)))])
 
     async def _make_output(
-        self, reporter: ProgressReporter, folder: Path, place: InputPlace, attempt: AttemptSlot
+        self,
+        item: QueueItem,
+        reporter: ProgressReporter,
+        folder: Path,
+        place: InputPlace,
+        attempt: AttemptSlot,
+        stored: AttemptObject,
     ) -> Output:
         job = reporter.job
         await reporter.start_step("import")
@@ -169,8 +181,8 @@ class JobRunner:
             encoded = await self._encode(
                 JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
             )
-        output = describe(job, encoded)
-        await retry_while_full(lambda: self._storage.put(output.key, encoded.path, output.content_type))
+        output = describe(job, encoded, item.attempt)
+        await stored.put(output.key, encoded.path, output.content_type)
         return output
 
     def _time_after(self, job: Job) -> int:
@@ -200,12 +212,14 @@ def last_snapshot(item: QueueItem, now: int, *, assume_encoding: bool = False) -
     return started.step(step, max(now, started.updated_at + 1))
 
 
-def describe(job: Job, encoded: JobOutput) -> Output:
-    """The output as it is in the job's result (pure). Id and key derive from the job, so that a repeated attempt
-    overwrites instead of adding."""
+def describe(job: Job, encoded: JobOutput, attempt: int) -> Output:
+    """The output of attempt number `attempt` as it is in the job's result (pure).
+
+    Id and path derive from the job and are the same in each attempt; the key in storage is the attempt's own.
+    """
     id = derived("file", job.id, "output")
     extension = FORMATS[encoded.info.format].extension
-    file = encoded.info.to_file(id, f"{job.project}/jobs/{job.id}/{id}.{extension}")
+    file = encoded.info.to_file(id, attempt_key(f"{job.project}/jobs/{job.id}", id, attempt, extension))
     attached = job.ref is not None and job.media_id is not None
     path = f"{job.media_id}/{job.ref}.{extension}" if attached else f"{job.id}/{job.kind}.{extension}"
     extras = {"placeholder": encoded.placeholder, "background": encoded.background}

@@ -182,6 +182,10 @@ watermark_unreadable | warning | reason offset
     The catalog cannot read a watermark of ingest's outbox and waits for the next one. Many in a row: mixed releases.
 catalog_visibility_unknown | warning | error
     POST /media could not find out whether the catalog shows the new item, and answered. Look at Postgres.
+attempt_object_discarded | info | key
+    The file of an attempt that does not count, because another attempt has the item, was deleted.
+attempt_object_left | warning | key error
+    Such a file could not be deleted: it takes space, and nothing refers to it.
 derived_file_failed | warning | ref fault
     A job for a media item failed; the item stays as it is and lacks this derived file.
 

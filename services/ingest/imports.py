@@ -32,8 +32,9 @@ from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.store import Store
+from worker.attempt_object import AttemptObject, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit
-from worker.input import fetch_fault, retry_while_full
+from worker.input import fetch_fault
 
 log = logs.get_logger(__name__)
 imports_total = counter("bitmill_imports", "Imports of media items that ended, by result.", ("service", "result"))
@@ -69,7 +70,8 @@ class Imports:
             return Complete("done", ())
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
-                original = await self._fetch(media, self._url(item), item)
+                async with attempt_object(self.storage) as stored:
+                    original = await self._fetch(media, self._url(item), item, stored)
             except HostAtLimit as error:
                 return error.retry()
             except FetchError as error:
@@ -79,7 +81,7 @@ class Imports:
             except MediaFault as error:
                 log.info("import_rejected", fault=error.kind, detail=error.detail)
                 return self._failed(media, error.fault())
-            return self._stored(media, original)
+            return self._stored(media, original, stored)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of an import without a further attempt."""
@@ -104,7 +106,7 @@ class Imports:
         encrypted = item.payload.get("encrypted_url")
         return reveal_url(self.keyring, item.payload["url"], encrypted, url_context(item.project, "media_url"))
 
-    async def _fetch(self, media: MediaItem, url: str, item: QueueItem) -> File:
+    async def _fetch(self, media: MediaItem, url: str, item: QueueItem, stored: AttemptObject) -> File:
         """Fetches and probes the original, and puts it into storage. Raises FetchError, MediaFault and HostAtLimit."""
         with (
             self.bounds.input(media.project, url) as place,
@@ -118,12 +120,12 @@ class Imports:
                 async with attempt.work():
                     info = await self.prober.probe(path)
                 file_id = derived("file", media.id, "original")
-                key = names.storage_key(media.project, media.id, file_id, info.format)
+                key = names.storage_key(media.project, media.id, file_id, info.format, item.attempt)
                 file = info.to_file(file_id, key)
-                await retry_while_full(lambda: self.storage.put(key, path, file.content_type))
+                await stored.put(key, path, file.content_type)
             return file
 
-    def _stored(self, media: MediaItem, original: File) -> Complete:
+    def _stored(self, media: MediaItem, original: File, stored: AttemptObject) -> Complete:
         at = now_ms()
         active = transitions.stored(media, original, at)
         jobs = jobs_for(active, self.media_jobs, base=self.delivery_base, at=at)
@@ -135,7 +137,8 @@ class Imports:
             await self._write(conn, active)
 
         ended = partial(self._ended, active.id, "stored")
-        return Complete("done", (MediaCreated(media=active, jobs=jobs),), write, ended)
+        created = MediaCreated(media=active, jobs=jobs)
+        return Complete("done", (created,), write, ended, discard=stored.discard)
 
     def _failed(self, media: MediaItem, error: Fault) -> Complete:
         failed = transitions.failed(media, error, now_ms())

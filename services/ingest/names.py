@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from media.formats import FORMATS
 from schemas.files import Output
 from schemas.ids import is_id
+from worker.attempt_object import attempt_key
 
 DEFAULT_FOLDER = "media"
 """The folder of an item without one of its own; the item's `folder` stays null."""
@@ -31,9 +32,9 @@ def derived_path(folder: str | None, media_id: str, ref: str, output: Output) ->
     return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(output.path).suffix}"
 
 
-def storage_key(project: str, media_id: str, file_id: str, format_: str) -> str:
-    """The original's key in storage. It follows from ids alone, so that a second import writes the same object."""
-    return f"{project}/media/{media_id}/{file_id}.{extension(format_)}"
+def storage_key(project: str, media_id: str, file_id: str, format_: str, attempt: int) -> str:
+    """The key in storage of the original that import attempt number `attempt` stores."""
+    return attempt_key(f"{project}/media/{media_id}", file_id, attempt, extension(format_))
 
 
 def reserved_part(folder: str) -> str | None:

@@ -41,18 +41,20 @@ def statuses(job: Job) -> list[str]:
     return [task.status for task in job.tasks]
 
 
-def test_id_and_key_of_an_output_derive_from_its_job() -> None:
-    output = describe(JOB, MADE)
+def test_id_and_path_of_an_output_derive_from_its_job_and_its_key_from_the_attempt_too() -> None:
+    output = describe(JOB, MADE, 3)
     assert output.id == derived("file", JOB.id, "output")
-    assert output.key == f"prj_1/jobs/{JOB.id}/{output.id}.jpg"
+    assert output.key == f"prj_1/jobs/{JOB.id}/{output.id}-3.jpg"
     assert output.path == f"{JOB.id}/video.jpg"
-    assert describe(JOB, MADE) == output
+    assert describe(JOB, MADE, 3) == output
+    other = describe(JOB, MADE, 4)
+    assert (other.id, other.path) == (output.id, output.path) and other.key != output.key
 
 
 def test_the_path_of_a_media_item_s_output_has_its_label() -> None:
     job = JOB.model_copy(update={"media_id": "med_1", "ref": "poster"})
     made = JobOutput(MADE.path, MADE.info, placeholder="data:x", background="#102030")
-    output = describe(job, made)
+    output = describe(job, made, 1)
     assert (output.path, output.placeholder, output.background) == ("med_1/poster.jpg", "data:x", "#102030")
 
 

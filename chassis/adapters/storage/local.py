@@ -101,6 +101,8 @@ class LocalStorage:
                     _store_type(outgoing, content_type)
                     outgoing.flush()
                     os.fsync(outgoing.fileno())
+                if cancelled.is_set():
+                    raise CopyCancelled
                 _move(temporary, target)
                 sync_folder(target.parent)
                 found = _stat(target)

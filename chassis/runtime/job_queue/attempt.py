@@ -50,6 +50,8 @@ class AttemptLimits:
     """For one try at writing an outcome, on a connection that may hang; then comes the next."""
     shutdown_write_s: float = 2.0
     """At shutdown: for writing an outcome that is decided already, or for releasing the item."""
+    discard_s: float = 10.0
+    """For removing what an attempt has made whose outcome was not written."""
 
 
 class Attempt:
@@ -62,6 +64,7 @@ class Attempt:
         self._limits = limits
         self._stopping_since: float | None = None
         self._decided = False
+        self._unwritten: Complete | None = None
 
     @property
     def item_id(self) -> str:
@@ -94,6 +97,7 @@ class Attempt:
             finally:
                 heartbeats.cancel()
                 await asyncio.gather(heartbeats, return_exceptions=True)
+                await self._discard_unwritten()
 
     async def _run(self, heartbeats: "asyncio.Task[StopReason]") -> None:
         try:
@@ -185,6 +189,8 @@ class Attempt:
     async def _write(self, outcome: Outcome) -> None:
         """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""
         self._decided = True
+        if isinstance(outcome, Complete) and outcome.discard is not None:
+            self._unwritten = outcome
         writing = asyncio.create_task(self._write_with_retries(outcome))
         try:
             await asyncio.shield(writing)
@@ -207,6 +213,8 @@ class Attempt:
                     raise
                 await backoff.sleep(error)
             else:
+                if outcome is self._unwritten:
+                    self._unwritten = None
                 return
 
     async def _write_once(self, outcome: Outcome) -> None:
@@ -215,6 +223,17 @@ class Attempt:
                 await self._queue.finish(self._item, state, *events, also=also)
             case Retry(delay, reason, _, counts, also):
                 await self._queue.retry(self._item, delay, reason, counts=counts, also=also)
+
+    async def _discard_unwritten(self) -> None:
+        outcome, self._unwritten = self._unwritten, None
+        if outcome is not None and outcome.discard is not None:
+            # Nothing is removed unless Postgres says that the write cannot have been committed, nor will be.
+            with suppress(Exception):
+                await abandon_after(self._limits.discard_s, self._discard(outcome.discard))
+
+    async def _discard(self, discard: Callable[[], Awaitable[None]]) -> None:
+        if await self._queue.is_lost(self._item):
+            await discard()
 
     async def _release(self) -> None:
         # If it fails, the lease expires, and another worker runs the item alone.

@@ -83,13 +83,15 @@ class QueueItem:
 class Complete:
     """The end of an item: its state, the events that say so, and what else is written in the same transaction.
 
-    `after_commit` is called once that transaction is committed.
+    `after_commit` is called once that transaction is committed; `discard` where it is certain that it never will be,
+    because the claim is over: it removes what the attempt has made outside of Postgres, and must not raise.
     """
 
     state: FinalState
     events: Sequence[Event] = ()
     also: Write | None = None
     after_commit: Callable[[], None] | None = None
+    discard: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)

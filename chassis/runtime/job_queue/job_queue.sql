@@ -148,6 +148,11 @@ SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
+-- name: is_lost
+-- Whether this claim can no longer end the item as done, and has not done so. An end whose connection was lost may have
+-- been committed; while the claim is held it may still be. Unknown items count as not lost.
+SELECT attempt <> $3 OR NOT (state = 'done' OR (state = 'running' AND worker = $2)) FROM job_queue WHERE id = $1;
+
 -- name: release
 UPDATE job_queue SET state = 'queued', worker = NULL, lease_until = NULL, alone = false
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';

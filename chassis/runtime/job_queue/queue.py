@@ -203,6 +203,11 @@ class JobQueue:
                 await also(conn)
         self.wake()
 
+    async def is_lost(self, item: QueueItem) -> bool:
+        """Whether the claim is over without having ended the item as `done`, so that it never will."""
+        async with self._connection() as conn:
+            return bool(await conn.fetchval(self._queries["is_lost"], *_fence(item)))
+
     async def release(self, item: QueueItem) -> None:
         """Puts the item back as if it had not been claimed. Nothing happens where the lease was lost."""
         async with self._connection() as conn:

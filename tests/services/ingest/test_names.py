@@ -28,8 +28,8 @@ def test_a_derived_path_has_the_folder_the_label_and_the_extension_of_the_output
     assert names.derived_path("a/b", MEDIA, "small", output("x.webp")) == f"a/b/{MEDIA}/small.webp"
 
 
-def test_a_storage_key_consists_of_ids() -> None:
-    assert names.storage_key("prj_1", MEDIA, FILE, "jpeg") == f"prj_1/media/{MEDIA}/{FILE}.jpg"
+def test_a_storage_key_consists_of_ids_and_the_attempt() -> None:
+    assert names.storage_key("prj_1", MEDIA, FILE, "jpeg", 2) == f"prj_1/media/{MEDIA}/{FILE}-2.jpg"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def test_a_clip_is_fetched_encoded_and_stored(worker: WorkerHarness, mater
     assert (output.kind, output.format, output.width, output.height) == ("video", "mp4", 320, 180)
     assert output.codecs is not None and (output.codecs.video, output.codecs.audio) == ("h264", "aac")
     assert (output.content_type, output.path) == ("video/mp4", f"{job_id}/video.mp4")
-    assert output.key == f"{job.project}/jobs/{job_id}/{output.id}.mp4"
+    assert output.key == f"{job.project}/jobs/{job_id}/{output.id}-1.mp4"
     assert [(task.kind, task.status) for task in job.tasks] == [
         ("import", "succeeded"),
         ("probe", "succeeded"),

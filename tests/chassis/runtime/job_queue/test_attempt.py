@@ -17,9 +17,9 @@ from chassis.runtime.job_queue import (
     QueueItem,
     Retry,
 )
-from chassis.runtime.job_queue.attempt import AttemptLimits
+from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
 from schemas.faults import Fault
-from tests.chassis.runtime.job_queue.conftest import LEASE, QueueFixture, Worker, event, never, running
+from tests.chassis.runtime.job_queue.conftest import LEASE, QUICK, QueueFixture, Worker, event, never, running
 from tests.support.waiting import until
 
 UNREACHABLE = Fault(kind="input_unreachable", message="The server answered 503.")
@@ -235,3 +235,33 @@ async def test_an_emit_without_lease_ends_the_attempt_without_a_trace(fixture: Q
     async with running(worker.runner(fixture.queue)):
         await asyncio.wait_for(lost.wait(), 60)
     assert (await fixture.state("job_1"), await fixture.published(), worker.exhausted_with) == ("done", [], [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "discarded"), [("committed", False), ("committed unnoticed", False), ("lost", True), ("failed", True)]
+)
+async def test_what_an_attempt_made_is_discarded_unless_its_outcome_counts(
+    fixture: QueueFixture, outcome: str, discarded: bool
+) -> None:
+    calls: list[str] = []
+
+    async def discard() -> None:
+        calls.append("discarded")
+
+    async def also(conn: Connection) -> None:
+        raise RuntimeError("constraint")
+
+    async def work(item: QueueItem) -> Outcome:
+        if outcome == "lost":
+            await fixture.expire(item.id)
+            assert await fixture.queue.claim("another") is not None
+        if outcome == "committed unnoticed":
+            await fixture.queue.finish(item, "done")
+        return Complete("done", also=also if outcome == "failed" else None, discard=discard)
+
+    worker = Worker(work)
+    await fixture.add("job_1")
+    item = await fixture.claim("one")
+    handlers = Handlers(worker.work, worker.exhausted, worker.on_cancel)
+    await Attempt(fixture.queue, handlers, item, QUICK).run()
+    assert calls == ["discarded"] * discarded

@@ -179,3 +179,23 @@ async def test_ended_items_are_purged_after_their_time_and_others_never(fixture:
         "SELECT id FROM job_queue UNION ALL SELECT id FROM job_queue_cancellations ORDER BY 1"
     )
     assert [row["id"] for row in left] == ["queued", "y", "young"]
+
+
+async def test_a_claim_is_lost_once_it_cannot_end_the_item_any_more(fixture: QueueFixture) -> None:
+    await fixture.add("job_1", "job_2", "job_3")
+    queue = fixture.queue
+    first = await fixture.claim("w1")
+    assert not await queue.is_lost(first), "it is held"
+    await fixture.expire(first.id)
+    second = await fixture.claim("w2")
+    assert (second.id, await queue.is_lost(first)) == (first.id, True)
+    await queue.finish(second, "done")
+    assert (await queue.is_lost(first), await queue.is_lost(second)) == (True, False)
+    released = await fixture.claim("w1")
+    await queue.release(released)
+    assert await queue.is_lost(released)
+    failed = await fixture.claim("w1")
+    await queue.finish(failed, "failed")
+    assert await queue.is_lost(failed)
+    await fixture.pool.execute("DELETE FROM job_queue WHERE id = $1", second.id)
+    assert not await queue.is_lost(second), "nobody knows any more who ended it"
