@@ -1,6 +1,6 @@
 """The job: one input becomes one output. Its states and the transitions between them (pure)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from schemas.base import EventModel, OpenEnum, Unknown
 from schemas.faults import Fault
@@ -14,7 +14,7 @@ TaskKind = Literal["import", "probe", "video", "image"]
 TaskStatus = Literal["waiting", "queued", "processing", "succeeded", "failed", "cancelled"]
 
 TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
-_RANK: dict[Status | Unknown, int] = {
+RANK: dict[Status | Unknown, int] = {
     "queued": 0,
     # A status of a newer release: the job has begun, and as far as this release can tell it has not ended.
     "unknown": 1,
@@ -23,6 +23,7 @@ _RANK: dict[Status | Unknown, int] = {
     "failed": 2,
     "cancelled": 2,
 }
+"""The later stage of a job wins over the later arrival of an event."""
 
 
 class Task(EventModel):
@@ -182,11 +183,21 @@ def _succeeded(task: Task, at: int) -> Task:
     return task.model_copy(update=changes)
 
 
-def supersedes(incoming: Job, current: Job) -> bool:
+class JobState(Protocol):
+    """A job, or what is kept of one to compare it."""
+
+    @property
+    def status(self) -> Status | Unknown: ...
+
+    @property
+    def updated_at(self) -> int: ...
+
+
+def supersedes(incoming: JobState, current: JobState) -> bool:
     """Whether an incoming snapshot replaces the current one.
 
     Events may come twice and out of order; the end of a job is final.
     """
-    if current.finished:
+    if current.status in TERMINAL:
         return False
-    return (_RANK[incoming.status], incoming.updated_at) > (_RANK[current.status], current.updated_at)
+    return (RANK[incoming.status], incoming.updated_at) > (RANK[current.status], current.updated_at)

@@ -10,7 +10,7 @@ What a reader cannot store or derive ids from is refused here, before a handler 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -18,8 +18,6 @@ from schemas.base import UNKNOWN, UnknownValues
 from schemas.events import EVENTS, Event
 from schemas.explain import render_value
 from schemas.ids import InvalidId, is_id
-
-EventT = TypeVar("EventT", bound=Event, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,6 @@ class ReadEvent:
 
     event: Event
     unknown: tuple[UnknownValue, ...] = ()
-
-
-class EventWithJson(NamedTuple, Generic[EventT]):
-    """An event and the JSON that it was read from, which also has the fields and values that this release ignores."""
-
-    event: EventT
-    json: bytes
 
 
 def read_event(type_: str, value: bytes) -> ReadEvent:

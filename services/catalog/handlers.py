@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
-from schemas.events import JobCreated, JobProgressed, KeyChanged, MediaCreated, ProjectChanged
-from schemas.reading import EventWithJson
+from schemas.events import KeyChanged, ProjectChanged
 from schemas.topics import (
     JOB_CREATED,
     JOB_PROGRESS,
@@ -16,37 +15,38 @@ from schemas.topics import (
     MEDIA_CREATED,
     PROJECT_CHANGED,
 )
-from services.catalog.projection import JobResult, MediaChange, Projection
+from services.catalog.projection import Projection
+from services.catalog.snapshots import JobSnapshot, MediaSnapshot, NewMedia, job_snapshot, media_snapshot, new_media
 
 
 def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
     """Subscribes to what this service reads. `projection` is None where the subscriptions are only documented."""
 
-    @subscribe(broker, MEDIA_CREATED, consumers=2)
-    async def on_media_created(events: Sequence[EventWithJson[MediaCreated]]) -> None:
+    @subscribe(broker, MEDIA_CREATED, prepare=new_media, consumers=2)
+    async def on_media_created(created: Sequence[NewMedia]) -> None:
         if projection is not None:
-            await projection.media_created(events)
+            await projection.media_created(created)
 
-    @subscribe(broker, MEDIA_CHANGED)
-    async def on_media_changed(events: Sequence[EventWithJson[MediaChange]]) -> None:
+    @subscribe(broker, MEDIA_CHANGED, prepare=media_snapshot)
+    async def on_media_changed(snapshots: Sequence[MediaSnapshot]) -> None:
         if projection is not None:
-            await projection.media_changed(events)
+            await projection.media_changed(snapshots)
 
-    @subscribe(broker, JOB_CREATED)
-    async def on_job_created(events: Sequence[EventWithJson[JobCreated]]) -> None:
+    @subscribe(broker, JOB_CREATED, prepare=job_snapshot)
+    async def on_job_created(snapshots: Sequence[JobSnapshot]) -> None:
         if projection is not None:
-            await projection.jobs(events)
+            await projection.jobs(snapshots)
 
-    @subscribe(broker, JOB_RESULTS, consumers=2)
-    async def on_job_results(events: Sequence[EventWithJson[JobResult | JobProgressed]]) -> None:
+    @subscribe(broker, JOB_RESULTS, prepare=job_snapshot, consumers=2)
+    async def on_job_results(snapshots: Sequence[JobSnapshot]) -> None:
         """Workers of an earlier release send progress here, too."""
         if projection is not None:
-            await projection.jobs(events)
+            await projection.jobs(snapshots)
 
-    @subscribe(broker, JOB_PROGRESS)
-    async def on_job_progress(events: Sequence[EventWithJson[JobProgressed]]) -> None:
+    @subscribe(broker, JOB_PROGRESS, prepare=job_snapshot)
+    async def on_job_progress(snapshots: Sequence[JobSnapshot]) -> None:
         if projection is not None:
-            await projection.progress(events)
+            await projection.progress(snapshots)
 
     @subscribe(broker, KEY_CHANGED)
     async def on_key_changed(events: Sequence[KeyChanged]) -> None:

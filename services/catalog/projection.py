@@ -1,4 +1,4 @@
-"""From events to rows, a batch in one transaction.
+"""From snapshots to rows, a batch in one transaction.
 
 Events come more than once and in any order, in batches of any size, and two replicas may project the same ones at the
 same time: the resulting rows are the same. A job's snapshot wins by `schemas.jobs.supersedes`, a media item's by its
@@ -7,42 +7,21 @@ version, and the revocation of a key is final.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence, Set
-from typing import TypeAlias
 
 from chassis.core import logs
-from schemas.events import (
-    JobCancelled,
-    JobEvent,
-    JobFailed,
-    JobProgressed,
-    JobStarted,
-    JobSucceeded,
-    KeyChanged,
-    MediaAccepted,
-    MediaCreated,
-    MediaDeleted,
-    MediaFailed,
-    MediaPurged,
-    MediaRestored,
-    MediaUpdated,
-    ProjectChanged,
-)
+from schemas.events import KeyChanged, ProjectChanged
 from schemas.keys import Revocation
-from schemas.reading import EventWithJson
 from services.catalog.snapshots import (
     JobSnapshot,
     MediaSnapshot,
+    NewMedia,
     latest_jobs,
     latest_keys,
     latest_media,
     latest_projects,
     named_files,
-    snapshots_of_jobs,
 )
 from services.catalog.store import Store
-
-JobResult: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobCancelled
-MediaChange: TypeAlias = MediaAccepted | MediaFailed | MediaUpdated | MediaDeleted | MediaRestored | MediaPurged
 
 log = logs.get_logger(__name__)
 
@@ -53,34 +32,33 @@ def file_name(project: str, path: str) -> str:
 
 
 class Projection:
-    """Writes events. `announce` gets, after the commit, what can be found now: ids, hashes of keys, `file_name`s."""
+    """Writes snapshots. `announce` gets, after the commit, what can be found now: ids, hashes of keys, `file_name`s."""
 
     def __init__(self, store: Store, announce: Callable[[Iterable[str]], None]) -> None:
         self._store = store
         self._announce = announce
 
-    async def jobs(self, events: Sequence[EventWithJson[JobEvent]]) -> None:
-        await self._put_jobs(events, logging.INFO)
+    async def jobs(self, snapshots: Sequence[JobSnapshot]) -> None:
+        await self._put_jobs(snapshots, logging.INFO)
 
-    async def progress(self, events: Sequence[EventWithJson[JobProgressed]]) -> None:
+    async def progress(self, snapshots: Sequence[JobSnapshot]) -> None:
         """As `jobs`, but logged for debugging only: there is one a second for each running job."""
-        await self._put_jobs(events, logging.DEBUG)
+        await self._put_jobs(snapshots, logging.DEBUG)
 
-    async def media_created(self, events: Sequence[EventWithJson[MediaCreated]]) -> None:
-        """The items, and the jobs that come with them."""
-        snapshots = latest_media(_snapshot(event, json) for event, json in events)
-        jobs = latest_jobs(job for event, json in events for job in snapshots_of_jobs(event, json))
+    async def media_created(self, created: Sequence[NewMedia]) -> None:
+        snapshots = latest_media(each.media for each in created)
+        jobs = latest_jobs(job for each in created for job in each.jobs)
         async with self._store.transaction() as transaction:
             written_media = await transaction.put_media(snapshots)
             written_jobs = await transaction.put_jobs(jobs)
         self._announce_media(snapshots, written_media)
         self._announce_jobs(jobs, written_jobs)
 
-    async def media_changed(self, events: Sequence[EventWithJson[MediaChange]]) -> None:
-        snapshots = latest_media(_snapshot(event, json) for event, json in events)
+    async def media_changed(self, snapshots: Sequence[MediaSnapshot]) -> None:
+        latest = latest_media(snapshots)
         async with self._store.transaction() as transaction:
-            written = await transaction.put_media(snapshots)
-        self._announce_media(snapshots, written)
+            written = await transaction.put_media(latest)
+        self._announce_media(latest, written)
 
     async def keys(self, events: Sequence[KeyChanged]) -> None:
         keys = latest_keys(event.key for event in events)
@@ -101,16 +79,15 @@ class Projection:
         async with self._store.transaction() as transaction:
             await transaction.revoke_keys(sorted(revocations))
 
-    async def _put_jobs(self, events: Sequence[EventWithJson[JobEvent]], level: int) -> None:
-        jobs = latest_jobs(JobSnapshot(event.job, json) for event, json in events)
+    async def _put_jobs(self, snapshots: Sequence[JobSnapshot], level: int) -> None:
+        jobs = latest_jobs(snapshots)
         async with self._store.transaction() as transaction:
             written = await transaction.put_jobs(jobs)
         self._announce_jobs(jobs, written, level)
 
     def _announce_jobs(self, snapshots: Sequence[JobSnapshot], written: Set[str], level: int = logging.INFO) -> None:
         self._announce(_names_of_jobs(snapshots))
-        jobs = (snapshot.job for snapshot in snapshots)
-        for status, ids in _by_status((job.id, job.status) for job in jobs if job.id in written):
+        for status, ids in _by_status((job.id, job.status) for job in snapshots if job.id in written):
             log.log(level, "jobs_projected", status=status, job_ids=ids)
 
     def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Set[str]) -> None:
@@ -120,14 +97,8 @@ class Projection:
             log.info("media_projected", status=status, media_ids=ids)
 
 
-def _snapshot(event: MediaCreated | MediaChange, json: bytes) -> MediaSnapshot:
-    hidden = event.media.status == "deleted" or isinstance(event, MediaDeleted | MediaPurged)
-    return MediaSnapshot(event.media, hidden, json)
-
-
 def _names_of_jobs(snapshots: Sequence[JobSnapshot]) -> Iterable[str]:
-    for snapshot in snapshots:
-        job = snapshot.job
+    for job in snapshots:
         yield job.id
         if job.output is not None:
             yield file_name(job.project, job.output.path)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from schemas.events import MediaCreated
+from schemas.base import Unknown
+from schemas.events import JobEvent, MediaCreated, MediaDeleted, MediaEvent, MediaPurged
 from schemas.files import File
-from schemas.jobs import Job, supersedes
+from schemas.jobs import Job, JobKind, Status, supersedes
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
@@ -19,12 +20,31 @@ from schemas.projects import Project
 T = TypeVar("T")
 
 
-class JobSnapshot(NamedTuple):
-    """A job as an event shows it. `path` is where the event's JSON has the job, as Postgres writes an array."""
+class OutputName(NamedTuple):
+    """The name of a job's output below the project, and the object that it names."""
 
-    job: Job
+    path: str
+    key: str
+    content_type: str
+
+
+class JobSnapshot(NamedTuple):
+    """What is read of a job as an event shows it; the event's JSON has the rest.
+
+    `json_path` is where the job is in it, as Postgres writes an array. Hundreds of snapshots make a batch, and are much
+    smaller than as many jobs.
+    """
+
+    id: str
+    project: str
+    kind: JobKind | Unknown
+    status: Status | Unknown
+    input: str
+    updated_at: int
+    media_id: str | None
+    output: OutputName | None
     event_json: bytes
-    path: str = "{job}"
+    json_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +59,48 @@ class MediaSnapshot:
     event_json: bytes
 
 
-def snapshots_of_jobs(event: MediaCreated, event_json: bytes) -> list[JobSnapshot]:
-    """The jobs that come with a new media item."""
-    return [JobSnapshot(job, event_json, f"{{jobs,{position}}}") for position, job in enumerate(event.jobs)]
+class NewMedia(NamedTuple):
+    """A new media item and the jobs that come with it."""
+
+    media: MediaSnapshot
+    jobs: list[JobSnapshot]
+
+
+def job_snapshot(event: JobEvent, event_json: bytes) -> JobSnapshot:
+    return _job_snapshot(event.job, event_json, "{job}")
+
+
+def media_snapshot(event: MediaEvent, event_json: bytes) -> MediaSnapshot:
+    hidden = event.media.status == "deleted" or isinstance(event, MediaDeleted | MediaPurged)
+    return MediaSnapshot(event.media, hidden, event_json)
+
+
+def new_media(event: MediaCreated, event_json: bytes) -> NewMedia:
+    jobs = [_job_snapshot(job, event_json, f"{{jobs,{position}}}") for position, job in enumerate(event.jobs)]
+    return NewMedia(media_snapshot(event, event_json), jobs)
+
+
+def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
+    output = None
+    if job.output is not None:
+        output = OutputName(job.output.path, job.output.key, job.output.content_type)
+    return JobSnapshot(
+        id=job.id,
+        project=job.project,
+        kind=job.kind,
+        status=job.status,
+        input=job.input,
+        updated_at=job.updated_at,
+        media_id=job.media_id,
+        output=output,
+        event_json=event_json,
+        json_path=json_path,
+    )
 
 
 def latest_jobs(snapshots: Iterable[JobSnapshot]) -> list[JobSnapshot]:
     """The winning snapshot of each job, in ascending order of ids."""
-    return _latest(snapshots, lambda each: each.job.id, lambda new, old: supersedes(new.job, old.job))
+    return _latest(snapshots, lambda each: each.id, supersedes)
 
 
 def latest_media(snapshots: Iterable[MediaSnapshot]) -> list[MediaSnapshot]:
@@ -71,11 +125,6 @@ def _latest(snapshots: Iterable[T], id_of: Callable[[T], str], replaces: Callabl
         if id not in latest or replaces(snapshot, latest[id]):
             latest[id] = snapshot
     return [latest[id] for id in sorted(latest)]
-
-
-def job_rank(job: Job) -> int:
-    """0 queued, 1 processing, 2 finished: the later stage of a job wins over the later arrival."""
-    return 2 if job.finished else 0 if job.status == "queued" else 1
 
 
 def named_files(snapshot: MediaSnapshot) -> dict[str, File]:

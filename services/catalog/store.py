@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from chassis.adapters.postgres import Connection, Pool, sql
+from schemas.jobs import RANK
 from schemas.keys import ApiKey, Revocation
 from schemas.projects import Project
 from services.catalog.filters import pair_ids
-from services.catalog.snapshots import JobSnapshot, MediaSnapshot, job_rank, named_files
+from services.catalog.snapshots import JobSnapshot, MediaSnapshot, named_files
 
 SQL = sql.load("services.catalog.sql")
 
@@ -80,19 +81,18 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[A
 
 
 def _job_row(snapshot: JobSnapshot) -> tuple[Any, ...]:
-    job, output = snapshot.job, snapshot.job.output
     return (
-        job.id,
-        job.project,
-        job.kind,
-        job.status,
-        job.input,
-        job_rank(job),
-        job.updated_at,
+        snapshot.id,
+        snapshot.project,
+        snapshot.kind,
+        snapshot.status,
+        snapshot.input,
+        RANK[snapshot.status],
+        snapshot.updated_at,
         snapshot.event_json.decode(),
-        snapshot.path,
-        job.media_id,
-        *((output.path, output.key, output.content_type) if output is not None else (None, None, None)),
+        snapshot.json_path,
+        snapshot.media_id,
+        *(snapshot.output or (None, None, None)),
     )
 
 

@@ -1,7 +1,8 @@
 """Decodes the records of one topic; never raises for what is wrong with a record."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord
 
@@ -9,8 +10,7 @@ from chassis.adapters.kafka.codec import UnknownEvent, decode
 from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
 from chassis.core.metrics import counter
-from schemas.events import Event, Submission
-from schemas.reading import EventWithJson, UnknownValue
+from schemas.reading import UnknownValue
 from schemas.topics import Topic
 
 log = logs.get_logger(__name__)
@@ -20,13 +20,20 @@ _unknown = counter(
 )
 _MAX_WARNINGS = 100
 
+Prepare: TypeAlias = Callable[[Any, bytes], Any]
+"""From an event and its JSON to what the handler gets in its place."""
+
 
 @dataclass(frozen=True)
 class ReceivedRecord:
-    """A record and what it was decoded to, or why it could not be."""
+    """A record and what the handler gets for it: nothing (None) where its type is not one that the handler takes.
+
+    `error` is set where the record could not be read (`RecordUnreadable`) or prepared (any other exception).
+    """
 
     record: ConsumerRecord
-    event: Event | Submission | UnknownEvent | RecordUnreadable
+    item: Any = None
+    error: Exception | None = None
 
     @property
     def position(self) -> tuple[int, int]:
@@ -34,31 +41,49 @@ class ReceivedRecord:
         return self.record.partition, self.record.offset
 
     @property
-    def event_with_json(self) -> EventWithJson[Any]:
-        """Only for a record that was decoded to an event."""
-        return EventWithJson(self.event, self.record.value)
+    def unreadable(self) -> bool:
+        return isinstance(self.error, RecordUnreadable)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the handler is to be called with it."""
+        return self.item is not None or (self.error is not None and not self.unreadable)
 
 
 class RecordDecoder:
-    """Also counts event types and values that this release does not know, and logs each of them once."""
+    """Decodes to events of `types`, or to what `prepare` makes of them.
 
-    def __init__(self, service: str, topic: Topic) -> None:
+    Also counts event types and values that this release does not know, and logs each of them once.
+    """
+
+    def __init__(
+        self, service: str, topic: Topic, types: tuple[type[Any], ...], prepare: Prepare | None = None
+    ) -> None:
         self._service = service
         self._topic = topic
+        self._types = types
+        self._prepare = prepare
         self._warned: set[str] = set()
 
     def decode(self, record: ConsumerRecord) -> ReceivedRecord:
-        """The record with its event, or with the reason why it cannot be read."""
+        """The record with what the handler gets for it, or with the error."""
         origin = f"{record.topic}/{record.partition}/{record.offset}"
         try:
             event = decode(
                 self._topic, record.headers, record.value, origin=origin, on_unknown=self._count_unknown_value
             )
         except RecordUnreadable as unreadable:
-            return ReceivedRecord(record, unreadable)
+            return ReceivedRecord(record, error=unreadable)
         if isinstance(event, UnknownEvent):
             self._count_unknown_type(event.type)
-        return ReceivedRecord(record, event)
+        if not isinstance(event, self._types):
+            return ReceivedRecord(record)
+        if self._prepare is None:
+            return ReceivedRecord(record, event)
+        try:
+            return ReceivedRecord(record, self._prepare(event, record.value))
+        except Exception as error:  # noqa: BLE001 - a failure of the handler: the failure policy decides about it
+            return ReceivedRecord(record, error=error)
 
     def _count_unknown_type(self, event_type: str) -> None:
         _unknown.labels(self._service, self._topic.name, "type").inc()

@@ -26,7 +26,7 @@ from chassis.core.metrics import counter
 from schemas.topics import Topic
 
 Handler = Callable[[Sequence[Any]], Awaitable[None]]
-"""Handles events of one topic in their order, all or none. It may see each more than once: it has to be idempotent."""
+"""Handles items of one topic in their order, all or none. It may see each more than once: it has to be idempotent."""
 
 log = logs.get_logger(__name__)
 
@@ -48,11 +48,10 @@ class HandlerLimits:
 
 
 class RecordHandler:
-    """The state of one subscription: `handler` is called with the events whose type is one of `types`.
+    """The state of one subscription: `handler` is called with the items of the records that it wants.
 
-    With `one_by_one` each call gets a single event: for handlers whose work cannot share a transaction.
-    With `with_json` it gets each event as an `EventWithJson`. `dead_letter_limit` counts the dead letters of the topic,
-    where several consumers of the process share it.
+    With `one_by_one` each call gets a single item: for handlers whose work cannot share a transaction.
+    `dead_letter_limit` counts the dead letters of the topic, where several consumers of the process share it.
     """
 
     def __init__(
@@ -60,12 +59,10 @@ class RecordHandler:
         service: str,
         topic: Topic,
         handler: Handler,
-        types: tuple[type[Any], ...],
         dead_letters: DeadLetterWriter,
         limits: HandlerLimits,
         *,
         one_by_one: bool = False,
-        with_json: bool = False,
         dead_letter_limit: DeadLetterLimit | None = None,
     ) -> None:
         self.topic = topic
@@ -73,11 +70,9 @@ class RecordHandler:
         """Set when the service stops: ends every pause."""
         self._service = service
         self._handler = handler
-        self._types = types
         self._dead_letters = dead_letters
         self._limits = limits
         self._one_by_one = one_by_one
-        self._with_json = with_json
         self._failures: dict[tuple[int, int], int] = {}
         """Unexpected failures of single records, by position; kept over redeliveries."""
         self._outages = 0
@@ -115,13 +110,13 @@ class RecordHandler:
             raise ConsumerNotReady(f"{self.topic.name}: one batch is in progress for {seconds:.0f} s{reason}")
 
     async def _handle(self, batch: Sequence[ReceivedRecord]) -> None:
-        wanted = [received for received in batch if isinstance(received.event, self._types)]
+        wanted = [received for received in batch if received.wanted]
         if wanted and not await self._handled_together(wanted):
             for received in wanted:
                 await self._handle_one(received)
         for received in batch:
-            if isinstance(received.event, RecordUnreadable):
-                await self._write_dead_letter(received, GiveUp("rejected", received.event.reason))
+            if isinstance(received.error, RecordUnreadable):
+                await self._write_dead_letter(received, GiveUp("rejected", received.error.reason))
 
     async def _handled_together(self, wanted: Sequence[ReceivedRecord]) -> bool:
         if self._one_by_one or any(received.position in self._failures for received in wanted):
@@ -156,8 +151,11 @@ class RecordHandler:
                 return
 
     async def _call(self, records: Sequence[ReceivedRecord]) -> None:
-        events = [received.event_with_json if self._with_json else received.event for received in records]
-        await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(events)))
+        for received in records:
+            if received.error is not None:
+                raise received.error
+        items = [received.item for received in records]
+        await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(items)))
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)
         self._outages, self._last_error = 0, ""

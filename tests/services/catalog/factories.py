@@ -2,27 +2,37 @@
 
 import os
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from chassis.core.ids import new_id, now_ms
-from schemas.events import Event
+from schemas.events import Event, JobEvent, MediaCreated, MediaEvent
 from schemas.faults import Fault
 from schemas.files import File, MediaKind, Output
 from schemas.ids import Prefix, derived, typeid, uuid7
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
-from schemas.reading import EventWithJson
-
-EventT = TypeVar("EventT", bound=Event)
+from services.catalog.snapshots import job_snapshot, media_snapshot, new_media
 
 OLD_MS = 1_700_000_000_000
 """Long ago: ids of this time need no watermark."""
 
 
-def with_json(events: Iterable[EventT]) -> list[EventWithJson[EventT]]:
-    """The events as handlers get them from Kafka."""
-    return [EventWithJson(event, event.model_dump_json().encode()) for event in events]
+def prepared(events: Iterable[Event]) -> list[Any]:
+    """The events of one topic as the handlers of the catalog get them."""
+    return [prepare(event, event.model_dump_json().encode()) for event in events]
+
+
+def prepare(event: Event, json: bytes) -> Any:
+    match event:
+        case JobEvent():
+            return job_snapshot(event, json)
+        case MediaCreated():
+            return new_media(event, json)
+        case MediaEvent():
+            return media_snapshot(event, json)
+        case _:
+            return event
 
 
 def old_id(prefix: Prefix, after_ms: int = 0) -> str:

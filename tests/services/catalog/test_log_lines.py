@@ -19,12 +19,12 @@ async def test_a_job_is_logged_for_each_newer_snapshot_and_progress_for_debuggin
     snapshots = factories.snapshots(factories.queued(project))
     ids = [snapshots[0].id]
     with capture_logs() as lines:
-        await tables.projection.jobs(factories.with_json([JobCreated(job=snapshots[0])]))
-        await tables.projection.jobs(factories.with_json([JobStarted(job=snapshots[1])]))
-        await tables.projection.progress(factories.with_json([JobProgressed(job=snapshots[2])]))
-        await tables.projection.jobs(factories.with_json([JobSucceeded(job=snapshots[-1])]))
-        await tables.projection.jobs(factories.with_json([JobSucceeded(job=snapshots[-1])]))
-        await tables.projection.jobs(factories.with_json([JobStarted(job=snapshots[1])]))
+        await tables.projection.jobs(factories.prepared([JobCreated(job=snapshots[0])]))
+        await tables.projection.jobs(factories.prepared([JobStarted(job=snapshots[1])]))
+        await tables.projection.progress(factories.prepared([JobProgressed(job=snapshots[2])]))
+        await tables.projection.jobs(factories.prepared([JobSucceeded(job=snapshots[-1])]))
+        await tables.projection.jobs(factories.prepared([JobSucceeded(job=snapshots[-1])]))
+        await tables.projection.jobs(factories.prepared([JobStarted(job=snapshots[1])]))
     assert lines_of(lines, "jobs_projected") == [
         ("info", "queued", ids),
         ("info", "processing", ids),
@@ -38,7 +38,7 @@ async def test_a_batch_is_logged_in_one_line_per_status(tables: Tables, project:
     ended = factories.snapshots(jobs[1])[-1]
     with capture_logs() as lines:
         await tables.projection.jobs(
-            factories.with_json([*(JobCreated(job=job) for job in jobs), JobSucceeded(job=ended)])
+            factories.prepared([*(JobCreated(job=job) for job in jobs), JobSucceeded(job=ended)])
         )
     found = sorted(lines_of(lines, "jobs_projected"))
     assert found == [("info", "queued", [jobs[0].id, jobs[2].id]), ("info", "succeeded", [ended.id])]
@@ -55,7 +55,7 @@ async def test_a_media_item_is_logged_with_its_jobs(tables: Tables, project: str
     )
     job = factories.queued(project, media_id=accepted.id)
     with capture_logs() as lines:
-        await tables.projection.media_created(factories.with_json([MediaCreated(media=created, jobs=[job])]))
-        await tables.projection.media_changed(factories.with_json([MediaAccepted(media=accepted)]))
+        await tables.projection.media_created(factories.prepared([MediaCreated(media=created, jobs=[job])]))
+        await tables.projection.media_changed(factories.prepared([MediaAccepted(media=accepted)]))
     assert lines_of(lines, "media_projected") == [("info", "active", [accepted.id])]
     assert lines_of(lines, "jobs_projected") == [("info", "queued", [job.id])]

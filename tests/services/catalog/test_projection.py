@@ -31,7 +31,6 @@ from schemas.events import (
 )
 from schemas.jobs import Job, supersedes
 from schemas.media import Derived, MediaItem
-from schemas.reading import EventWithJson
 from services.catalog.filters import media_filter
 from services.catalog.queries import Hidden, StoredFile
 from tests.services.catalog import factories
@@ -93,7 +92,7 @@ async def project_batch(tables: Tables, events: Sequence[Any]) -> None:
         KeyChanged: tables.projection.keys,
     }
     handler = next(handler for type_, handler in handlers.items() if isinstance(events[0], type_))
-    await handler(events if isinstance(events[0], KeyChanged) else factories.with_json(events))
+    await handler(factories.prepared(events))
 
 
 async def rows_of(tables: Tables, project: str) -> dict[str, list[asyncpg.Record]]:
@@ -180,7 +179,7 @@ async def test_a_job_follows_the_published_rule_after_each_event(
     snapshots = factories.snapshots(factories.queued(project, id=new_id("job")))
     current: Job | None = None
     for event in job_events([snapshots[position] for position in order]):
-        await tables.projection.jobs(factories.with_json([event]))
+        await tables.projection.jobs(factories.prepared([event]))
         if current is None or supersedes(event.job, current):
             current = event.job
         assert await tables.queries.job(event.job.id, project) == current
@@ -202,9 +201,9 @@ async def test_one_value_that_no_column_holds_leaves_nothing_of_its_batch(tables
     absurd = factories.original(new_id("med")).model_copy(update={"width": 2**40})  # which validates nothing
     bad = factories.item(project, id=new_id("med")).model_copy(update={"original": absurd})
     with pytest.raises(asyncpg.DataError):
-        await tables.projection.media_created(factories.with_json([MediaCreated(media=good), MediaCreated(media=bad)]))
+        await tables.projection.media_created(factories.prepared([MediaCreated(media=good), MediaCreated(media=bad)]))
     assert await tables.queries.media_item(good.id, project) is None
-    await tables.projection.media_created(factories.with_json([MediaCreated(media=good)]))
+    await tables.projection.media_created(factories.prepared([MediaCreated(media=good)]))
     assert await tables.queries.media_item(good.id, project) == good
 
 
@@ -212,7 +211,7 @@ async def test_values_of_newer_releases_are_projected_as_unknown(tables: Tables,
     job = factories.queued(project)
     changes: dict[str, Any] = {"kind": "audio", "status": "paused", "updated_at": job.updated_at + 1}
     newer = Job.model_validate(job.model_dump() | changes)
-    await tables.projection.jobs(factories.with_json([JobCreated(job=job), JobProgressed(job=newer)]))
+    await tables.projection.jobs(factories.prepared([JobCreated(job=job), JobProgressed(job=newer)]))
     found = await tables.queries.job(job.id, project)
     assert found is not None
     assert (found.kind, found.status) == ("unknown", "unknown")
@@ -220,7 +219,7 @@ async def test_values_of_newer_releases_are_projected_as_unknown(tables: Tables,
     assert item.original is not None
     file = item.original.model_copy(update={"kind": "unknown"})
     await tables.projection.media_created(
-        factories.with_json([MediaCreated(media=item.model_copy(update={"original": file}))])
+        factories.prepared([MediaCreated(media=item.model_copy(update={"original": file}))])
     )
     found_item = await tables.queries.media_item(item.id, project)
     assert isinstance(found_item, MediaItem)
@@ -237,9 +236,9 @@ async def test_what_a_newer_release_has_written_is_kept_in_the_stored_snapshots(
     progressed = JobProgressed(job=jobs[1].start(now_ms())).model_dump(mode="json")
     progressed["job"]["status"] = "paused"
     json = orjson.dumps({"added": [], **created})
-    await tables.projection.media_created([EventWithJson(MediaCreated.model_validate_json(json), json)])
+    await tables.projection.media_created([factories.prepare(MediaCreated.model_validate_json(json), json)])
     json = orjson.dumps({"added": [], **progressed})
-    await tables.projection.progress([EventWithJson(JobProgressed.model_validate_json(json), json)])
+    await tables.projection.progress([factories.prepare(JobProgressed.model_validate_json(json), json)])
     ids = [job.id for job in jobs]
     rows = await tables.pool.fetch("SELECT status, job FROM jobs WHERE id = ANY ($1) ORDER BY id", ids)
     snapshots = {row["job"]["id"]: (row["status"], row["job"]) for row in rows}
@@ -250,7 +249,7 @@ async def test_what_a_newer_release_has_written_is_kept_in_the_stored_snapshots(
 
 async def test_metadata_keeps_the_order_in_which_it_was_written(tables: Tables, project: str) -> None:
     job = factories.queued(project, metadata={"zz": "1", "a": "2", "mmm": "3", "é\n\"'\\": "\U0001f600"})
-    await tables.projection.jobs(factories.with_json([JobCreated(job=job)]))
+    await tables.projection.jobs(factories.prepared([JobCreated(job=job)]))
     found = await tables.queries.job(job.id, project)
     assert found is not None
     assert list(found.metadata.items()) == list(job.metadata.items())
@@ -263,7 +262,7 @@ async def test_a_deleted_item_is_hidden_with_its_files_and_its_jobs_outputs(tabl
     poster = factories.queued(project, kind="image", media_id=id, ref="poster", source=factories.original(id))
     ended = factories.snapshots(poster)[-1]
     await project_one_by_one(tables, events[:4])
-    await tables.projection.jobs(factories.with_json([JobSucceeded(job=ended)]))
+    await tables.projection.jobs(factories.prepared([JobSucceeded(job=ended)]))
     path = f"moved/{id}.mp4"
     assert await tables.queries.file(project, path) == StoredFile(f"originals/{id}.mp4", "video/mp4", False)
     assert await tables.queries.file(project, f"clips/{id}.mp4") is None
@@ -290,10 +289,10 @@ async def test_jobs_of_a_new_item_are_queued_unless_more_is_known(tables: Tables
     item = factories.item(project)
     job = factories.queued(project, kind="image", media_id=item.id, ref="poster")
     ended = factories.snapshots(job)[-1]
-    await tables.projection.media_created(factories.with_json([MediaCreated(media=item, jobs=[job])]))
+    await tables.projection.media_created(factories.prepared([MediaCreated(media=item, jobs=[job])]))
     assert await tables.queries.job(job.id, project) == job
-    await tables.projection.jobs(factories.with_json([JobSucceeded(job=ended)]))
-    await tables.projection.media_created(factories.with_json([MediaCreated(media=item, jobs=[job])]))
+    await tables.projection.jobs(factories.prepared([JobSucceeded(job=ended)]))
+    await tables.projection.media_created(factories.prepared([MediaCreated(media=item, jobs=[job])]))
     assert await tables.queries.job(job.id, project) == ended
 
 

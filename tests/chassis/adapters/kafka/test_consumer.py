@@ -17,9 +17,8 @@ from chassis.adapters.kafka.errors import ConsumerNotReady, RecordRejected
 from chassis.adapters.kafka.producer import open_producer
 from chassis.adapters.kafka.record_handler import HandlerLimits
 from chassis.core.ids import new_id
-from schemas.events import Event, JobFailed, JobStarted, JobSucceeded, Submission
+from schemas.events import Event, JobEvent, JobFailed, JobStarted, JobSucceeded, Submission
 from schemas.files import Output
-from schemas.reading import EventWithJson
 from schemas.topics import JOB_SUBMITTED_TOPIC, Topic
 from tests.chassis.adapters.kafka.examples import (
     JOB,
@@ -338,25 +337,28 @@ async def test_ready_means_having_joined_the_group_with_or_without_a_partition(k
 async def test_handlers_run_on_faststreams_broker_in_memory() -> None:
     broker = ServiceBroker("127.0.0.1:1", SERVICE)
     topic = topic_of_its_own()
-    topic_with_json = topic_of_its_own()
+    topic_prepared = topic_of_its_own()
     seen: list[str] = []
-    seen_with_json: list[tuple[str, bytes]] = []
+    seen_prepared: list[tuple[str, bytes]] = []
+
+    def prepare(event: JobEvent, json: bytes) -> tuple[str, bytes]:
+        return event.job.id, json
 
     @subscribe(broker, topic)
     async def on_result(events: Sequence[JobSucceeded]) -> None:
         seen.extend(event.job.input for event in events)
 
-    @subscribe(broker, topic_with_json)
-    async def on_result_with_json(events: Sequence[EventWithJson[JobSucceeded | JobFailed]]) -> None:
-        seen_with_json.extend((event.job.id, json) for event, json in events)
+    @subscribe(broker, topic_prepared, prepare=prepare)
+    async def on_prepared(items: Sequence[tuple[str, bytes]]) -> None:
+        seen_prepared.extend(items)
 
     sent = record(succeeded("job_1"))
     headers = {name: value.decode() for name, value in sent.headers}
     async with TestKafkaBroker(broker) as memory:
         await memory.publish_batch(sent.value, sent.value, topic=topic.name, headers=headers)
-        await memory.publish_batch(sent.value + b" ", topic=topic_with_json.name, headers=headers)
+        await memory.publish_batch(sent.value + b" ", topic=topic_prepared.name, headers=headers)
     assert seen == ["job_1", "job_1"]
-    assert seen_with_json == [(JOB.id, sent.value + b" ")]
+    assert seen_prepared == [(JOB.id, sent.value + b" ")]
 
 
 async def test_a_handler_must_take_a_sequence_of_events() -> None:

@@ -52,7 +52,7 @@ class Attempts:
 
 
 def batch(handler: RecordHandler, *ids: str) -> list[ReceivedRecord]:
-    decoder = RecordDecoder("catalog", handler.topic)
+    decoder = RecordDecoder("catalog", handler.topic, (JobSucceeded,))
     return [decoder.decode(_consumed(offset, job_id)) for offset, job_id in enumerate(ids)]
 
 
@@ -75,7 +75,7 @@ def _consumed(offset: int, job_id: str) -> ConsumerRecord:
 
 def make(work: Any, letters: Letters, **limits: Any) -> RecordHandler:
     bounds = HandlerLimits(policy=POLICY, **limits)
-    return RecordHandler("catalog", JOB_RESULTS, work, (JobSucceeded,), letters, bounds)
+    return RecordHandler("catalog", JOB_RESULTS, work, letters, bounds)
 
 
 async def test_a_bug_with_one_record_lets_its_neighbours_and_its_topic_go_on() -> None:
@@ -168,11 +168,27 @@ async def test_rejected_records_of_customers_never_halt_the_consumer() -> None:
     letters = Letters()
     work = Attempts(lambda job_id: RecordRejected("no such project") if job_id == "rejected" else None)
     limits = HandlerLimits(policy=POLICY, dead_letters_per_minute=3)
-    handler = RecordHandler("ingest", JOB_RESULTS, work, (JobSucceeded,), letters, limits, one_by_one=True)
+    handler = RecordHandler("ingest", JOB_RESULTS, work, letters, limits, one_by_one=True)
     await handler(batch(handler, *["unreadable", "rejected"] * 10, "good"))
     handler.check()
     assert len(letters.written) == 20
     assert work.done == ["good"]
+
+
+async def test_a_record_that_cannot_be_prepared_fails_like_one_that_cannot_be_handled() -> None:
+    def prepare(event: JobSucceeded, json: bytes) -> JobSucceeded:
+        assert event == JobSucceeded.model_validate_json(json)
+        if event.job.input == "bad":
+            raise KeyError("bug")
+        return event
+
+    letters, work = Letters(), Attempts()
+    handler = make(work, letters)
+    decoder = RecordDecoder("catalog", JOB_RESULTS, (JobSucceeded,), prepare)
+    await handler([decoder.decode(_consumed(offset, job_id)) for offset, job_id in enumerate(["a", "bad", "c"])])
+    assert work.done == ["a", "c"]
+    assert [offset for offset, _ in letters.written] == [1]
+    assert "KeyError" in letters.written[0][1]
 
 
 async def test_consumers_of_one_topic_count_their_dead_letters_together() -> None:
@@ -180,9 +196,7 @@ async def test_consumers_of_one_topic_count_their_dead_letters_together() -> Non
     work = Attempts(lambda _: KeyError("bug"))
     limits, letters = HandlerLimits(policy=POLICY), Letters()
     one, two = (
-        RecordHandler(
-            "catalog", JOB_RESULTS, work, (JobSucceeded,), letters, limits, dead_letter_limit=dead_letter_limit
-        )
+        RecordHandler("catalog", JOB_RESULTS, work, letters, limits, dead_letter_limit=dead_letter_limit)
         for _ in range(2)
     )
     await one(batch(one, "a", "b"))
@@ -194,7 +208,7 @@ async def test_consumers_of_one_topic_count_their_dead_letters_together() -> Non
 async def test_a_bug_with_records_of_customers_halts_the_consumer() -> None:
     work = Attempts(lambda _: KeyError("bug"))
     limits = HandlerLimits(policy=POLICY, dead_letters_per_minute=3)
-    handler = RecordHandler("ingest", JOB_RESULTS, work, (JobSucceeded,), Letters(), limits, one_by_one=True)
+    handler = RecordHandler("ingest", JOB_RESULTS, work, Letters(), limits, one_by_one=True)
     with pytest.raises(StopConsume):
         await handler(batch(handler, *"abcdef"))
     with pytest.raises(ConsumerNotReady, match="halted"):
