@@ -61,6 +61,12 @@ class JobStarted(JobEvent):
     TYPE = "bitmill.job.started.v1"
 
 
+class JobRetrying(JobEvent):
+    """An attempt failed for a passing cause, which its step has; the next one begins at `job.retry_at`."""
+
+    TYPE = "bitmill.job.retrying.v1"
+
+
 class JobProgressed(JobEvent):
     """A job has made progress; at most one a second per job. May be lost."""
 
@@ -232,6 +238,7 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         JobCreated,
         JobStarted,
+        JobRetrying,
         JobProgressed,
         JobSucceeded,
         JobFailed,

@@ -32,7 +32,7 @@ FAULTS: dict[FaultKind, str] = {
     "input_forbidden": "The input's address may not be fetched: it is a private or reserved one, or not http(s).",
     "input_not_found": "The server that holds the input says that it is not there (404 or 410).",
     "input_denied": "The server that holds the input asks for permission (401 or 403): sign the URL or make it public.",
-    "input_unreachable": "The input could not be fetched: no such public host, refused, or an error, several times.",
+    "input_unreachable": "The input could not be fetched: no such public host, refused, or an error each time.",
     "input_timeout": "The input did not arrive in the time allowed.",
     "input_too_large": "The input is larger than the limit.",
     "input_empty": "The input has no bytes.",

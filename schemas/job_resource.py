@@ -29,7 +29,10 @@ class OutputResource(TypedDict):
 
 
 class TaskResource(TypedDict):
-    """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1."""
+    """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1.
+
+    While the step waits for its next attempt, `retry_at` is its time, and `error` is why the last one failed.
+    """
 
     id: str
     object: Literal["task"]
@@ -42,12 +45,14 @@ class TaskResource(TypedDict):
     started_at: int | None
     finished_at: int | None
     updated_at: int
+    retry_at: int | None
 
 
 class JobResource(TypedDict):
     """A job, in responses and in webhooks. Times in Unix milliseconds; `output` is null until it succeeded.
 
-    `object` is `task` for jobs that were made by `POST /tasks`.
+    `object` is `task` for jobs that were made by `POST /tasks`. `retry_at` is the time of the next attempt while the
+    job waits for it, because the server of its input did not give out the file: the task `import` has the reason.
     """
 
     id: str
@@ -67,6 +72,7 @@ class JobResource(TypedDict):
     started_at: int | None
     finished_at: int | None
     updated_at: int
+    retry_at: int | None
 
 
 def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
@@ -89,6 +95,7 @@ def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "updated_at": job.updated_at,
+        "retry_at": job.retry_at,
     }
 
 
@@ -106,6 +113,7 @@ def task_resource(task: Task, options: dict[str, Any]) -> TaskResource:
         "started_at": task.started_at,
         "finished_at": task.finished_at,
         "updated_at": task.finished_at or task.started_at or task.created_at,
+        "retry_at": task.retry_at,
     }
 
 

@@ -1,5 +1,6 @@
 """The job: one input becomes one output. Its states and the transitions between them (pure)."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from schemas.base import EventModel, OpenEnum, Unknown
@@ -27,7 +28,10 @@ RANK: dict[Status | Unknown, int] = {
 
 
 class Task(EventModel):
-    """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1."""
+    """One step of a job. Times in Unix milliseconds; `progress` from 0 to 1.
+
+    `retry_at` is set while the step waits for its next attempt, because `error` ended the last one.
+    """
 
     id: IdText
     kind: OpenEnum[TaskKind]
@@ -37,13 +41,15 @@ class Task(EventModel):
     created_at: TimestampMs
     started_at: TimestampMs | None = None
     finished_at: TimestampMs | None = None
+    retry_at: TimestampMs | None = None
 
 
 class Job(EventModel):
     """A job. Events carry the complete job, so that their readers need nothing else.
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
-    under which the output is attached to that item (`poster`). Times in Unix milliseconds.
+    under which the output is attached to that item (`poster`). Times in Unix milliseconds; `retry_at` is when the next
+    attempt is made, while the job waits for it: its step has the reason.
 
     An address that may carry a signature or a password is in `input` or `webhook_url` with those parts masked, and as a
     whole in `encrypted_input` or `encrypted_webhook_url`, which only the service decrypts that contacts the address.
@@ -70,6 +76,7 @@ class Job(EventModel):
     started_at: TimestampMs | None = None
     finished_at: TimestampMs | None = None
     updated_at: TimestampMs
+    retry_at: TimestampMs | None = None
 
     @classmethod
     def queued(
@@ -116,13 +123,23 @@ class Job(EventModel):
 
     def start(self, at: int) -> "Job":
         """An attempt begins: the first step runs, the others wait (again)."""
-        waiting = {"status": "waiting", "progress": None, "started_at": None, "finished_at": None, "error": None}
-        tasks = [task.model_copy(update=waiting) for task in self.tasks]
+        tasks = [task.model_copy(update=_WAITING) for task in self.tasks]
         if tasks:
             tasks[0] = tasks[0].model_copy(update={"status": "processing", "started_at": at})
         return self._with(
-            status="processing", progress=0.0, tasks=tasks, started_at=self.started_at or at, updated_at=at
+            status="processing",
+            progress=0.0,
+            tasks=tasks,
+            started_at=self.started_at or at,
+            updated_at=at,
+            retry_at=None,
         )
+
+    def retry(self, error: Fault, at: int, retry_at: int) -> "Job":
+        """The step that runs has failed for a passing cause: it waits for the next attempt, at `retry_at`."""
+        waiting = {**_WAITING, "error": error, "retry_at": retry_at}
+        tasks = [task.model_copy(update=waiting) if task.status == "processing" else task for task in self.tasks]
+        return self._with(tasks=tasks, updated_at=at, retry_at=retry_at)
 
     def step(self, kind: TaskKind | Unknown, at: int, progress: float | None = None) -> "Job":
         """The step `kind` runs and those before it have succeeded. `progress` is the step's own, from 0 to 1."""
@@ -169,6 +186,13 @@ class Job(EventModel):
 
     def _with(self, **changes: Any) -> "Job":
         return self.model_copy(update=changes)
+
+
+_WAITING: Mapping[str, str | None] = {
+    "status": "waiting",
+    **dict.fromkeys(("progress", "started_at", "finished_at", "error", "retry_at")),
+}
+"""The fields of a step that waits."""
 
 
 def url_context(project: str, field: Literal["input", "webhook_url", "media_url"]) -> str:

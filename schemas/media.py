@@ -22,7 +22,8 @@ class MediaItem(EventModel):
     """A media item. Events carry the complete item.
 
     `version` grows with each change: of two snapshots, the one with the higher version is current.
-    `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds.
+    `original_path` (`folder/filename`) is the original's name below the project. Times in Unix milliseconds; `retry_at`
+    is when the file is to be fetched again, because `error` ended the last attempt.
     """
 
     id: IdText
@@ -43,3 +44,4 @@ class MediaItem(EventModel):
     error: Fault | None = None
     created_at: TimestampMs
     updated_at: TimestampMs
+    retry_at: TimestampMs | None = None

@@ -51,7 +51,8 @@ class SourceResource(TypedDict):
 class MediaResource(TypedDict):
     """A media item. The address of each file that a job made is also a field of its own, named by its label (`poster`).
 
-    Units as in its sources, which are those of the original; `total_filesize` adds up all files.
+    Units as in its sources, which are those of the original; `total_filesize` adds up all files. While its `status` is
+    `processing`, `retry_at` is the time of the next attempt at fetching the file, and `error` why the last one failed.
     """
 
     id: str
@@ -77,6 +78,7 @@ class MediaResource(TypedDict):
     error: FaultResource | None
     created: str
     updated: str
+    retry_at: str | None
 
 
 def media_resource(item: MediaItem, urls: DeliveryUrls) -> MediaResource:
@@ -113,6 +115,7 @@ def media_resource(item: MediaItem, urls: DeliveryUrls) -> MediaResource:
         "error": fault_resource(item.error) if item.error else None,
         "created": iso(item.created_at),
         "updated": iso(item.updated_at),
+        "retry_at": iso(item.retry_at) if item.retry_at is not None else None,
     }
 
 

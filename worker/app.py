@@ -75,6 +75,7 @@ class WorkerApp(ServiceApp[S, None]):
             slots=slots,
             bounds=settings.fetch_bounds(worker.slots),
             fetch_limits=settings.fetch_limits,
+            fetch_retries=settings.fetch_retries,
             keyring=settings.keyring,
             now_ms=now_ms,
         )

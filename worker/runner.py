@@ -32,15 +32,18 @@ from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
-from schemas.events import JobCancelled, JobFailed, JobSucceeded
+from schemas.events import JobCancelled, JobFailed, JobRetrying, JobSucceeded
 from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
 from worker.attempt_object import AttemptObject, attempt_key, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit, InputPlace
+from worker.fetch_retries import FetchRetries
 from worker.input import fetch_fault, fetch_input
 from worker.progress import ProgressReporter
+
+_FETCH_RETRIES = FetchRetries()
 
 log = logs.get_logger(__name__)
 
@@ -85,6 +88,7 @@ class JobRunner:
         slots: WorkSlots,
         bounds: FetchBounds,
         fetch_limits: FetchLimits,
+        fetch_retries: FetchRetries = _FETCH_RETRIES,
         keyring: Keyring | None = None,
         now_ms: Callable[[], int],
     ) -> None:
@@ -97,6 +101,7 @@ class JobRunner:
         self._slots = slots
         self._bounds = bounds
         self._fetch_limits = fetch_limits
+        self._fetch_retries = fetch_retries
         self._keyring = keyring
         self._now_ms = now_ms
 
@@ -123,17 +128,22 @@ class JobRunner:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
         except FetchError as error:
-            log.info("input_fetch_failed", error=str(error), retriable=error.retriable)
-            fault = fetch_fault(error)
-            if error.retriable:
-                return Retry.failed(item, str(error), fault)
-            log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
-            return Complete("failed", [JobFailed(job=reporter.job.fail(fault, reporter.at()))])
+            return self._not_fetched(item, reporter, error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         log.info("job_succeeded", filesize=output.filesize, format=output.format)
         succeeded = JobSucceeded(job=reporter.job.succeed(output, reporter.at()))
         return Complete("done", [succeeded], discard=stored.discard)
+
+    def _not_fetched(self, item: QueueItem, reporter: ProgressReporter, error: FetchError) -> Outcome:
+        fault, at = fetch_fault(error), reporter.at()
+        pause = self._fetch_retries.pause(error, item.deferrals, item.deferred_s)
+        if pause is None:
+            log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
+            return Complete("failed", [JobFailed(job=reporter.job.fail(fault, at))])
+        log.info("input_fetch_failed", error=str(error), retry_in_s=round(pause.total_seconds(), 1))
+        retrying = JobRetrying(job=reporter.job.retry(fault, at, at + round(pause.total_seconds() * 1000)))
+        return Retry.defer(pause, str(error), [retrying])
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a job that gets no further attempt."""

@@ -16,6 +16,7 @@ from chassis.adapters.sandbox.limits import SandboxMode
 from chassis.core.setting_types import Base, Duration
 from chassis.core.settings import CommonSettings
 from worker.fetch_bounds import FetchBounds
+from worker.fetch_retries import FetchRetries
 from worker.input_space import InputSpace
 
 _LOCK_NAME = ".lock"
@@ -56,7 +57,15 @@ class FileSettings(CommonSettings, SandboxSettings):
         title="Fetch timeout",
         description="How long the download of one input may take.",
     )
-
+    fetch_retry_span: Duration = Field(
+        timedelta(minutes=15),
+        ge=timedelta(0),
+        title="Fetch retries",
+        description=(
+            "How long an input is tried again whose server is away (5xx, 429, no connection, a timeout): the sum of "
+            "the pauses between attempts, which grow."
+        ),
+    )
     drain_timeout: Duration = Field(
         timedelta(0),
         title="Drain timeout",
@@ -102,6 +111,11 @@ class FileSettings(CommonSettings, SandboxSettings):
             min_rate=self.egress_min_rate,
             rate_window=self.egress_rate_window,
         )
+
+    @property
+    def fetch_retries(self) -> FetchRetries:
+        """When a download that failed is tried again."""
+        return FetchRetries(span=self.fetch_retry_span)
 
     def fetch_bounds(self, work_slots: int) -> FetchBounds:
         """The bounds of all downloads for a runner with these slots. The work folder must exist."""

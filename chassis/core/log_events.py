@@ -189,8 +189,8 @@ attempt_object_left | warning | key error
 derived_file_failed | warning | ref fault
     A job for a media item failed; the item stays as it is and lacks this derived file.
 
-input_fetch_failed | info | error retriable
-    A job's input could not be downloaded. If it is retriable the job is tried again, at most three times.
+input_fetch_failed | info | error retry_in_s
+    The input of a job or an import could not be downloaded, and is tried again after this many seconds.
 job_failed | info | fault reason detail
     A job failed and gets no further attempt; fault and reason are what the customer sees.
 job_progress_dropped | debug | error

@@ -1,10 +1,11 @@
-"""Exponential backoff with jitter, for loops that retry until a dependency works again, and periodic work."""
+"""Backoff with jitter for loops that retry until a dependency works again, periodic work, and `Retry-After`."""
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
 import structlog
@@ -13,6 +14,26 @@ import structlog
 def backoff_seconds(failures: int, *, first_s: float, longest_s: float) -> float:
     """The pause after failure number `failures` (from 1), without jitter: doubles from `first_s` up to `longest_s`."""
     return min(longest_s, first_s * 2.0 ** min(failures - 1, 20))
+
+
+LONGEST_RETRY_AFTER_S = 1e9
+"""What `retry_after_seconds` gives for more."""
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """`Retry-After` as seconds from now (RFC 9110, 10.2.3: whole seconds or a date); None where it is neither."""
+    text = (header or "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        # int() of thousands of digits is slow and refused by Python: such a number is above any limit.
+        return float(text) if len(text) < 12 else LONGEST_RETRY_AFTER_S
+    try:
+        at = parsedate_to_datetime(text)
+        # "-0000" parses to a time without a zone; HTTP dates are always GMT.
+        return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+    except (ValueError, OverflowError):
+        return None
 
 
 class Backoff:

@@ -123,6 +123,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             scratch_dir=scratch,
             media_jobs=settings.media_jobs,
             delivery_base=settings.delivery_base,
+            retries=settings.fetch_retries,
             keyring=settings.keyring,
         )
 

@@ -4,7 +4,7 @@ A fault of the customer ends the item as failed, with a published code and a sen
 the job queue retries them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from chassis.core.metrics import counter
 from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry, WorkSlots
 from media.faults import MediaFault
 from media.info import MediaInfo
-from schemas.events import MediaCreated, MediaFailed
+from schemas.events import MediaCreated, MediaFailed, MediaUpdated
 from schemas.faults import FAULTS, Fault
 from schemas.files import File
 from schemas.ids import derived
@@ -34,6 +34,7 @@ from services.ingest.import_waiter import ImportWaiter
 from services.ingest.store import Store
 from worker.attempt_object import AttemptObject, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit
+from worker.fetch_retries import FetchRetries
 from worker.input import fetch_fault
 
 log = logs.get_logger(__name__)
@@ -61,6 +62,7 @@ class Imports:
     scratch_dir: Path
     media_jobs: tuple[MediaJob, ...]
     delivery_base: str
+    retries: FetchRetries = field(default_factory=FetchRetries)
     keyring: Keyring | None = None
 
     async def work(self, item: QueueItem) -> Outcome:
@@ -75,9 +77,7 @@ class Imports:
             except HostAtLimit as error:
                 return error.retry()
             except FetchError as error:
-                if error.retriable:
-                    return Retry.failed(item, str(error), fetch_fault(error))
-                return self._failed(media, fetch_fault(error))
+                return self._not_fetched(media, item, error)
             except MediaFault as error:
                 log.info("import_rejected", fault=error.kind, detail=error.detail)
                 return self._failed(media, error.fault())
@@ -139,6 +139,16 @@ class Imports:
         ended = partial(self._ended, active.id, "stored")
         created = MediaCreated(media=active, jobs=jobs)
         return Complete("done", (created,), write, ended, discard=stored.discard)
+
+    def _not_fetched(self, media: MediaItem, item: QueueItem, error: FetchError) -> Outcome:
+        fault = fetch_fault(error)
+        pause = self.retries.pause(error, item.deferrals, item.deferred_s)
+        if pause is None:
+            return self._failed(media, fault)
+        log.info("input_fetch_failed", error=str(error), retry_in_s=round(pause.total_seconds(), 1))
+        at = now_ms()
+        retrying = transitions.retrying(media, fault, at, at + round(pause.total_seconds() * 1000))
+        return Retry.defer(pause, str(error), [MediaUpdated(media=retrying)], partial(self._write, item=retrying))
 
     def _failed(self, media: MediaItem, error: Fault) -> Complete:
         failed = transitions.failed(media, error, now_ms())

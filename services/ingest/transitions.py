@@ -46,12 +46,19 @@ def stored(item: MediaItem, original: File, at: int) -> MediaItem:
         filename=filename,
         title=item.title or filename,
         original_path=names.original_path(item.folder, filename),
+        error=None,
+        retry_at=None,
     )
+
+
+def retrying(item: MediaItem, error: Fault, at: int, retry_at: int) -> MediaItem:
+    """The file could not be fetched, for a passing cause; it is tried again at `retry_at`."""
+    return _changed(item, at, error=error, retry_at=retry_at)
 
 
 def failed(item: MediaItem, error: Fault, at: int) -> MediaItem:
     """The file could not be imported."""
-    return _changed(item, at, status="failed", error=error)
+    return _changed(item, at, status="failed", error=error, retry_at=None)
 
 
 def attached(item: MediaItem, job: Job, at: int) -> MediaItem | None:

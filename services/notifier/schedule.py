@@ -1,8 +1,9 @@
 """When a delivery is attempted, and what the result of an attempt means for it (pure)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+
+from chassis.core.retry import retry_after_seconds
 
 DELAYS_S: tuple[float, ...] = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds before each of the ten attempts: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h (75.6 h)."""
@@ -73,19 +74,3 @@ def delay_before(attempt: int, *, jitter: float, requested: float | None = None)
     """Seconds between the previous attempt and number `attempt` (from 1): at least what the schedule says."""
     planned = DELAYS_S[attempt - 1] * (1 + JITTER * jitter)
     return planned if requested is None else max(planned, min(requested, MAX_RETRY_AFTER_S))
-
-
-def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """`Retry-After` as seconds from now (RFC 9110, 10.2.3: whole seconds or a date); None where it is neither."""
-    text = (header or "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        # int() of thousands of digits is slow and refused by Python: such a number is above the limit anyway.
-        return float(text) if len(text) < 12 else MAX_RETRY_AFTER_S
-    try:
-        at = parsedate_to_datetime(text)
-        # "-0000" parses to a time without a zone; HTTP dates are always GMT.
-        return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
-    except (ValueError, OverflowError):
-        return None

@@ -22,7 +22,12 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bitm
         dns_server({INNOCENT_NAME: ["127.0.0.3"]}, silent=[SILENT_ZONE]) as dns,
         bitmill_up(
             tmp_path_factory.mktemp("attacks") / "data",
-            environment={**clean_environment(), "EGRESS_NAME_SERVERS": f"{dns.address[0]}:{dns.address[1]}"},
+            environment={
+                **clean_environment(),
+                "EGRESS_NAME_SERVERS": f"{dns.address[0]}:{dns.address[1]}",
+                # The attackers' jobs are to fail within the test.
+                "FETCH_RETRY_SPAN": "2s",
+            },
         ) as running,
     ):
         yield running

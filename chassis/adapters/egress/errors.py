@@ -69,7 +69,10 @@ class RequestError(Exception):
 
 
 class FetchError(Exception):
-    """The file could not be fetched. The facts are those of `RequestError`, and `status` (HTTP)."""
+    """The file could not be fetched. The facts are those of `RequestError`, and `status` (HTTP).
+
+    `retry_after_s` is what the server asked for in `Retry-After`, unbounded; None without one.
+    """
 
     def __init__(
         self,
@@ -80,10 +83,12 @@ class FetchError(Exception):
         expected: int | None = None,
         limit: float | None = None,
         detail: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(_text(reason, status=status, received=received, expected=expected, limit=limit, detail=detail))
         self.reason: FetchReason = reason
         self.status = status
+        self.retry_after_s = retry_after_s
         self.received = received
         self.expected = expected
         self.limit = limit
@@ -95,7 +100,7 @@ class FetchError(Exception):
         return self.reason in _RETRIABLE or (self.reason == "unexpected_status" and _is_temporary(self.status or 0))
 
 
-def from_status(status: int) -> FetchError:
+def from_status(status: int, retry_after_s: float | None = None) -> FetchError:
     """The error for a response that is neither the file nor a redirect."""
     if status in (404, 410):
         return FetchError("not_found", status=status)
@@ -103,7 +108,7 @@ def from_status(status: int) -> FetchError:
         return FetchError("denied", status=status)
     if status in (204, 205):
         return FetchError("empty", status=status)
-    return FetchError("unexpected_status", status=status)
+    return FetchError("unexpected_status", status=status, retry_after_s=retry_after_s)
 
 
 def from_request(error: RequestError) -> FetchError:

@@ -4,7 +4,7 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -19,6 +19,7 @@ from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.hosts import AddressForbidden, redirect_target
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core.concurrency import PausableTimeout
+from chassis.core.retry import retry_after_seconds
 
 MAX_REDIRECTS = 5
 MAX_NAME_CHARS = 255
@@ -107,13 +108,17 @@ async def _fetch(
                     temporary.replace(dest)
                     return fetched
                 if response.status not in _REDIRECT_STATUSES or "location" not in response.headers:
-                    raise from_status(response.status)
+                    raise from_status(response.status, _retry_after_s(response))
                 url = _next_url(url, response.headers["location"])
     except RequestError as error:
         raise from_request(error) from error
     finally:
         temporary.unlink(missing_ok=True)
     raise FetchError("too_many_redirects", limit=MAX_REDIRECTS)
+
+
+def _retry_after_s(response: Response) -> float | None:
+    return retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
 
 
 def _next_url(url: str, location: str) -> str:

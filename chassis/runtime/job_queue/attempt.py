@@ -221,8 +221,8 @@ class Attempt:
         match outcome:
             case Complete(state, events, also):
                 await self._queue.finish(self._item, state, *events, also=also)
-            case Retry(delay, reason, _, counts, also):
-                await self._queue.retry(self._item, delay, reason, counts=counts, also=also)
+            case Retry(delay, reason, _, counts, also, events, deferred):
+                await self._queue.retry(self._item, delay, reason, *events, counts=counts, deferred=deferred, also=also)
 
     async def _discard_unwritten(self) -> None:
         outcome, self._unwritten = self._unwritten, None

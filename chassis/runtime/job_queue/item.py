@@ -16,8 +16,6 @@ POISONED_AFTER = 3
 """Crashes of workers that ran nothing but the item."""
 SUSPECT_AFTER_WAITING = 5
 """Crashes of workers in which the item only waited: from then on it may be what crashes them."""
-RETRY_DELAYS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=25))
-"""The usual pauses after the first, second and later failures that count."""
 
 Write: TypeAlias = Callable[[Connection], Awaitable[None]]
 """Writes more in the transaction that ends an attempt."""
@@ -42,6 +40,7 @@ class QueueItem:
 
     `attempt` numbers its claims from 1: (worker, attempt) is the fence that every write has to pass. `failures` counts
     the earlier attempts that failed and counted towards the limit, `postponements` those in a row that did not count,
+    `deferrals` those that somebody else's server failed, with the sum of the pauses after them in `deferred_s`,
     `crashed` the claims whose worker disappeared while it worked on the item, `crashed_alone` those of them in which it
     worked on nothing else, `crashed_waiting` the claims whose worker disappeared while the item waited. `step` is what
     `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time of the first claim
@@ -57,6 +56,8 @@ class QueueItem:
     cancelled: bool
     failures: int = 0
     postponements: int = 0
+    deferrals: int = 0
+    deferred_s: float = 0.0
     crashed: int = 0
     crashed_alone: int = 0
     crashed_waiting: int = 0
@@ -99,7 +100,9 @@ class Retry:
     """The item is tried again after `delay`, because of `reason` (one line, for the row and the log).
 
     Where the attempt counts and was the last one, the item ends instead, and `exhausted` gets `fault`: what the
-    customer is to see. `also` is written in the same transaction as the retry, and not where the item ends instead.
+    customer is to see. `also` and `events` are written in the same transaction as the retry, and not where the item
+    ends instead. `deferred` says that somebody else's server failed the attempt: it does not count, and `deferrals` and
+    `deferred_s` of the item tell how often and how long that has been so.
     """
 
     delay: timedelta
@@ -107,11 +110,13 @@ class Retry:
     fault: Fault | None = None
     counts: bool = True
     also: Write | None = None
+    events: Sequence[Event] = ()
+    deferred: bool = False
 
     @classmethod
-    def failed(cls, item: QueueItem, reason: str, fault: Fault | None = None) -> "Retry":
-        """A failed attempt that counts, retried after the usual pause."""
-        return cls(RETRY_DELAYS[min(item.failures, len(RETRY_DELAYS) - 1)], reason, fault)
+    def defer(cls, delay: timedelta, reason: str, events: Sequence[Event] = (), also: Write | None = None) -> "Retry":
+        """An attempt that somebody else's server failed."""
+        return cls(delay, reason, counts=False, also=also, events=events, deferred=True)
 
 
 Outcome: TypeAlias = Complete | Retry

@@ -89,8 +89,8 @@ claimed AS (
         alone = false, waiting = false
     FROM chosen
     WHERE job_queue.id = chosen.id
-    RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone,
-        crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
+    RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
+        crashed, crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
         ) AS cancelled
@@ -144,7 +144,9 @@ UPDATE job_queue
 SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,
     not_before = now() + $4::interval, last_error = $5,
     failures = failures + CASE WHEN $6 THEN 1 ELSE 0 END,
-    postponements = CASE WHEN $6 THEN 0 ELSE postponements + 1 END
+    postponements = CASE WHEN $6 THEN 0 WHEN $7 THEN postponements ELSE postponements + 1 END,
+    deferrals = CASE WHEN $6 THEN 0 WHEN $7 THEN deferrals + 1 ELSE deferrals END,
+    deferred_s = CASE WHEN $6 THEN 0 WHEN $7 THEN deferred_s + extract(epoch FROM $4::interval) ELSE deferred_s END
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
@@ -165,8 +167,8 @@ SET cancel_requested = true,
     lease_until = CASE state WHEN 'queued' THEN now() + $3::interval ELSE lease_until END,
     state = 'running'
 WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
-RETURNING id, project, kind, payload, attempt, worker, failures, postponements, crashed, crashed_alone, crashed_waiting,
-    step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
+RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s, crashed,
+    crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
 
 -- name: remember_cancellations
 INSERT INTO job_queue_cancellations (id)

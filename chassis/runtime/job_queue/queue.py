@@ -191,16 +191,29 @@ class JobQueue:
         self._outbox.wake()
 
     async def retry(
-        self, item: QueueItem, delay: timedelta, reason: str, *, counts: bool = True, also: Write | None = None
+        self,
+        item: QueueItem,
+        delay: timedelta,
+        reason: str,
+        *events: Event,
+        counts: bool = True,
+        deferred: bool = False,
+        also: Write | None = None,
     ) -> None:
-        """Puts the item back, due after `delay`, with what `also` writes, all or nothing. Raises `LeaseLost`."""
+        """Puts the item back, due after `delay`, with its events and what `also` writes, all or nothing.
+
+        For `counts` and `deferred` see `Retry`. Raises `LeaseLost`.
+        """
         # The reason may quote what a foreign server sent.
         last_error = storable_text(reason, MAX_REASON_CHARS)
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, last_error, counts):
+            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, last_error, counts, deferred):
                 raise LeaseLost(item)
             if also is not None:
                 await also(conn)
+            await self._outbox.put(conn, *events)
+        if events:
+            self._outbox.wake()
         self.wake()
 
     async def is_lost(self, item: QueueItem) -> bool:

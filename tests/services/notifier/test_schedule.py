@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.core.retry import retry_after_seconds
 from services.notifier.schedule import (
     DELAYS_S,
     MAX_ATTEMPTS,
@@ -17,7 +18,6 @@ from services.notifier.schedule import (
     RetryLater,
     decide,
     delay_before,
-    retry_after_seconds,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

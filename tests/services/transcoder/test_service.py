@@ -1,13 +1,14 @@
 """The transcoder on real Kafka and Postgres: from `job.created` to the terminal event."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from chassis.core.ids import new_id
 from chassis.core.metrics import exposition
-from schemas.events import JobCancelled, JobCreated, JobStarted, JobSucceeded
+from schemas.events import JobCancelled, JobCreated, JobRetrying, JobStarted, JobSucceeded
 from schemas.files import File
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
@@ -18,6 +19,8 @@ from tests.support.servers import Postgres
 from tests.support.waiting import until
 
 SLOTS = 1
+RETRY_SPAN = timedelta(seconds=2)
+"""Pauses of about 1 s and 2 s: three attempts."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ async def worker(
 ) -> AsyncIterator[WorkerHarness]:
     folder = tmp_path_factory.mktemp("transcoder")
     around = worker_settings(await postgres_server.database(), kafka_bootstrap, folder)
-    settings = Settings(transcoder_slots=SLOTS, **around)
+    settings = Settings(transcoder_slots=SLOTS, fetch_retry_span=RETRY_SPAN, **around)
     async with WorkerHarness(Transcoder(settings), settings, "video").running() as opened:
         yield opened
 
@@ -100,12 +103,21 @@ async def test_an_input_that_is_not_there_fails_at_once(worker: WorkerHarness) -
 
 
 async def test_a_server_error_is_retried_before_the_job_fails(worker: WorkerHarness) -> None:
-    job_id = await worker.submit(worker.files.answer("later.mp4", status(503)))
+    address = worker.files.answer("later.mp4", status(503))
+    job_id = await worker.submit(address)
     job = await worker.finished(job_id)
     assert job.error is not None and job.error.kind == "input_unreachable"
     assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
     assert worker.files.requests["later.mp4"] == 3
     assert worker.terminal_events(job_id) == 1
+    retrying = [event.job for event in worker.events[job_id] if isinstance(event, JobRetrying)]
+    assert len(retrying) == 2
+    for each in retrying:
+        assert each.status == "processing" and each.retry_at is not None and each.retry_at > each.updated_at
+        assert [task.status for task in each.tasks] == ["waiting"] * 3
+        task = each.tasks[0]
+        assert task.error is not None and (task.error.kind, task.retry_at) == ("input_unreachable", each.retry_at)
+    assert (job.retry_at, job.tasks[0].retry_at) == (None, None)
 
 
 async def test_a_repeated_event_gives_one_result(worker: WorkerHarness, material: Material) -> None:

@@ -115,13 +115,25 @@ async def test_a_retry_that_does_not_count_is_granted_for_ever(fixture: QueueFix
     assert await fixture.number("failures", "job_1") == 0
 
 
-def test_the_usual_retry_waits_longer_each_time() -> None:
-    item = QueueItem("job_1", "prj_a", "video", {}, attempt=9, worker="w", cancelled=False)
-    retries = []
-    for item.failures in range(4):
-        retries.append(Retry.failed(item, "503", UNREACHABLE))
-    assert [retry.delay.total_seconds() for retry in retries] == [1, 5, 25, 25]
-    assert all(retry.counts and retry.fault == UNREACHABLE for retry in retries)
+async def test_a_deferred_retry_is_granted_for_ever_and_its_pauses_are_added_up(fixture: QueueFixture) -> None:
+    seen: list[tuple[int, float, int, int]] = []
+
+    async def work(item: QueueItem) -> Outcome:
+        seen.append((item.deferrals, round(item.deferred_s, 3), item.failures, item.postponements))
+        if item.attempt == 3:
+            return Retry(MOMENT, "busy", counts=False)
+        if item.attempt == 6:
+            return Retry(MOMENT, "a fault of ours")
+        return Complete("done") if item.attempt == 7 else Retry.defer(MOMENT, "503", [event(item.id, item.attempt)])
+
+    worker = Worker(work)
+    await fixture.add("job_1")
+    async with running(worker.runner(fixture.queue)):
+        await until(lambda: fixture.is_in("done", "job_1"), within=60)
+    assert seen[:4] == [(0, 0, 0, 0), (1, 0.005, 0, 0), (2, 0.01, 0, 0), (2, 0.01, 0, 1)]
+    assert seen[4:] == [(3, 0.015, 0, 1), (4, 0.02, 0, 1), (0, 0, 1, 0)]
+    assert worker.exhausted_with == []
+    assert await fixture.published() == ["job_1"] * 4
 
 
 @pytest.mark.parametrize("outcome", ["complete", "retry"])

@@ -89,6 +89,7 @@ async def test_a_database_of_release_0_1_gets_the_new_migrations_and_the_old_one
         "chassis.outbox.migrations:0003_gauge_leader",
         "chassis.ledger.migrations:0002_job_queue",
         "chassis.ledger.migrations:0003_waiting",
+        "chassis.ledger.migrations:0004_deferrals",
     }
     await database.migrate()
     assert await database.recorded() == after
