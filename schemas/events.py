@@ -61,14 +61,11 @@ class JobStarted(JobEvent):
     TYPE = "bitmill.job.started.v1"
 
 
-class JobRetrying(JobEvent):
-    """An attempt failed for a passing cause, which its step has; the next one begins at `job.retry_at`."""
-
-    TYPE = "bitmill.job.retrying.v1"
-
-
 class JobProgressed(JobEvent):
-    """A job has made progress; at most one a second per job. May be lost."""
+    """A job has made progress; at most one a second per job. May be lost.
+
+    Or an attempt failed for a passing cause, which its step has, and the next one begins at `job.retry_at`.
+    """
 
     TYPE = "bitmill.job.progressed.v1"
 
@@ -238,7 +235,6 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         JobCreated,
         JobStarted,
-        JobRetrying,
         JobProgressed,
         JobSucceeded,
         JobFailed,

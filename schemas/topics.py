@@ -111,10 +111,10 @@ JOB_CONTROL = Topic(
 JOB_RESULTS = Topic(
     "job.results",
     "job id",
-    _types(events.JobStarted, events.JobRetrying, events.JobSucceeded, events.JobFailed, events.JobCancelled),
+    _types(events.JobStarted, events.JobSucceeded, events.JobFailed, events.JobCancelled),
     ("transcoder", "thumbnailer"),
     ("catalog", "notifier", "ingest"),
-    "A job started, is to be tried again, or ended.",
+    "A job started, or ended.",
 )
 JOB_PROGRESS = Topic(
     "job.progress",

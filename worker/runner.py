@@ -32,7 +32,7 @@ from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
-from schemas.events import JobCancelled, JobFailed, JobRetrying, JobSucceeded
+from schemas.events import JobCancelled, JobFailed, JobProgressed, JobSucceeded
 from schemas.faults import FAULTS, Fault
 from schemas.files import Output
 from schemas.ids import derived
@@ -142,7 +142,7 @@ class JobRunner:
             log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, at))])
         log.info("input_fetch_failed", error=str(error), retry_in_s=round(pause.total_seconds(), 1))
-        retrying = JobRetrying(job=reporter.job.retry(fault, at, at + round(pause.total_seconds() * 1000)))
+        retrying = JobProgressed(job=reporter.job.retry(fault, at, at + round(pause.total_seconds() * 1000)))
         return Retry.defer(pause, str(error), [retrying])
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:

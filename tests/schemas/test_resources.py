@@ -110,6 +110,7 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "started_at",
         "finished_at",
         "updated_at",
+        "retry_at",
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)
@@ -173,6 +174,7 @@ def test_a_media_item_shows_what_the_published_example_shows() -> None:
         "error": None,
         "created": "2024-08-30T15:00:00Z",
         "updated": "2024-08-30T15:00:00Z",
+        "retry_at": None,
     }
     assert [(source["url"], source["label"], source["original"]) for source in sources] == [
         (original, None, True),

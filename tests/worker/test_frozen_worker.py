@@ -36,9 +36,16 @@ class WorkerProcess:
         try:
             yield
         finally:
+            # In order, so that no consumer of it is left in the groups: the next test resets their offsets.
             with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+                self.send(signal.SIGCONT)
+                self.send(signal.SIGINT)
+            try:
+                await asyncio.wait_for(self._process.wait(), 60)
+            finally:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
 
 
 async def test_a_thawed_worker_neither_replaces_the_output_nor_leaves_its_own(

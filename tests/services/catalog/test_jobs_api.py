@@ -9,7 +9,8 @@ import pytest
 from chassis.adapters.http.json_body import json_bytes
 from chassis.core.ids import new_id, now_ms
 from schemas.delivery import DeliveryUrls
-from schemas.events import JobCreated, JobFailed, JobSucceeded, KeyChanged
+from schemas.events import JobCreated, JobFailed, JobProgressed, JobStarted, JobSucceeded, KeyChanged
+from schemas.faults import Fault
 from schemas.ids import typeid, uuid7
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
@@ -45,6 +46,24 @@ async def test_a_job_is_answered_byte_for_byte_as_the_webhook_shows_it(catalog: 
         assert response.headers["Content-Type"] == "application/json"
         assert await response.read() == json_bytes(job_resource(life[-1], URLS))
         assert (await response.json())["output"]["url"] == f"{BASE}/{who.project}/{life[0].id}/video.mp4"
+
+
+async def test_a_job_whose_input_is_away_shows_why_and_when_it_is_tried_again(catalog: CatalogService) -> None:
+    who = await catalog.new_customer()
+    queued = factories.queued(who.project)
+    first = queued.start(queued.created_at + 1)
+    fault = Fault(kind="input_unreachable", message="The server responded with 503.")
+    retry_at = queued.created_at + 60_000
+    retrying = first.retry(fault, queued.created_at + 2, retry_at)
+    await catalog.publish(JobCreated(job=queued), JobProgressed(job=retrying), JobStarted(job=first))
+    body = await catalog.until(f"/jobs/{queued.id}", who, lambda body: body["retry_at"] is not None)
+    assert (body["status"], body["retry_at"], body["error"]) == ("processing", retry_at, None)
+    step = body["tasks"][0]
+    assert (step["kind"], step["status"], step["retry_at"]) == ("import", "waiting", retry_at)
+    assert step["error"] == {"kind": "input_unreachable", "message": "The server responded with 503."}
+    await catalog.publish(JobStarted(job=retrying.start(retry_at)))
+    body = await catalog.until(f"/jobs/{queued.id}", who, lambda body: body["retry_at"] is None)
+    assert (body["tasks"][0]["status"], body["tasks"][0]["error"]) == ("processing", None)
 
 
 async def test_an_id_whose_event_is_not_published_yet_is_waited_for(catalog: CatalogService) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import MediaAccepted, MediaCreated, MediaFailed
+from schemas.events import MediaAccepted, MediaCreated, MediaFailed, MediaUpdated
 from schemas.ids import is_id
 from tests.services.ingest.support import EventLog, RunningIngest
 from tests.support.file_server import FileServer, fails_first, redirect
@@ -97,10 +97,16 @@ async def test_a_file_that_cannot_be_imported_is_a_failed_item_with_a_reason(
     assert (failed.media.version, failed.media.error.kind) == (2, kind)
 
 
-async def test_a_server_that_fails_once_is_retried(ingest: RunningIngest, files: FileServer) -> None:
+async def test_a_server_that_fails_once_is_retried(ingest: RunningIngest, events: EventLog, files: FileServer) -> None:
     url = files.answer("flaky.png", fails_first(redirect(files.url("photo.png")), times=1))
     data = (await ingest.post("/media", {"url": url})).body["data"]
     assert (data["status"], files.requests["flaky.png"]) == ("active", 2)
+    assert (data["error"], data["retry_at"]) == (None, None)
+    retrying = (await events.first(MediaUpdated, data["id"])).media
+    assert (retrying.status, retrying.version, retrying.error.kind) == ("processing", 2, "input_unreachable")
+    assert retrying.retry_at > retrying.updated_at
+    created = (await events.first(MediaCreated, data["id"])).media
+    assert (created.version, created.error, created.retry_at) == (3, None, None)
 
 
 async def test_a_name_belongs_to_one_item(ingest: RunningIngest, files: FileServer) -> None:

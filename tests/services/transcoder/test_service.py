@@ -8,7 +8,7 @@ import pytest
 
 from chassis.core.ids import new_id
 from chassis.core.metrics import exposition
-from schemas.events import JobCancelled, JobCreated, JobRetrying, JobStarted, JobSucceeded
+from schemas.events import JobCancelled, JobCreated, JobStarted, JobSucceeded
 from schemas.files import File
 from services.transcoder.app import Transcoder
 from services.transcoder.settings import Settings
@@ -110,7 +110,7 @@ async def test_a_server_error_is_retried_before_the_job_fails(worker: WorkerHarn
     assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
     assert worker.files.requests["later.mp4"] == 3
     assert worker.terminal_events(job_id) == 1
-    retrying = [event.job for event in worker.events[job_id] if isinstance(event, JobRetrying)]
+    retrying = [event.job for event in worker.progress[job_id] if event.job.retry_at is not None]
     assert len(retrying) == 2
     for each in retrying:
         assert each.status == "processing" and each.retry_at is not None and each.retry_at > each.updated_at
