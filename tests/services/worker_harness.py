@@ -9,11 +9,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
@@ -24,8 +26,9 @@ from schemas.events import CancelRequested, Event, JobCreated, JobEvent, MediaCr
 from schemas.files import File
 from schemas.jobs import Job, JobKind
 from schemas.media import MediaItem
-from schemas.topics import JOB_PROGRESS, JOB_RESULTS, TOPICS, group_id
+from schemas.topics import JOB_PROGRESS, JOB_RESULTS, TOPICS, Topic, group_id
 from tests.support.file_server import FileServer, file_server
+from tests.support.waiting import until
 from worker.settings import FileSettings
 
 DEADLINE_SECONDS = 120.0
@@ -157,11 +160,20 @@ async def _pass_over_older_records(bootstrap: str, service: str) -> None:
         )
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-            consumer.assign(partitions)
-            await consumer.commit(await consumer.end_offsets(partitions))
+            await until(partial(_move_to_end, consumer, topic), within=DEADLINE_SECONDS, poll=0.5)
         finally:
             await consumer.stop()
+
+
+async def _move_to_end(consumer: AIOKafkaConsumer, topic: Topic) -> bool:
+    """False while the group has members: those of a process that a test has killed stay until their session ends."""
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    consumer.assign(partitions)
+    try:
+        await consumer.commit(await consumer.end_offsets(partitions))
+    except CommitFailedError:
+        return False
+    return True
 
 
 def queued_job(kind: JobKind, input: str, options: dict[str, Any], **fields: Any) -> Job:
