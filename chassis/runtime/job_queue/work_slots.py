@@ -41,6 +41,8 @@ class WorkSlots:
         self._slots = FairSlots(slots, extra=1)
         self._record_after_s = record_after_s
         self._attempts: dict[str, AttemptSlot] = {}
+        self._full: set[str] = set()
+        """Projects of which a claim has got nothing, because they were full."""
 
     def has_begun(self, item_id: str) -> bool:
         """Whether the attempt at an item has got a slot, so that work would be lost if it was stopped."""
@@ -50,14 +52,31 @@ class WorkSlots:
     def full_projects(self) -> list[str]:
         """The projects of which as many attempts wait for a slot as there are slots.
 
-        A runner claims no more of theirs: another worker may have a free slot.
+        A runner claims no more of theirs: another worker may have a free slot. It is woken once they have room.
         """
-        return [project for project, waiting in self._slots.waiting().items() if waiting >= self._size]
+        full = [project for project, waiting in self._slots.waiting().items() if waiting >= self._size]
+        self._full.update(full)
+        return full
+
+    async def acquire(self, item: QueueItem) -> None:
+        """Waits for a slot."""
+        try:
+            await self._slots.acquire(item.project, alone=item.suspect)
+        finally:
+            waiting = self._slots.waiting()
+            room = {project for project in self._full if waiting[project] < self._size}
+            if room:
+                self._full -= room
+                self._queue.wake()
+
+    def release(self, item: QueueItem) -> None:
+        """Gives the slot of the attempt at the item back."""
+        self._slots.release(item.project, alone=item.suspect)
 
     @asynccontextmanager
     async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:
         """An attempt that waits. Raises LeaseLost for a suspect item that another worker has claimed meanwhile."""
-        attempt = AttemptSlot(self._queue, self._slots, item, self._record_after_s)
+        attempt = AttemptSlot(self._queue, self, item, self._record_after_s)
         attempt.wait()
         self._attempts[item.id] = attempt
         try:
@@ -72,7 +91,7 @@ class WorkSlots:
 class AttemptSlot:
     """The slot of one attempt, and whether its row says that it waits."""
 
-    def __init__(self, queue: JobQueue, slots: FairSlots, item: QueueItem, record_after_s: float) -> None:
+    def __init__(self, queue: JobQueue, slots: WorkSlots, item: QueueItem, record_after_s: float) -> None:
         self._queue = queue
         self._slots = slots
         self._item = item
@@ -103,7 +122,7 @@ class AttemptSlot:
         item = self._item
         if item.suspect:
             log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
-        await self._slots.acquire(item.project, alone=item.suspect)
+        await self._slots.acquire(item)
         self._taken = self.begun = True
         # Before `start_alone`, which a record of waiting would undo.
         await self._stop_recording()
@@ -124,7 +143,7 @@ class AttemptSlot:
     def _give_back(self) -> None:
         if self._taken:
             self._taken = False
-            self._slots.release(self._item.project, alone=self._item.suspect)
+            self._slots.release(self._item)
 
     async def _record_waiting(self) -> None:
         await asyncio.sleep(self._record_after_s)

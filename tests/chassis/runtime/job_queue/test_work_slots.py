@@ -1,8 +1,11 @@
 """Work slots: attempts that wait hold none, and a crash is attributed to those that hold one."""
 
 import asyncio
+import time
+from datetime import timedelta
 
 from chassis.runtime.job_queue import AttemptSlot, Complete, Outcome, QueueItem, Runner, WorkSlots
+from chassis.runtime.job_queue.runner import RunnerTimes
 from tests.chassis.runtime.job_queue.conftest import TIMES, QueueFixture, Worker, event, running
 from tests.support.waiting import until
 
@@ -15,6 +18,8 @@ class Inputs:
         self._events: dict[str, asyncio.Event] = {}
         self._slots = WorkSlots(fixture.queue, slots, record_after_s=record_after_s)
         self._queue = fixture.queue
+        self._outputs = asyncio.Event()
+        self._outputs.set()
 
     def arrive(self, *ids: str) -> None:
         for each in ids:
@@ -24,7 +29,19 @@ class Inputs:
         for each in ids:
             self._event(f"{each} ends").set()
 
-    def runner(self, slots: int) -> Runner:
+    def hold_outputs(self) -> None:
+        """From now on attempts that have worked wait, without a slot, until `release_outputs`."""
+        self._outputs.clear()
+
+    def release_outputs(self) -> None:
+        self._outputs.set()
+
+    @property
+    def full(self) -> list[str]:
+        """The projects of which nothing is claimed at the moment."""
+        return self._slots.full_projects()
+
+    def runner(self, slots: int, times: RunnerTimes = TIMES) -> Runner:
         worker = Worker(self._attempt)
         return Runner(
             self._queue,
@@ -32,7 +49,8 @@ class Inputs:
             slots=slots,
             exhausted=worker.exhausted,
             on_cancel=worker.on_cancel,
-            times=TIMES,
+            times=times,
+            full_projects=self._slots.full_projects,
         )
 
     async def _attempt(self, item: QueueItem) -> Outcome:
@@ -42,6 +60,7 @@ class Inputs:
                 self.working.append(item.id)
                 await self._event(f"{item.id} ends").wait()
                 self.working.remove(item.id)
+            await self._outputs.wait()
         return Complete("done", [event(item.id)])
 
     def _event(self, name: str) -> asyncio.Event:
@@ -65,6 +84,44 @@ async def test_items_that_wait_for_their_input_hold_no_work_slot(fixture: QueueF
         inputs.arrive(*slow)
         inputs.finish(*slow)
         await until(lambda: fixture.is_in("done", *slow), within=60)
+
+
+async def fill(fixture: QueueFixture, inputs: Inputs) -> None:
+    """One item works in the only slot and another of its project waits for it: the project is full."""
+    await fixture.add("first")
+    await until(lambda: inputs.working == ["first"], within=60)
+    await fixture.add("second")
+    await until(lambda: inputs.full == ["prj_a"], within=60)
+
+
+async def test_a_project_with_room_again_is_claimed_from_at_once(fixture: QueueFixture) -> None:
+    """The next item waits neither for the poll, which is longer than this test, nor for the end of an attempt."""
+    inputs = Inputs(fixture, slots=1)
+    inputs.hold_outputs()
+    inputs.arrive("first", "second", "third")
+    async with running(inputs.runner(slots=6, times=RunnerTimes(poll=timedelta(hours=1)))):
+        await fill(fixture, inputs)
+        await fixture.add("third")
+        await fixture.add("other", project="prj_b")
+        await until(lambda: fixture.is_in("running", "other"), within=60)
+        assert await fixture.state("third") == "queued"
+        began = time.monotonic()
+        inputs.finish("first")
+        await until(lambda: fixture.is_in("running", "third"), within=60)
+        print(f"claimed {time.monotonic() - began:.3f} s after the slot was handed on")
+        inputs.finish("second", "third")
+        inputs.release_outputs()
+
+
+async def test_the_item_of_another_project_is_claimed_at_once_while_a_project_is_full(fixture: QueueFixture) -> None:
+    inputs = Inputs(fixture, slots=1)
+    inputs.arrive("first", "second", "third", "other")
+    async with running(inputs.runner(slots=6, times=RunnerTimes(poll=timedelta(hours=1)))):
+        await fill(fixture, inputs)
+        await fixture.add("third")
+        await fixture.add("other", project="prj_b")
+        await until(lambda: inputs.working == ["first", "other"], within=60)
+        inputs.finish("first", "second", "third", "other")
 
 
 async def test_an_item_that_waits_for_long_is_recorded_as_waiting_and_then_as_worked_on(fixture: QueueFixture) -> None:
