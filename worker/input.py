@@ -49,7 +49,8 @@ _FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
     "total_timeout": ("input_timeout", "The file did not arrive within {limit:g} seconds."),
     "host_not_found": (
         "input_unreachable",
-        "The address names a host that cannot be found, or whose addresses are private or reserved.",
+        "The address names a host that cannot be found, or whose addresses are private or reserved. Private networks "
+        "can be contacted only if the operator of this installation has added them to the setting ALLOW_NET.",
     ),
     "name_server_timeout": (
         "input_unreachable",

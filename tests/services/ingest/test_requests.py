@@ -11,6 +11,7 @@ from schemas.faults import FieldFault
 from services.ingest.requests import job_request, media_request, task_request
 
 EGRESS = EgressPolicy()
+URLS = ("input", "webhook_url")
 GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 
 
@@ -62,6 +63,13 @@ def test_forbidden_addresses_are_refused_in_one_answer() -> None:
         "input",
         "webhook_url",
     }
+
+
+def test_a_private_address_is_refused_with_what_to_do_in_the_same_words_for_every_target() -> None:
+    targets = ["127.0.0.1", "10.0.0.1", "10.255.255.1:8443", "169.254.169.254", "[fd00::1]", "localhost"]
+    rules = [refused({**GOOD, field: f"http://{host}/"})[field].rule for host in targets for field in URLS]
+    assert len(set(rules)) == 1
+    assert "the operator of this installation has added its network to the setting ALLOW_NET" in rules[0]
 
 
 def test_an_allowed_private_network_is_accepted() -> None:
