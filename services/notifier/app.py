@@ -29,13 +29,14 @@ class Notifier(ServiceApp[Settings, None]):
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, queue = self.settings, resources.job_queue
-        egress = egress_policy(settings)
+        deadline_s = settings.notifier_deadline.total_seconds()
+        egress = egress_policy(settings, deadline_s=deadline_s)
         store = Store(resources.pool)
         signer = DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime)
         deliveries = DeliveryQueue(resources.pool, queue, store, signer)
         runner = DeliveryRunner(
             store=store,
-            sender=Sender(egress, settings.response_limits, deadline_s=settings.notifier_deadline.total_seconds()),
+            sender=Sender(egress, settings.response_limits, deadline_s=deadline_s),
             limiter=HostLimiter(settings.notifier_slots_per_host),
             secret=settings.webhook_secret.get_secret_value(),
             keyring=settings.keyring,

@@ -9,6 +9,7 @@ from functools import partial
 from time import monotonic
 from urllib.parse import urlsplit
 
+from chassis.adapters.failure_policy import describe, is_outage
 from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Connection, Pool
 from chassis.core import logs, metrics
@@ -16,6 +17,7 @@ from chassis.core.concurrency import abandon_after
 from chassis.core.encryption import DecryptionError, Keyring, decrypt, reveal_url
 from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue.attempt import POLICY
 from schemas.delivery import DeliverySigner, DeliveryUrls
 from schemas.ids import derived
 from schemas.job_resource import job_resource
@@ -26,6 +28,7 @@ from services.notifier.signing import signed_headers
 from services.notifier.store import (
     AttemptInProgress,
     AttemptsExhausted,
+    BeginResult,
     Closed,
     DeliveryAttempt,
     Store,
@@ -131,7 +134,7 @@ class DeliveryRunner:
         return Complete("cancelled", (), also=partial(self._close, delivery_id=item.id, reason="cancelled"))
 
     async def _attempt(self, item: QueueItem) -> Outcome:
-        match await self.store.begin_attempt(item.id):
+        match await self._begin(item.id):
             case Closed():
                 return Complete("done", ())
             case AttemptInProgress():
@@ -144,7 +147,33 @@ class DeliveryRunner:
                 except (asyncio.CancelledError, DecryptionError):
                     await self._discard(attempt)
                     raise
+                except OSError as error:
+                    if not is_outage(error):
+                        raise
+                    return self._postponed(item, attempt, error)
                 return await self._outcome(attempt, result)
+
+    async def _begin(self, delivery_id: str) -> BeginResult:
+        beginning = asyncio.create_task(self.store.begin_attempt(delivery_id))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # An attempt whose begin was interrupted may have been committed.
+            with suppress(Exception):
+                await abandon_after(DISCARD_SECONDS, self._undo(beginning))
+            raise
+
+    async def _undo(self, beginning: "asyncio.Task[BeginResult]") -> None:
+        attempt = await beginning
+        if isinstance(attempt, DeliveryAttempt):
+            await self._discard(attempt)
+
+    def _postponed(self, item: QueueItem, attempt: DeliveryAttempt, error: OSError) -> Retry:
+        """An outage of ours: the attempt does not count, and nothing was sent."""
+        delay_s = POLICY.delay_s(item.postponements + 1)
+        log.warning("webhook_attempt_postponed", attempt=attempt.number, error=describe(error))
+        discard = partial(self.store.discard_attempt, attempt=attempt)
+        return Retry(timedelta(seconds=delay_s), describe(error), counts=False, also=discard)
 
     async def _send(self, attempt: DeliveryAttempt) -> AttemptResult:
         context = url_context(attempt.project, "webhook_url")
@@ -172,8 +201,13 @@ class DeliveryRunner:
     async def _discard(self, attempt: DeliveryAttempt) -> None:
         # Interrupted by our own shutdown, by a lost lease, or a key is missing. If the write fails, the attempt counts.
         log.info("webhook_attempt_interrupted", attempt=attempt.number)
+
+        async def discard() -> None:
+            async with self.store.transaction() as conn:
+                await self.store.discard_attempt(conn, attempt)
+
         with suppress(Exception):
-            await abandon_after(DISCARD_SECONDS, self.store.discard_attempt(attempt))
+            await abandon_after(DISCARD_SECONDS, discard())
 
     async def _outcome(self, attempt: DeliveryAttempt, result: AttemptResult) -> Outcome:
         fields = {
@@ -182,7 +216,7 @@ class DeliveryRunner:
             "error": result.error,
             "seconds": round(result.seconds, 3),
         }
-        match decide(result, attempt.number, jitter=self.jitter(), now=self.now()):
+        match decide(result, attempt.counted, jitter=self.jitter(), now=self.now()):
             case Delivered():
                 log.info("webhook_delivered", **fields)
                 attempts_total.labels("notifier", "delivered").inc()

@@ -6,7 +6,6 @@ from time import monotonic
 from chassis.adapters.egress.client import request
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.exchange import ResponseLimits
-from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
 from chassis.core.concurrency import PausableTimeout
@@ -19,7 +18,7 @@ log = logs.get_logger(__name__)
 
 
 class Sender:
-    """Sends through the egress policy. Failures of the receiver are results, never exceptions."""
+    """Sends through the egress policy. Failures of the receiver are results, outages of ours exceptions."""
 
     def __init__(self, egress: EgressPolicy, limits: ResponseLimits, *, deadline_s: float) -> None:
         self._egress = egress
@@ -30,14 +29,15 @@ class Sender:
         """POSTs `body` as it is. The exchange, from the DNS lookup to the response body, ends by the deadline.
 
         The status line decides: a receiver that sends 204 and then stalls has accepted the delivery. Time in which the
-        lookup waits for other lookups does not count.
+        lookup waits for other lookups does not count. Raises OSError where our name servers are away, or this machine
+        lacks something: nothing has been sent then.
         """
         started = monotonic()
         response = _PartialResponse()
         try:
             async with PausableTimeout(self._deadline_s) as deadline:
                 await self._exchange(url, headers, body, project, deadline, response)
-        except (TimeoutError, RequestError, NameServersUnavailable) as error:
+        except (TimeoutError, RequestError) as error:
             if response.status is None:
                 response.error = _error_code(error)
                 log.info("webhook_request_failed", error=response.error, detail=str(error) or "deadline")
@@ -90,12 +90,10 @@ class _PartialResponse:
         self.excerpt = bytearray()
 
 
-def _error_code(error: TimeoutError | RequestError | NameServersUnavailable) -> str:
+def _error_code(error: TimeoutError | RequestError) -> str:
     # The same code for forbidden and unreachable addresses: customers must not learn which addresses exist here.
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, NameServersUnavailable):
-        return "unreachable"
     match error.reason:
         case "response_timeout" | "name_server_timeout" | "stalled" | "too_slow":
             return "timeout"

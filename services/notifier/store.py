@@ -33,6 +33,9 @@ class WebhookDelivery:
 class DeliveryAttempt:
     """An attempt that has begun: its number (from 1) and what to send. `waited_s`: seconds since the row was made.
 
+    `counted` is how many attempts count, this one included. It is less than the number where one with a lower number
+    was discarded later: its worker had lost the lease before it noticed.
+
     `encrypted_secrets` are the project's own, the newest first; None stands for the secret of the installation.
     """
 
@@ -43,6 +46,7 @@ class DeliveryAttempt:
     encrypted_url: str | None
     body: bytes
     waited_s: float
+    counted: int
     encrypted_secrets: tuple[str | None, ...] = ()
 
 
@@ -104,12 +108,13 @@ class Store:
             encrypted_url=row["encrypted_url"],
             body=row["body"],
             waited_s=row["waited"],
+            counted=row["previous"] + 1,
             encrypted_secrets=tuple(row["secrets"]),
         )
 
-    async def discard_attempt(self, attempt: DeliveryAttempt) -> None:
+    async def discard_attempt(self, conn: Connection, attempt: DeliveryAttempt) -> None:
         """Takes back an attempt that has no result and is not to count."""
-        await self._pool.execute(QUERIES["discard_attempt"], attempt.delivery_id, attempt.number)
+        await conn.execute(QUERIES["discard_attempt"], attempt.delivery_id, attempt.number)
 
     async def end_attempt(self, conn: Connection, attempt: DeliveryAttempt, result: AttemptResult) -> None:
         """Records the result of an attempt."""

@@ -3,14 +3,16 @@
     async with dns_server({"media.example": ["127.0.0.1"]}, silent=["dead.example"]) as dns:
         client = DnsClient(name_servers=[dns.address])
         dns.asked                             # the names that were asked for, each once for every query
+        dns.outage = "silence"                # from now on it answers nothing, or with "failure" SERVFAIL to everything
 
-What it does not know does not exist (NXDOMAIN). Addresses of IPv6 answer queries for AAAA.
+`failing` zones are answered with SERVFAIL. What it does not know does not exist (NXDOMAIN). Addresses of IPv6 answer
+queries for AAAA.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Literal, cast
 
 import dns.flags
 import dns.message
@@ -24,9 +26,13 @@ HOST = "127.0.0.1"
 class DnsServer:
     """See the module."""
 
-    def __init__(self, records: Mapping[str, Sequence[str]], silent: Iterable[str]) -> None:
+    def __init__(
+        self, records: Mapping[str, Sequence[str]], silent: Iterable[str], failing: Iterable[str] = ()
+    ) -> None:
         self._records = {name: list(addresses) for name, addresses in records.items()}
         self._silent = tuple(silent)
+        self._failing = tuple(failing)
+        self.outage: Literal["silence", "failure"] | None = None
         self.asked: list[str] = []
         self.port = 0
 
@@ -39,10 +45,12 @@ class DnsServer:
         question = dns.message.from_wire(query)
         name = question.question[0].name.to_text(omit_final_dot=True)
         self.asked.append(name)
-        # The root has the empty name.
-        if any(name == zone or name.endswith(f".{zone}") for zone in self._silent):
+        if self.outage == "silence" or _within(name, self._silent):
             return None
         answer = dns.message.make_response(question)
+        if self.outage == "failure" or _within(name, self._failing):
+            answer.set_rcode(dns.rcode.SERVFAIL)
+            return answer.to_wire()
         if name not in self._records:
             answer.set_rcode(dns.rcode.NXDOMAIN)
             return answer.to_wire()
@@ -60,6 +68,11 @@ class DnsServer:
             writer.write(len(answer).to_bytes(2) + answer)
             await writer.drain()
         writer.close()
+
+
+def _within(name: str, zones: Iterable[str]) -> bool:
+    """Whether a zone has the name. The zone `` has only the root, whose name is empty."""
+    return any(name == zone or name.endswith(f".{zone}") for zone in zones)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -83,10 +96,10 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def dns_server(
-    records: Mapping[str, Sequence[str]] | None = None, *, silent: Iterable[str] = ()
+    records: Mapping[str, Sequence[str]] | None = None, *, silent: Iterable[str] = (), failing: Iterable[str] = ()
 ) -> AsyncIterator[DnsServer]:
     """Listens on a free port of loopback until the end of the block."""
-    server = DnsServer(records or {}, silent)
+    server = DnsServer(records or {}, silent, failing)
     streams = await asyncio.start_server(server.serve_stream, HOST, 0)
     server.port = streams.sockets[0].getsockname()[1]
     datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(

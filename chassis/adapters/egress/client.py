@@ -56,7 +56,7 @@ async def request(
 
     The characters of the URL are sent as they are where that is possible, because signatures are computed over them.
     While the name waits for its turn to be looked up, `queued()` is entered. Raises RequestError, and
-    NameServersUnavailable for an outage of ours.
+    OSError for an outage of ours: NameServersUnavailable, or one that says what this machine lacks.
     """
     target = _checked(url, policy)
     # Made at first, so that nothing is sent of a request that cannot be.

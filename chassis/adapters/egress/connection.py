@@ -5,6 +5,7 @@ resolves to, and only the peer address shows what was really connected. So all o
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,8 @@ from chassis.adapters.egress.tls import TlsStream
 
 HAPPY_EYEBALLS_S = 0.25
 """The next address of a host is tried after so many seconds (RFC 8305)."""
+_LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of our own machine: no host is to blame."""
 BUFFER_BYTES = 256 * 1024
 """Of received bytes; the kernel is not asked for more once twice as many wait."""
 
@@ -60,7 +63,8 @@ async def connection(
     """A new connection to the URL's host, and the address that it goes to.
 
     At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS. Raises
-    RequestError, AddressForbidden, and NameServersUnavailable for an outage of ours.
+    RequestError, AddressForbidden, and for an outage of ours OSError: NameServersUnavailable, or one that says what
+    this machine lacks.
     """
     host, port = (url.raw_host or "").rstrip("."), url.port or 0
     addresses = await _addresses(host, port, policy, project, queued)
@@ -125,7 +129,9 @@ async def _connect(
         except BaseException:
             sock.close()
             raise
-    except OSError:
+    except OSError as error:
+        if error.errno in _LACKING:
+            raise
         raise RequestError("connect_failed") from None
 
 

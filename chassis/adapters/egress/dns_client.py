@@ -8,13 +8,15 @@ dnspython sends the queries and parses the answers (it is pure Python); /etc/res
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Literal
 
 import dns.asyncbackend
 import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.nameserver
+import dns.rcode
 import dns.resolver
 
 from chassis.adapters.egress.lookups import NameNotFound, NameServersUnavailable
@@ -26,8 +28,9 @@ _LOCAL_NAME_SERVER = "127.0.0.1"
 """What the machine's resolver asks without /etc/resolv.conf."""
 OTHER_FAMILY_S = 0.5
 """How long the addresses of one family wait for those of the other."""
+LOOKUP_S = 5.0
 PROBE_S = 2.0
-"""How long our name servers have to show that they are alive."""
+"""How long our name servers have to show that they work."""
 DATAGRAM_BYTES = 1232
 """Of an answer by UDP: fits one packet everywhere (DNS flag day 2020)."""
 MAX_ANSWER_BYTES = 4096
@@ -78,9 +81,15 @@ class _NameServer(dns.nameserver.Do53Nameserver):
 
 
 class DnsClient:
-    """Looks up the addresses of names; a lookup ends after `timeout_s`.
+    """Looks up the addresses of names; a lookup ends after `timeout_s`, or `probe_s` later if it got no answer.
 
     `name_servers` (address and port) replace those of `resolv_conf`, whose search domains and options still count.
+
+    A name without an answer, or with the answer SERVFAIL, is either the fault of its own name servers or an outage of
+    ours. Ours are then asked for the name servers of the root. They work if one of them answers, be it that it refuses
+    to tell. It is an outage if none answers, or only with SERVFAIL, as a forwarder does whose own servers are away;
+    unless any other query has been answered since the lookup began. What a name server has in its cache looks like an
+    answer: one that knows the root's servers and cannot reach any other is taken to work.
     """
 
     def __init__(
@@ -89,12 +98,15 @@ class DnsClient:
         name_servers: Sequence[tuple[str, int]] = (),
         resolv_conf: Path = RESOLV_CONF,
         hosts: Path = HOSTS,
-        timeout_s: float = 5.0,
+        timeout_s: float = LOOKUP_S,
+        probe_s: float = PROBE_S,
     ) -> None:
         self._name_servers = name_servers
         self._resolv_conf = resolv_conf
         self._hosts = hosts
         self._timeout_s = timeout_s
+        self._probe_s = probe_s
+        self._answered_at = float("-inf")
         self._resolver: dns.asyncresolver.Resolver | None = None
         self._hosts_read: dict[str, list[str]] = {}
         self._stamps: tuple[_Stamp, _Stamp] | None = None
@@ -109,11 +121,12 @@ class DnsClient:
             return self._hosts_read[name]
         if name == "localhost" or name.endswith(".localhost"):
             return _LOOPBACK
+        began = monotonic()
         queries = [asyncio.create_task(self._query(resolver, name, family)) for family in ("A", "AAAA")]
         try:
             return await _first_found(queries)
         except (TimeoutError, _NoServerLeft):
-            if not await self._alive(resolver):
+            if not await self._servers_work(resolver, began):
                 raise NameServersUnavailable from None
             raise
         finally:
@@ -135,24 +148,28 @@ class DnsClient:
             raise TimeoutError from None
         except dns.resolver.NoNameservers:
             raise _NoServerLeft from None
+        except dns.resolver.NXDOMAIN:
+            self._answered_at = monotonic()
+            raise NameNotFound("NXDOMAIN") from None
         except (dns.exception.DNSException, UnicodeError) as error:
             raise NameNotFound(type(error).__name__) from None
+        self._answered_at = monotonic()
         return [record.address for record in answer.rrset or ()]
 
-    async def _alive(self, resolver: dns.asyncresolver.Resolver) -> bool:
-        """Whether any of the name servers answers anything: then the silence is that of the host's."""
-        probes = [asyncio.create_task(self._probe(server)) for server in resolver.nameservers]
-        return any(await asyncio.gather(*probes))
+    async def _servers_work(self, resolver: dns.asyncresolver.Resolver, began: float) -> bool:
+        """Whether our name servers work, so that the failure of a lookup which began at `began` is the host's."""
+        replies = await asyncio.gather(*(self._probe(server) for server in resolver.nameservers))
+        return "answer" in replies or ("failure" in replies and self._answered_at >= began)
 
-    async def _probe(self, server: Any) -> bool:
-        request = dns.message.make_query(".", "NS")
+    async def _probe(self, server: Any) -> Literal["answer", "failure", "silence"]:
+        request, backend = dns.message.make_query(".", "NS"), dns.asyncbackend.get_backend("asyncio")
         try:
-            await server.async_query(request, PROBE_S, None, 0, False, dns.asyncbackend.get_backend("asyncio"))
+            response = await server.async_query(request, self._probe_s, None, 0, False, backend)
         except dns.message.Truncated:
-            return True
+            return "answer"
         except (dns.exception.DNSException, OSError):
-            return False
-        return True
+            return "silence"
+        return "failure" if response.rcode() == dns.rcode.SERVFAIL else "answer"
 
     def _configured(self) -> dns.asyncresolver.Resolver:
         """The resolver by the files as they are now; they are read again only after a change."""

@@ -5,11 +5,12 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
+from math import inf
 from time import monotonic
 
 from chassis.adapters.egress.addresses import Address, Network, canonical, forbidden
 from chassis.adapters.egress.connection import Pausing
-from chassis.adapters.egress.dns_client import DnsClient
+from chassis.adapters.egress.dns_client import LOOKUP_S, PROBE_S, DnsClient
 from chassis.adapters.egress.hosts import AddressForbidden, check_syntax
 from chassis.adapters.egress.lookups import LookupLimits, Lookups, NameNotFound, Resolve
 from chassis.core import logs
@@ -19,7 +20,10 @@ MAX_ADDRESSES = 8
 """At most so many addresses of a name are tried; all of them are checked."""
 
 # The same sentence for every target, so that responses do not reveal which internal hosts and ports exist.
-_FORBIDDEN = "The address is private or reserved, and may not be contacted."
+_FORBIDDEN = (
+    "The address is private or reserved, and may be contacted only if the operator of this installation has added its "
+    "network to the setting ALLOW_NET."
+)
 _LOOPBACK = IPv4Address("127.0.0.1")
 
 NOT_FOUND_SECONDS = 1.0
@@ -76,7 +80,8 @@ class EgressPolicy:
             raise AddressForbidden(_FORBIDDEN)
 
     async def addresses(self, host: str, port: int, *, project: str, queued: Pausing) -> list[str]:
-        """The addresses of the host. Raises NameNotFound, or TimeoutError if no name server answers in time.
+        """The addresses of the host. Raises NameNotFound, TimeoutError if no name server of the host answers in time,
+        or NameServersUnavailable if none of ours does.
 
         A name that has a forbidden address, be it one among others, is not found, and that takes as long as for a name
         that does not exist: otherwise customers could try out which names exist in our network.
@@ -95,6 +100,11 @@ class EgressPolicy:
         return any(address in network for network in self._allowed)
 
 
-def egress_policy(settings: CommonSettings) -> EgressPolicy:
-    """The policy of a service."""
-    return EgressPolicy(settings.allow_net, resolve=DnsClient(name_servers=settings.egress_name_servers))
+def egress_policy(settings: CommonSettings, *, deadline_s: float = inf) -> EgressPolicy:
+    """The policy of a service. `deadline_s` is that of its requests: an outage of our name servers shows before it."""
+    client = DnsClient(
+        name_servers=settings.egress_name_servers,
+        timeout_s=min(LOOKUP_S, deadline_s / 2),
+        probe_s=min(PROBE_S, deadline_s / 4),
+    )
+    return EgressPolicy(settings.allow_net, resolve=client)

@@ -4,10 +4,12 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from schemas.events import JobCreated, MediaCreated
 from tests.services.ingest.support import EventLog, running
+from tests.support.dns_server import dns_server
 from tests.support.file_server import FileServer, redirect
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -43,6 +45,40 @@ async def test_a_stopping_service_answers_waiting_requests_with_what_it_knows(
         answer = await request
         assert (answer.status, answer.body["data"]["status"]) == (200, "processing")
     held.release.set()
+
+
+async def test_an_outage_of_our_name_servers_fails_no_import(
+    fresh_dsn: str, kafka_bootstrap: str, events: EventLog, files: FileServer, tmp_path: Path
+) -> None:
+    """It lasts for more attempts than an import may fail in."""
+    async with (
+        dns_server({"input.example": ["127.0.0.1"]}) as dns,
+        running(
+            fresh_dsn,
+            kafka_bootstrap,
+            tmp_path / "storage",
+            media_wait=timedelta(0),
+            egress_name_servers=(dns.address,),
+        ) as ingest,
+    ):
+        dns.outage = "failure"
+        address = files.url("photo.png").replace("127.0.0.1", "input.example")
+        media_id = (await ingest.post("/media", {"url": address})).body["data"]["id"]
+        connection = await asyncpg.connect(fresh_dsn)
+        try:
+
+            async def postponed() -> bool:
+                query = "SELECT failures, postponements FROM ingest.job_queue WHERE id = $1"
+                row = await connection.fetchrow(query, media_id)
+                assert row is not None and row["failures"] == 0
+                return bool(row["postponements"] >= 4)
+
+            await until(postponed, within=120)
+        finally:
+            await connection.close()
+        dns.outage = None
+        created = await events.first(MediaCreated, media_id)
+    assert created.media.status == "active"
 
 
 @pytest.mark.parametrize("hang", [False, True])

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from chassis.adapters.egress.dns_client import DnsClient
 from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import migrate, open_pool
@@ -22,8 +23,9 @@ from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
 from services.notifier.sender import Sender
-from services.notifier.store import Store
+from services.notifier.store import BeginResult, Store
 from tests.services.notifier.support import BASE, LOOPBACK, SECRET, Tables, failed, job, succeeded, tables
+from tests.support.dns_server import DnsServer, dns_server
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, reset, stall, status, webhook_receiver
 
@@ -60,6 +62,11 @@ class Harness:
             case Retry(delay, reason, counts=counts, also=also):
                 await self.queue.retry(item, delay, reason, counts=counts, also=also)
                 return f"{delay.total_seconds():g}"
+
+
+def sender_asking(dns: DnsServer) -> Sender:
+    client = DnsClient(name_servers=[dns.address], timeout_s=0.5, probe_s=0.5)
+    return Sender(EgressPolicy(LOOPBACK, resolve=client, not_found_s=0), ResponseLimits(), deadline_s=60)
 
 
 def has_received(target: WebhookReceiver, count: int) -> bool:
@@ -167,6 +174,76 @@ async def test_an_attempt_that_our_shutdown_interrupts_does_not_count(harness: H
         assert await harness.run_once() == "done"
     attempts = await harness.tables.attempts(accepted.id)
     assert [(each["number"], each["status"]) for each in attempts] == [(1, 200)]
+
+
+async def test_a_stop_while_an_attempt_begins_does_not_count(harness: Harness) -> None:
+    """The attempt is committed when the stop arrives, and its number has not come back."""
+
+    class Slow(Store):
+        async def begin_attempt(self, delivery_id: str) -> BeginResult:
+            begun = await super().begin_attempt(delivery_id)
+            committed.set()
+            await asyncio.sleep(0.05)
+            return begun
+
+    committed = asyncio.Event()
+    accepted = await harness.add("http://127.0.0.1:1/")
+    runner = replace(harness.runner, store=Slow(harness.deliveries.pool))
+    async with asyncio.timeout(60):
+        work = asyncio.create_task(runner.work(await harness.claim()))
+        await committed.wait()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert await harness.tables.attempts(accepted.id) == []
+
+
+async def test_an_attempt_that_a_worker_without_its_lease_takes_back_does_not_count(harness: Harness) -> None:
+    """It began before the one that the next worker makes, and is discarded after that has begun."""
+    async with webhook_receiver(*[stall(), status(500)] * MAX_ATTEMPTS) as target:
+        accepted = await harness.add(target.url())
+        for number in range(MAX_ATTEMPTS - 2):
+            late = asyncio.create_task(harness.runner.work(await harness.claim()))
+            await until(partial(has_received, target, 2 * number + 1))
+            await harness.tables.expire_leases()
+            result = await harness.run_once()
+            assert result != "failed"
+            late.cancel()
+            await asyncio.gather(late, return_exceptions=True)
+            await harness.tables.advance_time(float(result))
+        attempts = await harness.tables.attempts(accepted.id)
+    assert [each["status"] for each in attempts] == [500] * (MAX_ATTEMPTS - 2)
+
+
+async def test_an_outage_of_our_name_servers_does_not_count(harness: Harness) -> None:
+    async with dns_server({"hooks.example": ["127.0.0.1"]}) as dns, webhook_receiver() as target:
+        runner = replace(harness.runner, sender=sender_asking(dns))
+        harness = replace(harness, runner=runner)
+        accepted = await harness.add(target.url().replace("127.0.0.1", "hooks.example"))
+        dns.outage = "failure"
+        for number in range(MAX_ATTEMPTS + 2):
+            delay_s = float(await harness.run_once())
+            assert 0 < delay_s <= 30, number
+            await harness.tables.advance_time(delay_s)
+        assert await harness.tables.attempts(accepted.id) == []
+        dns.outage = "silence"
+        await harness.tables.advance_time(float(await harness.run_once()))
+        dns.outage = None
+        assert await harness.run_once() == "done"
+    attempts = await harness.tables.attempts(accepted.id)
+    assert [(each["number"], each["status"]) for each in attempts] == [(1, 204)]
+
+
+@pytest.mark.parametrize(
+    ("host", "error"), [("hook.silent.example", "timeout"), ("hook.failing.example", "unreachable")]
+)
+async def test_a_zone_that_alone_is_not_answered_counts(harness: Harness, host: str, error: str) -> None:
+    async with dns_server(silent=["silent.example"], failing=["failing.example"]) as dns:
+        harness = replace(harness, runner=replace(harness.runner, sender=sender_asking(dns)))
+        accepted = await harness.add(f"http://{host}/")
+        assert await harness.run_once() == "5"
+    attempts = await harness.tables.attempts(accepted.id)
+    assert [(each["number"], each["error"]) for each in attempts] == [(1, error)]
 
 
 async def test_410_ends_the_delivery_at_once(harness: Harness) -> None:

@@ -21,10 +21,11 @@ from schemas.events import JobEvent, JobProgressed
 from schemas.ids import is_id
 from schemas.job_resource import job_resource
 from services.notifier.app import Notifier
+from services.notifier.schedule import MAX_ATTEMPTS
 from services.notifier.settings import Settings
 from tests.services.notifier.support import BASE, SECRET, cancelled, failed, job, publish, settings, succeeded, tables
 from tests.support.waiting import until
-from tests.support.webhook_receiver import stall, status, webhook_receiver
+from tests.support.webhook_receiver import WebhookReceiver, stall, status, webhook_receiver
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -101,6 +102,26 @@ async def test_a_retry_survives_a_restart_and_keeps_its_time(kafka: str, fresh_d
     assert first.body == second.body
     for request in (first, second):
         Webhook(SECRET).verify(request.body, request.headers)
+
+
+async def test_rolling_restarts_do_not_exhaust_a_delivery(kafka: str, fresh_dsn: str) -> None:
+    """Each stops the notifier in the middle of an attempt, more often than a delivery has attempts."""
+    restarts = MAX_ATTEMPTS + 1
+    async with webhook_receiver(*[stall()] * restarts, status(200)) as target, tables(fresh_dsn) as found:
+        done = succeeded(job(target.url()))
+        await publish(kafka, done)
+        for number in range(1, restarts + 1):
+            async with Notifier(settings(fresh_dsn, kafka)).run():
+                await until(partial(has_received, target, number))
+            assert await found.attempts(done.job.id) == []
+        async with Notifier(settings(fresh_dsn, kafka)).run():
+            await until(lambda: found.closed(done.job.id))
+        attempts = await found.attempts(done.job.id)
+    assert [(each["number"], each["status"]) for each in attempts] == [(1, 200)]
+
+
+def has_received(target: WebhookReceiver, count: int) -> bool:
+    return len(target.received) >= count
 
 
 async def test_an_attempt_cut_short_by_sigkill_is_repeated_with_the_same_id(

@@ -1,5 +1,6 @@
 """Lookups by the machine's files, against a name server on loopback."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from chassis.adapters.egress.dns_client import DnsClient
 from chassis.adapters.egress.lookups import Lookups, NameNotFound, NameServersUnavailable
 from chassis.adapters.failure_policy import classify
 from tests.support.dns_server import DnsServer, dns_server
+from tests.support.waiting import until
 
 RECORDS = {
     "media.example": ["2001:db8::1", "192.0.2.1", "192.0.2.2"],
@@ -22,8 +24,12 @@ RECORDS = {
 def client(server: DnsServer, folder: Path, *lines: str, hosts: str = "", timeout_s: float = 60) -> DnsClient:
     (folder / "hosts").write_text(hosts)
     (folder / "resolv.conf").write_text("\n".join(["nameserver 192.0.2.1", *lines, ""]))
-    files = {"resolv_conf": folder / "resolv.conf", "hosts": folder / "hosts"}
-    return DnsClient(**files, name_servers=[server.address], timeout_s=timeout_s)
+    return DnsClient(
+        resolv_conf=folder / "resolv.conf",
+        hosts=folder / "hosts",
+        name_servers=[server.address],
+        timeout_s=timeout_s,
+    )
 
 
 async def test_a_name_has_the_addresses_of_both_families_ipv4_first(tmp_path: Path) -> None:
@@ -88,6 +94,34 @@ async def test_silence_of_our_own_name_servers_is_an_outage_of_ours(tmp_path: Pa
         with pytest.raises(NameServersUnavailable) as raised:
             await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)
     assert classify(raised.value) == "outage"
+
+
+async def test_failures_of_our_own_name_servers_for_every_name_are_an_outage_of_ours(tmp_path: Path) -> None:
+    """As a forwarder answers whose own servers are away."""
+    async with dns_server(RECORDS) as server:
+        server.outage = "failure"
+        with pytest.raises(NameServersUnavailable):
+            await client(server, tmp_path)("media.example", 80)
+
+
+@pytest.mark.parametrize("zones", [{"silent": ["dead.example"]}, {"failing": ["dead.example"]}])
+async def test_a_zone_that_alone_is_not_answered_is_no_outage_of_ours(
+    tmp_path: Path, zones: dict[str, list[str]]
+) -> None:
+    async with dns_server(RECORDS, **zones) as server:
+        with pytest.raises((TimeoutError, NameNotFound)) as raised:
+            await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)
+    assert not isinstance(raised.value, NameServersUnavailable)
+
+
+async def test_name_servers_that_fail_for_the_root_work_if_they_answer_another_name_meanwhile(tmp_path: Path) -> None:
+    async with dns_server(RECORDS, silent=["dead.example"], failing=[""]) as server:
+        look_up = client(server, tmp_path, timeout_s=1)
+        dead = asyncio.create_task(look_up("host.dead.example", 80))
+        await until(lambda: "host.dead.example" in server.asked)
+        await look_up("media.example", 80)
+        with pytest.raises(TimeoutError):
+            await dead
 
 
 async def test_an_outage_of_our_name_servers_is_not_remembered() -> None:
