@@ -13,9 +13,10 @@ import aiohttp
 from aiohttp import web
 from pydantic import Field
 
+from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.errors import invalid_http
 from chassis.core import logs
-from chassis.core.setting_types import Base
+from chassis.core.http_settings import HttpSettings
 from chassis.core.settings import SettingsError, load
 from chassis.runtime import lifecycle
 from cli.errors import UsageError
@@ -36,7 +37,7 @@ _HOP_BY_HOP = frozenset(
 """Headers that describe one connection and are not forwarded (RFC 9110, section 7.6.1)."""
 
 
-class Settings(Base):
+class Settings(HttpSettings):
     """The addresses of the services, and the address to listen on."""
 
     ingest_url: str = Field(title="Ingest", description="Receives POST, PATCH and DELETE.")
@@ -44,8 +45,6 @@ class Settings(Base):
     notifier_url: str = Field(title="Notifier", description="Receives requests below /webhooks.")
     transcoder_url: str | None = Field(None, title="Transcoder", description="If set, a part of /readyz.")
     thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="If set, a part of /readyz.")
-    http_host: str = Field("127.0.0.1", title="HTTP host", description="The address to listen on.")
-    http_port: int = Field(8080, title="HTTP port", description="The port to listen on.")
     log_format: Literal["auto", "text", "json"] = Field("auto", title="Log format", description="auto, text or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", title="Log level", description="debug, info, warning or error."
@@ -159,4 +158,5 @@ def run(_: argparse.Namespace) -> int:
     except SettingsError as error:
         raise UsageError(str(error)) from None
     logs.configure(settings.log_format, settings.log_level)
-    return lifecycle.run_main([Gateway(settings)], host=settings.http_host, port=settings.http_port)
+    limits = HttpLimits.of(settings)
+    return lifecycle.run_main([Gateway(settings)], host=settings.http_host, port=settings.http_port, limits=limits)

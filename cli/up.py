@@ -9,6 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chassis.adapters.http.connection import HttpLimits
 from chassis.core import logs
 from chassis.core.encryption import KEY_BYTES
 from chassis.core.kafka_settings import KafkaSettings
@@ -75,6 +76,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             port=port,
             ready=lambda: print_banner(values, data, sandbox.summary(), sys.stderr),
             watch=servers.watchers(),
+            limits=HttpLimits.of(common),
         )
 
 

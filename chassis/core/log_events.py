@@ -69,6 +69,10 @@ http_request_unavailable | warning | error
     A request ended in a 503, because Postgres, storage or Kafka did not work. Look at /readyz.
 http_request_invalid | info | reason status
     A client sent bytes that are not HTTP, or a body with wrong framing (reason is the kind of error). No action.
+http_connections_refused | warning | client bound refused
+    So many new connections got 503 since the last such line (at most one a minute), the last one of this client. Bound
+    client: it has more than HTTP_CONNECTIONS_PER_CLIENT, all in use. Is it a proxy of yours? Then add it to
+    TRUSTED_PROXIES. Bound total: all clients together have more than HTTP_CONNECTIONS.
 http_response_unread | info | seconds
     A client did not read its response for this long, so that the connection was closed. No action.
 http_response_aborted | error |
@@ -206,6 +210,9 @@ webhook_attempt_failed | info | attempt status error seconds retry_in_s
     A webhook was not accepted by its receiver; it is sent again after this many seconds. No action.
 webhook_attempt_interrupted | info | attempt
     A shutdown or a lost lease interrupted a delivery attempt; it is repeated and does not count.
+webhook_attempt_postponed | warning | attempt error
+    A webhook could not be sent because of an outage of ours: no name server answers, or this machine lacks what the
+    error names. It is sent later, and the attempt does not count. Look at the name servers (EGRESS_NAME_SERVERS).
 webhook_delivered | info | attempt status error seconds
     A receiver accepted a webhook.
 webhook_delivery_given_up | warning | attempt status error seconds reason

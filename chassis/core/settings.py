@@ -12,13 +12,14 @@ from pydantic_settings import NoDecode
 
 from chassis.core import redact
 from chassis.core.encryption import Keyring, parse_keys
+from chassis.core.http_settings import HttpSettings
 from chassis.core.kafka_settings import KafkaSettings
 from chassis.core.setting_types import Base, Duration, name_servers, networks, parsed, service_url, storage_address
 
 Network = IPv4Network | IPv6Network
 
 
-class CommonSettings(KafkaSettings):
+class CommonSettings(KafkaSettings, HttpSettings):
     """The settings that all services have."""
 
     kafka_handler_attempts: int = Field(
@@ -93,8 +94,6 @@ class CommonSettings(KafkaSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", title="Log level", description="The least severe level that is logged."
     )
-    http_host: str = Field("127.0.0.1", title="HTTP host", description="The address to listen on.")
-    http_port: int = Field(8080, ge=0, le=65535, title="HTTP port", description="The port to listen on; 0: any.")
     shutdown_timeout: Duration = Field(
         timedelta(seconds=8),
         title="Shutdown timeout",

@@ -108,6 +108,7 @@ async def serve_until_signal(
     ready: Callable[[], None] | None = None,
     watch: Sequence[Callable[[], Awaitable[None]]] = (),
     timeout: timedelta = STOP_TIMEOUT,
+    limits: HttpLimits | None = None,
 ) -> int:
     """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after an error, which is logged.
 
@@ -116,7 +117,17 @@ async def serve_until_signal(
     stop = asyncio.Event()
     on_signal(stop.set, within=longest_drain(apps))
     try:
-        await serve(apps, host=host, port=port, stop=stop, started=started, ready=ready, watch=watch, timeout=timeout)
+        await serve(
+            apps,
+            host=host,
+            port=port,
+            stop=stop,
+            started=started,
+            ready=ready,
+            watch=watch,
+            timeout=timeout,
+            limits=limits,
+        )
     except StartRefused as error:
         start_hard_deadline()
         print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
@@ -134,11 +145,12 @@ def run_main(
     *,
     host: str | None = None,
     port: int | None = None,
+    limits: HttpLimits | None = None,
 ) -> int:
     """What `bitmill serve` does: serves the apps until a signal, on uvloop.
 
-    Address, timeout and logs follow `settings` (of the environment, if neither they nor an address are given); a wrong
-    setting is printed as a sentence. Returns 0; otherwise the process ends with another status (`SystemExit`).
+    Address, limits, timeout and logs follow `settings` (of the environment, if neither they nor an address are given);
+    a wrong setting is printed as a sentence. Returns 0; otherwise the process ends with another status (`SystemExit`).
     """
     timeout = STOP_TIMEOUT
     try:
@@ -147,11 +159,13 @@ def run_main(
         if settings is not None:
             logs.configure(settings.log_format, settings.log_level)
             host, port, timeout = settings.http_host, settings.http_port, settings.shutdown_timeout
+            limits = HttpLimits.of(settings)
         built = apps() if callable(apps) else apps
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
         raise SystemExit(EXIT_SETTINGS) from None
-    status = run_loop(serve_until_signal(built, host=host or "127.0.0.1", port=port or 0, timeout=timeout))
+    serving = serve_until_signal(built, host=host or "127.0.0.1", port=port or 0, timeout=timeout, limits=limits)
+    status = run_loop(serving)
     if status:
         raise SystemExit(status)
     return status

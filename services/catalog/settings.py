@@ -1,13 +1,11 @@
 """The settings of the catalog."""
 
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import NoDecode
 
-from chassis.core.setting_types import Duration, networks, parsed, service_url
+from chassis.core.setting_types import Duration, parsed, service_url
 from chassis.core.settings import CommonSettings
 
 
@@ -20,14 +18,6 @@ class Settings(CommonSettings):
         le=timedelta(seconds=30),
         title="Read wait",
         description="How long a GET waits for the event of an id that is not known yet, before it responds with 503.",
-    )
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, parsed(networks)] = Field(
-        (),
-        title="Trusted proxies",
-        description=(
-            "Networks of the proxies in front of the API, separated by commas: X-Forwarded-For counts only from these. "
-            "Waiting requests without a known key are bounded by client address."
-        ),
     )
     catalog_connections: int = Field(
         10,

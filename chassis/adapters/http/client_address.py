@@ -36,6 +36,12 @@ def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Net
     return str(address)
 
 
+def is_proxy(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of a connection is one of our proxies."""
+    address = _parse(peer)
+    return address is not None and any(address in network for network in trusted)
+
+
 def _parse(text: str | None) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address((text or "").partition("%")[0])

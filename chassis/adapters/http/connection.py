@@ -6,24 +6,25 @@ most 10 s. It has no bound for a body that a handler reads, nor for a client tha
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
-from chassis.adapters.http.errors import ApiError, expectation_failed, invalid_http
-from chassis.adapters.http.json_body import json_response
+from chassis.adapters.http.client_address import Network
+from chassis.adapters.http.connection_bounds import ConnectionBounds
+from chassis.adapters.http.errors import ApiError, expectation_failed, invalid_http, too_many_connections
+from chassis.adapters.http.json_body import json_bytes, json_response
 from chassis.core import logs
+from chassis.core.http_settings import HttpSettings
 from chassis.core.ids import new_id
-from chassis.core.metrics import counter
 from schemas.faults import error_resource
 
 log = logs.get_logger(__name__)
-_evicted = counter(
-    "bitmill_http_connections_evicted", "Connections without a request that were closed for new ones.", ()
-)
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class HttpLimits:
     `idle_s`: for the complete head of the next request, from the start of the connection or the last response. Longer
     than the 60 s for which proxies keep unused connections. `body_s`: for the whole body of a request (at most 1 MiB).
     `write_s`: for the client to read what fills the buffers, about 64 KiB. `line_bytes` bounds the request line and
-    each header, `headers` their number. With more than `connections`, the oldest that waits for a head is closed for
-    each new one: idle connections never keep others out.
+    each header, `headers` their number. `connections` bounds their number, and `per_client` that of one client which is
+    not one of `proxies`: see `ConnectionBounds`.
     """
 
     idle_s: float = 75.0
@@ -43,14 +44,31 @@ class HttpLimits:
     line_bytes: int = 8190
     headers: int = 128
     connections: int = 5000
+    per_client: int = 512
+    proxies: Sequence[Network] = ()
+
+    @classmethod
+    def of(cls, settings: HttpSettings) -> "HttpLimits":
+        """The limits by the settings."""
+        return cls(
+            connections=settings.http_connections,
+            per_client=settings.http_connections_per_client,
+            proxies=settings.trusted_proxies,
+        )
 
 
 class Connection(web.RequestHandler):
-    """A connection of `server` with `limits`."""
+    """A connection of `server` with `limits`; `bounds` counts it."""
 
-    __slots__ = ("_connections", "_limits", "_write_deadline")
+    __slots__ = ("_bounds", "_limits", "_write_deadline")
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, limits: HttpLimits) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        limits: HttpLimits,
+        bounds: "ConnectionBounds[Connection]",
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -60,7 +78,7 @@ class Connection(web.RequestHandler):
             max_headers=limits.headers,
             access_log=None,  # type: ignore[arg-type] # aiohttp's own runner passes None too
         )
-        self._connections = server
+        self._bounds = bounds
         self._limits = limits
         self._write_deadline: asyncio.TimerHandle | None = None
 
@@ -71,11 +89,13 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        others = self._connections.connections
-        if len(others) > self._limits.connections:
-            oldest = next((other for other in others if isinstance(other, Connection) and other.waits_for_head), self)
-            _evicted.inc()
-            oldest.force_close()
+        peer = transport.get_extra_info("peername")
+        closed = self._bounds.add(self, str(peer[0]) if peer else None)
+        if closed is self and self.transport is not None:
+            # Before any request: its bytes would have to be kept until they are complete.
+            self.transport.write(_refusal())
+        if closed is not None:
+            closed.force_close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -97,6 +117,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._cancel_write_deadline()
+        self._bounds.remove(self)
         super().connection_lost(exc)
 
     async def finish_response(
@@ -144,6 +165,23 @@ class Connection(web.RequestHandler):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+
+
+def _refusal() -> bytes:
+    """The response on a connection that is refused, whatever it will be asked."""
+    error, request_id = too_many_connections(), new_id("req")
+    body = json_bytes(error_resource(error.kind, error.message, error.faults, request_id))
+    headers = {
+        "X-Request-Id": request_id,
+        **error.headers,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "X-Content-Type-Options": "nosniff",
+        "Server": "bitmill",
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _refuse(error: ApiError, reason: str) -> web.Response:

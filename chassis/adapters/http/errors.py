@@ -123,6 +123,11 @@ def unavailable(
     return ApiError(503, "unavailable", message, headers={"Retry-After": str(retry_after_s)})
 
 
+def too_many_connections() -> ApiError:
+    """503: a new connection beyond the bound of its client or of all, whose other connections are all in use."""
+    return unavailable(5, "Too many connections are open; use each for several requests, or close some, and try again.")
+
+
 def internal_error() -> ApiError:
     """500: a fault of ours; the log has it under the request id."""
     return ApiError(500, "internal_error", "Something went wrong on our side; the request id leads us to it.")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from chassis.adapters.http.connection import Connection, HttpLimits
+from chassis.adapters.http.connection_bounds import ConnectionBounds
 
 OPEN_REQUESTS_SECONDS = 0.8
 """For responses in progress at the end: event streams and slow downloads are cut off after it."""
@@ -35,8 +36,10 @@ class _Site(web.BaseSite):
         server, loop = self._runner.server, asyncio.get_running_loop()
         assert server is not None  # noqa: S101 - the runner is set up
         host, port = self._address
+        limits = self._limits
+        bounds: ConnectionBounds[Connection] = ConnectionBounds(limits.connections, limits.per_client, limits.proxies)
         self._server = await loop.create_server(
-            lambda: Connection(server, loop, self._limits), host, port, backlog=_BACKLOG
+            lambda: Connection(server, loop, limits, bounds), host, port, backlog=_BACKLOG
         )
 
 
@@ -57,10 +60,12 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serves `application` inside the block, which gets the address. Port 0 is any free one.
 
-    At most half of the files that the process may open are connections of clients.
+    At most half of the files that the process may open are connections of clients, and at most a quarter of these are
+    connections of one client.
     """
     limits = limits or HttpLimits()
-    limits = replace(limits, connections=min(limits.connections, _raise_open_files() // 2))
+    connections = min(limits.connections, _raise_open_files() // 2)
+    limits = replace(limits, connections=connections, per_client=min(limits.per_client, max(connections // 4, 1)))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=OPEN_REQUESTS_SECONDS)
     await runner.setup()
     try:
