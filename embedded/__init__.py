@@ -9,7 +9,8 @@ from embedded.errors import EmbeddedServerError, FolderInUse
 from embedded.kafka import KafkaServer
 from embedded.kafka_login import KafkaLogin
 from embedded.postgres import PostgresServer
-from embedded.server import EmbeddedServer, keep_running
+from embedded.restarts import keep_running
+from embedded.server import EmbeddedServer
 
 __all__ = [
     "EmbeddedServer",

@@ -1,7 +1,8 @@
 """Errors of the embedded servers. Each message is a sentence that can be shown to the user.
 
 EmbeddedServerError
-└── FolderInUse
+├── FolderInUse
+└── DiskFull
 """
 
 
@@ -11,3 +12,7 @@ class EmbeddedServerError(Exception):
 
 class FolderInUse(EmbeddedServerError):
     """Another process uses this data folder."""
+
+
+class DiskFull(EmbeddedServerError):
+    """A server ended, or could not be started, because the disk of its data folder has no space left."""

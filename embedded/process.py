@@ -7,6 +7,7 @@ when the parent ends (Linux, `exec_wrapper`); and `data_folder.reap_orphans` at 
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +19,17 @@ from pathlib import Path
 from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded import exec_wrapper
 from embedded.data_folder import data_id, remove_run_file, write_run_file
-from embedded.errors import EmbeddedServerError
+from embedded.errors import DiskFull, EmbeddedServerError
 from embedded.waiting import Progress, ProgressLimits, activity, wait_while_it_progresses
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
 _FULL_DISK = ("No space left on device", "Disk quota exceeded")
 """What programs write, in the language of `_base_env`, when a disk is full."""
+
+
+FULL_BYTES = 64 * 1024 * 1024
+"""With less free space a server that ended is taken to have ended for it: both write some megabytes ahead."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,9 @@ class ChildProcess:
 
     def exit_error(self) -> EmbeddedServerError:
         """The error to raise once it has ended unasked: its status and the last lines of its log, or a full disk."""
-        if any(sign in tail(self.command.log) for sign in _FULL_DISK):
-            return EmbeddedServerError(
+        # A server that cannot write says so in its log, where that lies on another disk or was written before.
+        if is_full(self._data_dir) or any(sign in tail(self.command.log) for sign in _FULL_DISK):
+            return DiskFull(
                 f"The disk of {self._data_dir} is full: {self.command.name} could not write. Free 2 GB there, or use a "
                 f"data folder on another disk; its log: {self.command.log}"
             )
@@ -131,8 +137,14 @@ async def start(command: Command, data_dir: Path) -> ChildProcess:
             cwd=command.cwd,
             env={**_base_env(), **(command.env or {}), CHILD_ENV_VAR: data_id(data_dir)},
         )
-    write_run_file(data_dir, command.name, process.pid, command.stop_signal)
-    return ChildProcess(command, data_dir, process)
+    child = ChildProcess(command, data_dir, process)
+    try:
+        write_run_file(data_dir, command.name, process.pid, command.stop_signal)
+    except OSError:
+        # On a full disk. Nobody could stop the process later.
+        await child.stop(timeout=0)
+        raise
+    return child
 
 
 async def run_once(command: Command, data_dir: Path, progress: Progress, limits: ProgressLimits) -> None:
@@ -150,6 +162,11 @@ async def run_once(command: Command, data_dir: Path, progress: Progress, limits:
         await child.stop(timeout=1.0)
     if status != 0:
         raise child.exit_error()
+
+
+def is_full(folder: Path, least_bytes: int = FULL_BYTES) -> bool:
+    """Whether the disk of `folder` has less space than servers need to work."""
+    return shutil.disk_usage(folder).free < least_bytes
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

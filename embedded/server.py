@@ -1,24 +1,17 @@
-"""What both embedded servers share: start and wait for readiness, stop, restart, and the restart policy."""
+"""What both embedded servers share: start and wait for readiness, stop, restart. See also `embedded.restarts`."""
 
-import asyncio
-import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from chassis.core import logs
 from embedded import process
 from embedded.errors import EmbeddedServerError
 from embedded.waiting import Progress, ProgressLimits, activity, wait_while_it_progresses
 
 STOP_SECONDS = 5.0
-
-log = logs.get_logger(__name__)
 
 _DEFAULT_LIMITS = ProgressLimits()
 
@@ -79,6 +72,10 @@ class EmbeddedServer(ABC):
         await self._stop(timeout=0)
         await self._reopen()
 
+    def disk_is_full(self) -> bool:
+        """Whether the disk of the data folder has no space for the server."""
+        return process.is_full(self._data_dir)
+
     @abstractmethod
     async def _open(self, progress: Progress) -> str:
         """Prepare and start the server for the first time; returns its address."""
@@ -114,70 +111,3 @@ class EmbeddedServer(ABC):
         child, self._child = self._child, None
         if child is not None:
             await child.stop(timeout)
-
-
-@dataclass(frozen=True)
-class RestartPolicy:
-    """How often a server that ends by itself is started again.
-
-    `delays_seconds` come before the restarts that follow one another within `window`; there are as many restarts as
-    delays. The first is immediate: a server that was killed for its memory works again at once. One that cannot start,
-    on a full disk for example, gets time for the cause to pass.
-    """
-
-    delays_seconds: tuple[float, ...] = (0.0, 1.0, 3.0, 10.0, 30.0)
-    window: timedelta = timedelta(minutes=5)
-
-
-class RestartableServer(Protocol):
-    """The part of `EmbeddedServer` that `keep_running` needs."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def watch(self) -> None: ...
-
-    async def restart(self) -> None: ...
-
-
-_DEFAULT_POLICY = RestartPolicy()
-
-
-async def keep_running(
-    server: RestartableServer, policy: RestartPolicy = _DEFAULT_POLICY, *, clock: Callable[[], float] = time.monotonic
-) -> None:
-    """Restart the server whenever it ends by itself. Raises `EmbeddedServerError` once it ends too often."""
-    window = policy.window.total_seconds()
-    exits: list[float] = []
-    while True:
-        error: Exception | None = await _exit_error(server)
-        since = clock()
-        while error is not None:
-            now = clock()
-            exits = [*(at for at in exits if at > now - window), now]
-            if len(exits) > len(policy.delays_seconds):
-                raise EmbeddedServerError(
-                    f"{server.name} has ended {len(exits)} times within {window / 60:g} minutes "
-                    f"and is not started again. {error}"
-                )
-            reason = str(error).partition("\n")[0]
-            log.warning("embedded_server_exited", server=server.name, error=reason, exits=len(exits))
-            await asyncio.sleep(policy.delays_seconds[len(exits) - 1])
-            error = await _restart_error(server)
-        log.info("embedded_server_restarted", server=server.name, seconds=round(clock() - since, 1))
-
-
-async def _exit_error(server: RestartableServer) -> EmbeddedServerError:
-    try:
-        await server.watch()
-    except EmbeddedServerError as error:
-        return error
-    raise AssertionError("watch() ends with an error")
-
-
-async def _restart_error(server: RestartableServer) -> Exception | None:
-    try:
-        await server.restart()
-    except (EmbeddedServerError, OSError) as error:  # OSError: no space for a run file, no process available
-        return error
-    return None

@@ -12,7 +12,7 @@ import ffmpeg as graph
 
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.child import Finished
-from chassis.adapters.sandbox.limits import ChildExceeded, Limits
+from chassis.adapters.sandbox.limits import ChildDiskFull, ChildExceeded, Limits, says_disk_full
 from chassis.core.caches import Memo
 from media import ffmpeg_features
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
@@ -49,8 +49,8 @@ _INPUT_ERRORS = re.compile(
     re.IGNORECASE,
 )
 _OUR_ERRORS = re.compile(
-    r"No space left|Cannot allocate memory|Permission denied|Unknown encoder|Option .* not found|Unrecognized option|"
-    r"No such filter|Error parsing|Input/output error|Read-only file system|Disk quota",
+    r"Cannot allocate memory|Permission denied|Unknown encoder|Option .* not found|Unrecognized option|"
+    r"No such filter|Error parsing|Input/output error|Read-only file system",
     re.IGNORECASE,
 )
 _STDERR_CHARS = 2000
@@ -123,9 +123,9 @@ async def find(env: dict[str, str] | None = None) -> Ffmpeg:
 def failure_of(finished: Finished) -> Exception:
     """The exception for a failed run, by its exit status and its last output (pure).
 
-    Killed by a signal, a full disk and an unknown argument are failures of ours; messages about the data are the
-    input's. Messages that are not recognised count as ours: the job is retried, and fails as `internal_error` if they
-    stay.
+    A full disk is an outage of ours. Killed by a signal and an unknown argument are failures of ours; messages about
+    the data are the input's. Messages that are not recognised count as ours: the job is retried, and fails as
+    `internal_error` if they stay.
     """
     output = finished.stderr_tail
     if finished.returncode == -_SIGXFSZ or "File too large" in output:
@@ -133,6 +133,8 @@ def failure_of(finished: Finished) -> Exception:
     if finished.returncode == -_SIGSYS:
         # The sandbox's filter ended it: no version of ffmpeg makes such a system call, so that the input made it.
         return MediaFault("input_unreadable", detail=f"killed for a forbidden system call: {output}")
+    if finished.returncode > 0 and says_disk_full(output):
+        return ChildDiskFull(output[-_STDERR_CHARS:])
     if finished.returncode > 0 and _INPUT_ERRORS.search(output) and not _OUR_ERRORS.search(output):
         truncated = "moov atom not found" in output
         return MediaFault("input_truncated" if truncated else "input_unreadable", detail=output)

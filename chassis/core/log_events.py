@@ -152,6 +152,9 @@ queue_purge_failed | warning | error
 
 embedded_server_exited | warning | server error exits
     An embedded server (`bitmill up`) ended and is started again, after a pause that grows with `exits`.
+embedded_server_disk_full | error | server error
+    An embedded server (`bitmill up`) has no space left on the disk of its data folder. Free some: it is started again
+    as soon as there is, however long that takes. Jobs wait meanwhile, and POST responds with 503.
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 

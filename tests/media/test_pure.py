@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from chassis.adapters.failure_policy import classify
 from chassis.adapters.sandbox.child import Finished
 from chassis.adapters.sandbox.limits import ChildExceeded
 from media import colour, geometry
@@ -104,7 +105,6 @@ def test_a_stored_file_has_the_codecs_of_its_main_streams() -> None:
         (69, "Error while decoding stream #0:0", "input_unreadable"),
         (-25, "", "output_too_large"),
         (-9, "Invalid data found when processing input", None),
-        (228, "av_interleaved_write_frame(): No space left on device\nInvalid data found", None),
         (8, "Unrecognized option 'nope'", None),
         (1, "something new", None),
     ],
@@ -115,6 +115,24 @@ def test_a_failed_run_is_classified_by_its_status_and_output(returncode: int, ou
         assert isinstance(fault, FfmpegFailed) and output in str(fault)
     else:
         assert isinstance(fault, MediaFault) and (fault.kind, fault.detail) == (kind, output)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "av_interleaved_write_frame(): No space left on device\nInvalid data found",
+        "[out#0/mp4 @ 0x55d] Error writing trailer: No space left on device",
+        "Error closing file: Disk quota exceeded.",
+    ],
+)
+def test_a_full_disk_is_an_outage(output: str) -> None:
+    error = failure_of(Finished(228, b"", output, 1.0))
+    assert classify(error) == "outage" and output in str(error)
+
+
+def test_a_file_that_speaks_of_a_full_disk_is_no_outage() -> None:
+    error = failure_of(Finished(1, b"", "No space left on device: the title of a film\nsomething new", 1.0))
+    assert isinstance(error, FfmpegFailed)
 
 
 @pytest.mark.parametrize(

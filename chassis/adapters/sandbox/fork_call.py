@@ -15,7 +15,7 @@ from typing import Any
 
 from chassis.adapters.sandbox import usage
 from chassis.adapters.sandbox.confine import SandboxSpec
-from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, Limits
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildDiskFull, Limits, says_disk_full
 
 MAX_RESPONSE_BYTES = 1024 * 1024
 """Ten times the facts of a file with a thousand streams; small, because the response is decoded in the event loop."""
@@ -113,7 +113,7 @@ def _death(function: str, status_line: bytes) -> ChildCpuExceeded | ChildDied:
 
 
 def result(function: str, response: bytes, fault: FaultFactory | None) -> Any:
-    """What the function returned (pure). Raises the fault that it raised, or ChildDied.
+    """What the function returned (pure). Raises the fault that it raised, ChildDiskFull, or ChildDied.
 
     A taken-over decoder can have written any response, so that nothing is assumed about its shape.
     """
@@ -126,7 +126,10 @@ def result(function: str, response: bytes, fault: FaultFactory | None) -> Any:
     if "fault" in decoded and fault is not None:
         raise fault(str(decoded["fault"]), _printable(str(decoded.get("message", ""))))
     if "value" not in decoded:
-        raise ChildDied(f"{function} failed: {_printable(str(decoded.get('error') or decoded))}")
+        error = str(decoded.get("error") or decoded)
+        if says_disk_full(error):
+            raise ChildDiskFull(f"{function}: {_printable(error)}")
+        raise ChildDied(f"{function} failed: {_printable(error)}")
     return decoded["value"]
 
 

@@ -6,6 +6,7 @@ SandboxError
   ChildStalled      it neither wrote anything nor used the processor for longer than `Limits.stall`
   ChildExceeded     it used more memory, files or threads than it may
   ChildDied         it ended without a result (a crash, a limit of the kernel, a missing program)
+  ChildDiskFull     the disk had no space for what it wrote: also an OSError, so that it is an outage like any full disk
 
 Only processor time tells how much work an input is: a child that was stopped, or waited for a processor on a busy
 machine, has used none. So ChildCpuExceeded and ChildExceeded may be the input's fault; ChildTimedOut and ChildStalled
@@ -13,6 +14,8 @@ are ours. Other faults of the input are no errors of this package: the function 
 `fork_server`.
 """
 
+import errno
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +25,8 @@ SandboxMode = Literal["required", "weak"]
 """Whether a process starts where the sandbox is too weak. Settings have it, also where psutil is not installed."""
 
 GIB = 1024**3
+_DISK_FULL = re.compile(r"(No space left on device|Disk quota exceeded)\W*$", re.MULTILINE)
+"""What `strerror` says of ENOSPC and EDQUOT."""
 
 
 class SandboxError(Exception):
@@ -54,6 +59,18 @@ class ChildDied(SandboxError):
     def __init__(self, message: str, *, signal: int = 0) -> None:
         super().__init__(message)
         self.signal = signal
+
+
+class ChildDiskFull(SandboxError, OSError):
+    """The child found the disk full, or a quota used up. `detail` is what it said."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(errno.ENOSPC, f"no space left on the disk of a child process: {detail}")
+
+
+def says_disk_full(output: str) -> bool:
+    """Whether the output of a program, in English, ends a line with the system's words for a full disk (pure)."""
+    return _DISK_FULL.search(output) is not None
 
 
 @dataclass(frozen=True)

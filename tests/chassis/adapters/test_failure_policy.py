@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, NotL
 from pydantic import ValidationError
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, Rejected, RetryAfter, classify, describe
+from chassis.adapters.sandbox.limits import ChildDiskFull
 from chassis.adapters.storage import InvalidKey, StorageFull
 from schemas.keys import ApiKey
 
@@ -30,6 +31,7 @@ OUTAGES = [
     ConnectionResetError(),
     TimeoutError(),
     OSError(errno.ENOSPC, "no space left on device"),
+    ChildDiskFull("No space left on device"),
 ]
 UNEXPECTED = [
     asyncpg.UndefinedTableError("no table"),

@@ -1,6 +1,7 @@
 """Functions that tests call through the fork server."""
 
 import ctypes
+import errno
 import os
 import socket
 import stat
@@ -34,6 +35,10 @@ def reject_with(message: str) -> None:
 
 def fail() -> None:
     raise ValueError("a bug")
+
+
+def write_to_full_disk() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def crash() -> None:

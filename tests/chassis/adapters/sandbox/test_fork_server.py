@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from chassis.adapters.failure_policy import classify
 from chassis.adapters.sandbox import fork_call
 from chassis.adapters.sandbox.confine import SandboxReport
 from chassis.adapters.sandbox.fork_server import ForkServer
-from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildTimedOut, Limits
+from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildDied, ChildDiskFull, ChildTimedOut, Limits
 from tests.chassis.adapters.sandbox.support import alive
 from tests.support.waiting import until
 
@@ -55,6 +56,12 @@ async def test_a_fault_of_the_function_is_raised_with_its_kind(server: ForkServe
 async def test_a_bug_of_the_function_is_a_dead_child_with_its_message(server: ForkServer) -> None:
     with pytest.raises(ChildDied, match="ValueError: a bug"):
         await server.call(f"{FUNCTIONS}:fail", {}, Limits())
+
+
+async def test_a_full_disk_that_a_function_finds_is_an_outage(server: ForkServer) -> None:
+    with pytest.raises(ChildDiskFull, match="write_to_full_disk") as raised:
+        await server.call(f"{FUNCTIONS}:write_to_full_disk", {}, Limits())
+    assert classify(raised.value) == "outage"
 
 
 async def test_a_crash_ends_one_call_and_nothing_else(server: ForkServer) -> None:
