@@ -40,10 +40,10 @@ class Disk:
 
     def __init__(self, folder: Path, mounted: bool) -> None:
         self.folder = folder
-        self._mounted = mounted
+        self.mounted = mounted
 
     def fill(self) -> None:
-        if not self._mounted:
+        if not self.mounted:
             (self.folder / ".incoming").chmod(0o500)
             return
         with (self.folder / _BALLAST).open("wb", buffering=0) as ballast:
@@ -55,17 +55,17 @@ class Disk:
                     raise
 
     def free_space(self) -> None:
-        if self._mounted:
+        if self.mounted:
             (self.folder / _BALLAST).unlink(missing_ok=True)
         else:
             (self.folder / ".incoming").chmod(0o700)
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Disk]:
-    """A file system of 48 MB in memory at `folder`, if the test may mount one."""
+def small_disk(folder: Path, size: int = _DISK_BYTES) -> Iterator[Disk]:
+    """A file system of so many bytes in memory at `folder`, if the test may mount one."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs"]
+    options = ["-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs"]
     mounted = os.geteuid() == 0 and subprocess.run(["mount", *options, str(folder)], check=False).returncode == 0
     try:
         yield Disk(folder, mounted)

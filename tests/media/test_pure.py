@@ -6,7 +6,7 @@ import pytest
 
 from chassis.adapters.failure_policy import classify
 from chassis.adapters.sandbox.child import Finished
-from chassis.adapters.sandbox.limits import ChildExceeded
+from chassis.adapters.sandbox.limits import ChildExceeded, says_disk_full
 from media import colour, geometry
 from media.faults import MediaFault, from_child, from_excess
 from media.ffmpeg import FfmpegFailed, ProgressParser, failure_of
@@ -123,11 +123,20 @@ def test_a_failed_run_is_classified_by_its_status_and_output(returncode: int, ou
         "av_interleaved_write_frame(): No space left on device\nInvalid data found",
         "[out#0/mp4 @ 0x55d] Error writing trailer: No space left on device",
         "Error closing file: Disk quota exceeded.",
+        "[vf#0:0] Task finished with error code: -28 (No space left on device)\n[out#0/mp4] Nothing was written",
     ],
 )
 def test_a_full_disk_is_an_outage(output: str) -> None:
     error = failure_of(Finished(228, b"", output, 1.0))
     assert classify(error) == "outage" and output in str(error)
+
+
+def test_a_full_disk_is_recognised_in_the_error_of_libvips() -> None:
+    error = (
+        "Error: unable to call jpegsave\n  /x/y.jpg: write error\nsystem error: No space left on device\n"
+        "VipsJpeg: unable to write to target\nwbuffer_write: write failed\nsystem error: Unknown error -1\n"
+    )
+    assert says_disk_full(error)
 
 
 def test_a_file_that_speaks_of_a_full_disk_is_no_outage() -> None:
