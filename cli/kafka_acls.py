@@ -18,7 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def script(chosen: Sequence[str], principal: str) -> list[str]:
     """The lines of the script (pure). `{role}` in `principal` is replaced with the role's name."""
-    lines = ["# admin.properties: the login of a user who may alter ACLs (of the cluster: Alter)."]
+    lines = [
+        "# kafka-acls is kafka-acls.sh in Kafka's own archive.",
+        "# admin.properties: the login of a user who may alter ACLs (of the cluster: Alter).",
+    ]
     for role in chosen:
         lines.append(f"\n# {role}")
         for arguments in commands(role, principal.replace("{role}", role)):

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,24 +18,10 @@ from cli.gateway import Settings as GatewaySettings
 from cli.gateway import upstream
 from cli.service_commands import settings_class
 from schemas.topics import SERVICES
+from tests.contracts.deploy_files import DEPLOY, MANIFESTS, compose, documents, named
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 LIBRARY_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FFMPEG_BINARY"}
 """Read by libraries and not by our settings classes."""
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
-
-
-def named(kind: str) -> dict[str, dict[str, Any]]:
-    found = [document for path in MANIFESTS for document in documents(path) if document["kind"] == kind]
-    return {document["metadata"]["name"]: document for document in found}
-
-
-def compose() -> dict[str, Any]:
-    return documents(DEPLOY / "compose.yaml")[0]
 
 
 def known(service: Any) -> set[str]:

@@ -1,69 +1,91 @@
-"""A broker with an authorizer and the generated ACLs: each service can do its work there, and nothing else."""
+"""A broker with an authorizer and the ACLs that Kafka's own tool has made of the printed commands.
+
+Each service can do its work there, and nothing else.
+"""
 
 import asyncio
+import io
+import os
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
-from aiokafka.protocol.admin import CreateAclsRequest
 
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.errors import TopicCreationFailed
 from chassis.core.settings import StartRefused
 from chassis.runtime.lifecycle import serve
+from cli.__main__ import main
 from cli.service_commands import build
 from schemas.acls import PRODUCER, acls_of, roles
 from schemas.topics import JOB_RESULTS, KEY_CHANGED, SERVICES, TOPICS, Service, group_id, topics_of
 from tests.chassis.adapters.kafka.examples import topic_of_its_own
 from tests.services.notifier.support import SECRET
+from tests.support import kafka_tools
 from tests.support.secured_kafka import ADMIN, SUPER_USERS, SecuredKafka, password_of, plain_login, secured_kafka
 from tests.support.servers import Postgres
 
 STRANGER = "stranger"
 _AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-_RESOURCES = {"topic": 2, "group": 3}
-_OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
-_LITERAL, _ALLOW = 3, 3
-"""Numbers of Kafka's protocol: ResourceType, AclOperation, PatternType, AclPermissionType."""
+_PATTERN = re.compile(r"ResourcePattern\(resourceType=(\w+), name=(\S+), patternType=LITERAL\)")
+_ENTRY = re.compile(r"\(principal=User:(\S+), host=\*, operation=(\w+), permissionType=ALLOW\)")
+"""How `kafka-acls --list` shows them."""
 
 
 @pytest.fixture(scope="module")
-async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredKafka]:
+async def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Kafka's tools, and with the file that the printed commands name."""
+    folder = tmp_path_factory.mktemp("tools")
+    await kafka_tools.install(folder)
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    jaas = f'{module} required username="{ADMIN}" password="{password_of(ADMIN)}";'
+    (folder / "admin.properties").write_text(
+        f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={jaas}\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def kafka(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> AsyncIterator[SecuredKafka]:
     """A broker that grants each role what the table says, and everything to the admin."""
     properties = plain_login("SASL_PLAINTEXT", (*roles(), STRANGER)) | {
         "authorizer.class.name": _AUTHORIZER,
         "super.users": SUPER_USERS,
     }
     async with secured_kafka(tmp_path_factory.mktemp("acls"), "SASL_PLAINTEXT", properties) as running:
-        await _grant(running)
+        # Two at a time: each of their commands starts a Java.
+        turns = asyncio.Semaphore(2)
+        await asyncio.gather(*(_grant(running, role, tools, turns) for role in roles()))
         yield running
 
 
-async def _grant(kafka: SecuredKafka) -> None:
-    requests = [
-        CreateAclsRequest(
-            _RESOURCES[acl.resource], acl.name, _LITERAL, f"User:{role}", "*", _OPERATIONS[operation], _ALLOW
-        )
-        for role in roles()
-        for acl in acls_of(role)
-        for operation in acl.operations
-    ]
-    client = AIOKafkaClient(**options(kafka, ADMIN))
-    await client.bootstrap()
-    try:
-        node = client.get_random_node()
-        assert await client.ready(node)
-        for request in requests:
-            response = await client.send(node, request)
-            assert [result[0] for result in response.creation_responses] == [0], response
-    finally:
-        await client.close()
+async def _grant(kafka: SecuredKafka, role: str, tools: Path, turns: asyncio.Semaphore) -> None:
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        assert main(["kafka", "acls", role, "--principal", "User:{role}"]) == 0
+    async with turns:
+        await _shell(printed.getvalue(), kafka, tools)
+
+
+async def _shell(script: str, kafka: SecuredKafka, tools: Path) -> str:
+    """The output of a script that calls Kafka's tools; it ends at the first that fails."""
+    environment = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-e", "-c", script),
+        cwd=tools,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await asyncio.wait_for(process.communicate(), 300))[0].decode()
+    assert process.returncode == 0, output
+    return output
 
 
 def login(user: str) -> dict[str, Any]:
@@ -141,6 +163,29 @@ async def all_topics(kafka: SecuredKafka) -> None:
     async with producer(kafka, ADMIN) as opened:
         for topic in TOPICS:
             await opened.send_and_wait(topic.name, b"a test", key=b"k", partition=0)
+
+
+async def test_the_tool_has_made_the_published_acls_and_no_others(kafka: SecuredKafka, tools: Path) -> None:
+    listed = await _shell(
+        'kafka-acls --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --command-config admin.properties --list',
+        kafka,
+        tools,
+    )
+    made = set()
+    resource: tuple[str, ...] = ()
+    for line in listed.splitlines():
+        if found := _PATTERN.search(line):
+            resource = found.groups()
+        elif line.strip():
+            entry = _ENTRY.search(line)
+            assert entry, line
+            made.add((*resource, *entry.groups()))
+    assert made == {
+        (acl.resource.upper(), acl.name, role, re.sub(r"(?<!^)(?=[A-Z])", "_", operation).upper())
+        for role in roles()
+        for acl in acls_of(role)
+        for operation in acl.operations
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)
