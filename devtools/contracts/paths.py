@@ -15,7 +15,12 @@ _JOB_FILTERS = [
     query("limit", integer(20, 100), "How many."),
     query("after", {"type": "string"}, "The id that ends the page before."),
     query("before", {"type": "string"}, "The id that begins the page after."),
-    query("order", _ORDER, "By time of creation: newest first, or oldest first."),
+    query(
+        "order",
+        _ORDER,
+        "In the order in which they became visible: newest first, or oldest first. Whoever asks with `asc` for what "
+        "comes after the last id that it has seen misses no job.",
+    ),
 ]
 _MEDIA_FILTERS = [
     query("page", integer(1), "Which page."),

@@ -61,7 +61,10 @@ class _Query(BaseModel):
 
 
 class JobsQuery(_Query):
-    """`GET /jobs`. Cursors are ids: `after` ends the page before, `before` begins the page after."""
+    """`GET /jobs`. Cursors are ids: `after` ends the page before, `before` begins the page after.
+
+    The order is that in which the jobs became visible here.
+    """
 
     limit: Annotated[Integer, Field(ge=1, le=100)] = 20
     order: SortOrder = "desc"

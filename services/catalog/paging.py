@@ -9,7 +9,7 @@ from services.catalog.filters import JobsQuery, Parameters
 
 @dataclass(frozen=True)
 class Scan:
-    """Which rows are read: newest or oldest first, between two ids (exclusive; None is open).
+    """Which rows are read: newest or oldest first, between the places of two jobs (exclusive; None is open).
 
     `reversed` says that the page ends at its cursor: rows are read in the opposite order and have to be reversed.
     """

@@ -12,6 +12,7 @@ from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from services.catalog.filters import JobsQuery, MediaFilter, pair_ids
+from services.catalog.job_places import place_after, place_before
 from services.catalog.paging import JobsPage, page_of, scan_of
 
 SQL = sql.load("services.catalog.sql")
@@ -75,12 +76,13 @@ class Queries:
 
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
         scan = scan_of(query)
-        above, below = (cursor and cursor[-26:] for cursor in (scan.above, scan.below))
         name = "jobs_newest_first" if scan.newest_first else "jobs_oldest_first"
         filters = (query.kind, query.status, query.input)
         async with self._pool.acquire() as connection:
             masked = masked_url(query.input) if query.input is not None else None
-            rows = await connection.fetch(SQL[name], project, *filters, above, below, query.limit + 1, masked)
+            above = await place_after(connection, project, scan.above) if scan.above else (None, None)
+            below = await place_before(connection, project, scan.below) if scan.below else (None, None)
+            rows = await connection.fetch(SQL[name], project, *filters, *above, *below, query.limit + 1, masked)
         jobs = {job.id: job for job in (Job.model_validate_json(row["job"]) for row in rows)}
         page = page_of(list(jobs), query)
         return page, [jobs[id] for id in page.ids]

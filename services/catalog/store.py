@@ -12,6 +12,7 @@ from schemas.jobs import RANK
 from schemas.keys import ApiKey, Revocation
 from schemas.projects import Project
 from services.catalog.filters import pair_ids
+from services.catalog.job_positions import KNOWN, give_positions
 from services.catalog.snapshots import JobSnapshot, MediaSnapshot, named_files
 
 SQL = sql.load("services.catalog.sql")
@@ -27,7 +28,8 @@ class Transaction:
         """Inserts or updates what is newer than the stored rows, with the names of outputs; the ids of those."""
         if not snapshots:
             return set()
-        rows = [_job_row(snapshot) for snapshot in snapshots]
+        positions = await give_positions(self._connection, snapshots)
+        rows = [_job_row(snapshot, positions.get(snapshot.id, KNOWN)) for snapshot in snapshots]
         await self._connection.execute(SQL["create_incoming_jobs"])
         await self._connection.copy_records_to_table("incoming_jobs", records=rows)
         return {row["id"] for row in await self._connection.fetch(SQL["put_incoming_jobs"])}
@@ -80,7 +82,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[A
     return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
-def _job_row(snapshot: JobSnapshot) -> tuple[Any, ...]:
+def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
     return (
         snapshot.id,
         snapshot.project,
@@ -93,6 +95,7 @@ def _job_row(snapshot: JobSnapshot) -> tuple[Any, ...]:
         snapshot.json_path,
         snapshot.media_id,
         *(snapshot.output or (None, None, None)),
+        position,
     )
 
 

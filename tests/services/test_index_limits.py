@@ -53,6 +53,7 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
             "jobs.minted": 26,
             "jobs.kind": _ENUM,
             "jobs.status": _ENUM,
+            "job_positions.project": MAX_ID_CHARS,
             "projects.id": MAX_ID_CHARS,
             "media.id": MAX_ID_CHARS,
             "media.project": MAX_ID_CHARS,

@@ -6,15 +6,26 @@
 -- Jobs come by COPY, which costs the client a third of what arrays cost. The table lasts as long as the connection.
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
-    event text, job_path text, media_id text, path text, key text, content_type text
+    event text, job_path text, media_id text, path text, key text, content_type text,
+    position bigint
 ) ON COMMIT DELETE ROWS;
+
+-- name: known_jobs
+SELECT id FROM jobs WHERE id = ANY ($1::text[]);
+
+-- name: reserve_job_positions
+-- $2 positions for each of the projects $1, which are in ascending order: their rows stay locked until the commit.
+INSERT INTO job_positions (project, last)
+SELECT project, count FROM unnest($1::text[], $2::bigint[]) AS new (project, count)
+ON CONFLICT (project) DO UPDATE SET last = job_positions.last + excluded.last
+RETURNING project, last;
 
 -- name: put_incoming_jobs
 -- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
--- names of outputs are written for the jobs that are. Returns the ids of those.
+-- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position.
 WITH written AS (
-    INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job)
-    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[]
+    INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job, position)
+    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[], position
     FROM incoming_jobs
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job

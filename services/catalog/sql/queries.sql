@@ -18,6 +18,20 @@ WHERE project = $1 AND path = $2
 ORDER BY since DESC, owner
 LIMIT 1;
 
+-- name: find_place
+SELECT position, minted FROM jobs WHERE id = $1 AND project = $2;
+
+-- name: first_position_after
+-- The nearest ids are looked at: positions follow ids but for what was late.
+SELECT min(position) FROM (
+    SELECT position FROM jobs WHERE project = $1 AND minted > $2 ORDER BY minted LIMIT 1000
+) AS following;
+
+-- name: last_position_before
+SELECT max(position) FROM (
+    SELECT position FROM jobs WHERE project = $1 AND minted < $2 ORDER BY minted DESC LIMIT 1000
+) AS preceding;
+
 -- name: jobs_newest_first
 -- Filters that are not requested are NULL, and are removed when the query is planned for its values.
 SELECT job::text
@@ -25,12 +39,12 @@ FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    -- The address as it was given, or as it is kept where its private parts are masked ($8).
-    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($8)) AND input IN ($4, $8)))
-    AND ($5::text IS NULL OR minted > $5)
-    AND ($6::text IS NULL OR minted < $6)
-ORDER BY minted DESC
-LIMIT $7;
+    -- The address as it was given, or as it is kept where its private parts are masked ($10).
+    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($10)) AND input IN ($4, $10)))
+    AND ($5::bigint IS NULL OR (position, minted) > ($5, $6::text))
+    AND ($7::bigint IS NULL OR (position, minted) < ($7, $8::text))
+ORDER BY position DESC, minted DESC
+LIMIT $9;
 
 -- name: jobs_oldest_first
 SELECT job::text
@@ -38,11 +52,11 @@ FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($8)) AND input IN ($4, $8)))
-    AND ($5::text IS NULL OR minted > $5)
-    AND ($6::text IS NULL OR minted < $6)
-ORDER BY minted
-LIMIT $7;
+    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($10)) AND input IN ($4, $10)))
+    AND ($5::bigint IS NULL OR (position, minted) > ($5, $6::text))
+    AND ($7::bigint IS NULL OR (position, minted) < ($7, $8::text))
+ORDER BY position, minted
+LIMIT $9;
 
 -- name: count_media
 SELECT count(*) FROM media WHERE project = $1 AND NOT hidden AND ($2::text IS NULL OR kind = $2);

@@ -74,7 +74,8 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
     async with connection.transaction():
         await connection.execute(SQL["create_incoming_jobs"])
-        await connection.copy_records_to_table("incoming_jobs", records=[(*row, "{job}", *[None] * 4) for row in jobs])
+        rows = [(*row, "{job}", *[None] * 4, position) for position, row in enumerate(jobs, 1)]
+        await connection.copy_records_to_table("incoming_jobs", records=rows)
         await connection.execute(SQL["put_incoming_jobs"])
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
 
@@ -117,7 +118,7 @@ async def test_lists_of_jobs_walk_an_index(filled: Filled, parameters: Parameter
     query = jobs_query(parameters)
     name = "jobs_newest_first" if scan_of(query).newest_first else "jobs_oldest_first"
     masked = query.input and masked_url(query.input)
-    arguments = (filled.project, query.kind, query.status, query.input, None, None, query.limit + 1, masked)
+    arguments = (filled.project, query.kind, query.status, query.input, *[None] * 4, query.limit + 1, masked)
     await assert_cheap(filled, SQL[name], arguments, most)
 
 

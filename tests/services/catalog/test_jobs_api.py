@@ -32,8 +32,10 @@ async def jobs_of(catalog: CatalogService, count: int) -> tuple[Customer, list[J
         jobs.append(
             factories.queued(who.project, id=id, kind=kind, input=f"https://example.com/{number % 2}?a=b&c='\"%20")
         )
-    await catalog.publish(*(JobCreated(job=job) for job in jobs))
-    await catalog.until("/jobs?limit=100", who, lambda body: len(body) == count)
+    # One after the other, because the list is in the order in which they become visible.
+    for job in jobs:
+        await catalog.publish(JobCreated(job=job))
+        await catalog.until(f"/jobs/{job.id}", who, lambda body: body["status"] == "queued")
     return who, jobs
 
 
