@@ -59,10 +59,11 @@ async def failures(dsn: str) -> int:
 
 
 async def test_a_full_disk_ends_nothing_and_costs_no_attempt(material: Material, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
+    # The log of `up` is beside its data folder, and so on another disk.
+    with small_disk(tmp_path / "data", DISK_BYTES) as disk:
         if not disk.mounted:
             pytest.skip("this user may not mount a small disk")
-        async with file_server() as uploads, bitmill_up(disk.folder / "data") as up:
+        async with file_server() as uploads, bitmill_up(disk.folder) as up:
             clip = {"input": uploads.add(material.flat()), "kind": "video", "options": {"width": 64}}
             photo = {"input": clip["input"], "kind": "image"}
             accepted = [await post(up, clip), await post(up, photo)]
