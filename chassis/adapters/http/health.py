@@ -15,6 +15,8 @@ CHECK_TIMEOUT_SECONDS = 3.0
 """For one check. Checks have shorter deadlines of their own, with better messages."""
 CACHE_SECONDS = 1.0
 """Several probes may run at once; each dependency is checked once a second."""
+FAILURE_CACHE_SECONDS = 0.2
+"""While something is not ready, which whoever waits for it wants to know sooner."""
 
 Check = Callable[[], Awaitable[Mapping[str, Any] | None]]
 """Raises if the dependency does not work. It may return details for the body of `/readyz`."""
@@ -107,7 +109,7 @@ def public_message(error: BaseException) -> str:
 
 
 class Readiness:
-    """Runs the checks of all apps concurrently, each with a timeout, and caches the results for a second."""
+    """Runs the checks of all apps concurrently, each with a timeout, and caches the results."""
 
     def __init__(
         self,
@@ -130,7 +132,8 @@ class Readiness:
         async with self._lock:
             if self._clock() >= self._expires:
                 self._results = await self._run()
-                self._expires = self._clock() + CACHE_SECONDS
+                ok = all(result.state == "ok" for result in self._results)
+                self._expires = self._clock() + (CACHE_SECONDS if ok else FAILURE_CACHE_SECONDS)
         ready = not self._state.stopping and all(result.state == "ok" for result in self._results)
         checks = [result.report() for result in self._results]
         if self._state.stopping:

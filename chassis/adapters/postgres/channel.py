@@ -112,7 +112,8 @@ class Channel:
             backoff.reset()
             usable_at = time.monotonic() + self._times.catch_up_s
             while True:
-                await self._wait(max(usable_at - time.monotonic(), 0.0) or self._times.keepalive_s)
+                proved = self._heard_until >= usable_at
+                await self._wait(self._times.keepalive_s if proved else max(usable_at - time.monotonic(), 0.0))
                 await self._prove(connection, messages, usable_at)
         finally:
             connection.terminate()

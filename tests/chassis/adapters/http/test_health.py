@@ -5,7 +5,7 @@ from time import process_time
 
 import pytest
 
-from chassis.adapters.http.health import CACHE_SECONDS, Readiness, State, public_message
+from chassis.adapters.http.health import CACHE_SECONDS, FAILURE_CACHE_SECONDS, Readiness, State, public_message
 from chassis.adapters.postgres import PostgresUnavailable
 from tests.chassis.adapters.http.small_service import Small, serving
 
@@ -74,6 +74,10 @@ async def test_results_are_cached_for_a_second_and_concurrent_requests_share_one
     assert (await readiness.report())[0]
     now += CACHE_SECONDS
     assert not (await readiness.report())[0]
+    dependency.error = None
+    assert not (await readiness.report())[0]
+    now += FAILURE_CACHE_SECONDS
+    assert (await readiness.report())[0]
 
 
 async def test_a_stopping_process_is_not_ready() -> None:

@@ -11,6 +11,7 @@ import pytest
 from chassis.adapters.postgres import PostgresUnavailable
 from chassis.adapters.postgres.channel import Channel, ChannelTimes
 from tests.support.proxy import Proxy
+from tests.support.waiting import until
 
 TIMES = ChannelTimes(max_age_s=0.0, confirm_s=60.0, catch_up_s=0.05, response_s=5.0)
 
@@ -122,3 +123,23 @@ async def test_a_handler_that_fails_confirms_nothing_and_gets_the_message_with_i
             await send(connection, "m")
             await channel.confirm()
     assert set(calls) == {"m"}
+
+
+async def test_a_new_channel_proves_by_itself_that_it_hears(fresh_dsn: str) -> None:
+    async def handle(message: str) -> None:
+        raise AssertionError(message)
+
+    # Its first query is asked before the end of `catch_up_s`, and answered after it. Nobody asks for a further proof.
+    times = replace(TIMES, keepalive_s=3600.0, catch_up_s=0.0002)
+    for _ in range(10):
+        channel = Channel(fresh_dsn, "words", handle, times=times)
+        async with running(channel):
+            await until(lambda channel=channel: _hears(channel))  # type: ignore[misc]
+
+
+def _hears(channel: Channel) -> bool:
+    try:
+        channel.check()
+    except PostgresUnavailable:
+        return False
+    return True
