@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
+from cli import operator_args
 from schemas.acls import roles as acl_roles
 from schemas.options import ImageFormat, Quality, VideoFormat
 from schemas.projects import DeliveryMode
@@ -45,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     _keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _kafka(commands.add_parser("kafka", help="the login to Kafka for your programs, and ACLs for the services"))
     _projects(commands.add_parser("projects", help="list projects, set their delivery, rotate their webhook secrets"))
+    dead_letters = commands.add_parser("dlq", help="list, show, replay and drop dead letters: records that failed")
+    _of_running_system(*operator_args.dlq(dead_letters, _lazy))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
     settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))

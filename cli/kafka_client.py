@@ -25,11 +25,12 @@ Settings = Mapping[str, str]
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings in the format that was asked for."""
-    print(FORMATS[arguments.format](_settings(arguments)))
+    print(FORMATS[arguments.format](settings_of(arguments)))
     return 0
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings of the system of `--data`, of the environment, or of the default folder. Raises UsageError."""
     if arguments.data is not None:
         values: Mapping[str, str] = env_file.read(arguments.data)
     else:

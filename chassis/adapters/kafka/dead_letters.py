@@ -19,7 +19,7 @@ SOURCE_TOPIC = "source_topic"
 SOURCE_PARTITION = "source_partition"
 SOURCE_OFFSET = "source_offset"
 SOURCE_SERVICE = "source_service"
-_OURS = frozenset({REASON, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
+OUR_HEADERS = frozenset({REASON, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
 _REASON_CHARS = 2000
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024
 _WRITE_SECONDS = 15.0
@@ -44,12 +44,15 @@ class KafkaDeadLetters:
         async with asyncio.timeout(_WRITE_SECONDS):
             producer = await self._open()
             headers = dead_letter_headers(record, self._service, reason)
+            # aiokafka sends no record without both: any other producer can, and its dead letter must not fail.
+            without_value = None if record.key is not None else b""
+            value = without_value if record.value is None else record.value
             try:
-                await producer.send_and_wait(topic.dead_letter, record.value, key=record.key, headers=headers)
+                await producer.send_and_wait(topic.dead_letter, value, key=record.key, headers=headers)
             except MessageSizeTooLargeError:
                 # A topic that the operator made may take less. The record must not stop its partition: its position
                 # is in the headers, and the record itself is there for as long as the topic keeps it.
-                await producer.send_and_wait(topic.dead_letter, None, key=record.key, headers=headers)
+                await producer.send_and_wait(topic.dead_letter, without_value, key=record.key, headers=headers)
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -74,7 +77,7 @@ def dead_letter_headers(record: ConsumerRecord, service: str, reason: str) -> Se
         SOURCE_OFFSET: str(record.offset),
         SOURCE_SERVICE: service,
     }
-    kept = [(name, value) for name, value in record.headers if name not in _OURS]
+    kept = [(name, value) for name, value in record.headers if name not in OUR_HEADERS]
     return [*((name, value.encode()) for name, value in ours.items()), *kept]
 
 

@@ -1,0 +1,44 @@
+"""The command line of the operator's tools: `bitmill dlq` and `bitmill jobs`."""
+
+import argparse
+from collections.abc import Callable
+
+Lazy = Callable[[str, str], Callable[[argparse.Namespace], int]]
+_POSITION = "TOPIC/PARTITION/OFFSET"
+
+
+def dlq(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:
+    """The actions of `bitmill dlq`, which get the options of a running system from the caller."""
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list the newest dead letters of all topics")
+    listing.add_argument("--topic", metavar="TOPIC", help="of this topic only, such as job.created")
+    listing.add_argument("--since", metavar="DURATION", help="given up within this time, such as 24h")
+    listing.add_argument("--limit", type=count, default=100, metavar="COUNT", help="the newest so many (%(default)s)")
+    listing.set_defaults(run=lazy("cli.dlq", "list_"))
+    show = actions.add_parser("show", help="show one dead letter: reason, headers, value")
+    show.add_argument("position", metavar=_POSITION)
+    show.add_argument("--unmasked", action="store_true", help="with secrets and the query strings of addresses")
+    show.set_defaults(run=lazy("cli.dlq", "show"))
+    replay = actions.add_parser("replay", help="send the original record to its topic again")
+    _one_or_all(replay)
+    replay.add_argument("--limit", type=count, metavar="COUNT", help="with --all: only the oldest so many")
+    replay.add_argument("--again", action="store_true", help="also a dead letter that was replayed before")
+    replay.set_defaults(run=lazy("cli.dlq_changes", "replay"))
+    drop = actions.add_parser("drop", help="delete a dead letter and all before it in its partition")
+    _one_or_all(drop)
+    drop.set_defaults(run=lazy("cli.dlq_changes", "drop"))
+    return [listing, show, replay, drop]
+
+
+def count(text: str) -> int:
+    """A number from 1 to 100,000."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 100_000):
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 100000, not {text[:40]!r}")
+    return int(text[:9])
+
+
+def _one_or_all(command: argparse.ArgumentParser) -> None:
+    command.add_argument("position", nargs="?", metavar=_POSITION)
+    command.add_argument("--topic", metavar="TOPIC", help="with --all: the topic, such as job.created")
+    command.add_argument("--all", action="store_true", help="all dead letters of --topic")
+    command.add_argument("--yes", action="store_true", help="do not ask")

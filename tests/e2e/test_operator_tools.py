@@ -1,0 +1,42 @@
+"""The operator's tools on a running `bitmill up`, found by its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from tests.support.system import BitmillUp, clean_environment, kafka_client_options, shell
+from tests.support.waiting import until
+
+
+async def bitmill(up: BitmillUp, *arguments: str) -> list[Any]:
+    """The lines of JSON that a command prints."""
+    command = ["bitmill", *arguments, "--data", str(up.data), "--json"]
+    done = await shell(command, cwd=Path.cwd(), env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+async def test_a_dead_letter_is_listed_shown_and_replayed_and_fails_again_for_the_same_reason(up: BitmillUp) -> None:
+    project = (await up.api.get("/media"))["meta"]["project_id"]
+    async with AIOKafkaProducer(**await kafka_client_options(up)) as producer:
+        headers = [("ce_project", project.encode())]
+        await producer.send_and_wait("job.submitted", b'{"kind": "fax"}', key=b"operators", headers=headers)
+
+    async def letters() -> list[Any]:
+        listed = await bitmill(up, "dlq", "list", "--topic", "job.submitted", "--since", "1h")
+        return [each for each in listed if each["subject"] == "operators"]
+
+    (first,) = await until(letters, within=60)
+    (shown,) = await bitmill(up, "dlq", "show", first["position"])
+    assert shown["value"] == {"kind": "fax"}
+    (replayed,) = await bitmill(up, "dlq", "replay", first["position"])
+    assert replayed["to"].startswith("job.submitted/")
+
+    async def failed_again() -> Any:
+        return len(found := await letters()) == 2 and found
+
+    before, again = await until(failed_again, within=60)
+    assert before["replayed"]["to"] == replayed["to"] == again["source"]
+    assert again["reason"] == first["reason"]
