@@ -31,7 +31,7 @@ class HostAtLimit(Exception):
 
 
 class FetchBounds:
-    """`per_host` is the most downloads from one host at a time."""
+    """`per_host` is the most downloads from one host at a time; for the share of a project see `HostLimiter`."""
 
     def __init__(self, space: InputSpace, per_host: int) -> None:
         self._space = space
@@ -44,10 +44,10 @@ class FetchBounds:
         Raises HostAtLimit.
         """
         host = None if url is None else (urlsplit(url).hostname or "").rstrip(".")
-        if host is not None and (delay := self._hosts.acquire(host, time.monotonic())) is not None:
+        if host is not None and (delay := self._hosts.acquire(project, host, time.monotonic())) is not None:
             raise HostAtLimit(timedelta(seconds=delay))
         with self._space.hold(project) as held:
-            place = InputPlace(self._hosts, host, held)
+            place = InputPlace(self._hosts, project, host, held)
             try:
                 yield place
             finally:
@@ -57,8 +57,9 @@ class FetchBounds:
 class InputPlace:
     """The place of one input."""
 
-    def __init__(self, hosts: HostLimiter, host: str | None, held: HeldSpace) -> None:
+    def __init__(self, hosts: HostLimiter, project: str, host: str | None, held: HeldSpace) -> None:
         self._hosts = hosts
+        self._project = project
         self._host = host
         self._held = held
         self._since = time.monotonic()
@@ -76,4 +77,4 @@ class InputPlace:
         host, self._host = self._host, None
         if host is not None:
             now = time.monotonic()
-            self._hosts.release(host, now, now - self._since)
+            self._hosts.release(self._project, host, now, now - self._since)

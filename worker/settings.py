@@ -93,7 +93,10 @@ class FileSettings(CommonSettings, SandboxSettings):
         ge=1,
         le=512,
         title="Inputs fetched from one host at a time",
-        description="Of all projects together; more than of one project, which could else block a host for others.",
+        description=(
+            "Of all projects together; more than of one project. A project that exceeds it may still have an equal "
+            "share of it, so that others cannot block a host for it."
+        ),
     )
     fetch_space_bytes: int | None = Field(
         None,

@@ -1,4 +1,8 @@
-"""Limits concurrent exchanges per host, so that a slow host delays only its own exchanges (pure)."""
+"""Limits concurrent exchanges per host, so that a slow host delays only its own exchanges (pure).
+
+Many owners may use one host (object storage, an automation service) that is slow for one of them only. So each of them
+may have an equal share of a host's exchanges, and the backlog of one delays no other.
+"""
 
 from dataclasses import dataclass, field
 
@@ -6,42 +10,56 @@ MIN_DELAY_S = 0.5
 MAX_DELAY_S = 300.0
 """Bounds of the delay of an exchange whose host is at its limit."""
 SMOOTHING = 0.2
-"""Weight of the newest exchange in the moving average of a host's exchange time."""
+"""Weight of the newest exchange in the moving average of an owner's exchange time with a host."""
 
 
 @dataclass
-class _Host:
+class _Exchanges:
+    """Those of one owner with one host."""
+
     active: int = 0
     mean_seconds: float = 1.0
     reserved_until: float = 0.0
 
+    def is_over(self, now: float) -> bool:
+        return not self.active and self.reserved_until <= now
+
 
 @dataclass
 class HostLimiter:
-    """At most `per_host` exchanges with one host at a time. Times are seconds of one monotonic clock.
+    """At most `per_host` exchanges with one host at a time; an owner may also exceed that up to its share of them,
+    which is equal for all owners that have any. Times are seconds of one monotonic clock.
 
     An exchange over the limit is delayed until a slot should be free: each delayed one reserves a share of the mean
-    exchange time after those before it. So an item in the backlog of an unreachable host is claimed about once.
+    exchange time after those of the same owner before it. So an item in the backlog of an unreachable host is claimed
+    about once.
     """
 
     per_host: int
-    _hosts: dict[str, _Host] = field(default_factory=dict)
+    _hosts: dict[str, dict[str, _Exchanges]] = field(default_factory=dict)
+    """By host and owner."""
 
-    def acquire(self, host: str, now: float) -> float | None:
+    def acquire(self, owner: str, host: str, now: float) -> float | None:
         """None: begin now, and call `release` afterwards. A number: at the limit, retry after so many seconds."""
-        state = self._hosts.setdefault(host, _Host())
-        if state.active < self.per_host:
-            state.active += 1
+        owners = self._hosts.setdefault(host, {})
+        own = owners.setdefault(owner, _Exchanges())
+        others = [each.active for each in owners.values() if each is not own and each.active]
+        share = max(1, self.per_host // (len(others) + 1))
+        if own.active < share or own.active + sum(others) < self.per_host:
+            own.active += 1
             return None
-        state.reserved_until = max(state.reserved_until, now) + state.mean_seconds / self.per_host
-        return min(max(state.reserved_until - now, MIN_DELAY_S), MAX_DELAY_S)
+        own.reserved_until = max(own.reserved_until, now) + own.mean_seconds / share
+        return min(max(own.reserved_until - now, MIN_DELAY_S), MAX_DELAY_S)
 
-    def release(self, host: str, now: float, seconds: float) -> None:
-        """An exchange with the host, which took `seconds`, has ended."""
-        state = self._hosts[host]
-        state.active -= 1
-        state.mean_seconds += SMOOTHING * (seconds - state.mean_seconds)
-        if state.active == 0 and state.reserved_until <= now:
+    def release(self, owner: str, host: str, now: float, seconds: float) -> None:
+        """An exchange of the owner with the host, which took `seconds`, has ended."""
+        owners = self._hosts[host]
+        own = owners[owner]
+        own.active -= 1
+        own.mean_seconds += SMOOTHING * (seconds - own.mean_seconds)
+        for each in [each for each, exchanges in owners.items() if exchanges.is_over(now)]:
+            del owners[each]
+        if not owners:
             del self._hosts[host]
 
     def __len__(self) -> int:

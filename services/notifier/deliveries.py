@@ -109,7 +109,7 @@ class DeliveryRunner:
 
     async def work(self, item: QueueItem) -> Outcome:
         host = item.payload["host"]
-        delay = self.limiter.acquire(host, monotonic())
+        delay = self.limiter.acquire(item.project, host, monotonic())
         if delay is not None:
             return Retry(timedelta(seconds=delay), "host at its limit", counts=False)
         started = monotonic()
@@ -118,7 +118,7 @@ class DeliveryRunner:
                 return await self._attempt(item)
         finally:
             ended = monotonic()
-            self.limiter.release(host, ended, ended - started)
+            self.limiter.release(item.project, host, ended, ended - started)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a delivery that failed too often by faults of ours."""

@@ -32,7 +32,10 @@ class Settings(CommonSettings):
         ge=1,
         le=1000,
         title="Deliveries at a time to one host",
-        description="So that a slow receiver holds up itself alone.",
+        description=(
+            "So that a slow receiver holds up itself alone. A project may exceed it up to an equal share of it, so "
+            "that no other project blocks a host for it."
+        ),
     )
     notifier_deadline: Duration = Field(
         default=timedelta(seconds=20),

@@ -22,7 +22,7 @@ async def fetched(on_size: OnSize) -> str:
 
 async def test_a_host_at_its_limit_postpones_an_attempt_and_does_not_count(bounds: FetchBounds) -> None:
     with bounds.input("prj_a", SLOW), pytest.raises(HostAtLimit) as refused:
-        bounds.input("prj_b", "https://SLOW.example.:443/other.mov").__enter__()
+        bounds.input("prj_a", "https://SLOW.example.:443/other.mov").__enter__()
     outcome = refused.value.retry()
     assert isinstance(outcome, Retry) and not outcome.counts and outcome.fault is None
     assert outcome.delay > timedelta(0)
@@ -33,10 +33,15 @@ async def test_other_hosts_and_stored_objects_are_not_delayed(bounds: FetchBound
         pass
 
 
+async def test_a_project_that_fills_a_host_does_not_keep_another_from_it(bounds: FetchBounds) -> None:
+    with bounds.input("prj_a", SLOW), bounds.input("prj_b", SLOW):
+        pass
+
+
 async def test_a_host_is_free_once_the_input_is_fetched_though_it_is_still_worked_on(bounds: FetchBounds) -> None:
     with bounds.input("prj_a", SLOW) as place:
         assert await place.fetch(fetched) == "file"
-        with bounds.input("prj_b", SLOW):
+        with bounds.input("prj_a", SLOW):
             pass
 
 

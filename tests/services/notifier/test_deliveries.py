@@ -311,7 +311,7 @@ async def test_a_host_at_its_limit_delays_without_counting_an_attempt(harness: H
     async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         for _ in range(8):
-            harness.runner.limiter.acquire("127.0.0.1", 0)
+            harness.runner.limiter.acquire(accepted.project, "127.0.0.1", 0)
         assert 0.5 <= float(await harness.run_once()) < 5
         assert target.connections == 0
     assert await harness.tables.attempts(accepted.id) == []
