@@ -58,7 +58,8 @@ async def _probe_output(path: Path, tools: Tools) -> MediaInfo:
 def check_output(made: MediaInfo, planned: Plan) -> None:
     """Compares an output with its plan (pure): size, streams and format exactly, the duration with a tolerance.
 
-    Raises MediaFault for an output that is too short, because the input was, and OutputMismatch for the rest.
+    Raises MediaFault for an output that is too short, because the input was, and OutputMismatch for the rest. One that
+    is longer than the input said it would be is right, up to the end that was asked for.
     """
     if made.display != planned.size:
         raise OutputMismatch(f"planned {planned.size}, got {made.display}")
@@ -66,10 +67,14 @@ def check_output(made: MediaInfo, planned: Plan) -> None:
         raise OutputMismatch(f"planned {'one' if planned.audio else 'no'} audio track, got {len(made.audio)}")
     if made.format != planned.format:
         raise OutputMismatch(f"planned {planned.format}, got {made.format}")
-    if planned.length is None:
-        return
     seconds = made.duration or 0.0
-    if abs(seconds - planned.length) > max(_TOLERANCE_SECONDS, planned.length * _TOLERANCE_SHARE):
-        if seconds < planned.length:
-            raise errors.ended_early(seconds, planned.length)
-        raise OutputMismatch(f"planned {planned.length:.2f} s, got {seconds:.2f} s")
+    if planned.length is not None and seconds < planned.length - _tolerance(planned.length):
+        raise errors.ended_early(seconds, planned.length)
+    if planned.end is not None:
+        longest = planned.end - (planned.start or 0)
+        if seconds > longest + _tolerance(longest):
+            raise OutputMismatch(f"planned {longest:.2f} s at most, got {seconds:.2f} s")
+
+
+def _tolerance(seconds: float) -> float:
+    return max(_TOLERANCE_SECONDS, seconds * _TOLERANCE_SHARE)

@@ -39,7 +39,8 @@ class ColourPlan:
 class Plan:
     """One encode. `start` and `end` are seconds of the input; `end` None means its end.
 
-    `length` is the duration of the output in seconds, None where the input does not declare one.
+    `length` is the duration of the output in seconds, as far as the input tells its own; None where it does not. The
+    headers of recordings that were broken off or joined may tell less than there is: nothing is cut off by them.
     """
 
     format: VideoFormat
@@ -100,9 +101,8 @@ def _times(options: VideoOptions, duration: float | None) -> tuple[float | None,
         return start, end, end - (start or 0) if end is not None else None
     if start is not None and start >= duration:
         raise errors.start_out_of_range(start, duration)
-    if end is not None and end >= duration:
-        end = None  # an end past the input's end means its end
-    return start, end, (end if end is not None else duration) - (start or 0)
+    # An end past the input's end means its end; it still counts where the input is longer than it says.
+    return start, end, min(duration, end if end is not None else duration) - (start or 0)
 
 
 def _audio(track: AudioStream | None) -> AudioPlan | None:

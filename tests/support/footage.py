@@ -90,6 +90,17 @@ class Material:
         source = f"color=black:s=160x90:r=10:d=5,format=yuv420p,{luma},{_BT709}"
         return self._ffmpeg("grey.mp4", "-f", "lavfi", "-i", source, *_X264, "-crf", "4", "-g", "600")
 
+    def declared_shorter(self) -> Path:
+        """`grey_steps` in a Matroska file whose header says 1 s, as recorders that break off leave it."""
+        data = self._ffmpeg("grey.mkv", "-i", self.grey_steps(), "-c", "copy").read_bytes()
+        # The element Duration (RFC 9559, 5.1.2.10): a double, in milliseconds.
+        element = b"\x44\x89\x88"
+        assert data.count(element) == 1
+        at = data.index(element) + len(element)
+        patched = self.folder / "declared_shorter.mkv"
+        patched.write_bytes(data[:at] + struct.pack(">d", 1000.0) + data[at + 8 :])
+        return patched
+
     def hdr(self) -> Path:
         """1 s at 320x180 tagged as HDR10: 10 bit, bt2020, PQ."""
         change = f"scale=320:180,format=yuv420p10le,{_PQ}"

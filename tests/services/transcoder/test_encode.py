@@ -97,6 +97,15 @@ async def test_a_clip_without_audio_stays_without_audio(tools: Tools, material: 
     assert info.audio == ()
 
 
+@pytest.mark.parametrize(("end", "seconds"), [(None, 5), (3, 3)])
+async def test_a_clip_that_is_longer_than_its_header_says_is_encoded_to_its_end(
+    tools: Tools, material: Material, tmp_path: Path, end: int | None, seconds: int
+) -> None:
+    assert (await tools.prober.probe(material.declared_shorter())).duration == 1
+    info, _ = await encoded(tools, material.declared_shorter(), tmp_path, end=end)
+    assert info.duration == pytest.approx(seconds, abs=0.11)
+
+
 async def test_an_odd_size_is_rounded_down(tools: Tools, material: Material, tmp_path: Path) -> None:
     info, _ = await encoded(tools, material.odd_size(), tmp_path)
     assert (info.width, info.height) == (318, 178)

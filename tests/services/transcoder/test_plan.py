@@ -54,7 +54,11 @@ def test_times_within_the_input_are_kept() -> None:
 
 def test_an_end_past_the_input_means_its_end() -> None:
     made = planned(video(), start=8, end=100)
-    assert (made.start, made.end, made.length) == (8, None, 2.0)
+    assert (made.start, made.length) == (8, 2.0)
+
+
+def test_an_end_past_the_input_counts_if_the_input_is_longer_than_it_says() -> None:
+    assert planned(video(), start=8, end=100).end == 100
 
 
 def test_a_start_past_the_input_is_refused_with_the_duration() -> None:
@@ -135,6 +139,15 @@ def test_an_output_that_is_far_too_short_means_a_truncated_input() -> None:
     with pytest.raises(MediaFault) as fault:
         check_output(video(duration=6.0), planned(video()))
     assert fault.value.kind == "input_truncated"
+
+
+def test_an_output_that_is_longer_than_the_input_said_passes() -> None:
+    check_output(video(duration=30.0), planned(video()))
+
+
+def test_an_output_that_goes_on_after_the_end_that_was_asked_for_is_our_failure() -> None:
+    with pytest.raises(OutputMismatch):
+        check_output(video(duration=30.0), planned(video(), start=1, end=20))
 
 
 def test_an_output_as_planned_passes() -> None:
