@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     _projects(commands.add_parser("projects", help="list projects, set their delivery, rotate their webhook secrets"))
     dead_letters = commands.add_parser("dlq", help="list, show, replay and drop dead letters: records that failed")
     _of_running_system(*operator_args.dlq(dead_letters, _lazy))
+    jobs = commands.add_parser("jobs", help="the way of one job through all services")
+    _of_running_system(*operator_args.jobs(jobs, _lazy))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
     settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))

@@ -30,6 +30,15 @@ def dlq(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentP
     return [listing, show, replay, drop]
 
 
+def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:
+    """The actions of `bitmill jobs`, as `dlq`."""
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    inspect = actions.add_parser("inspect", help="what each service knows of a job: states, attempts, workers, times")
+    inspect.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
+    inspect.set_defaults(run=lazy("cli.jobs", "inspect"))
+    return [inspect]
+
+
 def count(text: str) -> int:
     """A number from 1 to 100,000."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 100_000):

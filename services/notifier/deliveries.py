@@ -19,7 +19,6 @@ from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
 from chassis.runtime.job_queue.attempt import POLICY
 from schemas.delivery import DeliverySigner, DeliveryUrls
-from schemas.ids import derived
 from schemas.job_resource import job_resource
 from schemas.jobs import Job, url_context
 from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
@@ -33,6 +32,7 @@ from services.notifier.store import (
     DeliveryAttempt,
     Store,
     WebhookDelivery,
+    delivery_id,
 )
 from services.notifier.webhook_secrets import secret_context
 
@@ -56,7 +56,7 @@ def delivery_for(job: Job, urls: DeliveryUrls) -> WebhookDelivery | None:
     if job.webhook_url is None or not job.finished:
         return None
     return WebhookDelivery(
-        id=derived("msg", job.id, job.webhook_url),
+        id=delivery_id(job.id, job.webhook_url),
         job_id=job.id,
         project=job.project,
         url=job.webhook_url,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from chassis.adapters.postgres import Connection, Pool, sql
+from schemas.ids import derived
 from schemas.projects import Project
 from services.notifier.schedule import MAX_ATTEMPTS, AttemptResult
 
@@ -14,6 +15,11 @@ SCHEMA = "notifier"
 MIGRATIONS = ("services.notifier.sql.migrations",)
 QUERIES = sql.load("services.notifier.sql")
 DELETE_BATCH = 1000
+
+
+def delivery_id(job_id: str, webhook_url: str) -> str:
+    """The id of the delivery of a job's end. `webhook_url` is as the job's events have it."""
+    return derived("msg", job_id, webhook_url)
 
 
 @dataclass(frozen=True)

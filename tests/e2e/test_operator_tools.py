@@ -6,8 +6,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from tests.support.file_server import FileServer
 from tests.support.system import BitmillUp, clean_environment, kafka_client_options, shell
 from tests.support.waiting import until
+from tests.support.webhook_receiver import WebhookReceiver
 
 
 async def bitmill(up: BitmillUp, *arguments: str) -> list[Any]:
@@ -40,3 +42,24 @@ async def test_a_dead_letter_is_listed_shown_and_replayed_and_fails_again_for_th
     before, again = await until(failed_again, within=60)
     assert before["replayed"]["to"] == replayed["to"] == again["source"]
     assert again["reason"] == first["reason"]
+
+
+async def test_a_finished_job_is_shown_by_every_service_that_it_passed(
+    up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver
+) -> None:
+    url = hooks.url() + "?token=do-not-show"
+    job = await up.api.post("/jobs", {"input": uploads.url("photo.png"), "kind": "image", "webhook_url": url})
+    await hooks.webhook(job["id"])
+
+    async def delivered() -> Any:
+        (found,) = await bitmill(up, "jobs", "inspect", job["id"])
+        return found if found["webhook"] and found["webhook"]["state"] == "delivered" else None
+
+    found = await until(delivered, within=60)
+    assert (found["catalog"]["status"], found["unavailable"]) == ("succeeded", {})
+    assert found["workers"]["thumbnailer"]["queue"]["state"] == "done"
+    assert [attempt["status"] for attempt in found["webhook"]["attempts"]] == [204]
+    command = ["bitmill", "jobs", "inspect", job["id"], "--data", str(up.data)]
+    text = (await shell(command, cwd=Path.cwd(), env=clean_environment())).stdout
+    assert "thumbnailer\n  state         done\n" in text
+    assert "do-not-show" not in json.dumps(found) + text

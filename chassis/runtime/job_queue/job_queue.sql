@@ -195,3 +195,15 @@ WITH old AS (
 old_cancellations AS (DELETE FROM job_queue_cancellations WHERE created_at < now() - $1::interval),
 purged AS (DELETE FROM job_queue USING old WHERE job_queue.id = old.id RETURNING 1)
 SELECT count(*) FROM purged;
+
+-- name: inspect
+SELECT id, project, kind, state, priority, attempt, worker, step, waiting, alone, cancel_requested, last_error,
+    failures, postponements, deferrals, crashed, crashed_alone, crashed_waiting,
+    floor(extract(epoch FROM created_at) * 1000)::bigint AS created_at,
+    floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at,
+    floor(extract(epoch FROM finished_at) * 1000)::bigint AS finished_at,
+    floor(extract(epoch FROM lease_until) * 1000)::bigint AS lease_until,
+    CASE state WHEN 'queued' THEN floor(extract(epoch FROM not_before) * 1000)::bigint END AS next_attempt_at,
+    state = 'running' AND lease_until <= now() AS lease_expired
+FROM job_queue
+WHERE id = $1;

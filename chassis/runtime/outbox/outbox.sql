@@ -65,3 +65,15 @@ RETURNING true;
 
 -- name: release_gauges
 DELETE FROM gauge_leader WHERE holder = $1;
+
+-- name: inspect
+-- Events about any of the keys $1 that Kafka does not have (yet).
+SELECT topic, headers::text AS headers, floor(extract(epoch FROM created_at) * 1000)::bigint AS created_at, reason
+FROM (
+    SELECT id, topic, key, headers, created_at, NULL::text AS reason FROM outbox
+    UNION ALL
+    SELECT id, topic, key, headers, created_at, reason FROM outbox_quarantine
+) AS unpublished
+WHERE key = ANY ($1::bytea[])
+ORDER BY id
+LIMIT 100;

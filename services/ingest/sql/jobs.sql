@@ -21,3 +21,6 @@ WITH added AS (
     FROM unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
         AS new (id, project, request, media_id, created_at)
 )
+
+-- name: inspect_job
+SELECT project, request::text AS request, media_id, created_at, ended, ended_at FROM jobs WHERE id = $1

@@ -70,3 +70,18 @@ WHERE projects.version < excluded.version;
 
 -- name: signed_projects
 SELECT id FROM projects WHERE id = ANY ($1::text[]) AND signed;
+
+-- name: inspect_delivery
+SELECT id, url, state, reason,
+    floor(extract(epoch FROM created_at) * 1000)::bigint AS created_at,
+    floor(extract(epoch FROM closed_at) * 1000)::bigint AS closed_at
+FROM deliveries
+WHERE id = $1;
+
+-- name: inspect_attempts
+SELECT number, status, error, address, seconds,
+    floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at,
+    floor(extract(epoch FROM finished_at) * 1000)::bigint AS finished_at
+FROM delivery_attempts
+WHERE delivery_id = $1
+ORDER BY number;
