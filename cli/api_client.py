@@ -86,7 +86,12 @@ async def _finish(client: ApiClient, job: dict[str, Any], reporter: Reporter, ou
         return 1
     place = job["output"]["url"]
     if output:
-        await client.download(place, Path(output))
+        try:
+            await client.download(place, Path(output))
+        except OSError as error:
+            if isinstance(error, (aiohttp.ClientError, TimeoutError)):
+                raise
+            raise CliError(f"--output {output}: {error.strerror}; the result is at {place}") from None
         place = output
     reporter.result(job, f"{place}  ({summary(job['output'])})")
     return 0

@@ -124,6 +124,9 @@ def _up(command: argparse.ArgumentParser) -> None:
 
 
 def _serve(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Until SIGINT or SIGTERM. `bitmill settings SERVICE` lists the environment variables it reads."
+    )
     command.add_argument("service", choices=SERVICES)
     command.set_defaults(run=_lazy("cli.service_commands", "serve"))
 
@@ -145,6 +148,10 @@ def _migrate(command: argparse.ArgumentParser) -> None:
 
 
 def _gateway(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Configured by its environment: INGEST_URL, CATALOG_URL and NOTIFIER_URL (http://host:port of each service), "
+        "HTTP_HOST and HTTP_PORT; with TRANSCODER_URL and THUMBNAILER_URL these count for /readyz."
+    )
     command.set_defaults(run=_lazy("cli.gateway"))
 
 
@@ -191,11 +198,14 @@ def _projects(command: argparse.ArgumentParser) -> None:
     listing.set_defaults(run=_lazy("cli.projects", "list_"))
     change = actions.add_parser("set", help="set how the files of a project are delivered")
     change.add_argument("project", metavar="PROJECT", help="its name or id")
-    change.add_argument("--delivery", choices=get_args(DeliveryMode), required=True)
+    change.add_argument(
+        "--delivery", choices=get_args(DeliveryMode), required=True, help="signed: 403 without a signature"
+    )
     change.set_defaults(run=_lazy("cli.projects", "set_"))
     rotate = actions.add_parser("rotate-secret", help="give a project a new webhook secret; it is shown once")
     rotate.add_argument("project", metavar="PROJECT", help="its name or id")
-    rotate.add_argument("--overlap", default="24h", help="how long the secrets before it sign as well (%(default)s)")
+    overlap_help = "how long the secrets before it sign as well: 500ms, 8s, 2m, 1h or 1d (default: %(default)s)"
+    rotate.add_argument("--overlap", default="24h", metavar="DURATION", help=overlap_help)
     rotate.set_defaults(run=_lazy("cli.projects", "rotate_secret"))
     _of_running_system(listing, change, rotate)
 

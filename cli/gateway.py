@@ -40,9 +40,13 @@ _HOP_BY_HOP = frozenset(
 class Settings(HttpSettings):
     """The addresses of the services, and the address to listen on."""
 
-    ingest_url: str = Field(title="Ingest", description="Receives POST, PATCH and DELETE.")
-    catalog_url: str = Field(title="Catalog", description="Receives GET, HEAD and OPTIONS.")
-    notifier_url: str = Field(title="Notifier", description="Receives requests below /webhooks.")
+    ingest_url: str = Field(
+        title="Ingest", description="Its address, http://host:port; receives POST, PATCH and DELETE."
+    )
+    catalog_url: str = Field(
+        title="Catalog", description="Its address, http://host:port; receives GET, HEAD and OPTIONS."
+    )
+    notifier_url: str = Field(title="Notifier", description="Its address, http://host:port; receives /webhooks.")
     transcoder_url: str | None = Field(None, title="Transcoder", description="If set, a part of /readyz.")
     thumbnailer_url: str | None = Field(None, title="Thumbnailer", description="If set, a part of /readyz.")
     log_format: Literal["auto", "text", "json"] = Field("auto", title="Log format", description="auto, text or json.")

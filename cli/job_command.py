@@ -6,7 +6,7 @@ import os
 import sys
 
 from cli.errors import UsageError, missing_package
-from cli.job_options import option_values, request_body, uses_api, validated
+from cli.job_options import option_values, request_body, require_output, uses_api, validated
 from cli.reporter import open_reporter
 
 DEFAULT_API_URL = "http://127.0.0.1:8080"
@@ -25,7 +25,13 @@ def run(arguments: argparse.Namespace) -> int:
 
             body = request_body(arguments, values)
             base = os.environ.get("ITTYBIT_API_URL") or DEFAULT_API_URL
+            if not base.startswith(("http://", "https://")):
+                raise UsageError(f"ITTYBIT_API_URL must start with http:// or https:// (it is {base!r})")
+            require_output(arguments.output)
             return asyncio.run(run_job(base, key, body, reporter, output=arguments.output, wait=not arguments.detach))
+        for option, given in (("--async", arguments.detach), ("--webhook-url", arguments.webhook_url)):
+            if given:
+                raise UsageError(f"{option} needs the API, and this job runs on this machine; leave it out")
         try:
             from cli.local_run import run_locally
         except ModuleNotFoundError as error:

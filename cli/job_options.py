@@ -1,4 +1,4 @@
-"""From the command line to a job (pure): its options, its request body, where it runs."""
+"""From the command line to a job: its options, its request body, where it runs, whether its output has a place."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.errors import UsageError
+from cli.errors import CliError, UsageError
 from schemas.explain import explain
 from schemas.options import OPTIONS, ImageOptions, VideoOptions
 
@@ -24,6 +24,21 @@ def uses_api(arguments: argparse.Namespace, *, has_key: bool) -> bool:
     if arguments.cloud or arguments.local:
         return bool(arguments.cloud)
     return is_url(arguments.input) and has_key
+
+
+def require_output(name: str | None) -> None:
+    """Before any work. Raises `CliError` if `--output` names a folder, or a file in a folder that does not exist."""
+    if not name:
+        return
+    target = Path(name)
+    try:
+        is_folder, has_folder = target.is_dir(), target.absolute().parent.is_dir()
+    except OSError as error:
+        raise CliError(f"--output {name} cannot be written: {error.strerror}") from None
+    if is_folder:
+        raise CliError(f"--output {name} is a folder; name a file in it")
+    if not has_folder:
+        raise CliError(f"--output {name}: there is no such folder")
 
 
 def option_values(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,14 +13,16 @@ from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.sandbox import self_test
+from chassis.adapters.sandbox.limits import SandboxError
 from chassis.core import logs
 from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
-from cli.job_options import is_url
+from cli.job_options import is_url, require_output
 from cli.reporter import Reporter, summary
 from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
+from schemas.faults import FAULTS
 from schemas.options import ImageOptions, VideoOptions
 from worker.input import fetch_fault
 from worker.settings import SandboxSettings
@@ -32,6 +34,8 @@ _ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 async def run_locally(arguments: argparse.Namespace, options: VideoOptions | ImageOptions, reporter: Reporter) -> int:
     """Fetch or open the input, make the output, report; returns the exit status."""
     logs.configure("text", "debug" if arguments.debug else "error")
+    if arguments.output and not is_url(arguments.output):
+        require_output(arguments.output)
     with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:
         scratch = Path(folder)
         try:
@@ -41,13 +45,23 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
                 reporter.progress("probe", None)
                 info = await tools.prober.probe(source)
                 target = output_path(arguments, options.format or _image_format(info))
-                output_info = await _make(source, info, options, target, tools, reporter)
+                try:
+                    output_info = await _make(source, info, options, target, tools, reporter)
+                except OSError as error:
+                    raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
         except StartRefused as error:
             raise UsageError(str(error)) from None
         except (MediaFault, FetchError) as error:
             fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
             resource = _job_resource(arguments, "failed", error=fault.model_dump())
             reporter.result(resource, f"failed: {fault.message} [{fault.kind}]")
+            return 1
+        except SandboxError as error:
+            # Also a file that root may read and a child without root's rights may not.
+            resource = _job_resource(
+                arguments, "failed", error={"kind": "internal_error", "message": FAULTS["internal_error"]}
+            )
+            reporter.result(resource, f"failed: {FAULTS['internal_error']} {error} [internal_error]")
             return 1
     output = {"path": str(target), **_output_fields(output_info)}
     reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)})")
@@ -93,9 +107,19 @@ async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
         except NameServersUnavailable:
             raise CliError(f"--input {name}: no name server answers; connect to a network") from None
         return target
+    return _readable_file(name)
+
+
+def _readable_file(name: str) -> Path:
     path = Path(name)
+    if path.is_dir():
+        raise CliError(f"--input {name} is a folder; name a file")
     if not path.is_file():
         raise CliError(f"--input {name}: there is no such file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CliError(f"--input {name} cannot be read: {error.strerror}") from None
     return path.absolute()
 
 
@@ -107,8 +131,6 @@ async def _make(
     tools: Tools,
     reporter: Reporter,
 ) -> MediaInfo:
-    if not target.absolute().parent.is_dir():
-        raise CliError(f"--output {target}: there is no such folder")
     match options:
         case VideoOptions():
             from services.transcoder import encode as video

@@ -1,6 +1,7 @@
 """`bitmill up`: all five services in one process, on one port, with embedded servers, data in one folder."""
 
 import argparse
+import errno
 import os
 import secrets
 import socket
@@ -13,6 +14,7 @@ from chassis.adapters.http.connection import HttpLimits
 from chassis.core import logs
 from chassis.core.encryption import KEY_BYTES
 from chassis.core.kafka_settings import KafkaSettings
+from chassis.core.setting_types import networks, service_url
 from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime import lifecycle
 from cli import env_file
@@ -33,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         from cli import embedded_servers, machine_check  # noqa: F401 - what is not installed is named before the start
     except ModuleNotFoundError as error:
         raise missing_package("bitmill up", "up", error) from None
+    _check_addresses(arguments)
     data: Path = arguments.data.absolute()
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,8 +51,10 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
     from cli.embedded_servers import open_servers
     from cli.machine_check import require_usable_machine
 
-    sandbox = await require_usable_machine()
     port = available_port(arguments.host, arguments.port)
+    # Until the settings are complete, which needs the addresses of the servers.
+    logs.configure(arguments.log_format or "auto", "info")
+    sandbox = await require_usable_machine()
     local_address = f"http://{_local_host(arguments.host)}:{port}"
     previous = env_file.read(data)
     async with open_servers(data, _print) as servers:
@@ -78,6 +83,19 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             watch=servers.watchers(),
             limits=HttpLimits.of(common),
         )
+
+
+def _check_addresses(arguments: argparse.Namespace) -> None:
+    """Before anything is made or started. Raises `UsageError` with the name of the option."""
+    parse_url = service_url("http", "https")
+    for option, parse, text in (
+        ("--allow-net", networks, ",".join(arguments.allow_net)),
+        ("--public-url", parse_url, arguments.public_url),
+    ):
+        try:
+            _ = text and parse(text)
+        except ValueError as error:
+            raise UsageError(f"{option} {error} (got {text!r})") from None
 
 
 def merged_keys(given: str | None, previous: str | None) -> str:
@@ -147,7 +165,10 @@ def available_port(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+            option = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+            raise UsageError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}"
+            ) from None
         return int(probe.getsockname()[1])
 
 

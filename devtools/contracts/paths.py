@@ -159,13 +159,17 @@ _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "
 _GET_FILE: dict[str, Any] = {
     "operationId": "get_file",
     "summary": "Fetch a stored file",
-    "description": "At DELIVERY_URL (PUBLIC_URL unless set). Public: the address is the only credential.",
+    "description": (
+        "At DELIVERY_URL (PUBLIC_URL unless set). The address is the only credential; with signed delivery it "
+        "has a signature that ends."
+    ),
     "tags": ["files"],
     "security": [],
     "responses": {
         "200": {"description": "The file.", "content": _BINARY},
         "206": {"description": "The requested range of it.", "content": _BINARY},
         "304": {"description": "Unchanged since the ETag or the time that was sent."},
+        "403": response("`signature_missing`, `signature_invalid` or `signature_expired`", "ErrorResource"),
         "404": response("`file_not_found`", "ErrorResource"),
         "416": response("`range_not_satisfiable`", "ErrorResource"),
     },

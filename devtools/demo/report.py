@@ -11,7 +11,7 @@ from devtools.demo.scenario import FinishedJob
 
 def outputs_table(finished: list[FinishedJob], baseline: Mapping[str, float]) -> Table:
     """The outputs: size, dimensions, and the time of bitmill beside that of ffmpeg alone, by job id in `baseline`."""
-    table = Table(title="Outputs", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="Outputs", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
     for column in ("Upload", "Job", "Format", "Size", "Pixels", "bitmill", "ffmpeg"):
         table.add_column(column, justify="left" if column in ("Upload", "Job", "Format") else "right", no_wrap=True)
     for done in finished:
@@ -32,9 +32,8 @@ def outputs_table(finished: list[FinishedJob], baseline: Mapping[str, float]) ->
 def catalog_table(metadata: Mapping[str, str], found: Mapping[str, Any]) -> Table:
     """One query of the catalog and its result."""
     query = "&".join(f"metadata.{key}={value}" for key, value in metadata.items())
-    table = Table(
-        title=f"GET /media?{query}: {found['meta']['total']} found", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    title = f"GET /media?{query}: {found['meta']['total']} found"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, min_width=len(title))
     for column in ("Title", "Kind", "Pixels", "Length", "Background", "Poster"):
         table.add_column(column, overflow="fold")
     for item in found["data"]:

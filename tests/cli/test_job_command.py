@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.__main__ import main
 from cli.args import parser
 from cli.errors import UsageError
 from cli.job_options import option_values, request_body, uses_api, validated
@@ -105,3 +106,29 @@ def test_without_rich_there_is_a_sentence_and_no_bar() -> None:
     reporter.progress("video", 0.5)
     reporter.result({"object": "job"}, "clip.mp4  (320x240)")
     assert out.getvalue() == "clip.mp4  (320x240)\n"
+
+
+@pytest.mark.parametrize("option", ["--async", "--webhook-url=https://h/hook"])
+def test_an_option_of_the_api_is_refused_for_a_local_job(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert main(["video", "-i", "clip.mov", option]) == 2
+    assert capsys.readouterr().err.startswith(f"bitmill: {option.partition('=')[0]} needs the API")
+
+
+@pytest.mark.parametrize(
+    ("address", "output", "words"),
+    [
+        ("127.0.0.1:8080", None, "ITTYBIT_API_URL must start with http:// or https:// (it is '127.0.0.1:8080')"),
+        ("http://127.0.0.1:8080", "absent/a.mp4", "--output absent/a.mp4: there is no such folder"),
+    ],
+)
+def test_a_job_of_the_api_is_refused_before_it_is_created(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    output: str | None,
+    words: str,
+) -> None:
+    monkeypatch.setenv("ITTYBIT_API_KEY", "ittybit_live_test")
+    monkeypatch.setenv("ITTYBIT_API_URL", address)
+    main(["video", "-i", "http://h/a.mov", "--cloud", *(["-o", output] if output else [])])
+    assert capsys.readouterr().err == f"bitmill: {words}\n"

@@ -1,4 +1,4 @@
-"""Files of any name can be processed: a name is not taken for an option, a URL or an ffmpeg pattern."""
+"""Local jobs and their files: of any name (not taken for an option, a URL or a pattern), absent, or out of reach."""
 
 import io
 import json
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from chassis.core import logs
+from cli.__main__ import main
 from cli.args import parser
-from cli.errors import UsageError
+from cli.errors import CliError, UsageError
 from cli.job_options import option_values, validated
 from cli.local_run import output_path, run_locally
 from cli.reporter import open_reporter
@@ -99,3 +100,37 @@ def test_the_input_is_never_overwritten(here: Path, output: str) -> None:
     with pytest.raises(UsageError, match="is the input"):
         output_path(arguments, "mov")
     assert (here / "clip.mov").read_bytes() == b"the only copy"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("-i", "absent.mov"), "--input absent.mov: there is no such file"),
+        (("-i", "folder"), "--input folder is a folder; name a file"),
+        (("-i", "clip.mov", "-o", "absent/a.webp"), "--output absent/a.webp: there is no such folder"),
+        (("-i", "clip.mov", "-o", "folder"), "--output folder is a folder; name a file in it"),
+    ],
+)
+async def test_a_file_that_is_not_there_is_named_before_any_work(here: Path, argv: tuple[str, ...], words: str) -> None:
+    (here / "clip.mov").write_bytes(b"not read")
+    (here / "folder").mkdir()
+    with pytest.raises(CliError) as refused:
+        await result("image", *argv)
+    assert str(refused.value) == words
+
+
+def test_a_file_that_may_not_be_read_ends_with_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A child has no rights of root, so that root gets there what other users get at once."""
+    (here / "private.mov").write_bytes(b"secret")
+    (here / "private.mov").chmod(0)
+    assert main(["image", "-i", "private.mov", "--tty"]) == 1
+    printed = capsys.readouterr()
+    assert "Permission denied" in printed.out + printed.err
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that root may not write to")
+@pytest.mark.parametrize("name", ["n" * 300 + ".webp", "/proc/out.webp"])
+async def test_an_output_that_cannot_be_written_ends_with_a_sentence(here: Path, material: Material, name: str) -> None:
+    shutil.copy(material.flat(), here / "clip.mp4")
+    with pytest.raises(CliError, match=f"^--output {name} cannot be written: "):
+        await result("image", "-i", "clip.mp4", "-o", name, "--width", "32")

@@ -41,7 +41,24 @@ def test_an_address_of_another_machine_is_refused_in_one_sentence(
 ) -> None:
     message = _refused(["--host=192.0.2.1", "--port=0"], tmp_path, capsys)
     assert message.startswith("bitmill: cannot listen on 192.0.2.1:0: ")
+    assert message.endswith("; choose another with --host\n")
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--allow-net=10.0.0.1/8", "--allow-net must be networks such as 10.0.0.0/8"),
+        ("--public-url=media.example.com", "--public-url must be a http:// or https:// address with a host"),
+    ],
+)
+def test_a_wrong_address_is_refused_by_the_name_of_its_option_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str, words: str
+) -> None:
+    message = _refused([argument, "--port=0"], tmp_path / "data", capsys)
+    assert message.startswith(f"bitmill: {words}")
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_key_of_the_environment_does_not_replace_that_of_the_folder() -> None:

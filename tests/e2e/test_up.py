@@ -73,6 +73,12 @@ async def test_after_a_sigkill_the_next_start_finishes_all_work(tmp_path: Path, 
             await _until_status(own, job, "succeeded")
 
 
+async def test_every_event_of_its_start_has_the_format_that_was_asked_for(up: BitmillUp) -> None:
+    events = [line for line in up.log.splitlines() if "sandbox_checked" in line or "sandbox_weak" in line]
+    assert len(events) > 1, "of the check before the start, and of the services"
+    assert [line for line in events if not line.startswith("{")] == []
+
+
 async def test_a_second_bitmill_up_on_the_same_folder_is_refused_with_a_sentence(up: BitmillUp) -> None:
     command = [sys.executable, "-m", "cli", "up", "--port", "0", "--data", str(up.data)]
     done = await shell(command, cwd=up.data, env=clean_environment())

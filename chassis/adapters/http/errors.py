@@ -80,7 +80,7 @@ def not_found(kind: RequestFault = "not_found", message: str = "There is nothing
 def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
     """405: the path exists, but not with this method; `Allow` lists the methods."""
     listed = ", ".join(sorted(allowed))
-    message = f"{method} is not possible at this address; {listed or 'nothing'} is."
+    message = f"{method} is not possible at this address" + (f"; possible: {listed}." if listed else ".")
     return ApiError(405, "method_not_allowed", message, headers={"Allow": listed})
 
 

@@ -56,6 +56,7 @@ async def test_unknown_paths_and_methods_are_json_errors() -> None:
         assert (status, body["kind"]) == (404, "not_found")
         status, body, headers = await error_of(client, "DELETE", "/jobs")
         assert (status, body["kind"]) == (405, "method_not_allowed")
+        assert body["message"] == "DELETE is not possible at this address; possible: GET, HEAD, POST."
         assert headers["Allow"] == "GET, HEAD, POST"
         for method in ("GET", "POST", "HEAD"):
             async with client.request(method, "/jobs") as response:
