@@ -58,8 +58,7 @@ def with_dead_letters(arguments: argparse.Namespace, work: Callable[[DeadLetterL
         raise CliError(f"{error}. Is the system running? Its Kafka is named by --data or KAFKA_…") from None
     except TopicAuthorizationFailedError as error:
         raise CliError(
-            f"Kafka refuses this login a right on {error}: it needs Describe, Read, Write and Delete on "
-            "dead-letter topics, and Write on the topics that are replayed to"
+            f"Kafka refuses this login a right on {error}: `bitmill kafka acls operator` prints what it needs"
         ) from None
     except PolicyViolationError:
         raise CliError(

@@ -11,10 +11,12 @@ from typing import Literal, get_args
 
 from schemas.topics import MEDIA_CHANGED, MEDIA_CREATED, SERVICES, TOPICS, Service, Topic, group_id, topics_of
 
-Operation = Literal["Create", "Describe", "DescribeConfigs", "Read", "Write"]
+Operation = Literal["Create", "Delete", "Describe", "DescribeConfigs", "Read", "Write"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 PRODUCER = "producer"
 """The role of programs that submit jobs and media items. They can do so for every project."""
+OPERATOR = "operator"
+"""The role of people who use `bitmill dlq`. They can write to the services' topics, and are trusted as the services."""
 
 _AWAITED: dict[Service, tuple[tuple[Service, Topic], ...]] = {
     "ingest": (("catalog", MEDIA_CREATED), ("catalog", MEDIA_CHANGED))
@@ -32,13 +34,14 @@ class Acl:
 
 
 def roles() -> tuple[str, ...]:
-    """The services, and the producers outside."""
-    return (*SERVICES, PRODUCER)
+    """The services, the producers outside, and operators."""
+    return (*SERVICES, PRODUCER, OPERATOR)
 
 
 def acls_of(role: str) -> list[Acl]:
     """All that a role may do, by resource and name. Everything else is refused by a cluster with an authorizer."""
-    grants = _producer() if role == PRODUCER else _service(next(name for name in SERVICES if name == role))
+    outside = {PRODUCER: _producer, OPERATOR: _operator}
+    grants = outside[role]() if role in outside else _service(next(name for name in SERVICES if name == role))
     return [
         Acl(resource, name, tuple(operation for operation in OPERATIONS if operation in {grant[2] for grant in group}))
         for (resource, name), group in (
@@ -68,6 +71,21 @@ def _producer() -> Iterator[tuple[Literal["topic", "group"], str, Operation]]:
     for topic in TOPICS:
         if not topic.writers:
             yield "topic", topic.name, "Describe"
+            yield "topic", topic.name, "Write"
+
+
+def _operator() -> Iterator[tuple[Literal["topic", "group"], str, Operation]]:
+    """Dead letters are read, marked and deleted, and their records sent to the topics that they came from.
+
+    Those topics are read as well: a dead letter that would be too large has no value.
+    """
+    operations: tuple[Operation, ...] = ("Delete", "Describe", "Read", "Write")
+    for topic in TOPICS:
+        for operation in operations:
+            yield "topic", topic.dead_letter, operation
+        yield "topic", topic.name, "Describe"
+        yield "topic", topic.name, "Read"
+        if not topic.lossy:
             yield "topic", topic.name, "Write"
 
 

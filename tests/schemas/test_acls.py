@@ -1,7 +1,9 @@
 """ACLs from the table of topics."""
 
-from schemas.acls import PRODUCER, acls_of, commands, roles
+from schemas.acls import OPERATOR, PRODUCER, acls_of, commands, roles
 from schemas.topics import SERVICES, TOPICS
+
+WITHOUT_OPERATORS = [role for role in roles() if role != OPERATOR]
 
 
 def granted(role: str) -> set[tuple[str, str, str]]:
@@ -10,15 +12,15 @@ def granted(role: str) -> set[tuple[str, str, str]]:
 
 def test_only_the_writers_of_a_topic_may_write_to_it() -> None:
     for topic in TOPICS:
-        writers = {role for role in roles() if ("topic", topic.name, "Write") in granted(role)}
+        writers = {role for role in WITHOUT_OPERATORS if ("topic", topic.name, "Write") in granted(role)}
         assert writers == ({str(name) for name in topic.writers} or {PRODUCER})
 
 
 def test_only_the_readers_of_a_topic_may_read_it_and_write_its_dead_letters() -> None:
     for topic in TOPICS:
-        readers = {role for role in roles() if ("topic", topic.name, "Read") in granted(role)}
+        readers = {role for role in WITHOUT_OPERATORS if ("topic", topic.name, "Read") in granted(role)}
         assert readers == set(topic.readers)
-        assert readers == {role for role in roles() if ("topic", topic.dead_letter, "Write") in granted(role)}
+        assert readers == {role for role in WITHOUT_OPERATORS if ("topic", topic.dead_letter, "Write") in granted(role)}
 
 
 def test_a_service_joins_only_groups_of_its_own() -> None:
@@ -31,6 +33,16 @@ def test_a_producer_outside_can_submit_and_nothing_else() -> None:
     assert {(name, operation) for _, name, operation in granted(PRODUCER)} == {
         (topic, operation) for topic in ("job.submitted", "media.submitted") for operation in ("Describe", "Write")
     }
+
+
+def test_an_operator_works_on_dead_letters_and_sends_their_records_to_their_topics_again() -> None:
+    rights = granted(OPERATOR)
+    for topic in TOPICS:
+        on_dead_letters = {operation for _, name, operation in rights if name == topic.dead_letter}
+        assert on_dead_letters == {"Delete", "Describe", "Read", "Write"}
+        on_topic = {operation for _, name, operation in rights if name == topic.name}
+        assert on_topic == {"Describe", "Read"} | (set() if topic.lossy else {"Write"})
+    assert {kind for kind, _, _ in rights} == {"topic"}
 
 
 def test_the_commands_grant_what_the_table_says() -> None:

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
 from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.dead_letter import Position
+from chassis.adapters.kafka.dead_letter_log import open_dead_letters
+from chassis.adapters.kafka.dead_letters import dead_letter_headers
 from chassis.adapters.kafka.errors import TopicCreationFailed
 from chassis.core.settings import StartRefused
 from chassis.runtime.lifecycle import serve
 from cli.__main__ import main
 from cli.service_commands import build
-from schemas.acls import PRODUCER, acls_of, roles
+from schemas.acls import OPERATOR, PRODUCER, acls_of, roles
 from schemas.topics import JOB_RESULTS, KEY_CHANGED, SERVICES, TOPICS, Service, group_id, topics_of
 from tests.chassis.adapters.kafka.examples import topic_of_its_own
 from tests.services.notifier.support import SECRET
@@ -206,8 +209,29 @@ async def test_a_principal_writes_and_reads_what_the_table_says_and_nothing_else
     writable = {topic.name for topic in TOPICS if role in topic.writers or (role == PRODUCER and not topic.writers)}
     readable = {topic.name for topic in TOPICS if role in topic.readers}
     dead_letters = {topic.dead_letter for topic in TOPICS if role in topic.readers}
+    if role == OPERATOR:
+        writable = {topic.name for topic in TOPICS if not topic.lossy}
+        readable = {topic.name for topic in TOPICS}
+        dead_letters = {topic.dead_letter for topic in TOPICS}
     assert await may_write(kafka, role) == writable | dead_letters
     assert await may_read(kafka, role) == readable
+
+
+async def test_an_operator_replays_and_deletes_dead_letters(kafka: SecuredKafka, all_topics: None) -> None:
+    name = JOB_RESULTS.dead_letter
+    record = ConsumerRecord(JOB_RESULTS.name, 0, 0, 0, 0, b"k", b"{}", None, 1, 2, ())
+    headers = dead_letter_headers(record, "catalog", "refused")
+    async with producer(kafka, ADMIN) as opened:
+        sent = await opened.send_and_wait(name, b"{}", key=b"k", headers=headers)
+    async with open_dead_letters(kafka.connection(**login(OPERATOR))) as log:
+        letter = await log.at(Position(name, 0, sent.offset))
+        assert letter is not None
+        assert (await log.replay(letter, JOB_RESULTS)).topic == JOB_RESULTS.name
+        (span,) = await log.spans([name])
+        assert await log.delete_before(span, span.end) == span.end
+    async with open_dead_letters(kafka.connection(**login("catalog"))) as log:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await log.delete_before(span, span.end)
 
 
 async def _send_to(kafka: SecuredKafka, user: str, topic: str) -> None:
