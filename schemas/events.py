@@ -50,9 +50,14 @@ class JobEvent(Event):
 
 
 class JobCreated(JobEvent):
-    """A job was accepted and waits for a worker."""
+    """A job was accepted and waits for a worker.
+
+    `repeated` where it was announced a while ago and no end of it is known: the record may have been lost, or that of
+    the end. A worker that has the job in its queue does not queue it again, and publishes its end again if it has one.
+    """
 
     TYPE = "bitmill.job.created.v1"
+    repeated: bool = False
 
 
 class JobStarted(JobEvent):

@@ -6,10 +6,13 @@ from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
+from chassis.core import logs
 from chassis.runtime.job_queue import Complete, JobQueue, NewItem, QueueItem
 from schemas.events import CancelRequested, JobCreated, MediaCreated
 from schemas.jobs import Job, JobKind
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
+
+log = logs.get_logger(__name__)
 
 Estimate = Callable[[Job], float]
 """Seconds of work that a job will probably take. Autoscaling uses the sum over the queued jobs."""
@@ -31,6 +34,17 @@ class JobIntake:
         self._kind = kind
         self._estimate = estimate
         self._on_cancel = on_cancel
+
+    async def created(self, events: Sequence[JobCreated]) -> None:
+        """Queues new jobs. Those that are announced again and have ended get their ends published again."""
+        await self.enqueue([event.job for event in events])
+        repeated = [event.job.id for event in events if event.repeated and event.job.kind == self._kind]
+        if not repeated:
+            return
+        async with self._pool.acquire() as conn:
+            ids = await self._queue.repeat_final_events(conn, repeated)
+        if ids:
+            log.info("job_ends_repeated", job_ids=ids)
 
     async def enqueue(self, jobs: Sequence[Job]) -> None:
         """Queues the jobs of this worker's kind, in one statement."""
@@ -69,7 +83,7 @@ def register(broker: KafkaBroker, intake: JobIntake) -> None:
 
     @subscribe(broker, JOB_CREATED)
     async def on_job_created(events: Sequence[JobCreated]) -> None:
-        await intake.enqueue([event.job for event in events])
+        await intake.created(events)
 
     @subscribe(broker, MEDIA_CREATED)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:

@@ -164,6 +164,11 @@ media_submitted | info | submission_id
     A producer's record on media.submitted was accepted as a media item.
 submission_repeated | info | submission_id
     A submission with this id was accepted before; the repetition changes nothing.
+work_announced_again | warning | jobs media_items
+    Jobs without an end, and media items, were announced again. Single ones are slow or waiting; many after a failure of
+    Kafka are records that it has lost. Many at other times: workers are behind or stopped.
+job_ends_repeated | info | job_ids
+    A worker was told again of jobs that it has ended, and has published their ends again.
 import_rejected | info | fault detail
     The file of a media item cannot be used, by a fault of the customer; the item has the reason.
 import_given_up | error | reason

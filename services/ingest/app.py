@@ -12,12 +12,14 @@ from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from chassis.core.retry import run_periodically
-from chassis.runtime.job_queue import Runner, WorkSlots
+from chassis.runtime.job_queue import JobQueue, Runner, WorkSlots
+from chassis.runtime.outbox import Outbox
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import open_prober
 from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
-from services.ingest import handlers, revocations
+from services.ingest import announcements, handlers, revocations
+from services.ingest.announcements import Announcements
 from services.ingest.api import Api, ApiParts, media_error_style
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
@@ -104,7 +106,11 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 **settings.runner_slots(settings.import_slots),
             ),
             checks={"sandbox": sandbox.check},
-            background={"cleanup": _cleanup(store), "key revocations": _announce_revocations(resources.pool)},
+            background={
+                "cleanup": _cleanup(store),
+                "key revocations": _announce_revocations(resources.pool),
+                "announcements": _announce_again(store, queue, outbox, settings.announce_again_after),
+            },
             before_stop=(waiter.close,),
         )
 
@@ -133,6 +139,11 @@ class Ingest(ServiceApp[Settings, ApiParts]):
 
 async def _cleanup(store: Store) -> None:
     await run_periodically(lambda: store.delete_expired_keys(now_ms()), CLEANUP_EVERY, log, "idempotency_key_cleanup")
+
+
+async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, after: timedelta) -> None:
+    again = Announcements(store, queue, outbox, announcements.pauses(after))
+    await run_periodically(again.repeat, announcements.interval(after), log, "announcements")
 
 
 async def _announce_revocations(pool: Pool) -> None:

@@ -24,6 +24,14 @@ class Settings(FileSettings):
         title="Wait of POST /media",
         description="How long POST /media waits for the file before it responds with status processing.",
     )
+    announce_again_after: Duration = Field(
+        timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
+        title="Silence before work is announced again",
+        description="Accepted work without an end is announced to the workers again after this time, then after twice "
+        "that, and so on: Kafka may have lost the record.",
+    )
     media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
         DEFAULT_MEDIA_JOBS,
         title="Jobs of each media item",

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 
 from chassis.adapters.postgres import Connection, Pool, sql
 from chassis.runtime.outbox import Insert
+from schemas.files import File
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
@@ -71,6 +74,25 @@ class Store:
         """Records the ends of finished jobs."""
         ends = ([job.id for job in jobs], [job.status for job in jobs], [job.finished_at for job in jobs])
         await conn.execute(QUERIES["end_jobs"], *ends)
+
+    # Announcing again
+
+    async def try_announcing(self, conn: Connection, max_unpublished: int) -> bool:
+        """Whether this transaction is the only one that announces, and at most so many events wait for Kafka."""
+        if not await conn.fetchval(QUERIES["try_announcing"]):
+            return False
+        unpublished: int = await conn.fetchval(QUERIES["unpublished_events"], max_unpublished + 1)
+        return unpublished <= max_unpublished
+
+    async def announce_jobs(self, conn: Connection, pauses: Sequence[timedelta], limit: int) -> list[Job]:
+        """Jobs without an end that are due to be announced again, marked as announced."""
+        rows = await conn.fetch(QUERIES["announce_jobs"], list(pauses), limit)
+        return [_queued_job(row) for row in rows]
+
+    async def announce_media(self, conn: Connection, pause: timedelta, limit: int) -> list[MediaItem]:
+        """Items that are due to be announced again, marked as announced."""
+        rows = await conn.fetch(QUERIES["announce_media"], pause, limit)
+        return [MediaItem.model_validate(row["item"]) for row in rows]
 
     # Media items
 
@@ -166,6 +188,20 @@ def _job_columns(jobs: Sequence[Job]) -> tuple[list[Any], ...]:
         [_request_json(job) for job in jobs],
         [job.media_id for job in jobs],
         [job.created_at for job in jobs],
+    )
+
+
+def _queued_job(row: asyncpg.Record) -> Job:
+    """The job as it was accepted; the inverse of `_job_columns`."""
+    request = dict(row["request"])
+    source = request.pop("source", None)
+    return Job.queued(
+        id=row["id"],
+        project=row["project"],
+        media_id=row["media_id"],
+        at=row["created_at"],
+        source=File.model_validate(source) if source else None,
+        **request,
     )
 
 

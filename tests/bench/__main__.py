@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import idle, overhead, projection, rate, startup
+from tests.bench import durability, idle, overhead, projection, rate, startup
 from tests.support.system import free_port
 
 README = Path(__file__).with_name("README.md")
@@ -31,7 +31,7 @@ class Row:
 async def measure() -> list[Row]:
     """Every measurement, one after the other, each in a folder of its own that is removed with its data."""
     rows: list[Row] = []
-    for rows_of in (startup_rows, idle_rows, overhead_rows, rate_rows, projection_rows):
+    for rows_of in (startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))
     return rows
@@ -84,6 +84,20 @@ async def overhead_rows(folder: Path) -> list[Row]:
             found.median <= 0.4,
             f"median of {len(found.total)} pairs; POST to webhook {statistics.median(found.total):.2f} s, "
             f"ffmpeg alone {statistics.median(found.baseline):.2f} s",
+        )
+    ]
+
+
+async def durability_rows(folder: Path) -> list[Row]:
+    found = await durability.measure(folder, FOOTAGE)
+    return [
+        Row(
+            "POST to webhook of a plain job with Kafka's flush of each record, minus without",
+            f"{found.median * 1000:.0f} ms",
+            "≤ 20 ms",
+            found.median <= 0.02,
+            f"median of {len(found.durable)} pairs; with {statistics.median(found.durable):.3f} s, "
+            f"without {statistics.median(found.plain):.3f} s",
         )
     ]
 

@@ -5,9 +5,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from chassis.adapters.kafka.admin import NEVER_FLUSHED, OFFSETS_TOPIC, create_offsets_topic, ensure_topics
 from embedded import EmbeddedServerError, KafkaServer
-from embedded.kafka import broker_properties, cluster_id_argument, free_ports
+from embedded.kafka import OFFSETS_PARTITIONS, broker_properties, cluster_id_argument, free_ports
+from schemas.topics import JOB_CREATED, TOPICS
 
 
 def test_every_listener_is_on_loopback_and_the_advertised_port_is_the_real_one() -> None:
@@ -15,6 +20,36 @@ def test_every_listener_is_on_loopback_and_the_advertised_port_is_the_real_one()
     assert properties["listeners"] == "PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9002"
     assert properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9001"
     assert properties["auto.create.topics.enable"] == "false"
+
+
+def test_each_record_is_flushed_by_default() -> None:
+    assert broker_properties(1, 2)["log.flush.interval.messages"] == 1
+    assert "log.flush.interval.messages" not in broker_properties(1, 2, durable=False)
+
+
+async def test_a_running_kafka_flushes_records_and_neither_offsets_nor_lossy_topics(tmp_path: Path) -> None:
+    async with KafkaServer(tmp_path).running(print) as bootstrap:
+        await create_offsets_topic(bootstrap, partitions=OFFSETS_PARTITIONS)
+        await create_offsets_topic(bootstrap, partitions=OFFSETS_PARTITIONS)
+        await ensure_topics(bootstrap)
+        consumer = AIOKafkaConsumer(JOB_CREATED.name, bootstrap_servers=bootstrap, group_id="tests")
+        await consumer.start()
+        await consumer.stop()
+        flushed = {name: await flush_messages(bootstrap, name) for name in (*(t.name for t in TOPICS), OFFSETS_TOPIC)}
+    never = {topic.name for topic in TOPICS if topic.lossy} | {OFFSETS_TOPIC}
+    assert flushed == {name: NEVER_FLUSHED if name in never else "1" for name in flushed}
+
+
+async def flush_messages(bootstrap: str, topic: str) -> str:
+    """After how many records Kafka flushes this topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        entries = {entry[0]: entry[1] for entry in response.resources[0][4]}
+        return str(entries["flush.messages"])
+    finally:
+        await admin.close()
 
 
 def test_the_port_of_the_last_run_is_kept_while_it_is_free() -> None:

@@ -8,7 +8,7 @@ import pytest
 from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
 from chassis.runtime.outbox import Outbox
-from schemas.events import JobCancelled
+from schemas.events import JobCancelled, JobCreated
 from schemas.jobs import Job
 from tests.services.worker_harness import queued_job
 from worker.app import worker_service
@@ -67,6 +67,30 @@ async def test_cancellations_end_queued_jobs_with_one_event_each(pool: Pool, int
     states = {id: row["state"] for id, row in (await rows(pool)).items()}
     assert states == {jobs[0].id: "cancelled", jobs[1].id: "cancelled", jobs[2].id: "queued"}
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 2
+
+
+async def test_a_job_that_is_announced_again_is_not_queued_again_and_its_end_is_published_again(
+    pool: Pool, intake: JobIntake
+) -> None:
+    """The end's record may be lost as well as that of the job; the second has the same id."""
+    open, ended = (queued_job("video", "https://example.com/a.mp4", {}) for _ in range(2))
+    await intake.created([JobCreated(job=open), JobCreated(job=ended)])
+    await intake.cancel([ended.id])
+    before = await rows(pool)
+    (end,) = await pool.fetch("DELETE FROM outbox RETURNING topic, key, value, headers")
+    await intake.created([JobCreated(job=job) for job in (open, ended)])
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 0, "a redelivery is no second announcement"
+    await intake.created([JobCreated(job=job, repeated=True) for job in (open, ended)])
+    assert await pool.fetch("SELECT topic, key, value, headers FROM outbox") == [end]
+    assert await rows(pool) == before
+
+
+async def test_a_job_that_ended_before_ends_were_kept_is_left_alone(pool: Pool, intake: JobIntake) -> None:
+    job = queued_job("video", "https://example.com/a.mp4", {})
+    await intake.created([JobCreated(job=job)])
+    await pool.execute("UPDATE job_queue SET state = 'done', finished_at = now()")
+    await intake.created([JobCreated(job=job, repeated=True)])
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
 
 
 async def test_a_cancellation_may_come_before_its_job(pool: Pool, intake: JobIntake) -> None:

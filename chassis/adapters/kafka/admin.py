@@ -21,6 +21,11 @@ _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 """Larger than the limit of the topic itself, because a dead letter is the record plus the reason."""
 BROKER_DEFAULT = -1
 """In place of a replication factor: the cluster's `default.replication.factor`."""
+NEVER_FLUSHED = str(2**63 - 1)
+"""Kafka leaves it to the operating system when it writes to the disk."""
+OFFSETS_TOPIC = "__consumer_offsets"
+_OFFSETS_SEGMENT_BYTES = 100 * 1024 * 1024
+"""Kafka's default for this topic: it is read as a whole when the broker starts."""
 _POLL_SECONDS = 0.05
 _DEFAULT_SEGMENT = timedelta(days=7)
 _FAILURES_PER_LOG_EVENT = 6
@@ -58,6 +63,28 @@ async def ensure_topics(
         raise KafkaUnavailable(reason) from None
 
 
+async def create_offsets_topic(kafka: Kafka, *, partitions: int, timeout: float = 60.0) -> None:
+    """Creates the topic in which Kafka keeps the offsets of groups, where it is missing, without a flush per record.
+
+    For a broker that flushes each record by default (`bitmill up`) and that no group has used yet: Kafka would create
+    the topic with the broker's default. A committed offset may be lost: the records after it come again. Raises as
+    `ensure_topics`.
+    """
+    configs = {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(_OFFSETS_SEGMENT_BYTES),
+        "compression.type": "producer",
+        "flush.messages": NEVER_FLUSHED,
+    }
+    target = connection(kafka)
+    await wait_for_kafka(target, timeout)
+    try:
+        async with asyncio.timeout(timeout), _admin(target, "bitmill.offsets") as admin:
+            await _create(admin, [_new(OFFSETS_TOPIC, partitions, 1, configs)])
+    except (TimeoutError, KafkaError):
+        raise KafkaUnavailable(f"Kafka at {target.bootstrap} created no topic within {timeout:g} s") from None
+
+
 async def _missing(admin: Any, wanted: list[Any]) -> list[Any]:
     # Of all topics: asking for one by name may create it, where a cluster allows that.
     known = {found["topic"]: found for found in await admin.describe_topics()}
@@ -88,6 +115,9 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
     if topic.retention is not None and topic.retention < _DEFAULT_SEGMENT:
         # Kafka deletes closed segments only, and by default closes a segment after a week.
         configs["segment.ms"] = _milliseconds(topic.retention)
+    if topic.lossy:
+        # Kafka's own default, also where a single broker flushes every record of the other topics to its disk.
+        configs["flush.messages"] = NEVER_FLUSHED
     return _new(topic.name, topic.partitions, replication_factor, configs)
 
 

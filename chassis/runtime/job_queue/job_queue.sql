@@ -135,7 +135,8 @@ RETURNING true;
 SELECT true FROM job_queue WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR UPDATE;
 
 -- name: finish
-UPDATE job_queue SET state = $4, finished_at = now(), worker = NULL, lease_until = NULL, alone = false
+UPDATE job_queue
+SET state = $4, finished_at = now(), worker = NULL, lease_until = NULL, alone = false, final_events = $5::text::json
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
@@ -149,6 +150,16 @@ SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,
     deferred_s = CASE WHEN $6 THEN 0 WHEN $7 THEN deferred_s + extract(epoch FROM $4::interval) ELSE deferred_s END
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
+
+-- name: repeat_final_events
+-- Puts the events of those of the items $1 that have ended into the outbox again, as they were: with the same ids.
+INSERT INTO outbox (topic, key, value, headers)
+SELECT record ->> 'topic', convert_to(record ->> 'key', 'UTF8'), convert_to(record ->> 'value', 'UTF8'),
+    (record -> 'headers')::jsonb
+FROM job_queue CROSS JOIN LATERAL json_array_elements(final_events) WITH ORDINALITY AS final (record, place)
+WHERE job_queue.id = ANY ($1::text[]) AND final_events IS NOT NULL
+ORDER BY job_queue.id, place
+RETURNING convert_from(key, 'UTF8') AS id;
 
 -- name: is_lost
 -- Whether this claim can no longer end the item as done, and has not done so. An end whose connection was lost may have

@@ -181,14 +181,27 @@ class JobQueue:
         self._outbox.wake()
 
     async def finish(self, item: QueueItem, state: FinalState, *events: Event, also: Write | None = None) -> None:
-        """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`."""
+        """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`.
+
+        The row keeps the events, so that `repeat_final_events` can publish them again.
+        """
+        rows = self._outbox.rows(*events) if events else None
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["finish"], *_fence(item), state):
+            final = rows.records_json() if rows else None
+            if not await conn.fetchval(self._queries["finish"], *_fence(item), state, final):
                 raise LeaseLost(item)
             if also is not None:
                 await also(conn)
-            await self._outbox.put(conn, *events)
+            if rows:
+                await conn.execute(rows.statement, *rows.columns)
         self._outbox.wake()
+
+    async def repeat_final_events(self, conn: Connection, ids: Sequence[str]) -> list[str]:
+        """Publishes once more, with the same ids, the events of those items that have ended; the events' subjects.
+
+        In the caller's transaction. Nothing is published of items that ended before their rows kept the events.
+        """
+        return [row["id"] for row in await conn.fetch(self._queries["repeat_final_events"], list(ids))]
 
     async def retry(
         self,

@@ -43,6 +43,16 @@ class Insert:
         columns = zip(*(insert.columns for insert in inserts), strict=True)
         return cls(statements.pop(), tuple([value for part in parts for value in part] for parts in columns))
 
+    def records_json(self) -> str:
+        """The rows of `Outbox.rows` as a JSON list, for a table that keeps them to put them in again."""
+        rows = zip(*self.columns, strict=True)
+        return orjson.dumps(
+            [
+                {"topic": topic, "key": key.decode(), "value": value.decode(), "headers": orjson.Fragment(headers)}
+                for topic, key, value, headers in rows
+            ]
+        ).decode()
+
 
 @dataclass(frozen=True)
 class OutboxCounts:

@@ -10,10 +10,12 @@ SELECT id, item FROM media WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 
 -- name: update_media
 -- Only from the version that the change was made from: of two concurrent writers one gets no row.
-UPDATE media SET version = $3, status = $4, item = $5::text::json WHERE id = $1 AND version = $2 RETURNING id
+UPDATE media SET version = $3, status = $4, item = $5::text::json, announced_at = now(), announced_twice = false
+WHERE id = $1 AND version = $2 RETURNING id
 
 -- name: update_locked_media
-UPDATE media SET version = new.version, status = new.status, item = new.item::json
+UPDATE media SET version = new.version, status = new.status, item = new.item::json, announced_at = now(),
+    announced_twice = false
 FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[]) AS new (id, version, status, item)
 WHERE media.id = new.id
 
