@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
+from chassis.adapters.kafka.dead_letter import Position
 from chassis.adapters.kafka.dead_letter_log import open_dead_letters
 from chassis.adapters.kafka.dead_letters import KafkaDeadLetters
+from chassis.adapters.kafka.record_reader import open_reader
 from chassis.core.ids import new_id
 from cli.__main__ import main
 from schemas.events import ProjectChanged
 from schemas.projects import Project
 from schemas.topics import PROJECT_CHANGED
-from tests.chassis.adapters.kafka.examples import read
 
 DLQ = PROJECT_CHANGED.dead_letter
 
@@ -59,11 +60,18 @@ class Dlq:
                 sent = await producer.send_and_wait(
                     sending.topic, sending.value, key=sending.key, headers=sending.headers
                 )
-                record = (await read(self._bootstrap, sent.topic, sent.offset + 1))[-1]
+                record = await self.record(f"{sent.topic}/{sent.partition}/{sent.offset}")
                 await letters.write(PROJECT_CHANGED, record, "refused")
                 positions.append(f"{DLQ}/0/{await self._last()}")
         await letters.close()
         return positions
+
+    async def record(self, text: str) -> ConsumerRecord:
+        position = Position.parse(text)
+        async with open_reader(self._bootstrap, "test") as reader:
+            found = await reader.record(position.topic, position.partition, position.offset)
+        assert found is not None
+        return found
 
     async def _last(self) -> int:
         async with open_dead_letters(self._bootstrap) as log:
@@ -117,13 +125,12 @@ async def test_one_is_shown_with_its_headers_and_its_value(dlq: Dlq) -> None:
     assert (await dlq("show", position, "--json")).lines[0]["value"]["project"]["name"] == "p0"
 
 
-async def test_a_dead_letter_is_replayed_once_unless_it_is_asked_for_again(dlq: Dlq, kafka_bootstrap: str) -> None:
+async def test_a_dead_letter_is_replayed_once_unless_it_is_asked_for_again(dlq: Dlq) -> None:
     (position,) = await dlq.add()
     source = (await dlq("show", position, "--json")).lines[0]["source"]
     done = (await dlq("replay", position, "--json")).lines[0]
     assert done["replayed"] == position
-    sent = (await read(kafka_bootstrap, "project.changed", int(done["to"].split("/")[2]) + 1))[-1]
-    original = (await read(kafka_bootstrap, "project.changed", int(source.split("/")[2]) + 1))[-1]
+    sent, original = await dlq.record(done["to"]), await dlq.record(source)
     assert (sent.key, sent.value) == (original.key, original.value)
     assert list(sent.headers) == [*original.headers, ("replayed_from", position.encode())]
     refused = await dlq("replay", position)
