@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
@@ -33,9 +33,9 @@ class HttpLimits:
 
     `idle_s`: for the complete head of the next request, from the start of the connection or the last response. Longer
     than the 60 s for which proxies keep unused connections. `body_s`: for the whole body of a request (at most 1 MiB).
-    `write_s`: for the client to read what fills the buffers, about 64 KiB. `line_bytes` bounds the request line and
-    each header, `headers` their number. `connections` bounds their number, and `per_client` that of one client which is
-    not one of `proxies`: see `ConnectionBounds`.
+    `write_s`: for the client to read what fills the buffers, about 64 KiB; at the end of the connection, all of it.
+    `line_bytes` bounds the request line and each header, `headers` their number. `connections` bounds their number, and
+    `per_client` that of one client which is not one of `proxies`: see `ConnectionBounds`.
     """
 
     idle_s: float = 75.0
@@ -60,7 +60,7 @@ class HttpLimits:
 class Connection(web.RequestHandler):
     """A connection of `server` with `limits`; `bounds` counts it."""
 
-    __slots__ = ("_bounds", "_limits", "_write_deadline")
+    __slots__ = ("_bounds", "_close_deadline", "_limits", "_open_transport", "_write_deadline")
 
     def __init__(
         self,
@@ -81,21 +81,41 @@ class Connection(web.RequestHandler):
         self._bounds = bounds
         self._limits = limits
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._close_deadline: asyncio.TimerHandle | None = None
+        self._open_transport: asyncio.Transport | None = None
+        """Until the connection is lost; `transport` is None as soon as it is to be closed."""
 
     @property
     def waits_for_head(self) -> bool:
         """Whether it is open and no request is in progress."""
         return self.transport is not None and not self._request_in_progress and not self._messages
 
+    async def start(self) -> None:
+        try:
+            await super().start()
+        finally:
+            # A transport is closed once its buffer has been sent, for which it waits without end.
+            if self._open_transport is not None:
+                self._close_deadline = self._loop.call_later(self._limits.write_s, self._abort_unread)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._open_transport = cast(asyncio.Transport, transport)
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         closed = self._bounds.add(self, str(peer[0]) if peer else None)
         if closed is self and self.transport is not None:
             # Before any request: its bytes would have to be kept until they are complete.
             self.transport.write(_refusal())
-        if closed is not None:
-            closed.force_close()
+        if closed is self:
+            self.force_close()
+        elif closed is not None:
+            closed.evict()
+
+    def evict(self) -> None:
+        """Closes the connection at once, whatever its client has not read yet."""
+        if self._open_transport is not None:
+            self._open_transport.abort()
+        self.force_close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -116,7 +136,10 @@ class Connection(web.RequestHandler):
         self._cancel_write_deadline()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._open_transport = None
         self._cancel_write_deadline()
+        if self._close_deadline is not None:
+            self._close_deadline.cancel()
         self._bounds.remove(self)
         super().connection_lost(exc)
 
@@ -156,10 +179,10 @@ class Connection(web.RequestHandler):
             super().log_exception(*args, **kw)
 
     def _abort_unread(self) -> None:
-        if self.transport is not None:
+        if self._open_transport is not None:
             log.info("http_response_unread", seconds=self._limits.write_s)
             # Not `close`, which waits until the buffers have been sent.
-            self.transport.abort()
+            self._open_transport.abort()
 
     def _cancel_write_deadline(self) -> None:
         if self._write_deadline is not None:

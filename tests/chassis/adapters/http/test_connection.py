@@ -149,6 +149,60 @@ async def test_a_client_that_does_not_read_its_response_is_disconnected() -> Non
     assert not [line for line in lines if line["log_level"] in ("warning", "error")]
 
 
+class Unread:
+    """`GET /some` responds with 40 kB; its clients read nothing, until a part of it does not fit the kernel's buffers.
+
+    That is less than the buffer of the connection, so that the server has no reason to pause.
+    """
+
+    def __init__(self) -> None:
+        self.route = web.get("/some", self._some)
+        self._unsent = 0
+
+    async def client(self, address: str, header: bytes = b"") -> socket.socket:
+        """A client whose last request has this header."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.connect((urlsplit(address).hostname, urlsplit(address).port))
+        self._unsent = 0
+        while not self._unsent:
+            sock.send(b"GET /some HTTP/1.1\r\nHost: a\r\n\r\n")
+            await asyncio.sleep(0.005)
+        if header:
+            sock.send(b"GET /fine HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n\r\n")
+        return sock
+
+    async def _some(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "40000"})
+        await response.prepare(request)
+        await response.write(b"x" * 40_000)
+        if request.transport is not None:
+            self._unsent = request.transport.get_write_buffer_size()
+        return response
+
+
+@pytest.mark.parametrize("header", [b"", b"Connection: close"], ids=["idle", "closed_by_request"])
+async def test_a_client_that_leaves_less_than_a_full_buffer_unread_is_disconnected(header: bytes) -> None:
+    unread = Unread()
+    async with serving(SHORT, unread.route) as address, innocent(address):
+        with capture_logs() as lines, await unread.client(address, header):
+            await until(lambda: [line for line in lines if line["event"] == "http_response_unread"])
+
+
+async def test_clients_that_read_nothing_never_keep_others_out() -> None:
+    unread = Unread()
+    limits = HttpLimits(idle_s=600, body_s=600, write_s=600, per_client=4)
+    async with serving(limits, unread.route) as address:
+        clients = [await unread.client(address) for _ in range(4)]
+        try:
+            request = b"GET /fine HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            statuses = [parse(await until_closed(address, request)).status for _ in range(10)]
+        finally:
+            for client in clients:
+                client.close()
+    assert statuses == [200] * 10
+
+
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_malformed_http_is_a_json_error_that_repeats_nothing_of_the_request(
     name: str, caplog: pytest.LogCaptureFixture
