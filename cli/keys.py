@@ -108,6 +108,8 @@ def list_(arguments: argparse.Namespace) -> int:
     listed = with_database(arguments, keys.database, keys.list_keys)
     if arguments.project:
         listed = [entry for entry in listed if arguments.project in (entry.project_name, entry.key.project)]
+        if not listed:  # A project is made with its first key.
+            raise CliError(f"there is no project {arguments.project}; `bitmill projects list` shows them")
     if arguments.json:
         for entry in listed:
             print(orjson.dumps({**_fields(entry.key), "project_name": entry.project_name}).decode())

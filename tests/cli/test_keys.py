@@ -120,3 +120,16 @@ async def test_a_key_that_cannot_be_printed_is_named(
     error = capsys.readouterr().err
     assert "was created and could not be printed (No space left on device)" in error
     assert "bitmill keys revoke key_" in error
+
+
+async def test_keys_of_a_project_that_does_not_exist_are_an_error_and_no_empty_table(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await bitmill("keys", "create", "--project", "shop") == 0
+    capsys.readouterr()
+    assert await bitmill("keys", "list", "--project", "shpo") == 1
+    output = capsys.readouterr()
+    assert (output.out, output.err) == (
+        "",
+        "bitmill: there is no project shpo; `bitmill projects list` shows them\n",
+    )
