@@ -19,13 +19,21 @@ def path(data: Path) -> Path:
 
 
 def write(data: Path, values: Mapping[str, str]) -> None:
-    """Replace the file atomically, readable by its owner only: it holds a key and a secret."""
+    """Replace the file atomically, readable by its owner only: it holds keys and a secret.
+
+    It is on the disk afterwards: what is stored from then on is encrypted with its keys.
+    """
+    from chassis.adapters.storage.file_ops import sync_folder  # only `up` writes: other commands need no storage
+
     target = path(data)
     temporary = target.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+        file.flush()
+        os.fsync(descriptor)
     temporary.replace(target)
+    sync_folder(data)
 
 
 def read(data: Path) -> dict[str, str]:

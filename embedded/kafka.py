@@ -23,9 +23,9 @@ from embedded.kafka_login import (
     new_password,
     read_login,
     setup_client,
-    write_private,
 )
 from embedded.server import EmbeddedServer
+from embedded.synced_files import sync_tree, write_private
 from embedded.waiting import Progress
 
 _HEAP = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -152,6 +152,9 @@ class KafkaServer(EmbeddedServer):
         write_private(self._home / "format.args", "".join(f"{argument}\n" for argument in arguments))
         await self._run_tool("kafka-format", "kafka.tools.StorageTool", "@format.args")
         (self._home / "format.args").unlink()
+        # Kafka's tool leaves it to the operating system, and Kafka does not start with half of these files.
+        if self._durable:
+            sync_tree(self._home)
 
     async def _add_login(self, setup_password: str) -> None:
         """Adds the login to storage that was formatted without one."""

@@ -7,7 +7,6 @@ Kafka keeps the SCRAM credential in its metadata: it is written when the storage
 release formatted gets it at its first start, for which the broker also accepts a one-time PLAIN password.
 """
 
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,16 +88,6 @@ def read_login(file: Path) -> KafkaLogin | None:
     except FileNotFoundError:
         return None
     return KafkaLogin(USER, password) if password else None
-
-
-def write_private(file: Path, text: str) -> None:
-    """Replace a file atomically; only its owner can read it."""
-    temporary = file.with_name(f"{file.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(text)
-    temporary.replace(file)
 
 
 def _jaas(module: str, user: str, password: str) -> str:
