@@ -161,4 +161,4 @@ async def kafka() -> AsyncIterator[str]:
             from embedded.kafka import KafkaServer
 
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bitmill-test-kafka-")))
-            yield await stack.enter_async_context(KafkaServer(folder).running(print))
+            yield await stack.enter_async_context(KafkaServer(folder, durable=False).running(print))
