@@ -2,6 +2,7 @@
 
 import asyncio
 import unicodedata
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -178,8 +179,18 @@ def suggested_name(disposition: str | None, url: str) -> str | None:
     """
     given = None
     if disposition is not None and len(disposition) <= MAX_DISPOSITION_CHARS:
-        given = content_disposition_filename(parse_content_disposition(disposition)[1])
+        given = _given_name(disposition)
     name = (given or unquote(urlsplit(url).path)).replace("\\", "/").rpartition("/")[2]
     # Control and format characters (also those that change the direction of writing) and lone surrogates.
     name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()
     return name[:MAX_NAME_CHARS] if name.strip(".") else None
+
+
+def _given_name(disposition: str) -> str | None:
+    # aiohttp warns of what it cannot read, in words of the server that would be a log event.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return content_disposition_filename(parse_content_disposition(disposition)[1])
+        except ValueError:
+            # The server names the encoding of its file name: some of Python's codecs fail in their own ways.
+            return None

@@ -55,6 +55,15 @@ async def test_a_file_arrives_whole_with_what_the_server_calls_it(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["dest"]
 
 
+@pytest.mark.parametrize("encoded", ["UTF-8''%ff", "nothing''%ff", "undefined''%ff", "punycode''%zz", "zlib''%ff", "x"])
+async def test_a_name_that_cannot_be_decoded_is_that_of_the_url(
+    encoded: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    serve = file(b"x", "Content-Type: video/mp4", f"Content-Disposition: attachment; filename*={encoded}")
+    assert (await fetched(serve, tmp_path / "dest")).filename == "clip.mov"
+    assert not [warning for warning in recwarn if "ContentDisposition" in warning.category.__name__]
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
