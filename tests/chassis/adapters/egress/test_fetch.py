@@ -157,7 +157,7 @@ async def test_an_endless_stream_ends_at_the_limit(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_does_not_answer_times_out(tmp_path: Path) -> None:
-    found = await fetch_error(unresponsive, tmp_path, FetchLimits(idle=timedelta(seconds=0.1)))
+    found = await fetch_error(unresponsive, tmp_path, FetchLimits(head=timedelta(seconds=0.1)))
     assert (found.reason, found.retriable) == ("response_timeout", True)
 
 
