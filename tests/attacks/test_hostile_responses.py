@@ -6,6 +6,7 @@ from tests.attacks.two_projects import TwoProjects
 from tests.support.flood_server import flood_server
 
 _JOBS = 12
+_FLOOD_BYTES = 3_000_000
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _FLOODS = {
     "endless 103": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "interim responses"),
@@ -22,7 +23,7 @@ async def test_a_server_that_floods_its_reader_does_not_slow_another_project(
     attacker = two_projects.attacker
     job = {"kind": "image", "options": {"width": 64}}
     async with two_projects.compared() as comparison:
-        with flood_server(head, piece, host="127.0.0.2") as flood:
+        with flood_server(head, piece, max_bytes=_FLOOD_BYTES, host="127.0.0.2") as flood:
             photo = attacker.uploads.url("photo.png")
             jobs = []
             for _ in range(_JOBS):
