@@ -1,13 +1,16 @@
 """The address of the client behind our own proxies (pure)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 
 from aiohttp import web
 
 Network = IPv4Network | IPv6Network
 _IPV6_CUSTOMER_PREFIX = 64
 """Bits: the smallest network that a provider gives to one customer, who may use any address in it."""
+_MAX_HOPS = 64
+"""Of X-Forwarded-For, which may have a megabyte."""
 
 
 def client_of(request: web.Request, trusted: Sequence[Network]) -> str:
@@ -23,9 +26,9 @@ def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Net
     is no proxy of ours was written by the client.
     """
     address = _parse(peer)
-    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
-    while address is not None and hops and any(address in network for network in trusted):
-        before = _parse(hops.pop())
+    hops = islice(_from_the_right(forwarded_for), _MAX_HOPS)
+    while address is not None and any(address in network for network in trusted):
+        before = _parse(next(hops, None))
         if before is None:
             break
         address = before
@@ -40,6 +43,12 @@ def is_proxy(peer: str | None, trusted: Sequence[Network]) -> bool:
     """Whether the other end of a connection is one of our proxies."""
     address = _parse(peer)
     return address is not None and any(address in network for network in trusted)
+
+
+def _from_the_right(values: Sequence[str]) -> Iterator[str]:
+    for value in reversed(values):
+        for hop in reversed(value.rsplit(",", _MAX_HOPS)):
+            yield hop.strip()
 
 
 def _parse(text: str | None) -> IPv4Address | IPv6Address | None:
