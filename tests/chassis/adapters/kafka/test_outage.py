@@ -16,6 +16,7 @@ from chassis.adapters.kafka.producer import open_producer
 from embedded import KafkaServer
 from schemas.events import JobSucceeded
 from tests.chassis.adapters.kafka.examples import eventually, record, succeeded, topic_of_its_own
+from tests.support.waiting import until
 
 HANG_SECONDS = 18.0
 
@@ -83,6 +84,8 @@ async def test_a_broker_that_hangs_is_noticed_and_work_goes_on_by_itself_once_it
         frozen = psutil.Process(server.pid)
         frozen.suspend()
         try:
+            # The signal is sent; the process stops once one of its threads has handled it.
+            await until(lambda: frozen.status() == psutil.STATUS_STOPPED)
             with pytest.raises(KafkaUnavailable, match="Kafka does not answer"):
                 await lag.ping()
             # Longer than the request timeout: the clients give up the connections that they have.
