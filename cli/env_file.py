@@ -1,6 +1,5 @@
 """`DIR/env`: the addresses and the key of a system that `bitmill up` runs, as shell assignments to source."""
 
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,17 +22,9 @@ def write(data: Path, values: Mapping[str, str]) -> None:
 
     It is on the disk afterwards: what is stored from then on is encrypted with its keys.
     """
-    from chassis.adapters.storage.file_ops import sync_folder  # only `up` writes: other commands need no storage
+    from embedded.synced_files import write_private  # only `up` writes: other commands work without embedded servers
 
-    target = path(data)
-    temporary = target.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(target)
-    sync_folder(data)
+    write_private(path(data), "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
 
 
 def read(data: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from chassis.adapters.sandbox.child import CHILD_ENV_VAR
+from chassis.adapters.sandbox.limits import says_disk_full
 from embedded import exec_wrapper
 from embedded.data_folder import data_id, remove_run_file, write_run_file
 from embedded.errors import DiskFull, EmbeddedServerError
@@ -24,9 +25,6 @@ from embedded.waiting import Progress, ProgressLimits, activity, wait_while_it_p
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
-_FULL_DISK = ("No space left on device", "Disk quota exceeded")
-"""What programs write, in the language of `_base_env`, when a disk is full."""
-
 
 FULL_BYTES = 64 * 1024 * 1024
 """With less free space a server that ended is taken to have ended for it: both write some megabytes ahead."""
@@ -88,7 +86,7 @@ class ChildProcess:
     def exit_error(self) -> EmbeddedServerError:
         """The error to raise once it has ended unasked: its status and the last lines of its log, or a full disk."""
         # A server that cannot write says so in its log, where that lies on another disk or was written before.
-        if is_full(self._data_dir) or any(sign in tail(self.command.log) for sign in _FULL_DISK):
+        if is_full(self._data_dir) or says_disk_full(tail(self.command.log)):
             return DiskFull(
                 f"The disk of {self._data_dir} is full: {self.command.name} could not write. Free 2 GB there, or use a "
                 f"data folder on another disk; its log: {self.command.log}"

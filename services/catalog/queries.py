@@ -12,7 +12,7 @@ from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from services.catalog.filters import JobsQuery, MediaFilter, pair_ids
-from services.catalog.job_places import place_after, place_before
+from services.catalog.job_positions import place_after, place_before
 from services.catalog.paging import JobsPage, page_of, scan_of
 
 SQL = sql.load("services.catalog.sql")

@@ -27,7 +27,7 @@ def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Net
     """
     address = _parse(peer)
     hops = islice(_from_the_right(forwarded_for), _MAX_HOPS)
-    while address is not None and any(address in network for network in trusted):
+    while _is_in(address, trusted):
         before = _parse(next(hops, None))
         if before is None:
             break
@@ -41,8 +41,11 @@ def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Net
 
 def is_proxy(peer: str | None, trusted: Sequence[Network]) -> bool:
     """Whether the other end of a connection is one of our proxies."""
-    address = _parse(peer)
-    return address is not None and any(address in network for network in trusted)
+    return _is_in(_parse(peer), trusted)
+
+
+def _is_in(address: IPv4Address | IPv6Address | None, networks: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
 
 
 def _from_the_right(values: Sequence[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from chassis.adapters.postgres.pool import Connection
 from schemas.events import Event
@@ -78,6 +78,17 @@ class QueueItem:
     def poisoned(self) -> bool:
         """Whether it crashed its worker each time that it ran alone: it must not run again."""
         return self.crashed_alone >= POISONED_AFTER
+
+
+class Claimed(NamedTuple):
+    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued).
+
+    `limited`: some project has as many items in this worker as it may, and gets no further one until one of them ends.
+    """
+
+    item: QueueItem | None
+    next_due: timedelta | None
+    limited: bool = False
 
 
 @dataclass(frozen=True)

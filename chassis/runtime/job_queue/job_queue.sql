@@ -90,7 +90,8 @@ claimed AS (
     FROM chosen
     WHERE job_queue.id = chosen.id
     RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
-        crashed, crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
+        crashed, crashed_alone, crashed_waiting, step,
+        floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
         ) AS cancelled
@@ -179,7 +180,8 @@ SET cancel_requested = true,
     state = 'running'
 WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
 RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s, crashed,
-    crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms, true AS cancelled;
+    crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
+    true AS cancelled;
 
 -- name: remember_cancellations
 INSERT INTO job_queue_cancellations (id)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import asyncpg
 import orjson
@@ -16,6 +16,7 @@ from chassis.core.concurrency import WakeSignal
 from chassis.core.metrics import clear_gauges, gauge
 from chassis.runtime.job_queue.item import (
     SUSPECT_AFTER_WAITING,
+    Claimed,
     Counts,
     FinalState,
     Heartbeat,
@@ -37,17 +38,6 @@ MAX_ESTIMATE_S = 1e9
 CONNECTION_SECONDS = 5.0
 """For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
 _ITEM_COLUMNS = tuple(field.name for field in fields(QueueItem))
-
-
-class Claimed(NamedTuple):
-    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued).
-
-    `limited`: some project has as many items in this worker as it may, and gets no further one until one of them ends.
-    """
-
-    item: QueueItem | None
-    next_due: timedelta | None
-    limited: bool = False
 
 
 _GAUGES = {

@@ -11,8 +11,8 @@ from chassis.core.concurrency import abandon_after
 from chassis.core.ids import new_process_name
 from chassis.core.retry import Backoff
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
-from chassis.runtime.job_queue.item import Cause, Complete, Outcome, QueueItem
-from chassis.runtime.job_queue.queue import Claimed, JobQueue
+from chassis.runtime.job_queue.item import Cause, Claimed, Complete, Outcome, QueueItem
+from chassis.runtime.job_queue.queue import JobQueue
 
 _SHORTEST_PAUSE = timedelta(milliseconds=10)
 """An item can be due and yet be locked by another claimer at this moment."""

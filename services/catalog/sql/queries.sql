@@ -151,4 +151,4 @@ JOIN media ON media.id = page.id
 ORDER BY page.part, page.place {order}, page.id {order};
 
 -- name: inspect_job
-SELECT project, position, job::text AS job FROM jobs WHERE id = $1;
+SELECT position, job::text AS job FROM jobs WHERE id = $1;

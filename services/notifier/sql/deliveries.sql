@@ -10,8 +10,9 @@ RETURNING id;
 -- name: begin_attempt
 -- Every attempt counts from its beginning: the row is committed before anything is sent, so the attempt of a killed
 -- worker is seen here, and counts as one, because the receiver may have got it. One that a stop or an outage of ours
--- interrupts is taken back by `discard_attempt`; it counts only if Postgres is away at that moment, too. `number` is null where there were $2 attempts already, or where another worker, whose lease has
--- expired, is beginning the same one (`previous` is then below $2).
+-- interrupts is taken back by `discard_attempt`; it counts only if Postgres is away at that moment, too. `number` is
+-- null where there were $2 attempts already, or where another worker, whose lease has expired, is beginning the same
+-- one (`previous` is then below $2).
 WITH delivery AS (
     SELECT id, project, url, encrypted_url, body, extract(epoch FROM now() - created_at)::float8 AS waited
     FROM deliveries

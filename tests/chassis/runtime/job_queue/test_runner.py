@@ -12,7 +12,7 @@ import pytest
 
 from chassis.adapters.postgres import Connection
 from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Runner, SlotStuck, WorkSlots
-from chassis.runtime.job_queue.queue import Claimed
+from chassis.runtime.job_queue.item import Claimed
 from tests.chassis.runtime.job_queue.conftest import (
     LEASE,
     QUICK,
