@@ -43,11 +43,15 @@ def project() -> str:
     return new_id("prj")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def catalog(
     tables: Tables, database_url: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[CatalogService]:
-    """The complete service on the same tables, shared by the tests of this package."""
+    """The complete service on the same tables, shared by the tests of this package.
+
+    It is closed after them: another catalog of the session, with tables of its own, is in the same consumer groups and
+    would not get the records of the partitions that this one has.
+    """
     folder, keys = tmp_path_factory.mktemp("catalog"), b64encode(b"k" * 32).decode()
     async with running(database_url, kafka_bootstrap, folder, encryption_keys=keys) as service:
         yield service

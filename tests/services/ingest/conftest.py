@@ -43,10 +43,10 @@ async def ingest_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ingest-storage")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def ingest(
     ingest_dsn: str, ingest_storage: Path, kafka_bootstrap: str, events: EventLog
 ) -> AsyncIterator[RunningIngest]:
-    """A running ingest with an API key."""
+    """A running ingest with an API key, closed after the tests of this package: others are in the same groups."""
     async with asyncio.timeout(600), running(ingest_dsn, kafka_bootstrap, ingest_storage) as ingest:
         yield ingest
