@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # A relative path, and no scripts that pip wrote: the folder may have any name, and may be moved.
 RUN := .venv/bin/python
+# Each test process has servers of its own. A Kafka of the environment is one: two processes would share consumer groups.
+TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,2)
 INSTALLED := .venv/.installed
 
 .PHONY: install up demo test test-only check format contracts bench soak clean
@@ -24,7 +26,7 @@ demo: install        ## run three jobs for each of three real videos, verify the
 test: check test-only ## lint, types, layers, contracts, then every test
 
 test-only: install
-	@$(RUN) -m pytest -m "not slow"
+	@$(RUN) -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 soak: install        ## the long tests with random kills and outages
 	@$(RUN) -m pytest -m slow

@@ -6,6 +6,7 @@ Where the kernel does not enforce the sandbox, the tests run with SANDBOX=weak, 
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,33 @@ pytest_plugins = ["tests.support.footage", "tests.support.system"]
 
 
 _SANDBOX = pytest.StashKey[SandboxState]()
+_SERVERS = pytest.StashKey[set[str]]()
+"""Which servers the test processes used."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find out what the sandbox is on this machine; what the tests start inherits the setting."""
+    config.stash[_SERVERS] = set()
     state = config.stash[_SANDBOX] = asyncio.run(self_test.state())
     if not state.enforced:
         os.environ.setdefault("SANDBOX", "weak")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report the servers: to the process that started this one, if the run has several."""
+    used = f"postgres {servers.postgres_source()}, kafka {servers.kafka_source()}"
+    report: dict[str, str] | None = getattr(session.config, "workeroutput", None)
+    if report is not None:
+        report["servers"] = used
+    elif not session.config.stash[_SERVERS]:
+        session.config.stash[_SERVERS].add(used)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """One of several test processes has ended."""
+    used = node.workeroutput["servers"] if error is None else f"lost with their process: {error}"
+    node.config.stash[_SERVERS].add(used)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -31,7 +52,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     state = terminalreporter.config.stash[_SANDBOX]
     mode = "" if state.enforced else f"; the tests ran with SANDBOX={os.environ['SANDBOX']}"
     terminalreporter.write_line(f"sandbox: {state.summary()}{mode}")
-    terminalreporter.write_line(f"servers: postgres {servers.postgres_source()}, kafka {servers.kafka_source()}")
+    found: set[str] = terminalreporter.config.stash[_SERVERS]
+    for used in sorted(found):
+        terminalreporter.write_line(f"servers: {used}")
 
 
 @pytest.fixture(scope="session")

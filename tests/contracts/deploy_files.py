@@ -3,6 +3,8 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?+])([^}]*))?\}")
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
+    """The YAML documents of a file, for the caller to keep. Each file is parsed once."""
+    return deepcopy(_parsed(path))
+
+
+@cache
+def _parsed(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 

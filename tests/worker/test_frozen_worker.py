@@ -41,7 +41,8 @@ class WorkerProcess:
                 self.send(signal.SIGCONT)
                 self.send(signal.SIGINT)
             try:
-                await asyncio.wait_for(self._process.wait(), 60)
+                # A request to Kafka that the freeze interrupted may have to time out first, once for each consumer.
+                await asyncio.wait_for(self._process.wait(), 180)
             finally:
                 with suppress(ProcessLookupError):
                     self._process.kill()
