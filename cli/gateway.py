@@ -66,6 +66,8 @@ class Gateway:
     """The proxy as an `App`; its only state is the client session."""
 
     name = "gateway"
+    response_s = None
+    """The services bound their own responses."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

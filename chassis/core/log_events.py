@@ -130,6 +130,8 @@ outbox_record_quarantined | error | outbox_id topic error
 
 queue_item_abandoned | error | attempt
     An item could neither be finished nor put back; its lease expires and another worker claims it. Look at Postgres.
+queue_item_absolved | info | attempt
+    A worker that lost its lease lives: what counted as a crash against its item is taken back.
 queue_item_attempt_failed | error | attempt failures
     The work of an item raised an unexpected exception (a bug, with its traceback); it is tried again a few times.
 queue_item_close_failed | error | attempt
@@ -145,6 +147,8 @@ queue_item_postponed | warning | attempt error
     An outage ended the attempt; the item is tried again, without limit, and the outage does not count against it.
 queue_item_quarantined | error | attempt crashed
     The item was running alone each time that its worker died, so that it is failed. Keep its input for an analysis.
+queue_item_work_stuck | critical | attempt seconds
+    Work that was stopped does not end; its slot is given up, and the service is not ready. Restart the process.
 queue_items_purged | debug | items
     Old ended items were deleted from the queue.
 queue_purge_failed | warning | error

@@ -18,6 +18,7 @@ from aiohttp import web
 from chassis.adapters.failure_policy import FailurePolicy, describe
 from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check
+from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.connection import configured
 from chassis.adapters.kafka.consumer import ServiceBroker
@@ -75,6 +76,7 @@ class ServiceApp(Generic[S, P]):
         self._kafka = configured(settings)
         self._replica = new_process_name()
         self.error_styles: Mapping[str, ErrorStyle] = {}
+        self.response_s = RESPONSE_SECONDS
         self._running: _Running[P] | None = None
 
     @property

@@ -49,6 +49,10 @@ class Parts:
     channel: Channel
 
 
+LOOKUP_SECONDS = 3.0
+"""Besides `read_wait`, for the queries of a request that waits for an id."""
+
+
 class Catalog(ServiceApp[Settings, Parts]):
     """The catalog as an App (see `chassis.runtime.lifecycle`)."""
 
@@ -69,6 +73,7 @@ class Catalog(ServiceApp[Settings, Parts]):
         )
         self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, delivery, self._client)
         self.error_styles = {"/media": self._api.media_error}
+        self.response_s = max(self.response_s, settings.read_wait.total_seconds() + LOOKUP_SECONDS)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         return [*self._api.routes(), *self._files_api.routes()]

@@ -11,6 +11,7 @@ from chassis.adapters.http.auth import CALLER, Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.middleware import REQUEST_ID
+from chassis.adapters.http.response_deadline import begin_response_deadline
 from chassis.core.encryption import Keyring
 from chassis.core.ids import new_id, now_ms
 from schemas.delivery import DeliverySigner
@@ -117,6 +118,7 @@ class Api:
             if key is not None and not accepted:
                 return _json(await parts.responses.replay_media(key, caller.project, render, at), 200, REPLAYED)
             media_accepted.labels("ingest", "http").inc()
+            begin_response_deadline(request, (parts.waiter.timeout + parts.visibility.timeout).total_seconds())
             item = await parts.waiter.wait(item.id) or item
             if item.status != "processing":
                 await parts.visibility.wait()

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
 from chassis.adapters.postgres import Pool
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
@@ -41,8 +42,8 @@ log = logs.get_logger(__name__)
 class Ingest(ServiceApp[Settings, ApiParts]):
     """Ingest as an App.
 
-    `deadline_s` is for the database work of one request, `visibility_timeout` for the wait until the catalog has read
-    the events of an imported item.
+    `deadline_s` is for one piece of the database work of a request, `response_s` for all of it; `visibility_timeout` is
+    for the wait until the catalog has read the events of an imported item.
     """
 
     spec = ServiceSpec(
@@ -56,9 +57,15 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     )
 
     def __init__(
-        self, settings: Settings, *, deadline_s: float = DEADLINE_S, visibility_timeout: timedelta = VISIBILITY_TIMEOUT
+        self,
+        settings: Settings,
+        *,
+        deadline_s: float = DEADLINE_S,
+        response_s: float = RESPONSE_SECONDS,
+        visibility_timeout: timedelta = VISIBILITY_TIMEOUT,
     ) -> None:
         super().__init__(settings)
+        self.response_s = response_s
         self._deadline_s = deadline_s
         self._visibility_timeout = visibility_timeout
         self._egress = egress_policy(settings)

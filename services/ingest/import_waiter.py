@@ -124,14 +124,14 @@ class CatalogVisibility:
     ) -> None:
         self._outbox = outbox
         self._progress = progress
-        self._timeout = timeout
+        self.timeout = timeout
 
     async def wait(self) -> bool:
         """True once the catalog has read every committed event about media items; False after the timeout."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout.total_seconds()
+        deadline = loop.time() + self.timeout.total_seconds()
         try:
-            if not await self._outbox.wait_published(timeout=self._timeout):
+            if not await self._outbox.wait_published(timeout=self.timeout):
                 return False
             return await self._progress.wait_caught_up(
                 "catalog", (MEDIA_CREATED, MEDIA_CHANGED), max(0.0, deadline - loop.time())

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of Postgres, to simulate outages: connections break and are refused, or become unresponsive."""
+"""A TCP proxy in front of a server, to simulate outages: connections break and are refused, or become unresponsive."""
 
 import asyncio
 from contextlib import suppress
@@ -6,14 +6,14 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class Proxy:
-    """Forwards to the Postgres of `dsn` (host and port, or a socket folder). Connect to `proxy.dsn` instead.
+    """Forwards to the server of `dsn` (host and port, or a socket folder of Postgres). Connect to `proxy.dsn` instead.
 
         async with Proxy(dsn) as proxy:
             await proxy.cut(hang=True)
             await proxy.restore()
 
     It is in one of three states: forwarding, refusing (connections break and new ones are refused) or unresponsive
-    (connections stay open and new ones are accepted, but no byte passes).
+    (connections stay open and new ones are accepted, but no byte passes). While it forwards, it may be slow.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -23,6 +23,7 @@ class Proxy:
         self._forwarding = asyncio.Event()
         self._forwarding.set()
         self._refusing = False
+        self._delay_s = 0.0
         self.port = 0
 
     async def __aenter__(self) -> "Proxy":
@@ -47,6 +48,19 @@ class Proxy:
         self._refusing = not hang
         if not hang:
             await self._break_connections()
+
+    def forward_to(self, dsn: str) -> None:
+        """From now on new connections are forwarded to the server of `dsn`."""
+        self._parts = urlsplit(dsn)
+
+    async def silence(self) -> None:
+        """The connections of now never pass a byte again, as behind a router that forgot them; new ones do."""
+        await self.cut(hang=True)
+        await self.restore(old_connections=False)
+
+    def slow_down(self, seconds: float) -> None:
+        """From now on whatever is sent arrives later by so much, in both directions. 0: fast again."""
+        self._delay_s = seconds
 
     async def restore(self, *, old_connections: bool = True) -> None:
         """Ends the outage. Without `old_connections`, those that became unresponsive stay unresponsive for ever."""
@@ -98,6 +112,8 @@ class Proxy:
         forwarding = self._forwarding
         with suppress(ConnectionError):
             while data := await reader.read(65536):
+                if self._delay_s:
+                    await asyncio.sleep(self._delay_s)
                 await forwarding.wait()
                 writer.write(data)
                 await writer.drain()

@@ -32,7 +32,7 @@ class PoisonWorker(WorkerApp[FileSettings]):
 
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
         # A short lease, so that the test does not wait long after each crash.
-        return JobQueue(pool, outbox, lease=timedelta(seconds=2))
+        return JobQueue(pool, outbox, lease=timedelta(seconds=2), suspect_pause=timedelta(0))
 
 
 def encoder(tools: Tools) -> Encoder:

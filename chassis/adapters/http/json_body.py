@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chassis.adapters.http.errors import invalid_input
+from chassis.adapters.http.response_deadline import begin_response_deadline
 from schemas.api import MAX_BODY_BYTES
 from schemas.explain import explain, render_value
 
@@ -43,6 +44,7 @@ async def read_json(request: web.Request) -> Any:
         raise invalid_input(_TOO_LARGE) from None
     except web.RequestPayloadError:
         raise invalid_input("body cannot be read: it is not what its Content-Encoding or framing says") from None
+    begin_response_deadline(request)
     return decode_json(raw)
 
 

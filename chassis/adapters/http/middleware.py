@@ -25,6 +25,7 @@ from chassis.adapters.http.errors import (
     unavailable,
 )
 from chassis.adapters.http.json_body import json_response
+from chassis.adapters.http.response_deadline import end_response_deadline
 from chassis.core import logs
 from chassis.core.ids import new_id
 from chassis.core.metrics import histogram
@@ -104,6 +105,7 @@ def _body_deadline(request: web.Request, seconds: float) -> asyncio.TimerHandle 
 async def set_response_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Sets the headers of every response, streamed ones included (an `on_response_prepare` signal)."""
     request[_STARTED] = True
+    end_response_deadline(request)
     # A response of the connection, which no middleware has seen, has set it already.
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, ""))
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -14,6 +14,7 @@ from chassis.adapters.http.errors import ErrorStyle, unavailable
 from chassis.adapters.http.health import Check, LivenessReport, Readiness, State
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import request_middleware, set_response_headers
+from chassis.adapters.http.response_deadline import RESPONSE_SECONDS, respond_in_time
 from chassis.core.metrics import exposition
 from schemas.api import MAX_BODY_BYTES
 
@@ -23,7 +24,11 @@ METRICS_TIMEOUT_SECONDS = 3.0
 
 
 class HttpApp(Protocol):
-    """The HTTP side of a service. It may also have `error_styles`, a mapping of path prefixes to an `ErrorStyle`."""
+    """The HTTP side of a service.
+
+    It may also have `error_styles`, a mapping of path prefixes to an `ErrorStyle`, and `response_s`: the seconds until
+    its responses have to begin, None where something else bounds them.
+    """
 
     @property
     def name(self) -> str: ...
@@ -43,7 +48,8 @@ class MetricsSource(Protocol):
 def make_web_app(apps: Sequence[HttpApp], state: State, body_s: float = HttpLimits.body_s) -> web.Application:
     """An application with all routes of all apps, and `/livez`, `/readyz` and `/metrics`.
 
-    A request's body has to arrive within `body_s` seconds. Routes of an app that is not in `state.running` respond 503.
+    A request's body has to arrive within `body_s` seconds. Routes of an app that is not in `state.running` respond 503,
+    and so does a handler without a response within the app's `response_s`.
     Raises ValueError if two apps have a route with the same method and path.
     """
     styles: dict[str, ErrorStyle] = {}
@@ -55,7 +61,7 @@ def make_web_app(apps: Sequence[HttpApp], state: State, body_s: float = HttpLimi
     owners: dict[tuple[str, str], str] = {}
     for app in apps:
         for route in app.routes():
-            definition = _unavailable_unless_running(app.name, state, route)
+            definition = _guarded(app, state, route, body_s)
             # aiohttp would silently use the first of two.
             other = owners.setdefault((definition.method, definition.path), app.name)
             if other != app.name:
@@ -102,7 +108,10 @@ class _MetricsRefresh:
             self._expires = time.monotonic() + METRICS_CACHE_SECONDS
 
 
-def _unavailable_unless_running(service: str, state: State, route: web.AbstractRouteDef) -> web.RouteDef:
+def _guarded(app: HttpApp, state: State, route: web.AbstractRouteDef, body_s: float) -> web.RouteDef:
+    """The route, with 503 where its app does not run, or has no response in time."""
+    service = app.name
+    response_s: float | None = getattr(app, "response_s", RESPONSE_SECONDS)
     if not isinstance(route, web.RouteDef):
         raise TypeError(
             f"{service}: a route must be made with aiohttp.web.get, post and so on, not {type(route).__name__}"
@@ -113,6 +122,6 @@ def _unavailable_unless_running(service: str, state: State, route: web.AbstractR
         bind_contextvars(service=service)
         if service not in state.running:
             raise unavailable(STARTING_RETRY_SECONDS, f"The {service} service is starting; try again soon.")
-        return await inner(request)
+        return await (inner(request) if response_s is None else respond_in_time(request, inner, response_s, body_s))
 
     return web.RouteDef(route.method, route.path, handle, route.kwargs)

@@ -51,7 +51,11 @@ class AttemptLimits:
     shutdown_write_s: float = 2.0
     """At shutdown: for writing an outcome that is decided already, or for releasing the item."""
     discard_s: float = 10.0
-    """For removing what an attempt has made whose outcome was not written."""
+    """For removing what an attempt has made whose outcome was not written, and for `JobQueue.absolve`."""
+    cancel_again_s: float = 5.0
+    """Work that is stopped is cancelled again so often, because code that it calls may lose a cancellation."""
+    stop_s: float = 60.0
+    """After it work that was stopped is given up: the attempt ends without it."""
 
 
 class Attempt:
@@ -62,7 +66,9 @@ class Attempt:
         self._handlers = handlers
         self._item = item
         self._limits = limits
-        self._stopping_since: float | None = None
+        self._lease_ends = time.monotonic() + queue.lease.total_seconds()
+        self._working: asyncio.Future[Outcome] | None = None
+        self._given_up = False
         self._decided = False
         self._unwritten: Complete | None = None
 
@@ -75,9 +81,13 @@ class Attempt:
         """Whether the work has ended, and its outcome is being written."""
         return self._decided
 
-    def stopping_s(self) -> float:
-        """For how many seconds the work has been stopped without ending; 0 where it has not been stopped."""
-        return 0.0 if self._stopping_since is None else time.monotonic() - self._stopping_since
+    def overdue_s(self) -> float:
+        """For how many seconds the lease has been over, as far as this process knows; not positive while it is held."""
+        return time.monotonic() - self._lease_ends
+
+    def is_working(self) -> bool:
+        """Whether the work has not ended; also after `run`, where the work was given up."""
+        return self._working is not None and not self._working.done()
 
     async def run(self) -> None:
         """Raises nothing but CancelledError; the item is then back in the queue."""
@@ -91,6 +101,7 @@ class Attempt:
                 raise
             except LeaseLost:
                 log.warning("queue_item_lease_lost", attempt=item.attempt)
+                await self._absolve()
             except Exception:
                 # The item could be neither ended nor put back: its lease expires.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
@@ -146,7 +157,7 @@ class Attempt:
 
     async def _work(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome | Literal["cancelled"]:
         """The outcome of the service's work, or `cancelled`. Raises LeaseLost."""
-        work = asyncio.ensure_future(self._handlers.work(self._item))
+        work = self._working = asyncio.ensure_future(self._handlers.work(self._item))
         try:
             await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
             if work.cancelled():
@@ -157,17 +168,22 @@ class Attempt:
             if heartbeats.result() == "lost":
                 raise LeaseLost(self._item)
             # Work that succeeded although it was being stopped keeps its result.
-            return "cancelled" if work.cancelled() or work.exception() is not None else work.result()
+            succeeded = work.done() and not work.cancelled() and work.exception() is None
+            return work.result() if succeeded else "cancelled"
         finally:
             await self._stop(work)
-            await asyncio.gather(work, return_exceptions=True)
 
     async def _stop(self, work: "asyncio.Future[Outcome]") -> None:
-        if not work.done():
-            self._stopping_since = time.monotonic()
+        """Cancels the work until it ends, at most for `stop_s`."""
+        give_up_at = time.monotonic() + self._limits.stop_s
+        while not work.done() and not self._given_up and time.monotonic() < give_up_at:
             work.cancel()
-            await asyncio.wait([work])
-        self._stopping_since = None
+            await asyncio.wait([work], timeout=min(self._limits.cancel_again_s, self._limits.stop_s))
+        # Reads the exception of work that failed while it was stopped, or asyncio would report it.
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not work.done() and not self._given_up:
+            self._given_up = True
+            log.critical("queue_item_work_stuck", attempt=self._item.attempt, seconds=self._limits.stop_s)
 
     async def _heartbeats(self) -> StopReason:
         """Renews the lease until Postgres says that the claim is another's, or that the item is to be cancelled."""
@@ -177,6 +193,7 @@ class Attempt:
             subscription = self._queue.cancelled.subscribe()
             if not backoff.failures:
                 await subscription.wait(self._queue.lease * HEARTBEAT_EVERY)
+            sent = time.monotonic()
             try:
                 response = await abandon_after(lease_s * HEARTBEAT_TIMEOUT, self._queue.heartbeat(self._item))
             except Exception as error:  # noqa: BLE001 - only a response of Postgres stops the work, never an error
@@ -185,6 +202,7 @@ class Attempt:
             backoff.reset()
             if response != "held":
                 return response
+            self._lease_ends = sent + lease_s
 
     async def _write(self, outcome: Outcome) -> None:
         """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""
@@ -234,6 +252,12 @@ class Attempt:
     async def _discard(self, discard: Callable[[], Awaitable[None]]) -> None:
         if await self._queue.is_lost(self._item):
             await discard()
+
+    async def _absolve(self) -> None:
+        # If it fails, the item runs alone next: that costs time, and is not enough to fail it.
+        with suppress(Exception):
+            if await abandon_after(self._limits.discard_s, self._queue.absolve(self._item)):
+                log.info("queue_item_absolved", attempt=self._item.attempt)
 
     async def _release(self) -> None:
         # If it fails, the lease expires, and another worker runs the item alone.

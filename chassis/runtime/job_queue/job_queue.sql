@@ -19,7 +19,10 @@ RETURNING id;
 -- one of $7, of which items wait in the worker: another worker may have room.
 --
 -- A crash makes the item suspect if it was being worked on. One that only waited, for its input or for a slot, is
--- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever.
+-- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever. A worker that
+-- claims its own item again has not crashed; $8 are the items that it still works on, which it does not claim. `blames`
+-- keeps by attempt what was counted, for `absolve`. After each crash of a suspect its next claim waits longer, a
+-- multiple of $9: a worker that only stood still can say so meanwhile.
 --
 -- The cost grows with the number of projects that have something queued, not with the number of items: `hops` walks
 -- the index from project to project, `fronts` looks at the front of each queue, and only the projects that are next in
@@ -67,12 +70,19 @@ candidates AS (
     UNION ALL
     SELECT expired.id, coalesce(running.items, 0), expired.priority, expired.not_before
     FROM job_queue AS expired LEFT JOIN running ON running.project = expired.project
-    WHERE $4 AND expired.state = 'running' AND expired.lease_until <= now() AND coalesce(running.here, 0) < $5
+    WHERE $4 AND expired.state = 'running' AND coalesce(running.here, 0) < $5 AND expired.id <> ALL ($8::text[])
+        AND expired.lease_until + $9::interval * CASE WHEN expired.crashed > 0 THEN 2 ^ least(expired.crashed - 1, 2)
+            ELSE 0 END <= now()
     ORDER BY items, priority DESC, not_before, id
     LIMIT 32
 ),
 chosen AS (
-    SELECT job_queue.id FROM candidates JOIN job_queue ON job_queue.id = candidates.id
+    SELECT job_queue.id,
+        CASE WHEN crashed.worker AND (NOT waiting OR crashed_waiting + 1 >= $6) THEN 1 ELSE 0 END AS crash,
+        CASE WHEN crashed.worker AND waiting THEN 1 ELSE 0 END AS crash_waiting,
+        CASE WHEN crashed.worker AND alone THEN 1 ELSE 0 END AS crash_alone
+    FROM candidates JOIN job_queue ON job_queue.id = candidates.id
+    CROSS JOIN LATERAL (SELECT job_queue.state = 'running' AND job_queue.worker <> $1 AS worker) AS crashed
     WHERE now() <= $3
         AND (job_queue.state = 'queued' OR ($4 AND job_queue.state = 'running' AND job_queue.lease_until <= now()))
     ORDER BY candidates.items, candidates.priority DESC, candidates.not_before, candidates.id
@@ -83,9 +93,10 @@ claimed AS (
     UPDATE job_queue
     SET state = 'running', worker = $1, attempt = attempt + 1, lease_until = now() + $2::interval,
         started_at = CASE WHEN cancel_requested THEN started_at ELSE coalesce(started_at, now()) END,
-        crashed = crashed + CASE WHEN state = 'running' AND (NOT waiting OR crashed_waiting + 1 >= $6) THEN 1 ELSE 0 END,
-        crashed_waiting = crashed_waiting + CASE WHEN state = 'running' AND waiting THEN 1 ELSE 0 END,
-        crashed_alone = crashed_alone + CASE WHEN state = 'running' AND alone THEN 1 ELSE 0 END,
+        crashed = crashed + chosen.crash, crashed_waiting = crashed_waiting + chosen.crash_waiting,
+        crashed_alone = crashed_alone + chosen.crash_alone,
+        blames = CASE WHEN chosen.crash + chosen.crash_waiting = 0 THEN blames ELSE blames || jsonb_build_object(
+            attempt, jsonb_build_array(chosen.crash, chosen.crash_waiting, chosen.crash_alone)) END,
         alone = false, waiting = false
     FROM chosen
     WHERE job_queue.id = chosen.id
@@ -114,6 +125,14 @@ WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING now() AS at, cancel_requested OR EXISTS (
     SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
 ) AS cancelled;
+
+-- name: absolve
+-- The worker of attempt $2 lives: that its lease ran out was no crash. Takes back what the claim after it has counted.
+UPDATE job_queue
+SET crashed = crashed - (blames -> $2 ->> 0)::integer, crashed_waiting = crashed_waiting - (blames -> $2 ->> 1)::integer,
+    crashed_alone = crashed_alone - (blames -> $2 ->> 2)::integer, blames = blames - $2
+WHERE id = $1 AND blames ? $2
+RETURNING true;
 
 -- name: start_alone
 -- From now on a crash of the worker is attributed to this item.

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 LEASE = timedelta(seconds=15)
 """How long the item of a killed worker waits for another. Shorter means more heartbeats."""
+SUSPECT_PAUSE = timedelta(seconds=15)
+"""How much longer it waits after a second crash; twice that after a third, four times after further ones."""
 HEARTBEAT_EVERY = 1 / 3
 """Of a lease; as are the next two."""
 HEARTBEAT_TIMEOUT = 1 / 5
@@ -27,12 +29,16 @@ class PostgresContact:
         # A worker without a free slot sends only heartbeats, a third of a lease apart.
         self._longest_gap = max(0.4 * lease, _SHORTEST_GAP)
         self._grace = lease / 3
+        self._heartbeat_timeout = lease * HEARTBEAT_TIMEOUT
         self._since: datetime | None = None
         self._last: datetime | None = None
 
-    def responded(self, at: datetime) -> None:
-        """Postgres responded, and its clock showed `at`."""
-        if self._last is None or at - self._last > self._longest_gap:
+    def responded(self, at: datetime, took: timedelta = timedelta(0)) -> None:
+        """Postgres responded after `took`, and its clock showed `at`.
+
+        One that took longer than a heartbeat may counts as a gap: leases run out then although their workers live.
+        """
+        if self._last is None or at - self._last > self._longest_gap or took >= self._heartbeat_timeout:
             self._since = at
         self._last = at
 

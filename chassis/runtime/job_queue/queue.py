@@ -1,6 +1,7 @@
 """The queue: the only module with its SQL. The guarantees of the queries are described in `job_queue.sql`."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from chassis.runtime.job_queue.item import (
     QueueItem,
     Write,
 )
-from chassis.runtime.job_queue.lease import LEASE, NEVER, PostgresContact
+from chassis.runtime.job_queue.lease import LEASE, NEVER, SUSPECT_PAUSE, PostgresContact
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
 from schemas.storable import storable_text
@@ -53,7 +54,13 @@ class JobQueue:
     """The queue of one service. After the commit of a transaction that called `add…` or `request_cancel`: `wake()`."""
 
     def __init__(
-        self, pool: Pool, outbox: Outbox, *, lease: timedelta = LEASE, connection_s: float = CONNECTION_SECONDS
+        self,
+        pool: Pool,
+        outbox: Outbox,
+        *,
+        lease: timedelta = LEASE,
+        suspect_pause: timedelta = SUSPECT_PAUSE,
+        connection_s: float = CONNECTION_SECONDS,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
@@ -61,6 +68,7 @@ class JobQueue:
         self._queries = sql.load("chassis.runtime.job_queue")
         self._cancelling = False
         self.lease = lease
+        self._suspect_pause = suspect_pause
         self.contact = PostgresContact(lease)
         self.added = WakeSignal()
         """Notified when there may be an item to claim."""
@@ -115,13 +123,15 @@ class JobQueue:
         expired: bool = True,
         per_project: int = UNLIMITED,
         full_projects: Sequence[str] = (),
+        held: Sequence[str] = (),
     ) -> Claimed:
-        """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out.
+        """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out, but not `held`.
 
         `worker` gets no item of a project of which it has `per_project` already, or that is one of `full_projects`, of
         each of which it must have an item. Nothing is claimed if Postgres
         executes the query after `valid_until` (by its clock).
         """
+        sent = time.monotonic()
         async with self._connection() as conn:
             row = await conn.fetchrow(
                 self._queries["claim"],
@@ -132,9 +142,11 @@ class JobQueue:
                 per_project,
                 SUSPECT_AFTER_WAITING,
                 list(full_projects),
+                list(held),
+                self._suspect_pause,
             )
         assert row is not None  # noqa: S101 - the query always has one row
-        self.contact.responded(row["at"])
+        self.contact.responded(row["at"], _since(sent))
         if row["id"] is not None:
             return Claimed(_item(row), None, row["limited"])
         due_s = row["next_due_s"]
@@ -142,12 +154,18 @@ class JobQueue:
 
     async def heartbeat(self, item: QueueItem) -> Heartbeat:
         """Extends the lease, even one that ran out, as long as no other worker claimed the item."""
+        sent = time.monotonic()
         async with self._connection() as conn:
             row = await conn.fetchrow(self._queries["heartbeat"], *_fence(item), self.lease)
         if row is None:
             return "lost"
-        self.contact.responded(row["at"])
+        self.contact.responded(row["at"], _since(sent))
         return "cancelled" if row["cancelled"] else "held"
+
+    async def absolve(self, item: QueueItem) -> bool:
+        """Says that the worker of this claim, whose lease was lost, has not crashed; whether it was taken for that."""
+        async with self._connection() as conn:
+            return bool(await conn.fetchval(self._queries["absolve"], item.id, str(item.attempt)))
 
     async def start_alone(self, item: QueueItem) -> None:
         """Records that the worker works on nothing else from now on. Raises `LeaseLost`."""
@@ -291,6 +309,10 @@ class JobQueue:
 
 def _item(row: asyncpg.Record) -> QueueItem:
     return QueueItem(**{name: row[name] for name in _ITEM_COLUMNS})
+
+
+def _since(sent: float) -> timedelta:
+    return timedelta(seconds=time.monotonic() - sent)
 
 
 def _fence(item: QueueItem) -> tuple[str, str, int]:

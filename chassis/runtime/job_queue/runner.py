@@ -28,15 +28,13 @@ class RunnerTimes:
     """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
     claim_s: float = 10.0
     """For a claim, which takes milliseconds. After it the connection is discarded."""
-    stuck_s: float = 60.0
-    """How long stopped work may take to end before `check` raises."""
     keep_ended: timedelta = timedelta(days=30)
     """How long ended items are kept: longer than any topic keeps the message that would bring the item again."""
     purge_every: timedelta = timedelta(hours=1)
 
 
 class SlotStuck(Exception):
-    """Work was stopped and does not end: its slot is lost until the process is restarted."""
+    """Work goes on although the lease of its item is over, or was given up because it does not end."""
 
 
 class Runner:
@@ -83,6 +81,8 @@ class Runner:
         self._full_projects = full_projects
         self._draining = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._abandoned: list[Attempt] = []
+        """Attempts that were given up, because their work did not end when it was stopped."""
         self.worker = worker or new_process_name()
 
     async def run(self) -> None:
@@ -121,11 +121,14 @@ class Runner:
         log.info("queue_drained", unfinished=len(self._attempts))
 
     async def check(self) -> None:
-        """Raises `SlotStuck` where stopped work does not end. A health check."""
-        seconds = [attempt.stopping_s() for attempt in self._attempts.values()]
-        stuck = [each for each in seconds if each > self._times.stuck_s]
+        """Raises `SlotStuck` where a slot outlives the lease of its item. A health check."""
+        self._abandoned = [attempt for attempt in self._abandoned if attempt.is_working()]
+        seconds = [attempt.overdue_s() for attempt in (*self._attempts.values(), *self._abandoned)]
+        stuck = [each for each in seconds if each > 0]
         if stuck:
-            raise SlotStuck(f"{len(stuck)} of {self._slots} slots: work stopped {max(stuck):.0f} s ago does not end")
+            raise SlotStuck(
+                f"{len(stuck)} of {self._slots} slots: the lease ended {max(stuck):.0f} s ago, the work has not"
+            )
 
     async def _claim_items(self) -> None:
         while True:
@@ -141,7 +144,9 @@ class Runner:
         task.add_done_callback(self._on_ended)
 
     def _on_ended(self, task: "asyncio.Task[None]") -> None:
-        del self._attempts[task]
+        attempt = self._attempts.pop(task)
+        if attempt.is_working():
+            self._abandoned.append(attempt)
         if self._limited:
             # Its project may have a further item now.
             self._queue.wake()
@@ -173,6 +178,7 @@ class Runner:
             expired=contact.is_established(),
             per_project=self._slots_per_project,
             full_projects=self._full_projects(),
+            held=[attempt.item_id for attempt in self._attempts.values()],
         )
         claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.errors import RecordUnreadable
@@ -155,9 +156,15 @@ class Answer:
 
 @asynccontextmanager
 async def running(
-    dsn: str, bootstrap: str, storage: Path, *, deadline_s: float = DEADLINE_S, **overrides: Any
+    dsn: str,
+    bootstrap: str,
+    storage: Path,
+    *,
+    deadline_s: float = DEADLINE_S,
+    response_s: float = RESPONSE_SECONDS,
+    **overrides: Any,
 ) -> AsyncIterator[RunningIngest]:
-    """Ingest behind its own HTTP server, once it is ready. `deadline_s` is that of its database work."""
+    """Ingest behind its own HTTP server, once it is ready. For the two deadlines see `Ingest`."""
     settings = load(
         Settings,
         **{
@@ -175,7 +182,7 @@ async def running(
     ready = asyncio.Event()
     serving = asyncio.create_task(
         serve(
-            [Ingest(settings, deadline_s=deadline_s, visibility_timeout=NO_CATALOG)],
+            [Ingest(settings, deadline_s=deadline_s, response_s=response_s, visibility_timeout=NO_CATALOG)],
             host="127.0.0.1",
             port=0,
             stop=stop,

@@ -102,3 +102,27 @@ async def test_requests_get_503_while_postgres_is_away(
             return answer.body["id"] if answer.status == 201 else None
 
         await events.first(JobCreated, await until(accepted))
+
+
+async def test_requests_get_503_in_time_while_postgres_is_slow(
+    fresh_dsn: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    """Each query is fast enough for its own deadline, all of them together are not."""
+    async with (
+        Proxy(fresh_dsn) as proxy,
+        running(proxy.dsn, kafka_bootstrap, tmp_path / "storage", deadline_s=60.0, response_s=1.0) as ingest,
+    ):
+        assert (await ingest.post("/jobs", GOOD)).status == 201
+        proxy.slow_down(0.3)
+        requests = [("/jobs", GOOD), ("/tasks", GOOD), ("/media", {"url": "https://example.com/a.mp4"})]
+        for answer in await asyncio.gather(
+            *(ingest.post(path, body, Idempotency_Key=f"slow-{path}") for path, body in requests)
+        ):
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+        proxy.slow_down(0.0)
+
+        async def accepted() -> bool:
+            return (await ingest.post("/jobs", GOOD, Idempotency_Key="slow-/jobs")).status in (200, 201)
+
+        await until(accepted)

@@ -51,7 +51,7 @@ class QueueFixture:
 
     async def expire(self, *ids: str) -> None:
         """Makes leases run out."""
-        await self.pool.execute("UPDATE job_queue SET lease_until = now() - interval '1 ms' WHERE id = ANY ($1)", ids)
+        await self.pool.execute("UPDATE job_queue SET lease_until = now() - interval '1 hour' WHERE id = ANY ($1)", ids)
 
     async def state(self, item_id: str) -> str:
         return str(await self.pool.fetchval("SELECT state FROM job_queue WHERE id = $1", item_id))

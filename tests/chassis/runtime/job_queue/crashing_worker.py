@@ -51,7 +51,7 @@ async def main(dsn: str, schema: str, slots: int) -> None:
         async def on_cancel(item: QueueItem) -> Complete:
             return Complete("cancelled")
 
-        queue = JobQueue(pool, Outbox(pool, "test"), lease=LEASE)
+        queue = JobQueue(pool, Outbox(pool, "test"), lease=LEASE, suspect_pause=timedelta(0))
         times = RunnerTimes(poll=timedelta(milliseconds=100))
         work_slots = WorkSlots(queue, slots, record_after_s=0.01)
 

@@ -18,7 +18,7 @@ FILL = """
 async def pages_of_a_claim(fixture: QueueFixture) -> int:
     """How many pages a claim touches; it is rolled back."""
     claim = sql.load("chassis.runtime.job_queue")["claim"]
-    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'")
+    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'", "'{}'", "'15s'")
     for number, value in enumerate(values, start=1):
         claim = claim.replace(f"${number}", value)
     async with fixture.pool.acquire() as conn:
