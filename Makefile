@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,2)
 INSTALLED := .venv/.installed
 
-.PHONY: install up demo test test-only check format contracts bench soak clean
+.PHONY: install up demo test test-only check format contracts retention bench soak clean
 
 install: $(INSTALLED)
 
@@ -44,6 +44,9 @@ format: install
 
 contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files
 	@$(RUN) -m devtools.contracts
+
+retention: install   ## write docs/retention.md
+	@$(RUN) -m devtools.retention
 
 bench: install       ## measure overheads and rates, write tests/bench/README.md
 	@$(RUN) -m tests.bench

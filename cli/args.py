@@ -14,6 +14,7 @@ from schemas.projects import DeliveryMode
 from schemas.topics import SERVICES
 
 _LAST_PORT = 65535
+_LEAST_LOG_BYTES = 64 * 1024
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -103,6 +104,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) >= _LEAST_LOG_BYTES):
+        raise argparse.ArgumentTypeError(f"must be a number of bytes, at least {_LEAST_LOG_BYTES}, not {text[:40]!r}")
+    return int(text)
+
+
 def _log_format(command: argparse.ArgumentParser) -> None:
     command.add_argument("--log-format", choices=("text", "json"), help="default: text on a terminal, JSON otherwise")
 
@@ -118,6 +125,13 @@ def _up(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="CIDR",
         help="a private network from which inputs may be fetched and to which webhooks may go; may be repeated",
+    )
+    command.add_argument(
+        "--max-log-bytes",
+        type=_size,
+        default=16 * 1024 * 1024,
+        metavar="BYTES",
+        help="the log of an embedded server begins anew at this size; the one before it is kept (%(default)s)",
     )
     _log_format(command)
     command.set_defaults(run=_lazy("cli.up"))

@@ -19,6 +19,7 @@ from embedded import (
     PostgresServer,
     data_id,
     hold_folder,
+    keep_logs_bounded,
     keep_running,
     reap_orphans,
 )
@@ -37,9 +38,10 @@ class Servers:
     kafka_login: KafkaLogin | None = None
     """The login of the embedded Kafka; that of another Kafka is in the environment."""
 
-    def watchers(self) -> list[Callable[[], Awaitable[None]]]:
-        """One function for each embedded server, which restarts it until it ends too often."""
-        return [partial(keep_running, server) for server in self.embedded.values()]
+    def watchers(self, data: Path, max_log_bytes: int) -> list[Callable[[], Awaitable[None]]]:
+        """One function for each embedded server, which restarts it until it ends too often, and one for their logs."""
+        restarts = [partial(keep_running, server) for server in self.embedded.values()]
+        return [*restarts, partial(keep_logs_bounded, data / "logs", max_log_bytes)] if restarts else []
 
 
 @contextmanager

@@ -89,7 +89,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             host=arguments.host,
             port=port,
             ready=lambda: print_banner(values, data, sandbox.summary(), sys.stderr),
-            watch=servers.watchers(),
+            watch=servers.watchers(data, arguments.max_log_bytes),
             limits=HttpLimits.of(common),
         )
 

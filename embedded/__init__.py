@@ -8,6 +8,7 @@ from embedded.data_folder import data_id, hold_folder, reap_orphans
 from embedded.errors import EmbeddedServerError, FolderInUse
 from embedded.kafka import KafkaServer
 from embedded.kafka_login import KafkaLogin
+from embedded.log_rotation import keep_logs_bounded
 from embedded.postgres import PostgresServer
 from embedded.restarts import keep_running
 from embedded.server import EmbeddedServer
@@ -21,6 +22,7 @@ __all__ = [
     "PostgresServer",
     "data_id",
     "hold_folder",
+    "keep_logs_bounded",
     "keep_running",
     "reap_orphans",
 ]

@@ -14,6 +14,7 @@ from chassis.runtime.service_app import Components, Resources, ServiceApp, Servi
 from media.tools import ENCODE_LIMITS, Tools, open_tools
 from schemas.jobs import JobKind
 from schemas.topics import Service
+from worker.expired_outputs import expired_outputs
 from worker.handlers import Estimate, JobIntake, register
 from worker.runner import Encoder, JobRunner
 from worker.settings import FileSettings, scratch_dir
@@ -94,4 +95,5 @@ class WorkerApp(ServiceApp[S, None]):
             subscribe=lambda broker: register(broker, intake),
             runner=runner,
             checks={"sandbox": sandbox.check},
+            purge_hooks={"job_queue": expired_outputs(resources.storage, self.name)},
         )

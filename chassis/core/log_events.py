@@ -149,16 +149,20 @@ queue_item_quarantined | error | attempt crashed
     The item was running alone each time that its worker died, so that it is failed. Keep its input for an analysis.
 queue_item_work_stuck | critical | attempt seconds
     Work that was stopped does not end; its slot is given up, and the service is not ready. Restart the process.
-queue_items_purged | debug | items
-    Old ended items were deleted from the queue.
-queue_purge_failed | warning | error
-    Old ended items could not be deleted; the next attempt follows in an hour.
+
+rows_purged | info | rows seconds
+    Rows whose retention was over were deleted; `rows` has the number for each table.
+purge_failed | warning | table error
+    Old rows of this table (`*`: the sizes of all) could not be deleted or measured; the next pass tries again after
+    PURGE_INTERVAL. If it lasts, the table grows: look at Postgres, and for the tables of workers at the storage.
 
 embedded_server_exited | warning | server error exits
     An embedded server (`bitmill up`) ended and is started again, after a pause that grows with `exits`.
 embedded_server_disk_full | error | server error
     An embedded server (`bitmill up`) has no space left on the disk of its data folder. Free some: it is started again
     as soon as there is, however long that takes. Jobs wait meanwhile, and POST responds with 503.
+embedded_log_not_rotated | warning | file error
+    The log of an embedded server (`bitmill up`) is too large and could not be begun anew; it is tried again.
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 

@@ -88,6 +88,28 @@ class CommonSettings(KafkaSettings, HttpSettings):
         title="Window of the least rate",
         description="The rate is the mean over each window, so a server has so long before it is given up.",
     )
+    retain_jobs: Duration = Field(
+        timedelta(days=90),
+        ge=timedelta(days=8),
+        title="Retention of jobs",
+        description=(
+            "How long jobs that have ended are kept, with the outputs that belong to nothing else; longer than Kafka "
+            "keeps events. The same for all services."
+        ),
+    )
+    retain_quarantined_events: Duration = Field(
+        timedelta(days=30),
+        ge=timedelta(days=1),
+        title="Retention of quarantined events",
+        description="How long an event is kept that Kafka refuses as too large.",
+    )
+    purge_interval: Duration = Field(
+        timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
+        title="Purge interval",
+        description="How often rows are deleted that are older than their retention.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", title="Log format", description="text, json, or auto: text on a terminal, JSON otherwise."
     )

@@ -43,6 +43,7 @@ from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import GaugeLeader, Outbox
+from chassis.runtime.purge import Purger
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
 from schemas.topics import topics_of
 
@@ -216,8 +217,16 @@ class ServiceApp(Generic[S, P]):
             supervisor.start(resources.lossy_events.run(), "lossy events")
         if components.runner is not None:
             supervisor.start(components.runner.run(), "job queue runner")
+        purger = Purger(
+            resources.pool, self.name, self.spec.all_retention, self._retention, hooks=components.purge_hooks
+        )
+        supervisor.start(purger.run(self.settings.purge_interval), "purge")
         for name, coroutine in components.background.items():
             supervisor.start(coroutine, name)
+
+    def _retention(self, setting: str) -> timedelta:
+        keep: timedelta = getattr(self.settings, setting)
+        return keep
 
     async def _start_consumers(self, stack: AsyncExitStack, components: Components[P]) -> ServiceBroker:
         settings = self.settings

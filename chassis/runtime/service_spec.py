@@ -15,6 +15,8 @@ from chassis.adapters.postgres import Pool
 from chassis.adapters.storage import Storage
 from chassis.runtime.job_queue import JobQueue, Runner
 from chassis.runtime.outbox import Outbox
+from chassis.runtime.purge import PurgeHook
+from chassis.runtime.retention import Retention, outbox_retention, queue_retention
 from schemas.topics import Service
 
 P = TypeVar("P")
@@ -43,6 +45,16 @@ class ServiceSpec:
     """It creates temporary tables, for which its role needs a right."""
     storage: bool = False
     lossy_events: bool = False
+    retention: tuple[Retention, ...] = ()
+    """Of every table of its own migrations."""
+    queue_retention: str = "retain_jobs"
+    """The setting that says how long ended items of the job queue are kept."""
+
+    @property
+    def all_retention(self) -> tuple[Retention, ...]:
+        """Of every table of the schema, but for those that record migrations."""
+        outbox = outbox_retention() if self.outbox or self.job_queue else ()
+        return (*outbox, *(queue_retention(self.queue_retention) if self.job_queue else ()), *self.retention)
 
     @property
     def all_migrations(self) -> tuple[str, ...]:
@@ -86,7 +98,8 @@ class Components(Generic[P]):
 
     `parts` is what its HTTP handlers use. `subscribe` registers its Kafka handlers. `runner` works on its job queue.
     `background` are coroutines, by name, that run as long as the service. `checks` are further health checks.
-    `before_stop` is called first of all when the service stops, before its consumers end.
+    `before_stop` is called first of all when the service stops, before its consumers end. `purge_hooks` are called, by
+    table, before rows are deleted whose retention is over.
     """
 
     parts: P
@@ -95,6 +108,7 @@ class Components(Generic[P]):
     background: Mapping[str, Coroutine[Any, Any, None]] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     before_stop: Sequence[Callable[[], None]] = ()
+    purge_hooks: Mapping[str, PurgeHook] = field(default_factory=dict)
 
 
 def _declared(resource: R | None, name: str) -> R:

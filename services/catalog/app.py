@@ -12,6 +12,7 @@ from chassis.adapters.http.health import Check
 from chassis.adapters.postgres.channel import Channel
 from chassis.adapters.storage import Storage
 from chassis.core.ids import now_ms
+from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
 from schemas.keys import REVOKED_CHANNEL, ApiKey
@@ -28,6 +29,31 @@ from services.catalog.store import Store
 from services.catalog.waiting import WaitingRequests
 from services.catalog.watermarks import OutboxWatermarks
 
+RETENTION = (
+    Purged(
+        "jobs",
+        "minted",
+        "retain_jobs",
+        clock="id",
+        where="rank = 2 AND updated_at < {cutoff_ms}",
+        # The names of files that belong to a media item stay as long as the item.
+        dependents=(Dependent("files", "owner", where="media_id IS NULL"),),
+    ),
+    Purged(
+        "media",
+        "updated_at",
+        "retain_deleted_media",
+        clock="milliseconds",
+        where="hidden",
+        dependents=(Dependent("files", "media_id"),),
+        note="the marks of deleted items",
+    ),
+    Kept("media_metadata", "a row for each metadata pair of an item that is not deleted"),
+    Kept("job_positions", "a row for each project"),
+    Kept("api_keys", "a row for each key"),
+    Kept("projects", "a row for each project that has changed its delivery"),
+)
+
 SPEC = ServiceSpec(
     name="catalog",
     migrations=("services.catalog.sql.migrations",),
@@ -35,6 +61,7 @@ SPEC = ServiceSpec(
     pool_size=10,
     temporary_tables=True,
     storage=True,
+    retention=RETENTION,
 )
 
 

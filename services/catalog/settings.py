@@ -38,3 +38,9 @@ class Settings(CommonSettings):
         title="Query timeout",
         description="How long one query may take before the request gets 503.",
     )
+    retain_deleted_media: Duration = Field(
+        timedelta(days=30),
+        ge=timedelta(days=8),
+        title="Retention of marks of deleted media items",
+        description="How long it is known that an item was deleted; longer than Kafka keeps events about it.",
+    )

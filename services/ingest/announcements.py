@@ -26,7 +26,9 @@ MAX_UNPUBLISHED = 2000
 """Events in the outbox. With more, Kafka is away or slow: what was not announced a first time needs no second."""
 LONGEST_PAUSE = timedelta(days=1)
 ANNOUNCED_FOR = timedelta(days=28)
-"""Less than workers keep ended items (30 days): a job that they no longer know would run a second time."""
+"""At most."""
+FORGOTTEN_AFTER = timedelta(days=2)
+"""The announcements end so long before workers forget their ended jobs: one of those would run a second time."""
 PASSES_PER_PAUSE = 5
 SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_INTERVAL = timedelta(minutes=1)
@@ -50,6 +52,11 @@ def pauses(
         if sum(found, following) > total:
             return tuple(found)
         found.append(following)
+
+
+def announced_for(retention: timedelta) -> timedelta:
+    """How long a job without an end is announced again where workers keep ended jobs for `retention` (pure)."""
+    return min(ANNOUNCED_FOR, retention - FORGOTTEN_AFTER)
 
 
 def interval(first: timedelta) -> timedelta:

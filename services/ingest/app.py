@@ -11,10 +11,10 @@ from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
 from chassis.adapters.postgres import Pool
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
-from chassis.core.ids import now_ms
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import JobQueue, Runner, WorkSlots
 from chassis.runtime.outbox import Outbox
+from chassis.runtime.retention import Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import open_prober
 from schemas.delivery import DeliverySigner
@@ -33,8 +33,21 @@ from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
 from worker.settings import scratch_dir
 
-CLEANUP_EVERY = timedelta(minutes=10)
-"""Expired idempotency keys are replaced where they are met; deleting them only keeps the table small."""
+RETENTION = (
+    Purged("jobs", "ended_at", "retain_jobs", clock="milliseconds", where="ended IS NOT NULL"),
+    Purged(
+        "idempotency_keys",
+        "expires_at",
+        None,
+        clock="milliseconds",
+        key=("project", "scope", "key"),
+        note="24 hours; the ids of submissions 14 days",
+    ),
+    Kept("media", "a row for each media item that was not deleted"),
+    Kept("names", "a row for each name of a media item"),
+    Kept("projects", "a row for each project"),
+    Kept("api_keys", "a row for each key"),
+)
 
 log = logs.get_logger(__name__)
 
@@ -54,6 +67,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         outbox=True,
         job_queue=True,
         storage=True,
+        retention=RETENTION,
     )
 
     def __init__(
@@ -114,9 +128,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             ),
             checks={"sandbox": sandbox.check},
             background={
-                "cleanup": _cleanup(store),
                 "key revocations": _announce_revocations(resources.pool),
-                "announcements": _announce_again(store, queue, outbox, settings.announce_again_after),
+                "announcements": _announce_again(store, queue, outbox, settings),
             },
             before_stop=(waiter.close,),
         )
@@ -144,12 +157,10 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         return await self.parts.find_key(hash)
 
 
-async def _cleanup(store: Store) -> None:
-    await run_periodically(lambda: store.delete_expired_keys(now_ms()), CLEANUP_EVERY, log, "idempotency_key_cleanup")
-
-
-async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, after: timedelta) -> None:
-    again = Announcements(store, queue, outbox, announcements.pauses(after))
+async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, settings: Settings) -> None:
+    after = settings.announce_again_after
+    total = announcements.announced_for(settings.retain_jobs)
+    again = Announcements(store, queue, outbox, announcements.pauses(after, total=total))
     await run_periodically(again.repeat, announcements.interval(after), log, "announcements")
 
 

@@ -28,7 +28,6 @@ MIGRATIONS = (
 QUERIES = sql.load("services.ingest.sql")
 DEADLINE_S = 8.0
 """For one piece of work, the wait for a connection included: a request then ends with 503 within 10 s."""
-DELETE_BATCH = 1000
 
 JobWrite = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
 
@@ -157,16 +156,6 @@ class Store:
         async with self.connection() as conn:
             kept = await conn.fetchval(QUERIES["keep_response"], project, key.scope, key.key, resource_id, response)
         return bytes(kept) if kept is not None else response
-
-    async def delete_expired_keys(self, now_ms: int, *, batch: int = DELETE_BATCH) -> int:
-        """Deletes expired keys in steps of `batch` rows; how many."""
-        deleted = 0
-        while True:
-            async with self.connection() as conn:
-                step: int = await conn.fetchval(QUERIES["delete_expired_keys"], now_ms, batch)
-            deleted += step
-            if step < batch:
-                return deleted
 
     # Projects and API keys
 

@@ -1,14 +1,12 @@
 """Builds the notifier: the only module of this service that constructs its parts."""
 
-from datetime import timedelta
 from importlib.metadata import version
 from random import uniform
 
 from chassis.adapters.egress.policy import egress_policy
-from chassis.core import logs
 from chassis.core.host_limiter import HostLimiter
-from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import Runner
+from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
 from services.notifier import handlers
@@ -17,15 +15,25 @@ from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import MIGRATIONS, Store
 
-PURGE_EVERY = timedelta(hours=1)
-
-log = logs.get_logger(__name__)
+RETENTION = (
+    Purged(
+        "deliveries",
+        "closed_at",
+        "notifier_keep",
+        dependents=(Dependent("delivery_attempts", "delivery_id", cascades=True),),
+        note="deliveries that have ended",
+    ),
+    Purged("webhook_secrets", "expires_at", "notifier_keep", note="secrets that were replaced"),
+    Kept("projects", "a row for each project that has changed its delivery"),
+)
 
 
 class Notifier(ServiceApp[Settings, None]):
     """The notifier as an App. It has no HTTP routes yet; the gateway sends /webhooks here."""
 
-    spec = ServiceSpec(name="notifier", migrations=MIGRATIONS, job_queue=True)
+    spec = ServiceSpec(
+        name="notifier", migrations=MIGRATIONS, job_queue=True, retention=RETENTION, queue_retention="notifier_keep"
+    )
 
     async def build(self, resources: Resources) -> Components[None]:
         settings, queue = self.settings, resources.job_queue
@@ -55,9 +63,4 @@ class Notifier(ServiceApp[Settings, None]):
                 exhausted=runner.exhausted,
                 on_cancel=runner.on_cancel,
             ),
-            background={"purge": self._purge(store)},
         )
-
-    async def _purge(self, store: Store) -> None:
-        keep = self.settings.notifier_keep
-        await run_periodically(lambda: store.delete_closed(keep), PURGE_EVERY, log, "webhook_delivery_purge")

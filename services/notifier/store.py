@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from chassis.adapters.postgres import Connection, Pool, sql
@@ -14,7 +13,6 @@ from services.notifier.schedule import MAX_ATTEMPTS, AttemptResult
 SCHEMA = "notifier"
 MIGRATIONS = ("services.notifier.sql.migrations",)
 QUERIES = sql.load("services.notifier.sql")
-DELETE_BATCH = 1000
 
 
 def delivery_id(job_id: str, webhook_url: str) -> str:
@@ -75,11 +73,10 @@ BeginResult = DeliveryAttempt | Closed | AttemptInProgress | AttemptsExhausted
 
 
 class Store:
-    """Methods with a `conn` belong to the caller's transaction. `delete_batch`: rows per statement of a purge."""
+    """Methods with a `conn` belong to the caller's transaction."""
 
-    def __init__(self, pool: Pool, *, delete_batch: int = DELETE_BATCH) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._delete_batch = delete_batch
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -142,12 +139,3 @@ class Store:
     async def signed_projects(self, ids: Iterable[str]) -> set[str]:
         """Those of the projects whose files are delivered only with a signature."""
         return {row["id"] for row in await self._pool.fetch(QUERIES["signed_projects"], list(ids))}
-
-    async def delete_closed(self, age: timedelta) -> int:
-        """Deletes deliveries that ended more than `age` ago, with their attempts; how many."""
-        deleted = 0
-        while True:
-            batch: int = await self._pool.fetchval(QUERIES["delete_closed"], age, self._delete_batch)
-            deleted += batch
-            if batch < self._delete_batch:
-                return deleted

@@ -63,6 +63,7 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
             "media_metadata.kind": _ENUM,
             "files.project": MAX_ID_CHARS,
             "files.path": MAX_PATH_CHARS,
+            "files.media_id": MAX_ID_CHARS,
             "files.owner": MAX_ID_CHARS,
             "api_keys.id": MAX_ID_CHARS,
             "api_keys.hash": MAX_ID_CHARS,

@@ -218,16 +218,6 @@ SELECT queued.items AS queued, queued.seconds AS queued_seconds, running.items A
 FROM (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'queued') AS queued,
     (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'running') AS running;
 
--- name: purge
--- In steps, so that it never holds many locks.
-WITH old AS (
-    SELECT id FROM job_queue WHERE finished_at < now() - $1::interval ORDER BY finished_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-),
-old_cancellations AS (DELETE FROM job_queue_cancellations WHERE created_at < now() - $1::interval),
-purged AS (DELETE FROM job_queue USING old WHERE job_queue.id = old.id RETURNING 1)
-SELECT count(*) FROM purged;
-
 -- name: inspect
 SELECT id, project, kind, state, priority, attempt, worker, step, waiting, alone, cancel_requested, last_error,
     failures, postponements, deferrals, crashed, crashed_alone, crashed_waiting,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 import orjson
@@ -32,7 +32,6 @@ from schemas.events import Event
 from schemas.storable import storable_text
 
 UNLIMITED = 2**31 - 1
-PURGE_ROWS = 1000
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
@@ -287,16 +286,6 @@ class JobQueue:
     def clear_gauges(self, service: str) -> None:
         """Shows no values any more: another replica measures."""
         clear_gauges(_GAUGES, service)
-
-    async def purge(self, age: timedelta) -> int:
-        """Deletes items that ended more than `age` ago; how many."""
-        purged = 0
-        while True:
-            async with self._connection() as conn:
-                rows = cast(int, await conn.fetchval(self._queries["purge"], age, PURGE_ROWS))
-            purged += rows
-            if rows < PURGE_ROWS:
-                return purged
 
     async def _fenced(self, query: str, item: QueueItem, *arguments: object) -> None:
         async with self._connection() as conn:

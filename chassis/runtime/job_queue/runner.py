@@ -28,9 +28,6 @@ class RunnerTimes:
     """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
     claim_s: float = 10.0
     """For a claim, which takes milliseconds. After it the connection is discarded."""
-    keep_ended: timedelta = timedelta(days=30)
-    """How long ended items are kept: longer than any topic keeps the message that would bring the item again."""
-    purge_every: timedelta = timedelta(hours=1)
 
 
 class SlotStuck(Exception):
@@ -87,7 +84,7 @@ class Runner:
 
     async def run(self) -> None:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
-        purging, claiming = asyncio.create_task(self._purge()), asyncio.create_task(self._claim_items())
+        claiming = asyncio.create_task(self._claim_items())
         draining = asyncio.create_task(self._draining.wait())
         try:
             await asyncio.wait([claiming, draining], return_when=asyncio.FIRST_COMPLETED)
@@ -96,7 +93,7 @@ class Runner:
             claiming.cancel()
             await asyncio.Event().wait()  # until cancelled
         finally:
-            tasks = [purging, claiming, draining, *self._attempts]
+            tasks = [claiming, draining, *self._attempts]
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -192,13 +189,3 @@ class Runner:
         item = (await claim).item
         if item is not None:
             await self._queue.release(item)
-
-    async def _purge(self) -> None:
-        while True:
-            await asyncio.sleep(self._times.purge_every.total_seconds())
-            try:
-                purged = await self._queue.purge(self._times.keep_ended)
-            except Exception as error:  # noqa: BLE001 - tried again in an hour
-                log.warning("queue_purge_failed", error=f"{type(error).__name__}: {error}")
-            else:
-                log.debug("queue_items_purged", items=purged)

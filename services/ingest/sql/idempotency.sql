@@ -20,15 +20,3 @@ SELECT fingerprint, resource_id, response FROM idempotency_keys WHERE project = 
 UPDATE idempotency_keys SET response = coalesce(response, $5)
 WHERE project = $1 AND scope = $2 AND key = $3 AND resource_id = $4
 RETURNING response
-
--- name: delete_expired_keys
--- At most $2 rows, so that the statement never holds many locks.
-WITH expired AS (
-    SELECT project, scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-),
-deleted AS (DELETE FROM idempotency_keys USING expired
-    WHERE (idempotency_keys.project, idempotency_keys.scope, idempotency_keys.key)
-        = (expired.project, expired.scope, expired.key)
-    RETURNING 1)
-SELECT count(*) FROM deleted

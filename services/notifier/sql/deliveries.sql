@@ -52,17 +52,6 @@ UPDATE deliveries
 SET state = $2, reason = $3, closed_at = now()
 WHERE id = $1 AND state = 'pending';
 
--- name: delete_closed
--- At most $2 rows, so that the statement never holds many locks; attempts go with their delivery.
-WITH old AS (
-    SELECT id FROM deliveries WHERE closed_at < now() - $1::interval ORDER BY closed_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-),
-deleted AS (
-    DELETE FROM deliveries USING old WHERE deliveries.id = old.id RETURNING 1
-)
-SELECT count(*) FROM deleted;
-
 -- name: put_projects
 INSERT INTO projects (id, signed, version)
 SELECT id, signed, version FROM unnest($1::text[], $2::boolean[], $3::integer[]) AS incoming (id, signed, version)

@@ -12,7 +12,6 @@ from chassis.adapters.postgres import Pool
 from chassis.core.encryption import Keyring
 from chassis.core.ids import new_id
 from chassis.runtime.job_queue import JobQueue
-from chassis.runtime.job_queue.runner import RunnerTimes
 from chassis.runtime.outbox import Outbox
 from embedded import KafkaServer
 from schemas.api import MediaRequest, VideoJobRequest
@@ -23,7 +22,7 @@ from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from schemas.topics import TOPICS
-from services.ingest import announcements, keys, transitions
+from services.ingest import keys, transitions
 from services.ingest.announcements import Announced, Announcements, interval, pauses, state_event
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
@@ -266,7 +265,3 @@ async def test_what_a_lost_kafka_had_is_announced_on_the_next_one(
 
 def _ended(job: Job) -> Event:
     return JobCancelled(job=job.cancel(job.created_at + 1))
-
-
-def test_the_announcements_are_shorter_than_the_memory_of_workers() -> None:
-    assert RunnerTimes().keep_ended > announcements.ANNOUNCED_FOR

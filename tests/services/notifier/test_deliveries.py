@@ -17,9 +17,10 @@ from chassis.adapters.postgres import migrate, open_pool
 from chassis.core.host_limiter import HostLimiter
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem, Retry
 from chassis.runtime.outbox import Outbox
+from chassis.runtime.purge import PurgeLimits, Purger
 from schemas.delivery import DeliverySigner
 from schemas.jobs import Job
-from services.notifier.app import Notifier
+from services.notifier.app import RETENTION, Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
 from services.notifier.sender import Sender
@@ -80,7 +81,7 @@ async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
         await open_pool(fresh_dsn, Notifier.spec.name) as pool,
         tables(fresh_dsn) as found,
     ):
-        store = Store(pool, delete_batch=2)
+        store = Store(pool)
         queue = JobQueue(pool, Outbox(pool, "notifier"))
         runner = DeliveryRunner(
             store=store,
@@ -326,7 +327,9 @@ async def test_deliveries_that_ended_long_ago_are_deleted_in_batches_and_pending
             assert await harness.run_once() == "done"
     pending = await harness.add(target.url())
     await harness.tables.age_closed(timedelta(days=31))
-    assert await harness.store.delete_closed(timedelta(days=30)) == 5
+    limits = PurgeLimits(rows=2)
+    purger = Purger(harness.deliveries.pool, "notifier", RETENTION, lambda _: timedelta(days=30), limits=limits)
+    assert (await purger.purge())["deliveries"] == 5
     assert await harness.tables.delivery(ended[0].id) is None
     assert await harness.tables.attempts(ended[0].id) == []
     assert await harness.tables.delivery(pending.id) is not None

@@ -166,21 +166,6 @@ async def test_counts_are_of_items_and_of_seconds_of_work(fixture: QueueFixture)
     assert await fixture.queue.counts() == Counts(queued=1, running=1, queued_seconds=2.5, running_seconds=20)
 
 
-async def test_ended_items_are_purged_after_their_time_and_others_never(fixture: QueueFixture) -> None:
-    await fixture.add("old", "young", "queued")
-    await fixture.queue.finish(await fixture.claim(), "done")
-    await fixture.queue.finish(await fixture.claim(), "failed")
-    await fixture.pool.execute("UPDATE job_queue SET finished_at = now() - interval '2 days' WHERE id = 'old'")
-    await fixture.pool.execute(
-        "INSERT INTO job_queue_cancellations VALUES ('x', now() - interval '2 days'), ('y', now())"
-    )
-    assert await fixture.queue.purge(timedelta(days=1)) == 1
-    left = await fixture.pool.fetch(
-        "SELECT id FROM job_queue UNION ALL SELECT id FROM job_queue_cancellations ORDER BY 1"
-    )
-    assert [row["id"] for row in left] == ["queued", "y", "young"]
-
-
 async def test_a_claim_is_lost_once_it_cannot_end_the_item_any_more(fixture: QueueFixture) -> None:
     await fixture.add("job_1", "job_2", "job_3")
     queue = fixture.queue

@@ -281,20 +281,6 @@ async def test_a_slot_whose_work_does_not_end_is_shown_by_the_check(fixture: Que
         await runner.check()
 
 
-async def test_ended_items_are_purged_while_the_runner_runs(fixture: QueueFixture) -> None:
-    times = replace(TIMES, purge_every=TIMES.poll / 10, keep_ended=LEASE)
-    await fixture.add("old", "young")
-    async with running(Worker(finishes).runner(fixture.queue, times=times)):
-        await until(lambda: fixture.is_in("done", "old", "young"), within=60)
-        await fixture.pool.execute("UPDATE job_queue SET finished_at = now() - interval '1 day' WHERE id = 'old'")
-        await fixture.pool.execute("UPDATE job_queue SET finished_at = now() + interval '1 day' WHERE id = 'young'")
-        await until(lambda: rows_are(fixture, ["young"]), within=60)
-
-
-async def rows_are(fixture: QueueFixture, ids: list[str]) -> bool:
-    return [row["id"] for row in await fixture.pool.fetch("SELECT id FROM job_queue ORDER BY id")] == ids
-
-
 async def test_an_item_that_ends_while_another_is_claimed_makes_room_at_once(fixture: QueueFixture) -> None:
     """The claim has not seen that there is room, and the runner's next look is an hour away."""
     in_between, ended, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
