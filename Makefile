@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,2)
 INSTALLED := .venv/.installed
 
-.PHONY: install up demo test test-only check format contracts retention bench soak clean
+.PHONY: install up demo test test-only check format contracts retention bench soak chaos clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,9 @@ test-only: install
 
 soak: install        ## the long tests with random kills and outages
 	@$(RUN) -m pytest -m slow
+
+chaos: install       ## everything fails for 2 minutes under load, then an audit; MINUTES=60 SEED=7 for another run
+	@$(RUN) -m tests.chaos --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: install       ## everything but the tests
 	@$(RUN) -m ruff check .

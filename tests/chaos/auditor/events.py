@@ -1,0 +1,56 @@
+"""Kafka: each job ends by one event. A record may be there twice, with the same id; a second end is another id."""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.chaos.auditor.records import Audit, Target
+
+RESULTS = "job.results"
+TERMINAL = {f"bitmill.job.{end}.v1": end for end in ("succeeded", "failed", "cancelled")}
+Ends = dict[str, dict[str, str]]
+"""By job: the ids of its terminal events, and what each says."""
+
+
+async def read_ends(target: Target, audit: Audit) -> Ends:
+    """All terminal events. Dead letters are violations: no record of a run is one that cannot be handled."""
+    ends: Ends = {}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=target.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        topics = await consumer.topics()
+        dead = sorted(topic for topic in topics if topic.endswith(".dlq"))
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in (RESULTS, *dead)
+            for number in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        consumer.assign(partitions)
+        last = await consumer.end_offsets(partitions)
+        letters: list[str] = []
+        while any([await consumer.position(partition) < last[partition] for partition in partitions]):
+            for partition, records in (await consumer.getmany(timeout_ms=1000)).items():
+                for record in records:
+                    headers = {name: value.decode() for name, value in record.headers if value is not None}
+                    if partition.topic != RESULTS:
+                        letters.append(f"{partition.topic}@{record.offset}")
+                        audit.counts["dead letter records"] += 1
+                    elif headers["ce_type"] in TERMINAL:
+                        end = TERMINAL[headers["ce_type"]]
+                        ends.setdefault(record.key.decode(), {})[headers["ce_id"]] = end
+        audit.report("dead letters", letters, "records that a service could not handle")
+    finally:
+        await consumer.stop()
+    return ends
+
+
+def check_ends(ends: Ends, jobs: dict[str, str | None], audit: Audit) -> None:
+    """`jobs` are all jobs that ingest has accepted, with the end that it knows."""
+    doubled = [job for job, events in ends.items() if len(events) > 1]
+    audit.report("doubled", doubled, f"more than one terminal event: {[ends[job] for job in doubled[:3]]}")
+    missing = [job for job in jobs if job not in ends]
+    audit.report("lost", missing, "no terminal event on job.results")
+    foreign = [job for job in ends if job not in jobs]
+    audit.report("doubled", foreign, "a terminal event of a job that was never accepted")
+    other = [job for job, end in jobs.items() if job in ends and end not in ends[job].values()]
+    audit.report("wrong end", other, f"ingest knows another end: {[(jobs[job], ends[job]) for job in other[:3]]}")
