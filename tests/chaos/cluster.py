@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +14,7 @@ import asyncpg
 import psutil
 
 from tests.chaos.disk import Disk
+from tests.chaos.port_owners import owners_of_ports
 from tests.chaos.replica import ROOT, Replica
 from tests.chaos.schedule import replica_names
 from tests.chaos.servers import Servers
@@ -46,7 +47,7 @@ class Cluster:
         self.disk = Disk(base)
         self.logs = base / "logs"
         self.replicas: dict[str, Replica] = {}
-        self.servers = Servers(self.disk.folder / "data", self._owner_of, flush=seeded_fault != "no_flush")
+        self.servers = Servers(self.disk.folder / "data", self._owners_of, flush=seeded_fault != "no_flush")
         self._seeded_fault = seeded_fault
         self._session: aiohttp.ClientSession | None = None
 
@@ -88,7 +89,7 @@ class Cluster:
             return not await self.not_ready()
 
         try:
-            await until(ready, within=within, poll=0.2)
+            await until(ready, within=within, poll=1.0)
         except AssertionError:
             names = await self.not_ready()
             logs = "\n".join(self.replicas[name].tail() for name in names)
@@ -167,8 +168,6 @@ class Cluster:
         if done.returncode != 0:
             raise subprocess.CalledProcessError(done.returncode, "bitmill migrate", done.stdout, done.stderr)
 
-    async def _owner_of(self, port: int) -> str | None:
-        return await asyncio.to_thread(self._find_owner, port)
-
-    def _find_owner(self, port: int) -> str | None:
-        return next((name for name, replica in self.replicas.items() if replica.has_port(port)), None)
+    async def _owners_of(self, ports: Collection[int]) -> Mapping[int, str]:
+        pids = {name: replica.pid for name, replica in self.replicas.items()}
+        return await asyncio.to_thread(owners_of_ports, ports, pids)

@@ -93,7 +93,7 @@ class Faults:
         postgres = fault.kind == "kill_at_postgres_commit"
         proxy = self._cluster.servers.proxy("postgres" if postgres else "kafka")
         trap = Trap(replica.name, is_postgres_commit if postgres else is_offset_commit, replica.kill)
-        proxy.arm(trap)
+        await proxy.arm(trap)
         with suppress(TimeoutError):
             await asyncio.wait_for(trap.sprung.wait(), fault.seconds)
             self.injected["(at the commit itself)"] += 1

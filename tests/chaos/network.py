@@ -8,7 +8,7 @@ It can also end a process right after one of its commits, before the process lea
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,8 +16,8 @@ SLOW_SECONDS = 0.3
 _PIECE_BYTES = 65536
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-OwnerOf = Callable[[int], Awaitable[str | None]]
-"""The name of the process that has this local port; None if it is none of ours."""
+OwnersOf = Callable[[Collection[int]], Awaitable[Mapping[int, str]]]
+"""The names of the processes that have these local ports; without those of others."""
 
 
 @dataclass(eq=False)
@@ -44,10 +44,10 @@ class Trap:
 class NetworkProxy:
     """Listens on 127.0.0.1:`port`."""
 
-    def __init__(self, connect: Connect, owner_of: OwnerOf) -> None:
+    def __init__(self, connect: Connect, owners_of: OwnersOf) -> None:
         self.port = 0
         self._connect = connect
-        self._owner_of = owner_of
+        self._owners_of = owners_of
         self._server: asyncio.Server | None = None
         self._modes: dict[str, str] = {}
         self._changed = asyncio.Event()
@@ -70,6 +70,8 @@ class NetworkProxy:
             self._modes.pop(owner, None)
         else:
             self._modes[owner] = mode
+        if owner != "*":
+            await self._identify(self._connections)
         concerned = [each for each in self._connections if owner in ("*", each.owner)]
         if mode == "silent":
             for each in concerned:
@@ -83,12 +85,19 @@ class NetworkProxy:
         """Both sides of every connection are told, as when the machine of the server goes away."""
         await self._break(lambda _: True)
 
-    def arm(self, trap: Trap) -> None:
+    async def arm(self, trap: Trap) -> None:
         self._traps.append(trap)
+        await self._identify(self._connections)
 
     def disarm(self, trap: Trap) -> None:
         if trap in self._traps:
             self._traps.remove(trap)
+
+    async def _identify(self, connections: Iterable[_Connection]) -> None:
+        unknown = {connection.port: connection for connection in connections if connection.owner is None}
+        if unknown:
+            for port, owner in (await self._owners_of(unknown)).items():
+                unknown[port].owner = owner
 
     def _mode(self, connection: _Connection) -> str:
         return self._modes.get("*") or self._modes.get(connection.owner or "") or "pass"
@@ -113,7 +122,8 @@ class NetworkProxy:
         task.add_done_callback(ended)
 
     async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
-        connection.owner = await self._owner_of(connection.port)
+        if self._traps or self._modes.keys() - {"*"}:  # only then does it matter whose it is
+            await self._identify([connection])
         if self._mode(connection) == "refuse":
             return
         try:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import psutil
 
 from tests.support.system import clean_environment, free_port
 
@@ -113,15 +112,6 @@ class Replica:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
-
-    def has_port(self, port: int) -> bool:
-        """Whether a connection from this local port is the process's own."""
-        pid = self.pid
-        if pid is None:
-            return False
-        with suppress(psutil.Error):
-            return any(each.laddr and each.laddr.port == port for each in psutil.Process(pid).net_connections("tcp"))
-        return False
 
     def tail(self, size: int = 2000) -> str:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else "(no log)"

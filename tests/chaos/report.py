@@ -13,6 +13,7 @@ NONE_ALLOWED = (
     "wrong end",
     "webhooks missing",
     "webhooks doubled",
+    "unreadable",
     "undecodable",
     "leased",
     "unpublished",

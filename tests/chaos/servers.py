@@ -13,7 +13,7 @@ import psutil
 from embedded import KafkaServer, PostgresServer
 from embedded.kafka_login import BrokerSecurity
 from embedded.restarts import RestartPolicy, keep_running
-from tests.chaos.network import NetworkProxy, OwnerOf
+from tests.chaos.network import NetworkProxy, OwnersOf
 
 _PATIENT = RestartPolicy(delays_seconds=(0.0,) + (1.0,) * 1000)
 
@@ -21,9 +21,9 @@ _PATIENT = RestartPolicy(delays_seconds=(0.0,) + (1.0,) * 1000)
 class Servers:
     """`postgres` and `kafka` are the proxies; `admin_dsn` and `bootstrap` are addresses of the servers themselves."""
 
-    def __init__(self, folder: Path, owner_of: OwnerOf, *, flush: bool = True) -> None:
-        self.postgres = NetworkProxy(self._connect_postgres, owner_of)
-        self.kafka = NetworkProxy(self._connect_kafka, owner_of)
+    def __init__(self, folder: Path, owners_of: OwnersOf, *, flush: bool = True) -> None:
+        self.postgres = NetworkProxy(self._connect_postgres, owners_of)
+        self.kafka = NetworkProxy(self._connect_kafka, owners_of)
         self.admin_dsn = ""
         self._folder = folder
         self._flush = flush

@@ -1,6 +1,8 @@
 """HTTP: what customers see of their work, and whether the files that they get can be decoded."""
 
 import asyncio
+import json
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +18,8 @@ BLAMELESS = frozenset({"poisoned", "internal_error"})
 """Codes of faults that no input has caused: not even one that is broken on purpose."""
 DECODED_TOGETHER = 16
 """Files of one ffmpeg; where one of them fails they are decoded one by one."""
+AGAIN_SECONDS = 45.0
+"""After the last fault no request may be answered with 503 for longer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
@@ -40,25 +44,35 @@ async def _check(target: Target, session: aiohttp.ClientSession, request: Reques
     headers = {"Authorization": f"Bearer {target.keys[request.project]}"}
     catalog = target.catalogs[request.number % len(target.catalogs)]
     try:
-        async with session.get(f"{catalog}{request.path}/{id}", headers=headers) as response:
-            text = await response.text()
-            if response.status != 200:
-                audit.report("lost", [id], f"GET {request.path}/{id}: {response.status} {text[:200]}")
-                return
-            body: dict[str, Any] = await response.json()
+        status, content = await _get(session, f"{catalog}{request.path}/{id}", headers)
+        if status != 200:
+            kind = "lost" if status == 404 else "unreadable"
+            audit.report(kind, [id], f"GET {request.path}/{id}: {status} {content[:200]!r}")
+            return
+        body: dict[str, Any] = json.loads(content)
         shown = body["data"] if request.path == "/media" else body
         urls = _media_files(request, shown, audit) if request.path == "/media" else _job_files(request, shown, audit)
         if shown["metadata"] != request.metadata:
             audit.report("wrong end", [id], f"shown with the metadata {shown['metadata']}")
         for number, url in enumerate(urls):
-            async with session.get(f"{catalog}{urlsplit(url).path}", headers=headers) as response:
-                content = await response.read()
-                if response.status != 200 or not content:
-                    audit.report("undecodable", [id], f"GET {url}: {response.status} {content[:200]!r}")
-                    continue
+            status, content = await _get(session, f"{catalog}{urlsplit(url).path}", headers)
+            if status != 200 or not content:
+                audit.report("undecodable", [id], f"GET {url}: {status} {content[:200]!r}")
+                continue
             (folder / f"{id}.{number}{Path(urlsplit(url).path).suffix}").write_bytes(content)
     except (aiohttp.ClientError, TimeoutError) as error:
-        audit.report("lost", [id], f"GET {request.path}/{id}: {type(error).__name__} {error}")
+        audit.report("unreadable", [id], f"GET {request.path}/{id}: {type(error).__name__} {error}")
+
+
+async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """Status and body. A 503 asks to come again: it is the answer only where it lasts."""
+    deadline = time.monotonic() + AGAIN_SECONDS
+    while True:
+        async with session.get(url, headers=headers) as response:
+            content = await response.read()
+            if response.status != 503 or time.monotonic() > deadline:
+                return response.status, content
+        await asyncio.sleep(1)
 
 
 def _job_files(request: Request, job: dict[str, Any], audit: Audit) -> list[str]:

@@ -1,6 +1,7 @@
 """Kafka: each job ends by one event. A record may be there twice, with the same id; a second end is another id."""
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.chaos.auditor.records import Audit, Target
 
@@ -18,13 +19,7 @@ async def read_ends(target: Target, audit: Audit) -> Ends:
     )
     await consumer.start()
     try:
-        topics = await consumer.topics()
-        dead = sorted(topic for topic in topics if topic.endswith(".dlq"))
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in (RESULTS, *dead)
-            for number in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        partitions = await _partitions(target)
         consumer.assign(partitions)
         last = await consumer.end_offsets(partitions)
         letters: list[str] = []
@@ -42,6 +37,22 @@ async def read_ends(target: Target, audit: Audit) -> Ends:
     finally:
         await consumer.stop()
     return ends
+
+
+async def _partitions(target: Target) -> list[TopicPartition]:
+    """Those of the results and of all dead letters."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=target.bootstrap)
+    await admin.start()
+    try:
+        described = await admin.describe_topics()
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        if topic["topic"] == RESULTS or topic["topic"].endswith(".dlq")
+        for partition in topic["partitions"]
+    ]
 
 
 def check_ends(ends: Ends, jobs: dict[str, str | None], audit: Audit) -> None:
