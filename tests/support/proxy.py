@@ -24,6 +24,7 @@ class Proxy:
         self._forwarding.set()
         self._refusing = False
         self._delay_s = 0.0
+        self._silent_after: int | None = None
         self.port = 0
 
     async def __aenter__(self) -> "Proxy":
@@ -58,6 +59,10 @@ class Proxy:
         await self.cut(hang=True)
         await self.restore(old_connections=False)
 
+    def silence_after(self, pieces: int | None) -> None:
+        """New connections go silent for ever once the server has sent so many pieces on them. None: they do not."""
+        self._silent_after = pieces
+
     def slow_down(self, seconds: float) -> None:
         """From now on whatever is sent arrives later by so much, in both directions. 0: fast again."""
         self._delay_s = seconds
@@ -91,7 +96,7 @@ class Proxy:
             server_reader, server_writer = await self._connect_to_server()
             pipes = [
                 asyncio.create_task(self._forward(reader, server_writer)),
-                asyncio.create_task(self._forward(server_reader, writer)),
+                asyncio.create_task(self._forward(server_reader, writer, self._silent_after)),
             ]
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -107,7 +112,9 @@ class Proxy:
             return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{port}")
         return await asyncio.open_connection(self._parts.hostname, self._parts.port or 5432)
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silent_after: int | None = None
+    ) -> None:
         # The event of now: `restore` may leave this connection behind with an event that is never set.
         forwarding = self._forwarding
         with suppress(ConnectionError):
@@ -115,5 +122,9 @@ class Proxy:
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await forwarding.wait()
+                if silent_after is not None:
+                    if silent_after == 0:
+                        await asyncio.Event().wait()
+                    silent_after -= 1
                 writer.write(data)
                 await writer.drain()

@@ -171,6 +171,34 @@ async def test_batches_cut_anywhere_and_projected_concurrently_give_the_rows_of_
     await delete_rows(tables, project)
 
 
+@settings(PROPERTY, max_examples=12)
+@given(seed=st.integers(0, 2**32), from_offset=st.integers(0, 8))
+async def test_a_replay_and_progress_after_the_end_change_no_row(tables: Tables, seed: int, from_offset: int) -> None:
+    """All topics are read again, from their first record or another one; a frozen worker reports last of all."""
+    random = Random(seed)
+    project = new_id("prj")
+    topics = topics_of(project)
+    random.shuffle(topics)
+    for events in topics:
+        await project_batch(tables, events)
+    before = await rows_of(tables, project)
+    ended = [event.job for events in topics for event in events if isinstance(event, JobSucceeded | JobFailed)]
+    late = [
+        JobProgressed(
+            job=job.model_copy(update={"status": "processing", "output": None, "updated_at": now_ms() + 10**6})
+        )
+        for job in ended
+    ]
+    random.shuffle(late)
+    await project_batch(tables, late)
+    for events in random.sample(topics, len(topics)):
+        for event in events[from_offset:]:
+            await project_batch(tables, [event])
+    await project_batch(tables, late)
+    assert before == await rows_of(tables, project)
+    await delete_rows(tables, project)
+
+
 @PROPERTY
 @given(order=st.lists(st.integers(0, 5), min_size=1, max_size=14))
 async def test_a_job_follows_the_published_rule_after_each_event(

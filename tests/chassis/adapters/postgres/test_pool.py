@@ -182,6 +182,19 @@ async def test_a_pool_of_unresponsive_connections_works_again_once_postgres_acce
         assert time.monotonic() - started < 4
 
 
+@pytest.mark.parametrize("pieces", range(3))
+async def test_a_connection_that_goes_silent_while_it_is_made_is_given_up_in_time(proxy: Proxy, pieces: int) -> None:
+    """After so many responses of Postgres, in the login or in what a pool asks on a new connection."""
+    async with await open_pool(proxy.dsn, "mill", size=1, deadlines=SHORT) as pool:
+        await proxy.silence()
+        proxy.silence_after(pieces)
+        asking = asyncio.create_task(_works(pool))
+        await asyncio.wait([asking], timeout=SAFETY_NET_S)
+        assert asking.done()
+        proxy.silence_after(None)
+        await until(lambda: asyncio.wait_for(_works(pool), SAFETY_NET_S), within=SAFETY_NET_S)
+
+
 async def test_a_healthy_connection_outlives_the_slow_query_of_another(fresh_dsn: str) -> None:
     async with await open_pool(fresh_dsn, "mill", size=2) as pool:
         async with pool.acquire() as healthy, pool.acquire() as slow:
