@@ -12,11 +12,15 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
 -- name: claim
--- The rule of fairness: first the project with the fewest items running, then the highest priority, then what has
--- been due the longest. An item whose lease ran out is claimable like a queued one, with its old place in the queue,
--- where $4 allows it; its worker is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
+-- The rule of fairness: first the project with the fewest items running, then the one of which the least work has been
+-- claimed (`job_queue_projects`); within a project the highest priority, then what has been due the longest. An item
+-- whose lease ran out is claimable like a queued one, with its old place in the queue, where $4 allows it; its worker
+-- is then taken for crashed. A claim that an outage delayed until after $3 claims nothing.
 -- A project of which this worker runs $5 items already gets none: its items could hold all of the worker's. Nor does
 -- one of $7, of which items wait in the worker: another worker may have room.
+--
+-- A claim is charged with its estimate, at most $10 seconds, and no project is further behind the others than that:
+-- one whose items were all postponed does not come back with a claim to hours of work.
 --
 -- A crash makes the item suspect if it was being worked on. One that only waited, for its input or for a slot, is
 -- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever. A worker that
@@ -24,56 +28,64 @@ RETURNING id;
 -- keeps by attempt what was counted, for `absolve`. After each crash of a suspect its next claim waits longer, a
 -- multiple of $9: a worker that only stood still can say so meanwhile.
 --
--- The cost grows with the number of projects that have something queued, not with the number of items: `hops` walks
--- the index from project to project, `fronts` looks at the front of each queue, and only the projects that are next in
--- line give candidates. There are more candidates than one, so that claimers at the same time do not all want the
--- same row; the lock is taken on one, and its state is looked at again once it is held.
+-- The cost grows neither with the items nor with the projects: `unserved` takes the next projects from the index; it
+-- passes over those that run something, that have only items for later, and that have nothing any more. The last kind
+-- is removed here, unless something was added meanwhile. There are more candidates than one, so that claimers at the
+-- same time do not all want the same row, nor the same project; the lock is taken on one, and its state is looked at
+-- again once it is held.
 --
 -- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (0 if one
 -- that could be claimed is due already and locked by another transaction).
-WITH RECURSIVE
-running AS (
+WITH running AS MATERIALIZED (
     SELECT project, count(*) AS items,
         CASE WHEN project = ANY ($7::text[]) THEN $5 ELSE count(*) FILTER (WHERE worker = $1) END AS here
     FROM job_queue
     WHERE state = 'running' AND lease_until > now()
     GROUP BY project
 ),
-hops AS (
-    (SELECT project FROM job_queue WHERE state = 'queued' ORDER BY project LIMIT 1)
-    UNION ALL
-    SELECT (SELECT next.project FROM job_queue AS next
-            WHERE next.state = 'queued' AND next.project > hops.project ORDER BY next.project LIMIT 1)
-    FROM hops WHERE hops.project IS NOT NULL
-),
-fronts AS (
-    SELECT hops.project, coalesce(running.items, 0) AS items
-    FROM hops
+unserved AS MATERIALIZED (
+    SELECT projects.project, 0::bigint AS items, work, place
+    FROM job_queue_projects AS projects
     CROSS JOIN LATERAL (
-        SELECT priority, not_before FROM job_queue
-        WHERE state = 'queued' AND job_queue.project = hops.project AND not_before <= now()
-        ORDER BY priority DESC, not_before, id LIMIT 1
-    ) AS front
-    LEFT JOIN running ON running.project = hops.project
-    WHERE coalesce(running.here, 0) < $5
-    ORDER BY coalesce(running.items, 0), front.priority DESC, front.not_before
-    LIMIT 8
+        SELECT FROM job_queue
+        WHERE state = 'queued' AND job_queue.project = projects.project AND not_before <= now()
+        LIMIT 1
+    ) AS due
+    WHERE projects.project <> ALL (ARRAY(SELECT project FROM running))
+    ORDER BY work, place
+    LIMIT 4
 ),
+served AS (
+    SELECT running.project, items, work, place
+    FROM running
+    JOIN job_queue_projects AS projects ON projects.project = running.project
+    CROSS JOIN LATERAL (
+        SELECT FROM job_queue
+        WHERE state = 'queued' AND job_queue.project = running.project AND not_before <= now()
+        LIMIT 1
+    ) AS due
+    WHERE here < $5 AND (SELECT count(*) FROM unserved) < 4
+    ORDER BY items, work, place
+    LIMIT 4
+),
+fronts AS MATERIALIZED (SELECT * FROM unserved UNION ALL SELECT * FROM served),
 candidates AS (
-    SELECT queued.id, fronts.items, queued.priority, queued.not_before
+    SELECT queued.id, items + nth - 1 AS items, work, place, nth
     FROM fronts
     CROSS JOIN LATERAL (
-        SELECT id, priority, not_before FROM job_queue
+        SELECT id, row_number() OVER (ORDER BY priority DESC, not_before, id) AS nth FROM job_queue
         WHERE state = 'queued' AND job_queue.project = fronts.project AND not_before <= now()
         ORDER BY priority DESC, not_before, id LIMIT 32
     ) AS queued
     UNION ALL
-    SELECT expired.id, coalesce(running.items, 0), expired.priority, expired.not_before
-    FROM job_queue AS expired LEFT JOIN running ON running.project = expired.project
+    SELECT expired.id, coalesce(running.items, 0), coalesce(work, 0), coalesce(place, 0), 0
+    FROM job_queue AS expired
+    LEFT JOIN running ON running.project = expired.project
+    LEFT JOIN job_queue_projects AS projects ON projects.project = expired.project
     WHERE $4 AND expired.state = 'running' AND coalesce(running.here, 0) < $5 AND expired.id <> ALL ($8::text[])
         AND expired.lease_until + $9::interval * CASE WHEN expired.crashed > 0 THEN 2 ^ least(expired.crashed - 1, 2)
             ELSE 0 END <= now()
-    ORDER BY items, priority DESC, not_before, id
+    ORDER BY items, work, place, nth, id
     LIMIT 32
 ),
 chosen AS (
@@ -85,7 +97,7 @@ chosen AS (
     CROSS JOIN LATERAL (SELECT job_queue.state = 'running' AND job_queue.worker <> $1 AS worker) AS crashed
     WHERE now() <= $3
         AND (job_queue.state = 'queued' OR ($4 AND job_queue.state = 'running' AND job_queue.lease_until <= now()))
-    ORDER BY candidates.items, candidates.priority DESC, candidates.not_before, candidates.id
+    ORDER BY candidates.items, work, place, nth, candidates.id
     LIMIT 1
     FOR UPDATE OF job_queue SKIP LOCKED
 ),
@@ -101,12 +113,40 @@ claimed AS (
     FROM chosen
     WHERE job_queue.id = chosen.id
     RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
-        crashed, crashed_alone, crashed_waiting, step,
+        crashed, crashed_alone, crashed_waiting, step, estimate,
         floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
         ) AS cancelled
-)
+),
+charged AS (
+    UPDATE job_queue_projects AS projects
+    SET work = greatest(projects.work, (SELECT max(work) FROM job_queue_projects) - $10)
+            + least(greatest(claimed.estimate, 0.1), $10),
+        place = nextval('job_queue_places')
+    FROM claimed, (
+        -- Claims of one project at the same time do not wait for one another: one of them is charged.
+        SELECT project FROM job_queue_projects WHERE project = (SELECT project FROM claimed) FOR UPDATE SKIP LOCKED
+    ) AS free
+    WHERE projects.project = free.project
+),
+idle AS (
+    SELECT projects.project
+    FROM (
+        SELECT project, added FROM job_queue_projects AS passed
+        WHERE (work, place) < (
+                coalesce((SELECT max(work) FROM unserved), 'infinity'),
+                coalesce((SELECT place FROM unserved ORDER BY work DESC, place DESC LIMIT 1), 0)
+            )
+            AND NOT EXISTS (SELECT FROM job_queue WHERE state = 'queued' AND job_queue.project = passed.project)
+            AND NOT EXISTS (SELECT FROM job_queue WHERE state = 'running' AND job_queue.project = passed.project)
+        ORDER BY work, place
+        LIMIT 8
+    ) AS passed
+    JOIN job_queue_projects AS projects ON projects.project = passed.project AND projects.added = passed.added
+    FOR UPDATE OF projects SKIP LOCKED
+),
+removed AS (DELETE FROM job_queue_projects AS projects USING idle WHERE projects.project = idle.project)
 SELECT now() AS at, claimed.*,
     CASE
         WHEN claimed.id IS NOT NULL THEN NULL

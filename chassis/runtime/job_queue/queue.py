@@ -35,6 +35,8 @@ UNLIMITED = 2**31 - 1
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
+CHARGE_LIMIT_S = 300.0
+"""Of the estimated work of one item in the order of the projects; an estimate may be wrong."""
 CONNECTION_SECONDS = 5.0
 """For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
 _ITEM_COLUMNS = tuple(field.name for field in fields(QueueItem))
@@ -143,6 +145,7 @@ class JobQueue:
                 list(full_projects),
                 list(held),
                 self._suspect_pause,
+                CHARGE_LIMIT_S,
             )
         assert row is not None  # noqa: S101 - the query always has one row
         self.contact.responded(row["at"], _since(sent))

@@ -1,4 +1,7 @@
-"""A claim stays cheap however many items are queued and ended. Counted in pages: time depends on the machine."""
+"""A claim stays cheap however many items are queued and ended, of however many projects.
+
+Counted in pages: time depends on the machine.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from tests.chassis.runtime.job_queue.conftest import QueueFixture
 
 FILL = """
     INSERT INTO job_queue (id, project, kind, payload, state, priority, finished_at)
-    SELECT $1 || n, 'prj_' || n % 10, 'video', '{"input": "https://example.com/clip.mov"}', $1, n % 3,
+    SELECT $1 || n, 'prj_' || n % $3::integer, 'video', '{"input": "https://example.com/clip.mov"}', $1, n % 3,
            CASE $1 WHEN 'done' THEN now() END
     FROM generate_series(1, $2::integer) AS n
 """
@@ -18,9 +21,9 @@ FILL = """
 async def pages_of_a_claim(fixture: QueueFixture) -> int:
     """How many pages a claim touches; it is rolled back."""
     claim = sql.load("chassis.runtime.job_queue")["claim"]
-    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'", "'{}'", "'15s'")
-    for number, value in enumerate(values, start=1):
-        claim = claim.replace(f"${number}", value)
+    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'", "'{}'", "'15s'", "300")
+    for number in range(len(values), 0, -1):
+        claim = claim.replace(f"${number}", values[number - 1])
     async with fixture.pool.acquire() as conn:
         transaction = conn.transaction()
         await transaction.start()
@@ -31,14 +34,15 @@ async def pages_of_a_claim(fixture: QueueFixture) -> int:
     return int(root["Shared Hit Blocks"] + root["Shared Read Blocks"])
 
 
-async def test_a_claim_costs_the_same_whatever_the_number_of_queued_and_ended_items(fixture: QueueFixture) -> None:
+async def test_a_claim_costs_the_same_whatever_the_number_of_items_and_projects(fixture: QueueFixture) -> None:
     costs = []
-    for ended, queued in ((10_000, 5_000), (100_000, 20_000)):
-        await fixture.pool.execute("TRUNCATE job_queue")
-        await fixture.pool.execute(FILL, "done", ended)
-        await fixture.pool.execute(FILL, "queued", queued)
-        await fixture.pool.execute("VACUUM ANALYZE job_queue")
+    for ended, queued, projects in ((1_000, 5_000, 10), (20_000, 20_000, 10), (10_000, 20_000, 10_000)):
+        await fixture.pool.execute("TRUNCATE job_queue, job_queue_projects")
+        await fixture.pool.execute(FILL, "done", ended, 10)
+        await fixture.pool.execute(FILL, "queued", queued, projects)
+        await fixture.pool.execute("VACUUM ANALYZE job_queue, job_queue_projects")
+        await fixture.claim("w1")
         costs.append(await pages_of_a_claim(fixture))
-    few, many = costs
-    # Which of a few cheap plans is taken varies: 90 to 630 pages were seen, of 4000.
-    assert max(few, many) < 1000, costs
+    print(costs)
+    # Which of a few cheap plans is taken varies.
+    assert max(costs) < 1000, costs

@@ -91,6 +91,7 @@ async def test_a_database_of_release_0_1_gets_the_new_migrations_and_the_old_one
         "chassis.ledger.migrations:0003_waiting",
         "chassis.ledger.migrations:0004_deferrals",
         "chassis.ledger.migrations:0005_final_events",
+        "chassis.ledger.migrations:0006_projects",
         "chassis.ledger.migrations:0007_blames",
     }
     await database.migrate()
