@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     _of_running_system(*operator_args.dlq(dead_letters, _lazy))
     jobs = commands.add_parser("jobs", help="the way of one job through all services")
     _of_running_system(*operator_args.jobs(jobs, _lazy))
+    collect = commands.add_parser("gc", help="find, and with --delete remove, stored objects that nobody refers to")
+    _of_running_system(*operator_args.gc(collect, _lazy))
     settings = commands.add_parser("settings", help="list every setting of every service")
     settings.add_argument("service", nargs="?", choices=SERVICES)
     settings.set_defaults(run=_lazy("cli.service_commands", "list_settings"))

@@ -39,6 +39,21 @@ def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.Argument
     return [inspect]
 
 
+def gc(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:
+    """`bitmill gc`, as `dlq`."""
+    command.description = (
+        "Lists the storage, and asks the database of each service what it refers to (INGEST_DATABASE_URL and so on, "
+        "or that of the whole system). Also unfinished uploads, and scratch folders of killed processes on this "
+        "machine. Safe while the services work; unfinished uploads are removed after a day."
+    )
+    command.add_argument("--delete", action="store_true", help="remove what was found; without it nothing is changed")
+    command.add_argument("--force", action="store_true", help="delete although no row refers to any object")
+    command.add_argument("--older-than", default="24h", metavar="DURATION", help="only what is older (%(default)s)")
+    command.add_argument("--storage", metavar="URL", help="default: STORAGE_URL, or that of the data folder")
+    command.set_defaults(run=lazy("cli.gc", "run"))
+    return [command]
+
+
 def count(text: str) -> int:
     """A number from 1 to 100,000."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 100_000):

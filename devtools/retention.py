@@ -31,6 +31,14 @@ the gauges as of its own last pass: use `max by (service, table)`.
 `RETAIN_JOBS` has to be the same for all services. A job and its output end together, within two passes. Media items and
 their files are kept until they are deleted. Settings shorter than Kafka's retention are refused, because a record that
 Kafka still has would bring back what was forgotten.
+
+`bitmill gc` finds what no row refers to: objects in storage that a killed worker has left, unfinished uploads, scratch
+folders. It changes nothing without `--delete`, and is safe while the services work.
+"""
+_TOPICS_HEAD = """\
+Set when a topic is created; change it with `kafka-configs --alter --add-config retention.ms=…`. Kafka deletes segments
+of a day, so that a record may stay for a day more; in topics of earlier releases, whose segments last a week, for a
+week more (`--add-config segment.ms=86400000` shortens them).
 """
 _FOLDERS = (
     (
@@ -84,7 +92,7 @@ def _setting(service: Service, name: str | None) -> str:
 
 def _topics() -> Iterator[str]:
     yield "## Topics of Kafka\n"
-    yield "Set when a topic is created; change it with `kafka-configs --alter --add-config retention.ms=…`.\n"
+    yield _TOPICS_HEAD
     yield "| topic | records are kept |"
     yield "|---|---|"
     for topic in TOPICS:

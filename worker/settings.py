@@ -139,10 +139,8 @@ def scratch_dir(work_dir: Path) -> Iterator[Path]:
     A process holds a file lock in its folder as long as it lives, so several may share one `work_dir`.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    with (work_dir / _LOCK_NAME).open("w") as gate:
-        # Held while folders are removed and made: a folder that has no lock yet must not be taken for an abandoned one.
-        fcntl.flock(gate, fcntl.LOCK_EX)
-        _remove_abandoned(work_dir)
+    with _gate(work_dir):
+        _abandoned(work_dir, remove=True)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=work_dir))
         lock = (folder / _LOCK_NAME).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -153,9 +151,33 @@ def scratch_dir(work_dir: Path) -> Iterator[Path]:
         lock.close()
 
 
-def _remove_abandoned(work_dir: Path) -> None:
-    for folder in work_dir.glob(f"{_PREFIX}*"):
+@contextmanager
+def _gate(work_dir: Path) -> Iterator[None]:
+    """Held while folders are removed and made: one that has no lock yet must not be taken for an abandoned one."""
+    with (work_dir / _LOCK_NAME).open("w") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        yield
+
+
+def abandoned_folders(work_dir: Path) -> list[Path]:
+    """The scratch folders below `work_dir` of processes that were killed."""
+    with _gate(work_dir):
+        return _abandoned(work_dir, remove=False)
+
+
+def remove_abandoned_folders(work_dir: Path) -> list[Path]:
+    """Removes them; those that were removed. A process that starts meanwhile waits, and so does this."""
+    with _gate(work_dir):
+        return _abandoned(work_dir, remove=True)
+
+
+def _abandoned(work_dir: Path, *, remove: bool) -> list[Path]:
+    found = []
+    for folder in sorted(work_dir.glob(f"{_PREFIX}*")):
         # OSError: the folder is gone already, or its process lives and holds the lock.
         with suppress(OSError), (folder / _LOCK_NAME).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            found.append(folder)
+            if remove:
+                shutil.rmtree(folder, ignore_errors=True)
+    return found

@@ -205,7 +205,7 @@ catalog_visibility_unknown | warning | error
 attempt_object_discarded | info | key
     The file of an attempt that does not count, because another attempt has the item, was deleted.
 attempt_object_left | warning | key error
-    Such a file could not be deleted: it takes space, and nothing refers to it.
+    Such a file could not be deleted: it takes space, and nothing refers to it. `bitmill gc --delete` removes it.
 derived_file_failed | warning | ref fault
     A job for a media item failed; the item stays as it is and lacks this derived file.
 

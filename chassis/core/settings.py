@@ -90,7 +90,7 @@ class CommonSettings(KafkaSettings, HttpSettings):
     )
     retain_jobs: Duration = Field(
         timedelta(days=90),
-        ge=timedelta(days=8),
+        ge=timedelta(days=15),
         title="Retention of jobs",
         description=(
             "How long jobs that have ended are kept, with the outputs that belong to nothing else; longer than Kafka "

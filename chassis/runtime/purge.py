@@ -130,6 +130,7 @@ class Purger:
             if not more:
                 break
             await asyncio.sleep(min(time.monotonic() - began, self._limits.longest_pause_s))
+        self._halved.pop(purged.table, None)
         if any(total.values()):
             log.info("rows_purged", rows=total, seconds=round(time.monotonic() - started, 2))
         return total

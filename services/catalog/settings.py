@@ -40,7 +40,7 @@ class Settings(CommonSettings):
     )
     retain_deleted_media: Duration = Field(
         timedelta(days=30),
-        ge=timedelta(days=8),
+        ge=timedelta(days=15),
         title="Retention of marks of deleted media items",
         description="How long it is known that an item was deleted; longer than Kafka keeps events about it.",
     )

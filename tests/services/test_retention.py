@@ -5,12 +5,16 @@ from datetime import timedelta
 import pytest
 
 from chassis.adapters.postgres import migrate, open_pool
+from chassis.core.ids import new_id
 from chassis.runtime.retention import Purged, tables
 from cli.migrate import spec_of
 from cli.service_commands import settings_class
 from devtools import retention
+from schemas.ids import derived
+from schemas.stored_keys import FOLDERS, parse_key
 from schemas.topics import DEAD_LETTER_RETENTION, SERVICES, TOPICS, Service
-from services.ingest import announcements
+from services.ingest import announcements, names
+from worker.attempt_object import attempt_key
 
 SMALL = {"outbox_quarantine", "webhook_secrets"}
 """Tables of a few rows, which need no index for their age."""
@@ -70,3 +74,12 @@ def test_jobs_are_announced_again_only_while_workers_remember_their_ends() -> No
 def test_the_document_is_that_of_the_code() -> None:
     written = retention.DOCUMENT.read_text(encoding="utf-8")
     assert written == retention.document(), "run `make retention` and read the difference"
+
+
+def test_every_key_that_services_store_under_is_of_a_documented_folder() -> None:
+    project, job, media = new_id("prj"), new_id("job"), new_id("med")
+    file_id = derived("file", job, "output")
+    original = names.storage_key(project, media, derived("file", media, "original"), "mp4", 1)
+    parsed = [parse_key(key) for key in (attempt_key(f"{project}/jobs/{job}", file_id, 1, "mp4"), original)]
+    assert [(each.folder, each.owner) for each in parsed if each] == [("jobs", job), ("media", media)]
+    assert set(FOLDERS) == {"jobs", "media"}

@@ -27,7 +27,8 @@ OFFSETS_TOPIC = "__consumer_offsets"
 _OFFSETS_SEGMENT_BYTES = 100 * 1024 * 1024
 """Kafka's default for this topic: it is read as a whole when the broker starts."""
 _POLL_SECONDS = 0.05
-_DEFAULT_SEGMENT = timedelta(days=7)
+_LONGEST_SEGMENT = timedelta(days=1)
+"""Kafka deletes whole segments, by their newest record: a record is kept for the retention and at most so long."""
 _FAILURES_PER_LOG_EVENT = 6
 """The first log event comes after some 3 s, further ones about every 12 s."""
 
@@ -112,9 +113,9 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": _milliseconds(topic.retention),
     }
-    if topic.retention is not None and topic.retention < _DEFAULT_SEGMENT:
-        # Kafka deletes closed segments only, and by default closes a segment after a week.
-        configs["segment.ms"] = _milliseconds(topic.retention)
+    if topic.retention is not None:
+        # By default Kafka begins a new segment after a week only.
+        configs["segment.ms"] = _milliseconds(min(topic.retention, _LONGEST_SEGMENT))
     if topic.lossy:
         # Kafka's own default, also where a single broker flushes every record of the other topics to its disk.
         configs["flush.messages"] = NEVER_FLUSHED

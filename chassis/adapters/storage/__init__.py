@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from chassis.adapters.storage.base import (
     InvalidKey,
+    ListedObject,
     ObjectMissing,
     Stat,
     Storage,
@@ -19,6 +20,7 @@ from chassis.adapters.storage.local import LocalStorage
 
 __all__ = [
     "InvalidKey",
+    "ListedObject",
     "ObjectMissing",
     "Stat",
     "Storage",

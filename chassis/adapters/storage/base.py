@@ -56,6 +56,15 @@ class Stat:
     modified: float
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """An object of a listing: its key, bytes, Unix seconds of the last put."""
+
+    key: str
+    size: int
+    modified: float
+
+
 class Storage(Protocol):
     """Immutable objects under keys. Every method may raise StorageUnavailable; those that write, StorageFull."""
 
@@ -77,6 +86,18 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Deletes the object; no error if there is none."""
+        ...
+
+    def list_objects(self) -> AsyncIterator[ListedObject]:
+        """All objects, in no particular order. One that is put or deleted meanwhile may be missing or not."""
+        ...
+
+    def unfinished(self) -> AsyncIterator[ListedObject]:
+        """What `put` has begun and not finished, by names that only `delete_unfinished` takes."""
+        ...
+
+    async def delete_unfinished(self, name: str) -> None:
+        """Removes one of these; no error if there is none. The process that writes it gets an error."""
         ...
 
     def local_path(self, key: str) -> Path | None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from chassis.adapters.storage.base import (
     CHUNK_BYTES,
+    ListedObject,
     Stat,
     StorageFull,
     StorageUnavailable,
@@ -72,6 +73,22 @@ class LocalStorage:
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, self._path(key))
+
+    async def list_objects(self) -> AsyncIterator[ListedObject]:
+        folders = [self._root]
+        while folders:
+            found, below = await asyncio.to_thread(_listed, folders.pop(), self._root)
+            folders += below
+            for each in found:
+                yield each
+
+    async def unfinished(self) -> AsyncIterator[ListedObject]:
+        folder = self._root / TEMPORARY
+        for each in (await asyncio.to_thread(_listed, folder, folder))[0]:
+            yield each
+
+    async def delete_unfinished(self, name: str) -> None:
+        await asyncio.to_thread(remove_if_possible, self._root / TEMPORARY / checked_key(name))
 
     def local_path(self, key: str) -> Path | None:
         return self._path(key)
@@ -164,6 +181,24 @@ def _move(temporary: Path, target: Path) -> None:
                 raise
         else:
             return
+
+
+def _listed(folder: Path, root: Path) -> tuple[list[ListedObject], list[Path]]:
+    """The objects directly in a folder, and its folders. Names with a leading dot are internal files."""
+    found: list[ListedObject] = []
+    folders: list[Path] = []
+    with os_errors(), suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(folder / entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    stat = entry.stat(follow_symlinks=False)
+                    key = (folder / entry.name).relative_to(root).as_posix()
+                    found.append(ListedObject(key, stat.st_size, stat.st_mtime))
+    return found, folders
 
 
 def _open(path: Path) -> BinaryIO:

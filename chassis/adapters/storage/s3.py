@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumErro
 
 from chassis.adapters.storage.base import (
     CHUNK_BYTES,
+    ListedObject,
     ObjectMissing,
     Stat,
     StorageError,
@@ -43,6 +44,8 @@ _INTERRUPTIONS = (*_FAILURES, HttpError, TimeoutError, OSError)
 """What reading the body of a response may raise."""
 _MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 _FULL_CODES = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507", "EntityTooLarge"})
+_UPLOAD = "?uploadId="
+"""Between key and upload in the name of an unfinished upload; no key has a question mark."""
 _RANGE_CODES = frozenset({"InvalidRange", "416"})
 
 
@@ -133,6 +136,32 @@ class S3Storage:
     async def delete(self, key: str) -> None:
         with _s3_errors():
             await self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+
+    async def list_objects(self) -> AsyncIterator[ListedObject]:
+        with _s3_errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            async for page in pages:
+                for each in page.get("Contents", ()):
+                    key = each["Key"].removeprefix(self._prefix)
+                    yield ListedObject(key, each["Size"], each["LastModified"].timestamp())
+
+    async def unfinished(self) -> AsyncIterator[ListedObject]:
+        with _s3_errors():
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            async for page in pages:
+                for each in page.get("Uploads", ()):
+                    name = f"{each['Key'].removeprefix(self._prefix)}{_UPLOAD}{each['UploadId']}"
+                    yield ListedObject(name, 0, each["Initiated"].timestamp())
+
+    async def delete_unfinished(self, name: str) -> None:
+        key, _, upload = name.partition(_UPLOAD)
+        try:
+            await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._prefix + key, UploadId=upload)
+        except _FAILURES as error:
+            if _code(error) != "NoSuchUpload":
+                raise _storage_error(error) from error
 
     def local_path(self, key: str) -> Path | None:
         checked_key(key)

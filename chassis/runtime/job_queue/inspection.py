@@ -1,6 +1,8 @@
 """What a queue knows of one item, for operators. Reads only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chassis.adapters.postgres import Pool, sql
 from chassis.core import redact
@@ -48,3 +50,12 @@ async def find_row(pool: Pool, id: str) -> QueueRow | None:
         return None
     error = row["last_error"]
     return QueueRow(**{**row, "last_error": None if error is None else redact.text(error)})
+
+
+async def ended_items(pool: Pool, ids: Sequence[str]) -> dict[str, list[dict[str, Any]] | None]:
+    """Of the items in the queue, by id: the records of the events with which it ended.
+
+    None for an item that has not ended, and for one that ended before its row kept them.
+    """
+    rows = await pool.fetch(sql.load("chassis.runtime.job_queue")["ended_items"], list(ids))
+    return {row["id"]: row["final_events"] if row["known"] else None for row in rows}

@@ -269,3 +269,9 @@ SELECT id, project, kind, state, priority, attempt, worker, step, waiting, alone
     state = 'running' AND lease_until <= now() AS lease_expired
 FROM job_queue
 WHERE id = $1;
+
+-- name: ended_items
+-- A failed or cancelled item has no result, whatever its events say; one that is done may have lost them.
+SELECT id, CASE WHEN state IN ('failed', 'cancelled') THEN '[]'::json ELSE final_events END AS final_events,
+    finished_at IS NOT NULL AND (state <> 'done' OR final_events IS NOT NULL) AS known
+FROM job_queue WHERE id = ANY ($1::text[]);

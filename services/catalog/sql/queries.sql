@@ -152,3 +152,10 @@ ORDER BY page.part, page.place {order}, page.id {order};
 
 -- name: inspect_job
 SELECT position, job::text AS job FROM jobs WHERE id = $1;
+
+-- name: referenced_objects
+-- Those of the keys $1, stored for the jobs and items $2, that a name or a job has. A file of a job that a media item
+-- took over is known by the job's own name for it, and by the item's.
+SELECT key FROM files WHERE owner = ANY ($2::text[]) AND key = ANY ($1::text[])
+UNION
+SELECT job #>> '{output,key}' FROM jobs WHERE id = ANY ($2::text[]) AND job #>> '{output,key}' = ANY ($1::text[]);

@@ -24,3 +24,6 @@ WITH added AS (
 
 -- name: inspect_job
 SELECT project, request::text AS request, media_id, created_at, ended, ended_at FROM jobs WHERE id = $1
+
+-- name: jobs_without_end
+SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL

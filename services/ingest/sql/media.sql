@@ -27,3 +27,12 @@ SELECT media_id FROM names WHERE project = $1 AND path = $2
 
 -- name: release_names
 DELETE FROM names WHERE media_id = $1
+
+-- name: items_with_keys
+SELECT item FROM media WHERE id = ANY ($1::text[])
+
+-- name: taken_over
+-- Those of the keys $1 that are of a derived file of any item. Reads the whole table.
+SELECT DISTINCT derived -> 'file' ->> 'key' AS key
+FROM media CROSS JOIN LATERAL json_array_elements(item -> 'files') AS derived
+WHERE derived -> 'file' ->> 'key' = ANY ($1::text[])

@@ -1,6 +1,7 @@
 """The storage protocol, on a local folder and on S3."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,16 @@ async def test_a_symbolic_link_in_place_of_the_file_is_not_followed(storage: Sto
 
 async def test_storage_that_works_passes_its_check(storage: Storage) -> None:
     await storage.check()
+
+
+async def test_a_listing_has_every_object_with_its_size_and_time(storage: Storage, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    keys = {f"prj_{number % 3}/jobs/{number}/file.mp4" for number in range(7)} | {"top.mp4"}
+    for key in keys:
+        source.write_bytes(key.encode())
+        await storage.put(key, source, "video/mp4")
+    listed = [each async for each in storage.list_objects()]
+    assert sorted(each.key for each in listed) == sorted(keys)
+    assert all(each.size == len(each.key) and abs(each.modified - time.time()) < 600 for each in listed)
+    await storage.delete("top.mp4")
+    assert "top.mp4" not in {each.key async for each in storage.list_objects()}
