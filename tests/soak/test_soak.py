@@ -9,7 +9,7 @@ import pytest
 from tests.soak.harness import Sample, Soak, running, table
 from tests.support.waiting import until
 
-WARM_UP = 150
+WARM_UP = 60
 """Jobs until all pools, caches and threads exist."""
 MAX_FD_GROWTH = 30
 """Connections of pools and of clients come and go."""
@@ -48,11 +48,11 @@ def check(samples: list[Sample], *, max_rss_growth_mb: float, max_rows: int) -> 
     assert (last.objects, last.scratch_files) == (0, 0)
 
 
-async def test_some_hundreds_of_jobs_leave_nothing_behind(tmp_path: Path) -> None:
+async def test_two_hundred_jobs_leave_nothing_behind(tmp_path: Path) -> None:
     async with running(tmp_path, timedelta(seconds=4), timedelta(seconds=1)) as system:
-        samples = await soak(system, 200, 1)
+        samples = await soak(system, 140, 1)
     print(table(samples))
-    check(samples, max_rss_growth_mb=25, max_rows=2 * (200 + WARM_UP))
+    check(samples, max_rss_growth_mb=25, max_rows=2 * (140 + WARM_UP))
 
 
 @pytest.mark.slow
