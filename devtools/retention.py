@@ -75,8 +75,7 @@ def _table(service: Service, retention: Retention) -> Iterator[str]:
             yield f"| {service} | `{table}` | not by age | {bound} |"
         case Purged():
             note = f": {retention.note}" if retention.note else ""
-            condition = "" if retention.where == "true" else " of rows that may go"
-            when = f"by `{retention.column}`{condition}{note}"
+            when = f"by `{retention.column}`{note}"
             yield f"| {service} | `{retention.table}` | {when} | {_setting(service, retention.setting)} |"
             for each in retention.dependents:
                 condition = "" if each.where == "true" else f", where {each.where}"

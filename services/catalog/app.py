@@ -38,6 +38,7 @@ RETENTION = (
         where="rank = 2 AND updated_at < {cutoff_ms}",
         # The names of files that belong to a media item stay as long as the item.
         dependents=(Dependent("files", "owner", where="media_id IS NULL"),),
+        note="jobs that were accepted and have ended before that",
     ),
     Purged(
         "media",

@@ -34,7 +34,9 @@ from services.ingest.store import DEADLINE_S, Store
 from worker.settings import scratch_dir
 
 RETENTION = (
-    Purged("jobs", "ended_at", "retain_jobs", clock="milliseconds", where="ended IS NOT NULL"),
+    Purged(
+        "jobs", "ended_at", "retain_jobs", clock="milliseconds", where="ended IS NOT NULL", note="jobs that have ended"
+    ),
     Purged(
         "idempotency_keys",
         "expires_at",
