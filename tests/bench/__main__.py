@@ -6,32 +6,24 @@ import platform
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import durability, idle, overhead, projection, rate, startup
+from tests.bench import claims, durability, idle, overhead, projection, rate, relay, startup, takeover, webhooks
+from tests.bench.figures import Row, table
 from tests.support.system import free_port
 
 README = Path(__file__).with_name("README.md")
 FOOTAGE = Path(".bitmill").absolute() / "footage"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure, its bound, and how it came about."""
-
-    what: str
-    figure: str
-    bound: str
-    good: bool
-    how: str
-
-
 async def measure() -> list[Row]:
     """Every measurement, one after the other, each in a folder of its own that is removed with its data."""
     rows: list[Row] = []
-    for rows_of in (startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows):
+    for rows_of in (
+        *(startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows),
+        *(claims.rows, webhooks.rows, relay.rows, takeover.rows),
+    ):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))
     return rows
@@ -92,12 +84,12 @@ async def durability_rows(folder: Path) -> list[Row]:
     found = await durability.measure(folder, FOOTAGE)
     return [
         Row(
-            "POST to webhook of a plain job with Kafka's flush of each record, minus without",
+            "POST to webhook of a plain job with servers that flush what they acknowledge, minus without",
             f"{found.median * 1000:.0f} ms",
             "≤ 20 ms",
             found.median <= 0.02,
-            f"median of {len(found.durable)} pairs; with {statistics.median(found.durable):.3f} s, "
-            f"without {statistics.median(found.plain):.3f} s",
+            f"median of {len(found.durable)} pairs; Kafka and Postgres both; with "
+            f"{statistics.median(found.durable):.3f} s, without {statistics.median(found.plain):.3f} s",
         )
     ]
 
@@ -130,12 +122,6 @@ async def projection_rows(folder: Path) -> list[Row]:
         )
         for topic, rates in (await projection.measure(folder)).items()
     ]
-
-
-def table(rows: list[Row]) -> str:
-    lines = ["| what | figure | bound | how |", "|---|---|---|---|"]
-    lines += [f"| {row.what} | **{row.figure}** | {row.bound} | {row.how} |" for row in rows]
-    return "\n".join(lines)
 
 
 def main() -> int:

@@ -1,4 +1,7 @@
-"""What Kafka's flush of each record costs a plain job: POST to webhook with it and without it, in turn."""
+"""What durability costs a plain job: POST to webhook with servers that flush, and with servers that do not, in turn.
+
+The fences of a worker's writes are in the same statements as the writes: they cost on both sides, and no round trip.
+"""
 
 import statistics
 import time
@@ -10,6 +13,7 @@ from chassis.adapters.kafka.admin import create_offsets_topic
 from devtools.footage import fetch_footage
 from embedded import KafkaServer
 from embedded.kafka import OFFSETS_PARTITIONS
+from embedded.postgres import PostgresServer
 from tests.support.file_server import file_server
 from tests.support.system import BitmillUp, bitmill_up, clean_environment
 from tests.support.webhook_receiver import webhook_receiver
@@ -31,7 +35,7 @@ class DurabilityCost:
 
 
 async def measure(folder: Path, footage: Path, runs: int = RUNS) -> DurabilityCost:
-    """Two `bitmill up`, each with a Kafka of its own on the same disk; both with a durable Postgres."""
+    """Two `bitmill up`, each with a Kafka and a Postgres of its own on the same disk."""
     clips = fetch_footage(footage, print)
     found = DurabilityCost([], [])
     async with AsyncExitStack() as stack:
@@ -42,7 +46,8 @@ async def measure(folder: Path, footage: Path, runs: int = RUNS) -> DurabilityCo
             home = folder / ("durable" if durable else "plain")
             kafka = await stack.enter_async_context(KafkaServer(home, durable=durable).running(print))
             await create_offsets_topic(kafka, partitions=OFFSETS_PARTITIONS)
-            environment = clean_environment() | {"KAFKA_BOOTSTRAP_SERVERS": kafka}
+            dsn = await stack.enter_async_context(PostgresServer(home, durable=durable).running(print))
+            environment = clean_environment() | {"KAFKA_BOOTSTRAP_SERVERS": kafka, "DATABASE_URL": dsn}
             systems[durable] = await stack.enter_async_context(bitmill_up(home / "up", environment))
         for run in range(runs + WARM_UP):
             for durable in (True, False) if run % 2 else (False, True):
