@@ -41,15 +41,30 @@ class HostLimiter:
 
     def acquire(self, owner: str, host: str, now: float) -> float | None:
         """None: begin now, and call `release` afterwards. A number: at the limit, retry after so many seconds."""
+        return None if self.try_acquire(owner, host) else self.reserve(owner, host, now)
+
+    def try_acquire(self, owner: str, host: str) -> bool:
+        """Whether an exchange may begin now; call `release` afterwards. Reserves nothing if not."""
+        owners = self._hosts.get(host, {})
+        own = owners.get(owner) or _Exchanges()
+        others = [each.active for each in owners.values() if each is not own and each.active]
+        share = self._share(len(others))
+        if own.active >= share and own.active + sum(others) >= self.per_host:
+            return False
+        own.active += 1
+        self._hosts.setdefault(host, owners)[owner] = own
+        return True
+
+    def reserve(self, owner: str, host: str, now: float) -> float:
+        """At the limit: the seconds after which a slot should be free, which others of the owner do not get."""
         owners = self._hosts.setdefault(host, {})
         own = owners.setdefault(owner, _Exchanges())
-        others = [each.active for each in owners.values() if each is not own and each.active]
-        share = max(1, self.per_host // (len(others) + 1))
-        if own.active < share or own.active + sum(others) < self.per_host:
-            own.active += 1
-            return None
-        own.reserved_until = max(own.reserved_until, now) + own.mean_seconds / share
+        others = sum(1 for each in owners.values() if each is not own and each.active)
+        own.reserved_until = max(own.reserved_until, now) + own.mean_seconds / self._share(others)
         return min(max(own.reserved_until - now, MIN_DELAY_S), MAX_DELAY_S)
+
+    def _share(self, others: int) -> int:
+        return max(1, self.per_host // (others + 1))
 
     def release(self, owner: str, host: str, now: float, seconds: float) -> None:
         """An exchange of the owner with the host, which took `seconds`, has ended."""

@@ -11,6 +11,7 @@ from chassis.runtime.service_app import Components, Resources, ServiceApp, Servi
 from schemas.delivery import DeliverySigner
 from services.notifier import handlers
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
+from services.notifier.host_slots import HostSlots
 from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import MIGRATIONS, Store
@@ -45,7 +46,7 @@ class Notifier(ServiceApp[Settings, None]):
         runner = DeliveryRunner(
             store=store,
             sender=Sender(egress, settings.response_limits, deadline_s=deadline_s),
-            limiter=HostLimiter(settings.notifier_slots_per_host),
+            hosts=HostSlots(HostLimiter(settings.notifier_slots_per_host)),
             secret=settings.webhook_secret.get_secret_value(),
             keyring=settings.keyring,
             user_agent=f"bitmill/{version('bitmill')}",

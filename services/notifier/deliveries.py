@@ -11,16 +11,26 @@ from urllib.parse import urlsplit
 
 from chassis.adapters.failure_policy import describe, is_outage
 from chassis.adapters.http.json_body import json_bytes
-from chassis.adapters.postgres import Connection, Pool
+from chassis.adapters.postgres import Pool
 from chassis.core import logs, metrics
 from chassis.core.concurrency import abandon_after
 from chassis.core.encryption import DecryptionError, Keyring, decrypt, reveal_url
-from chassis.core.host_limiter import HostLimiter
-from chassis.runtime.job_queue import Cause, Complete, JobQueue, LastAttempt, NewItem, Outcome, QueueItem, Retry
+from chassis.runtime.job_queue import (
+    Cause,
+    Complete,
+    JobQueue,
+    JointWrite,
+    LastAttempt,
+    NewItem,
+    Outcome,
+    QueueItem,
+    Retry,
+)
 from chassis.runtime.job_queue.attempt import POLICY
 from schemas.delivery import DeliverySigner, DeliveryUrls
 from schemas.job_resource import job_resource
 from schemas.jobs import Job, url_context
+from services.notifier.host_slots import HostSlots
 from services.notifier.schedule import AttemptResult, Delivered, GaveUp, RetryLater, decide
 from services.notifier.sender import Sender
 from services.notifier.signing import signed_headers
@@ -30,6 +40,7 @@ from services.notifier.store import (
     BeginResult,
     Closed,
     DeliveryAttempt,
+    EndedAttempt,
     Store,
     WebhookDelivery,
     delivery_id,
@@ -100,7 +111,7 @@ class DeliveryRunner:
 
     store: Store
     sender: Sender
-    limiter: HostLimiter
+    hosts: HostSlots
     secret: str = field(repr=False)
     keyring: Keyring | None
     user_agent: str
@@ -109,7 +120,7 @@ class DeliveryRunner:
 
     async def work(self, item: QueueItem) -> Outcome:
         host = item.payload["host"]
-        delay = self.limiter.acquire(item.project, host, monotonic())
+        delay = await self.hosts.acquire(item.project, host)
         if delay is not None:
             return Retry(timedelta(seconds=delay), "host at its limit", counts=False)
         started = monotonic()
@@ -117,8 +128,7 @@ class DeliveryRunner:
             with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
                 return await self._attempt(item)
         finally:
-            ended = monotonic()
-            self.limiter.release(item.project, host, ended, ended - started)
+            self.hosts.release(item.project, host, monotonic() - started)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a delivery that failed too often by faults of ours."""
@@ -127,11 +137,11 @@ class DeliveryRunner:
     def _give_up(self, item: QueueItem, reason: str) -> Complete:
         log.error("webhook_delivery_quarantined", job_id=item.payload["job_id"], delivery_id=item.id, reason=reason)
         attempts_total.labels("notifier", "gave_up").inc()
-        return Complete("failed", (), also=partial(self._close, delivery_id=item.id, reason=reason))
+        return Complete("failed", (), also=partial(self.store.give_up, delivery_id=item.id, reason=reason))
 
     async def on_cancel(self, item: QueueItem) -> Complete:
         """Nothing cancels deliveries today; a queue item that is marked all the same ends its delivery."""
-        return Complete("cancelled", (), also=partial(self._close, delivery_id=item.id, reason="cancelled"))
+        return Complete("cancelled", (), also=partial(self.store.give_up, delivery_id=item.id, reason="cancelled"))
 
     async def _attempt(self, item: QueueItem) -> Outcome:
         match await self._begin(item.id):
@@ -220,12 +230,7 @@ class DeliveryRunner:
             case Delivered():
                 log.info("webhook_delivered", **fields)
                 attempts_total.labels("notifier", "delivered").inc()
-
-                async def delivered(conn: Connection) -> None:
-                    await self.store.end_attempt(conn, attempt, result)
-                    await self.store.close(conn, attempt.delivery_id, "delivered")
-
-                return Complete("done", (), also=delivered)
+                return Complete("done", also=self._ended(EndedAttempt(attempt, result, "delivered")))
             case RetryLater(delay_s):
                 log.info("webhook_attempt_failed", retry_in_s=round(delay_s, 1), **fields)
                 attempts_total.labels("notifier", "retry").inc()
@@ -234,20 +239,15 @@ class DeliveryRunner:
                     timedelta(seconds=delay_s),
                     result.error or f"HTTP status {result.status}",
                     counts=False,
-                    also=partial(self.store.end_attempt, attempt=attempt, result=result),
+                    also=self._ended(EndedAttempt(attempt, result)),
                 )
             case GaveUp(reason):
                 log.warning("webhook_delivery_given_up", reason=reason, **fields)
                 attempts_total.labels("notifier", "gave_up").inc()
+                return Complete("failed", also=self._ended(EndedAttempt(attempt, result, "gave_up", reason)))
 
-                async def gave_up(conn: Connection) -> None:
-                    await self.store.end_attempt(conn, attempt, result)
-                    await self._close(conn, attempt.delivery_id, reason)
-
-                return Complete("failed", (), also=gave_up)
-
-    async def _close(self, conn: Connection, delivery_id: str, reason: str) -> None:
-        await self.store.close(conn, delivery_id, "gave_up", reason)
+    def _ended(self, attempt: EndedAttempt) -> JointWrite:
+        return JointWrite(self.store.end_attempts, attempt)
 
 
 def _queue_item(delivery: WebhookDelivery) -> NewItem:

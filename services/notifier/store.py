@@ -5,7 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import asyncpg
+
+from chassis.adapters.failure_policy import is_outage
 from chassis.adapters.postgres import Connection, Pool, sql
+from chassis.core.batching import Batching
 from schemas.ids import derived
 from schemas.projects import Project
 from services.notifier.schedule import MAX_ATTEMPTS, AttemptResult
@@ -69,6 +73,16 @@ class AttemptsExhausted:
     """All attempts were begun, and the last has no result: its worker was killed."""
 
 
+@dataclass(frozen=True)
+class EndedAttempt:
+    """An attempt with its result, and with the end of its delivery if it was the last one."""
+
+    attempt: DeliveryAttempt
+    result: AttemptResult
+    state: Literal["delivered", "gave_up"] | None = None
+    reason: str | None = None
+
+
 BeginResult = DeliveryAttempt | Closed | AttemptInProgress | AttemptsExhausted
 
 
@@ -77,6 +91,7 @@ class Store:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._begin: Batching[str, BeginResult] = Batching(self._begin_attempts, shared_failure=is_outage)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -97,38 +112,41 @@ class Store:
         return {row["id"] for row in await conn.fetch(QUERIES["add_deliveries"], *columns)}
 
     async def begin_attempt(self, delivery_id: str) -> BeginResult:
-        """Begins the next attempt; it is committed before anything is sent."""
-        row = await self._pool.fetchrow(QUERIES["begin_attempt"], delivery_id, MAX_ATTEMPTS)
-        if row is None:
-            return Closed()
-        if row["number"] is None:
-            return AttemptInProgress() if row["previous"] < MAX_ATTEMPTS else AttemptsExhausted()
-        return DeliveryAttempt(
-            number=row["number"],
-            delivery_id=delivery_id,
-            project=row["project"],
-            url=row["url"],
-            encrypted_url=row["encrypted_url"],
-            body=row["body"],
-            waited_s=row["waited"],
-            counted=row["previous"] + 1,
-            encrypted_secrets=tuple(row["secrets"]),
-        )
+        """Begins the next attempt; it is committed before anything is sent. Those of one moment in one statement."""
+        return await self._begin(delivery_id)
+
+    async def _begin_attempts(self, ids: Sequence[str]) -> list[BeginResult | Exception]:
+        # Of two callers with the same delivery, whose leases overlap, one begins: as it would be in two processes.
+        found = {row["id"]: row for row in await self._pool.fetch(QUERIES["begin_attempts"], ids, MAX_ATTEMPTS)}
+        first = {id: place for place, id in reversed(list(enumerate(ids)))}
+        return [
+            AttemptInProgress() if id in found and first[id] != place else _begun(found.get(id))
+            for place, id in enumerate(ids)
+        ]
 
     async def discard_attempt(self, conn: Connection, attempt: DeliveryAttempt) -> None:
         """Takes back an attempt that has no result and is not to count."""
         await conn.execute(QUERIES["discard_attempt"], attempt.delivery_id, attempt.number)
 
-    async def end_attempt(self, conn: Connection, attempt: DeliveryAttempt, result: AttemptResult) -> None:
-        """Records the result of an attempt."""
-        columns = (result.status, result.error, result.address, result.seconds, result.excerpt)
-        await conn.execute(QUERIES["end_attempt"], attempt.delivery_id, attempt.number, *columns)
+    async def end_attempts(self, conn: Connection, ended: Sequence[EndedAttempt]) -> None:
+        """Records the results of attempts, and ends the deliveries that end with them."""
+        columns = (
+            [each.attempt.delivery_id for each in ended],
+            [each.attempt.number for each in ended],
+            [each.result.status for each in ended],
+            [each.result.error for each in ended],
+            [each.result.address for each in ended],
+            [each.result.seconds for each in ended],
+            [each.result.excerpt for each in ended],
+        )
+        await conn.execute(QUERIES["end_attempts"], *columns)
+        closed = [(each.attempt.delivery_id, each.state, each.reason) for each in ended if each.state is not None]
+        if closed:
+            await conn.execute(QUERIES["close_deliveries"], *zip(*closed, strict=True))
 
-    async def close(
-        self, conn: Connection, delivery_id: str, state: Literal["delivered", "gave_up"], reason: str | None = None
-    ) -> None:
-        """Ends a delivery; row, body and attempts are kept."""
-        await conn.execute(QUERIES["close_delivery"], delivery_id, state, reason)
+    async def give_up(self, conn: Connection, delivery_id: str, reason: str) -> None:
+        """Ends a delivery without a further attempt; row, body and attempts are kept."""
+        await conn.execute(QUERIES["close_deliveries"], [delivery_id], ["gave_up"], [reason])
 
     async def put_projects(self, projects: Sequence[Project]) -> None:
         """Stores how the files of projects are delivered; each project once. An older version changes nothing."""
@@ -139,3 +157,21 @@ class Store:
     async def signed_projects(self, ids: Iterable[str]) -> set[str]:
         """Those of the projects whose files are delivered only with a signature."""
         return {row["id"] for row in await self._pool.fetch(QUERIES["signed_projects"], list(ids))}
+
+
+def _begun(row: asyncpg.Record | None) -> BeginResult:
+    if row is None:
+        return Closed()
+    if row["number"] is None:
+        return AttemptInProgress() if row["previous"] < MAX_ATTEMPTS else AttemptsExhausted()
+    return DeliveryAttempt(
+        number=row["number"],
+        delivery_id=row["id"],
+        project=row["project"],
+        url=row["url"],
+        encrypted_url=row["encrypted_url"],
+        body=row["body"],
+        waited_s=row["waited"],
+        counted=row["previous"] + 1,
+        encrypted_secrets=tuple(row["secrets"]),
+    )

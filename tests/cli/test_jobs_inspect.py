@@ -29,7 +29,7 @@ from services.ingest.jobs import JobWriter
 from services.ingest.store import Store as IngestStore
 from services.notifier.deliveries import DeliveryQueue
 from services.notifier.schedule import AttemptResult
-from services.notifier.store import DeliveryAttempt
+from services.notifier.store import DeliveryAttempt, EndedAttempt
 from services.notifier.store import Store as NotifierStore
 from tests.services.notifier.support import BASE, job, succeeded
 
@@ -133,7 +133,8 @@ async def test_the_webhook_is_shown_with_its_attempts(system: System) -> None:
         begun = await store.begin_attempt(item.id)
         assert isinstance(begun, DeliveryAttempt)
         async with store.transaction() as conn:
-            await store.end_attempt(conn, begun, AttemptResult(503, address="192.0.2.1", seconds=0.25))
+            result = AttemptResult(503, address="192.0.2.1", seconds=0.25)
+            await store.end_attempts(conn, [EndedAttempt(begun, result)])
         await queue.retry(item, timedelta(minutes=5), "503", counts=False)
     webhook = json.loads((await system.inspect(ended.id, "--json"))[1])["webhook"]
     assert (webhook["id"], webhook["state"], webhook["attempts"][0]["status"]) == (item.id, "pending", 503)

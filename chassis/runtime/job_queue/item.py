@@ -22,6 +22,20 @@ Write: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True)
+class JointWrite:
+    """A `Write` that can be made together with those of other items: `write(conn, values)`, with a value of each.
+
+    An end without events that writes nothing else shares its transaction with others of the same moment.
+    """
+
+    write: Callable[[Connection, Sequence[Any]], Awaitable[None]]
+    value: Any
+
+    async def __call__(self, conn: Connection) -> None:
+        await self.write(conn, [self.value])
+
+
+@dataclass(frozen=True)
 class NewItem:
     """An item to be queued. `estimate_s` are the seconds of work it will probably be; due at once by default."""
 

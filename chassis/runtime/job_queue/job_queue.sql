@@ -200,6 +200,15 @@ SET state = $4, finished_at = now(), worker = NULL, lease_until = NULL, alone = 
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
+-- name: finish_many
+-- `finish` for many items, without events; the ids of those that were still claimed.
+UPDATE job_queue
+SET state = ended.state, finished_at = now(), worker = NULL, lease_until = NULL, alone = false
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[]) AS ended (id, worker, attempt, state)
+WHERE job_queue.id = ended.id AND job_queue.worker = ended.worker AND job_queue.attempt = ended.attempt
+    AND job_queue.state = 'running'
+RETURNING job_queue.id;
+
 -- name: retry
 UPDATE job_queue
 SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,

@@ -21,11 +21,13 @@ from chassis.runtime.job_queue.item import (
     Counts,
     FinalState,
     Heartbeat,
+    JointWrite,
     LeaseLost,
     NewItem,
     QueueItem,
     Write,
 )
+from chassis.runtime.job_queue.joint_ends import JointEnds
 from chassis.runtime.job_queue.lease import LEASE, NEVER, SUSPECT_PAUSE, PostgresContact
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
@@ -67,6 +69,7 @@ class JobQueue:
         self._outbox = outbox
         self._connection_s = connection_s
         self._queries = sql.load("chassis.runtime.job_queue")
+        self._joint_ends = JointEnds(pool, connection_s)
         self._cancelling = False
         self.lease = lease
         self._suspect_pause = suspect_pause
@@ -193,8 +196,12 @@ class JobQueue:
     async def finish(self, item: QueueItem, state: FinalState, *events: Event, also: Write | None = None) -> None:
         """Ends the item for good, with its events and with what `also` writes, all or nothing. Raises `LeaseLost`.
 
-        The row keeps the events, so that `repeat_final_events` can publish them again.
+        The row keeps the events, so that `repeat_final_events` can publish them again. Ends with a `JointWrite` and
+        without events share a transaction with others of the same moment.
         """
+        if isinstance(also, JointWrite) and not events:
+            await self._joint_ends.finish(item, state, also)
+            return
         rows = self._outbox.rows(*events) if events else None
         async with self._connection() as conn, conn.transaction():
             final = rows.records_json() if rows else None

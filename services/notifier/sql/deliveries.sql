@@ -7,7 +7,9 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::byte
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
--- name: begin_attempt
+-- name: begin_attempts
+-- The next attempt at each of the deliveries $1 that are pending; those that have ended have no row here.
+--
 -- Every attempt counts from its beginning: the row is committed before anything is sent, so the attempt of a killed
 -- worker is seen here, and counts as one, because the receiver may have got it. One that a stop or an outage of ours
 -- interrupts is taken back by `discard_attempt`; it counts only if Postgres is away at that moment, too. `number` is
@@ -16,19 +18,21 @@ RETURNING id;
 WITH delivery AS (
     SELECT id, project, url, encrypted_url, body, extract(epoch FROM now() - created_at)::float8 AS waited
     FROM deliveries
-    WHERE id = $1 AND state = 'pending'
+    WHERE id = ANY ($1::text[]) AND state = 'pending'
 ),
 previous AS (
-    SELECT count(*) AS attempts, coalesce(max(number), 0) AS last FROM delivery_attempts WHERE delivery_id = $1
+    SELECT delivery.id, count(number) AS attempts, coalesce(max(number), 0) AS last
+    FROM delivery LEFT JOIN delivery_attempts ON delivery_id = delivery.id
+    GROUP BY delivery.id
 ),
 begun AS (
     INSERT INTO delivery_attempts (delivery_id, number)
-    SELECT delivery.id, previous.last + 1 FROM delivery, previous WHERE previous.attempts < $2
+    SELECT id, last + 1 FROM previous WHERE attempts < $2 ORDER BY id
     ON CONFLICT (delivery_id, number) DO NOTHING
-    RETURNING number
+    RETURNING delivery_id, number
 )
 SELECT
-    delivery.project, delivery.url, delivery.encrypted_url, delivery.body, delivery.waited,
+    delivery.id, delivery.project, delivery.url, delivery.encrypted_url, delivery.body, delivery.waited,
     previous.attempts AS previous, begun.number,
     -- Newest first.
     ARRAY(
@@ -36,21 +40,26 @@ SELECT
         WHERE project = delivery.project AND (expires_at IS NULL OR expires_at > now())
         ORDER BY id DESC
     ) AS secrets
-FROM delivery CROSS JOIN previous LEFT JOIN begun ON true;
+FROM delivery JOIN previous USING (id) LEFT JOIN begun ON begun.delivery_id = delivery.id;
 
 -- name: discard_attempt
 -- An attempt that was interrupted by our own shutdown, or could not be made for an outage of ours, does not count.
 DELETE FROM delivery_attempts WHERE delivery_id = $1 AND number = $2 AND finished_at IS NULL;
 
--- name: end_attempt
+-- name: end_attempts
 UPDATE delivery_attempts
-SET finished_at = now(), status = $3, error = $4, address = $5, seconds = $6, excerpt = $7
-WHERE delivery_id = $1 AND number = $2 AND finished_at IS NULL;
+SET finished_at = now(), status = ended.status, error = ended.error, address = ended.address, seconds = ended.seconds,
+    excerpt = ended.excerpt
+FROM unnest($1::text[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::float8[], $7::bytea[])
+    AS ended (delivery_id, number, status, error, address, seconds, excerpt)
+WHERE delivery_attempts.delivery_id = ended.delivery_id AND delivery_attempts.number = ended.number
+    AND finished_at IS NULL;
 
--- name: close_delivery
+-- name: close_deliveries
 UPDATE deliveries
-SET state = $2, reason = $3, closed_at = now()
-WHERE id = $1 AND state = 'pending';
+SET state = closed.state, reason = closed.reason, closed_at = now()
+FROM unnest($1::text[], $2::text[], $3::text[]) AS closed (id, state, reason)
+WHERE deliveries.id = closed.id AND deliveries.state = 'pending';
 
 -- name: put_projects
 INSERT INTO projects (id, signed, version)

@@ -22,9 +22,10 @@ from schemas.delivery import DeliverySigner
 from schemas.jobs import Job
 from services.notifier.app import RETENTION, Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
+from services.notifier.host_slots import HostSlots
 from services.notifier.schedule import DELAYS_S, MAX_ATTEMPTS
 from services.notifier.sender import Sender
-from services.notifier.store import BeginResult, Store
+from services.notifier.store import AttemptInProgress, BeginResult, DeliveryAttempt, Store
 from tests.services.notifier.support import BASE, LOOPBACK, SECRET, Tables, failed, job, succeeded, tables
 from tests.support.dns_server import DnsServer, dns_server
 from tests.support.waiting import until
@@ -86,7 +87,7 @@ async def harness(fresh_dsn: str) -> AsyncIterator[Harness]:
         runner = DeliveryRunner(
             store=store,
             sender=Sender(EgressPolicy(LOOPBACK), ResponseLimits(), deadline_s=60),
-            limiter=HostLimiter(8),
+            hosts=HostSlots(HostLimiter(8)),
             secret=SECRET,
             keyring=None,
             user_agent="bitmill/test",
@@ -312,10 +313,32 @@ async def test_a_host_at_its_limit_delays_without_counting_an_attempt(harness: H
     async with webhook_receiver() as target:
         accepted = await harness.add(target.url())
         for _ in range(8):
-            harness.runner.limiter.acquire(accepted.project, "127.0.0.1", 0)
+            assert await harness.runner.hosts.acquire(accepted.project, "127.0.0.1") is None
         assert 0.5 <= float(await harness.run_once()) < 5
         assert target.connections == 0
     assert await harness.tables.attempts(accepted.id) == []
+
+
+async def test_attempts_that_begin_and_end_together_are_recorded_each_with_its_own_result(harness: Harness) -> None:
+    async with webhook_receiver(status(204)) as target:
+        target.on("/gone", status(410))
+        urls = {"delivered": target.url(), "gave_up": target.url("/gone"), "pending": "http://127.0.0.1:1/hook"}
+        jobs = {state: await harness.add(url) for state, url in urls.items()}
+        await asyncio.gather(*(harness.run_once() for _ in jobs))
+        for state, accepted in jobs.items():
+            row = await harness.tables.delivery(accepted.id)
+            assert row is not None and row["state"] == state
+            assert len(target.of(accepted.id)) == (state != "pending")
+        statuses = {state: [each["status"] for each in await harness.tables.attempts(jobs[state].id)] for state in jobs}
+        assert statuses == {"delivered": [204], "gave_up": [410], "pending": [None]}
+
+
+async def test_two_claims_of_one_delivery_begin_one_attempt(harness: Harness) -> None:
+    accepted = await harness.add("http://127.0.0.1:1/hook")
+    item = await harness.claim()
+    begun = await asyncio.gather(*(harness.store.begin_attempt(item.id) for _ in range(3)))
+    assert [type(each) for each in begun].count(DeliveryAttempt) == 1 and AttemptInProgress() in begun
+    assert len(await harness.tables.attempts(accepted.id)) == 1
 
 
 async def test_deliveries_that_ended_long_ago_are_deleted_in_batches_and_pending_ones_are_not(

@@ -21,6 +21,7 @@ from schemas.projects import Project
 from services.notifier import webhook_secrets
 from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue, DeliveryRunner
+from services.notifier.host_slots import HostSlots
 from services.notifier.sender import Sender
 from services.notifier.store import Store
 from services.notifier.webhook_secrets import MAX_ACTIVE, TooManySecrets
@@ -64,7 +65,7 @@ async def notifications(fresh_dsn: str) -> AsyncIterator[Notifications]:
         runner = DeliveryRunner(
             store=Store(pool),
             sender=Sender(EgressPolicy(LOOPBACK), ResponseLimits(), deadline_s=60),
-            limiter=HostLimiter(8),
+            hosts=HostSlots(HostLimiter(8)),
             secret=SECRET,
             keyring=KEYRING,
             user_agent="bitmill/test",

@@ -1,5 +1,7 @@
 """What becomes of items: added, fenced, ended, retried, purged."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from chassis.adapters.postgres import Connection
 from chassis.core.ids import now_ms
-from chassis.runtime.job_queue import Counts, LeaseLost, NewItem
+from chassis.runtime.job_queue import Counts, JointWrite, LeaseLost, NewItem
 from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
 
 
@@ -45,6 +47,38 @@ async def test_an_item_of_a_transaction_that_fails_was_never_there(fixture: Queu
             await fixture.queue.add(conn, id="job_1", project="prj_a", kind="video", payload={})
             raise RuntimeError("no")
     assert await fixture.queue.claim("w1") is None
+
+
+async def test_of_items_that_end_together_only_those_that_are_still_claimed_do(fixture: QueueFixture) -> None:
+    await fixture.add("job_1", "job_2", "job_3")
+    items = [await fixture.claim("w1") for _ in range(3)]
+    await fixture.expire("job_2")
+    assert (await fixture.claim("w2")).id == "job_2"
+    written: list[list[str]] = []
+
+    async def write(_: Connection, values: Sequence[str]) -> None:
+        written.append(sorted(values))
+
+    ends = (fixture.queue.finish(item, "done", also=JointWrite(write, item.id)) for item in items)
+    results = await asyncio.gather(*ends, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), LeaseLost, type(None)]
+    assert sorted(value for values in written for value in values) == ["job_1", "job_3"]
+    assert len(written) < 3
+    assert await fixture.is_in("done", "job_1", "job_3") and await fixture.state("job_2") == "running"
+
+
+async def test_an_end_whose_write_fails_fails_no_other(fixture: QueueFixture) -> None:
+    await fixture.add("job_1", "job_2", "job_3")
+    items = [await fixture.claim() for _ in range(3)]
+
+    async def write(conn: Connection, values: Sequence[str]) -> None:
+        if "job_2" in values:
+            await conn.execute("SELECT 1 / 0")
+
+    ends = (fixture.queue.finish(item, "done", also=JointWrite(write, item.id)) for item in items)
+    results = await asyncio.gather(*ends, return_exceptions=True)
+    assert [result is None for result in results] == [True, False, True]
+    assert await fixture.is_in("done", "job_1", "job_3") and await fixture.state("job_2") == "running"
 
 
 async def test_a_worker_that_lost_its_lease_can_write_nothing(fixture: QueueFixture) -> None:
