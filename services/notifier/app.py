@@ -16,6 +16,7 @@ from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import MIGRATIONS, Store
 
+CLAIMS_AT_A_TIME = 16
 RETENTION = (
     Purged(
         "deliveries",
@@ -61,6 +62,7 @@ class Notifier(ServiceApp[Settings, None]):
                 slots=settings.notifier_slots,
                 # More than one host may have, so that a project's other receivers are not delayed either.
                 slots_per_project=max(settings.notifier_slots // 2, settings.notifier_slots_per_host + 1),
+                claims_at_a_time=CLAIMS_AT_A_TIME,
                 exhausted=runner.exhausted,
                 on_cancel=runner.on_cancel,
             ),

@@ -54,7 +54,8 @@ async def filled_queue(dsn: str, schema: str, size: Size) -> AsyncIterator[tuple
         for state, rows in (("done", size.ended), ("queued", size.queued)):
             await pool.execute(_FILL, state, rows, size.projects, timeout=600)
         async with pool.acquire() as conn:
-            await conn.execute("VACUUM ANALYZE; CHECKPOINT", timeout=600)
+            await conn.execute("VACUUM ANALYZE", timeout=600)
+            await conn.execute("CHECKPOINT", timeout=600)
         yield pool, queue
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench.relay [records]`: records a second from the outbox to Kafka, over aiokafka's own producer.
 
-The peer sends the same records through the same kind of producer (same acknowledgements, same settings), up to as many
-at a time as the relay takes in a batch, without a database. Rounds in turn.
+The peer sends the same records through the same producer (same acknowledgements, same settings), one after the other
+without waiting, and then waits for all. Rounds in turn.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from chassis.adapters.kafka.producer import open_producer
 from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.core.ids import new_id, now_ms
 from chassis.runtime.outbox import Outbox
-from chassis.runtime.outbox.relay import BATCH_ROWS
 from chassis.runtime.service_spec import ServiceSpec
 from embedded.kafka import KafkaServer
 from embedded.postgres import PostgresServer
@@ -81,12 +80,8 @@ async def _running(outbox: Outbox, producer: AIOKafkaProducer) -> AsyncIterator[
 async def _produce(producer: AIOKafkaProducer, events: Sequence[Event]) -> float:
     records = [_record(event) for event in events]
     began = time.perf_counter()
-    for first in range(0, len(records), BATCH_ROWS):
-        sent = [
-            await producer.send(each.topic, each.value, key=each.key, headers=each.headers)
-            for each in records[first : first + BATCH_ROWS]
-        ]
-        await asyncio.gather(*sent)
+    sent = [await producer.send(each.topic, each.value, key=each.key, headers=each.headers) for each in records]
+    await asyncio.gather(*sent)
     return time.perf_counter() - began
 
 
@@ -96,7 +91,7 @@ def _record(event: Event) -> OutgoingRecord:
 
 def row(pairs: Pairs, records: int) -> Row:
     what = "Relay, from the outbox to acknowledged records a second, over aiokafka's producer alone"
-    how = f"median of {len(pairs.ours)} rounds of {records}, batches of {BATCH_ROWS} on both sides"
+    how = f"median of {len(pairs.ours)} rounds of {records}"
     return pairs.row(what, 0.5, how, "relay", "producer")
 
 

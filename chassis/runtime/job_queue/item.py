@@ -94,11 +94,21 @@ class QueueItem:
         return self.crashed_alone >= POISONED_AFTER
 
 
-class Claimed(NamedTuple):
-    """What `JobQueue.claim_next` found: an item, or how long until the next one is due (None: nothing is queued).
+class ClaimedItems(NamedTuple):
+    """What `JobQueue.claim_many` found: items, or how long until the next one is due (None: nothing is queued).
+
+    Where another worker runs an item, its lease may end before.
 
     `limited`: some project has as many items in this worker as it may, and gets no further one until one of them ends.
     """
+
+    items: Sequence[QueueItem]
+    next_due: timedelta | None
+    limited: bool = False
+
+
+class Claimed(NamedTuple):
+    """As `ClaimedItems`, of `JobQueue.claim_next`."""
 
     item: QueueItem | None
     next_due: timedelta | None

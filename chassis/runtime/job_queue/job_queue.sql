@@ -34,8 +34,11 @@ RETURNING id;
 -- same time do not all want the same row, nor the same project; the lock is taken on one, and its state is looked at
 -- again once it is held.
 --
--- Always one row: the time, and the claimed item, or NULLs and the seconds until the next queued item is due (0 if one
--- that could be claimed is due already and locked by another transaction).
+-- At most $11 items, in the order in which as many claims would get them: the next item of a project counts as if the
+-- one before it was running.
+--
+-- A row for each claimed item, with the time; without one a row of NULLs, and the seconds until the next queued item is
+-- due or the next lease ends (0 if an item that could be claimed is due already and locked by another transaction).
 WITH running AS MATERIALIZED (
     SELECT project, count(*) AS items,
         CASE WHEN project = ANY ($7::text[]) THEN $5 ELSE count(*) FILTER (WHERE worker = $1) END AS here
@@ -44,7 +47,7 @@ WITH running AS MATERIALIZED (
     GROUP BY project
 ),
 unserved AS MATERIALIZED (
-    SELECT projects.project, 0::bigint AS items, work, place
+    SELECT projects.project, 0::bigint AS items, 0::bigint AS here, work, place
     FROM job_queue_projects AS projects
     CROSS JOIN LATERAL (
         SELECT FROM job_queue
@@ -53,10 +56,10 @@ unserved AS MATERIALIZED (
     ) AS due
     WHERE projects.project <> ALL (ARRAY(SELECT project FROM running))
     ORDER BY work, place
-    LIMIT 4
+    LIMIT greatest(4, $11::integer)
 ),
 served AS (
-    SELECT running.project, items, work, place
+    SELECT running.project, items, here, work, place
     FROM running
     JOIN job_queue_projects AS projects ON projects.project = running.project
     CROSS JOIN LATERAL (
@@ -64,9 +67,9 @@ served AS (
         WHERE state = 'queued' AND job_queue.project = running.project AND not_before <= now()
         LIMIT 1
     ) AS due
-    WHERE here < $5 AND (SELECT count(*) FROM unserved) < 4
+    WHERE here < $5 AND (SELECT count(*) FROM unserved) < greatest(4, $11)
     ORDER BY items, work, place
-    LIMIT 4
+    LIMIT greatest(4, $11)
 ),
 fronts AS MATERIALIZED (SELECT * FROM unserved UNION ALL SELECT * FROM served),
 candidates AS (
@@ -77,6 +80,7 @@ candidates AS (
         WHERE state = 'queued' AND job_queue.project = fronts.project AND not_before <= now()
         ORDER BY priority DESC, not_before, id LIMIT 32
     ) AS queued
+    WHERE here + least(nth, $11) <= $5
     UNION ALL
     SELECT expired.id, coalesce(running.items, 0), coalesce(work, 0), coalesce(place, 0), 0
     FROM job_queue AS expired
@@ -86,7 +90,7 @@ candidates AS (
         AND expired.lease_until + $9::interval * CASE WHEN expired.crashed > 0 THEN 2 ^ least(expired.crashed - 1, 2)
             ELSE 0 END <= now()
     ORDER BY items, work, place, nth, id
-    LIMIT 32
+    LIMIT 32 + $11
 ),
 chosen AS (
     SELECT job_queue.id,
@@ -98,7 +102,7 @@ chosen AS (
     WHERE now() <= $3
         AND (job_queue.state = 'queued' OR ($4 AND job_queue.state = 'running' AND job_queue.lease_until <= now()))
     ORDER BY candidates.items, work, place, nth, candidates.id
-    LIMIT 1
+    LIMIT $11
     FOR UPDATE OF job_queue SKIP LOCKED
 ),
 claimed AS (
@@ -122,12 +126,16 @@ claimed AS (
 charged AS (
     UPDATE job_queue_projects AS projects
     SET work = greatest(projects.work, (SELECT max(work) FROM job_queue_projects) - $10)
-            + least(greatest(claimed.estimate, 0.1), $10),
+            + claims.work,
         place = nextval('job_queue_places')
-    FROM claimed, (
+    FROM (
+        SELECT project, sum(least(greatest(estimate, 0.1), $10)) AS work FROM claimed GROUP BY project
+    ) AS claims
+    JOIN (
         -- Claims of one project at the same time do not wait for one another: one of them is charged.
-        SELECT project FROM job_queue_projects WHERE project = (SELECT project FROM claimed) FOR UPDATE SKIP LOCKED
-    ) AS free
+        SELECT project FROM job_queue_projects WHERE project IN (SELECT project FROM claimed)
+        FOR UPDATE SKIP LOCKED
+    ) AS free ON free.project = claims.project
     WHERE projects.project = free.project
 ),
 idle AS (
@@ -152,8 +160,11 @@ SELECT now() AS at, claimed.*,
         WHEN claimed.id IS NOT NULL THEN NULL
         WHEN EXISTS (SELECT FROM fronts) THEN 0
         ELSE (
-            SELECT extract(epoch FROM min(not_before) - now())::double precision FROM job_queue
-            WHERE state = 'queued' AND not_before > now()
+            SELECT extract(epoch FROM least(
+                (SELECT min(not_before) FROM job_queue WHERE state = 'queued' AND not_before > now()),
+                (SELECT min(lease_until) FROM job_queue
+                 WHERE state = 'running' AND lease_until > now() AND worker <> $1)
+            ) - now())::double precision
         )
     END AS next_due_s,
     EXISTS (SELECT FROM running WHERE here >= $5) AS limited

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import asyncpg
 import orjson
@@ -18,6 +18,7 @@ from chassis.core.metrics import clear_gauges, gauge
 from chassis.runtime.job_queue.item import (
     SUSPECT_AFTER_WAITING,
     Claimed,
+    ClaimedItems,
     Counts,
     FinalState,
     Heartbeat,
@@ -34,6 +35,8 @@ from schemas.events import Event
 from schemas.storable import storable_text
 
 UNLIMITED = 2**31 - 1
+MAX_CLAIMS = 32
+"""Items of one claim; as many of each project are looked at."""
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
@@ -51,6 +54,21 @@ _GAUGES = {
     "bitmill_job_queue_running_seconds": "Estimated seconds of the running items.",
 }
 """Name, which ends with the field of `Counts` -> help."""
+
+
+class ClaimOptions(TypedDict, total=False):
+    """What a claim may take: see `Runner`. By default any item that is due, of any number of each project.
+
+    `expired`: also items whose lease ran out, but not `held`. `worker` gets no item of a project of which it has
+    `per_project` already, or that is one of `full_projects`, of each of which it must have an item. Nothing is claimed
+    if Postgres executes the query after `valid_until` (by its clock).
+    """
+
+    valid_until: datetime
+    expired: bool
+    per_project: int
+    full_projects: Sequence[str]
+    held: Sequence[str]
 
 
 class JobQueue:
@@ -119,43 +137,35 @@ class JobQueue:
         """Claims the next item, if any. `worker` must be unique among all processes."""
         return (await self.claim_next(worker)).item
 
-    async def claim_next(
-        self,
-        worker: str,
-        *,
-        valid_until: datetime = NEVER,
-        expired: bool = True,
-        per_project: int = UNLIMITED,
-        full_projects: Sequence[str] = (),
-        held: Sequence[str] = (),
-    ) -> Claimed:
-        """`claim`, with the time until the next item is due. `expired`: also items whose lease ran out, but not `held`.
+    async def claim_next(self, worker: str, **options: Unpack[ClaimOptions]) -> Claimed:
+        """`claim`, with the time until the next item is due."""
+        items, next_due, limited = await self.claim_many(worker, 1, **options)
+        return Claimed(items[0] if items else None, next_due, limited)
 
-        `worker` gets no item of a project of which it has `per_project` already, or that is one of `full_projects`, of
-        each of which it must have an item. Nothing is claimed if Postgres
-        executes the query after `valid_until` (by its clock).
-        """
+    async def claim_many(self, worker: str, most: int, **options: Unpack[ClaimOptions]) -> ClaimedItems:
+        """Claims up to `most` items, at most `MAX_CLAIMS`, in the order in which as many claims would get them."""
         sent = time.monotonic()
         async with self._connection() as conn:
-            row = await conn.fetchrow(
+            rows = await conn.fetch(
                 self._queries["claim"],
                 worker,
                 self.lease,
-                valid_until,
-                expired,
-                per_project,
+                options.get("valid_until", NEVER),
+                options.get("expired", True),
+                options.get("per_project", UNLIMITED),
                 SUSPECT_AFTER_WAITING,
-                list(full_projects),
-                list(held),
+                list(options.get("full_projects", ())),
+                list(options.get("held", ())),
                 self._suspect_pause,
                 CHARGE_LIMIT_S,
+                min(most, MAX_CLAIMS),
             )
-        assert row is not None  # noqa: S101 - the query always has one row
-        self.contact.responded(row["at"], _since(sent))
-        if row["id"] is not None:
-            return Claimed(_item(row), None, row["limited"])
-        due_s = row["next_due_s"]
-        return Claimed(None, None if due_s is None else timedelta(seconds=max(0.0, due_s)), row["limited"])
+        first = rows[0]
+        self.contact.responded(first["at"], _since(sent))
+        items = [_item(row) for row in rows if row["id"] is not None]
+        due_s = first["next_due_s"]
+        due = None if due_s is None else timedelta(seconds=max(0.0, due_s))
+        return ClaimedItems(items, due, first["limited"])
 
     async def heartbeat(self, item: QueueItem) -> Heartbeat:
         """Extends the lease, even one that ran out, as long as no other worker claimed the item."""

@@ -11,7 +11,7 @@ from chassis.core.concurrency import abandon_after
 from chassis.core.ids import new_process_name
 from chassis.core.retry import Backoff
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
-from chassis.runtime.job_queue.item import Cause, Claimed, Complete, Outcome, QueueItem
+from chassis.runtime.job_queue.item import Cause, ClaimedItems, Complete, Outcome, QueueItem
 from chassis.runtime.job_queue.queue import JobQueue
 
 _SHORTEST_PAUSE = timedelta(milliseconds=10)
@@ -38,7 +38,8 @@ class Runner:
     """Makes attempts at the items of a queue: at most `slots` at a time, of one project at most `slots_per_project`.
 
     Where work waits for servers of others, it needs many slots, and the second bound keeps one project from taking them
-    all. What needs processor and memory is done in `WorkSlots`, of which there are fewer.
+    all. With short work a claim takes longer than the work: then `claims_at_a_time` lets a claim take as many items as
+    slots are free, up to that number. What needs processor and memory is done in `WorkSlots`, of which there are fewer.
 
     `work` makes one attempt and returns its outcome. The failure policy decides about its exceptions: an outage is
     retried with a growing delay without limit, a rejection ends the item, anything else is retried until
@@ -59,6 +60,7 @@ class Runner:
         *,
         slots: int,
         slots_per_project: int | None = None,
+        claims_at_a_time: int = 1,
         exhausted: Callable[[QueueItem, Cause], Awaitable[Complete]],
         on_cancel: Callable[[QueueItem], Awaitable[Complete]],
         limits: AttemptLimits | None = None,
@@ -72,6 +74,7 @@ class Runner:
         self._slots = slots
         self._limits = limits or AttemptLimits()
         self._slots_per_project = slots_per_project or slots
+        self._claims_at_a_time = claims_at_a_time
         self._limited = False
         self._times = times or RunnerTimes()
         self._has_begun = has_begun
@@ -132,7 +135,8 @@ class Runner:
             if len(self._attempts) >= self._slots:
                 await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            self._start(await self._claim())
+            for item in await self._claim():
+                self._start(item)
 
     def _start(self, item: QueueItem) -> None:
         attempt = Attempt(self._queue, self._handlers, item, self._limits)
@@ -148,29 +152,30 @@ class Runner:
             # Its project may have a further item now.
             self._queue.wake()
 
-    async def _claim(self) -> QueueItem:
-        """Waits for the next item, also while Postgres is away."""
+    async def _claim(self) -> Sequence[QueueItem]:
+        """Waits for the next items, also while Postgres is away."""
         backoff = Backoff(log, "queue_claim")
         while True:
             subscription = self._queue.added.subscribe()
             # What ends during the claim makes room that the claim may not have seen: it is to wake the next one.
             self._limited = True
             try:
-                item, next_due, self._limited = await self._claim_once()
+                items, next_due, self._limited = await self._claim_once()
             except Exception as error:  # noqa: BLE001 - without claims there is nothing else to do
                 await backoff.sleep(error)
                 continue
             backoff.reset()
-            if item is not None:
-                return item
+            if items:
+                return items
             pause = self._times.poll if next_due is None else min(self._times.poll, next_due)
             await subscription.wait(max(_SHORTEST_PAUSE, pause))
 
-    async def _claim_once(self) -> Claimed:
+    async def _claim_once(self) -> ClaimedItems:
         # A claim that a shutdown interrupts may have been committed.
         contact = self._queue.contact
-        claiming = self._queue.claim_next(
+        claiming = self._queue.claim_many(
             self.worker,
+            min(self._claims_at_a_time, self._slots - len(self._attempts)),
             valid_until=contact.valid_until(),
             expired=contact.is_established(),
             per_project=self._slots_per_project,
@@ -185,7 +190,6 @@ class Runner:
                 await abandon_after(self._limits.shutdown_write_s, self._release(claim))
             raise
 
-    async def _release(self, claim: "asyncio.Task[Claimed]") -> None:
-        item = (await claim).item
-        if item is not None:
+    async def _release(self, claim: "asyncio.Task[ClaimedItems]") -> None:
+        for item in (await claim).items:
             await self._queue.release(item)

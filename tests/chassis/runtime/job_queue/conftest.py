@@ -98,6 +98,7 @@ class Worker:
         times: RunnerTimes = TIMES,
         work_slots: bool = True,
         slots_per_project: int | None = None,
+        claims_at_a_time: int = 1,
     ) -> Runner:
         """`work_slots`: all of the work is done in a work slot, of which there are as many as slots."""
         return Runner(
@@ -105,6 +106,7 @@ class Worker:
             in_slots(WorkSlots(queue, slots), self.work) if work_slots else self.work,
             slots=slots,
             slots_per_project=slots_per_project,
+            claims_at_a_time=claims_at_a_time,
             exhausted=self.exhausted,
             on_cancel=self.on_cancel,
             limits=limits,

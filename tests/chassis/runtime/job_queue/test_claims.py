@@ -212,3 +212,47 @@ async def test_an_item_that_waits_again_is_not_alone_any_more(fixture: QueueFixt
     await fixture.expire("job_1")
     item = await fixture.claim("w2")
     assert (item.crashed, item.crashed_alone, item.crashed_waiting) == (0, 0, 1)
+
+
+async def test_a_claim_of_many_takes_what_as_many_claims_would(fixture: QueueFixture) -> None:
+    await fixture.add("a0", project="prj_a")
+    await fixture.claim("w1")
+    await fixture.add(*(f"a{number}" for number in range(1, 9)), project="prj_a")
+    await fixture.add("b1", "b2", "b3", "b4", project="prj_b")
+    await fixture.add("c1", project="prj_c")
+    items, due, limited = await fixture.queue.claim_many("w1", 6)
+    assert sorted(item.id for item in items) == ["a1", "a2", "b1", "b2", "b3", "c1"]
+    assert (due, limited) == (None, False)
+    assert {item.attempt for item in items} == {1} and await fixture.is_in("running", *(item.id for item in items))
+
+
+async def test_a_claim_of_many_keeps_the_bound_of_a_project(fixture: QueueFixture) -> None:
+    await fixture.add("a0", project="prj_a")
+    await fixture.claim("w1")
+    await fixture.add(*(f"a{number}" for number in range(1, 9)), project="prj_a")
+    await fixture.add(*(f"b{number}" for number in range(9)), project="prj_b")
+    items, _, _ = await fixture.queue.claim_many("w1", 16, per_project=3)
+    assert sorted(item.id for item in items) == ["a1", "a2", "b0", "b1", "b2"]
+    assert await fixture.queue.claim_many("w1", 16, per_project=3) == ([], None, True)
+
+
+async def test_many_claims_of_many_at_the_same_time_take_each_item_once(fixture: QueueFixture) -> None:
+    for number in range(40):
+        await fixture.add(f"a{number}", f"b{number}", project=f"prj_{number % 7}")
+    claimed: list[str] = []
+
+    async def claim(worker: str) -> None:
+        while len(claimed) < 80:
+            claimed.extend(item.id for item in (await fixture.queue.claim_many(worker, 7)).items)
+
+    await asyncio.gather(*(claim(f"w{number}") for number in range(5)))
+    assert len(claimed) == len(set(claimed)) == 80
+
+
+async def test_the_end_of_another_workers_lease_is_waited_for(fixture: QueueFixture) -> None:
+    """Otherwise the item of a killed worker waits for the next poll as well."""
+    await fixture.add("a1")
+    await fixture.claim("w1")
+    _, due, _ = await fixture.queue.claim_next("w2")
+    assert due is not None and due <= fixture.queue.lease
+    assert await fixture.queue.claim_next("w1") == (None, None, False)

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.adapters.postgres import Connection
 from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem, Runner, SlotStuck, WorkSlots
-from chassis.runtime.job_queue.item import Claimed
+from chassis.runtime.job_queue.item import ClaimedItems
 from tests.chassis.runtime.job_queue.conftest import (
     LEASE,
     QUICK,
@@ -119,10 +119,10 @@ async def test_a_runner_whose_projects_are_at_their_bound_does_not_ask_again_and
     claims = 0
 
     class Counting(JobQueue):
-        async def claim_next(self, worker: str, **options: Any) -> Claimed:
+        async def claim_many(self, worker: str, most: int, **options: Any) -> ClaimedItems:
             nonlocal claims
             claims += 1
-            return await super().claim_next(worker, **options)
+            return await super().claim_many(worker, most, **options)
 
     queue = Counting(fixture.pool, fixture.outbox, lease=LEASE)
     times = replace(TIMES, poll=TIMES.poll * 10_000)
@@ -130,6 +130,31 @@ async def test_a_runner_whose_projects_are_at_their_bound_does_not_ask_again_and
         await until(lambda: claims == 2, within=60)
         await asyncio.sleep(0.3)  # thirty of the shortest pauses
         assert claims == 2
+
+
+async def test_a_claim_takes_no_more_items_than_slots_are_free(fixture: QueueFixture) -> None:
+    await fixture.add(*(f"job_{number}" for number in range(12)))
+    asked: list[int] = []
+    got: list[int] = []
+    release = asyncio.Event()
+
+    class Recording(JobQueue):
+        async def claim_many(self, worker: str, most: int, **options: Any) -> ClaimedItems:
+            claimed = await super().claim_many(worker, most, **options)
+            asked.append(most)
+            got.append(len(claimed.items))
+            return claimed
+
+    async def work(item: QueueItem) -> Outcome:
+        await release.wait()
+        return Complete("done")
+
+    queue = Recording(fixture.pool, fixture.outbox, lease=LEASE)
+    async with running(Worker(work).runner(queue, slots=5, claims_at_a_time=4)):
+        await until(lambda: sum(got) == 5, within=60)
+        assert (asked[:2], got[:2]) == ([4, 1], [4, 1])
+        release.set()
+        await until(lambda: fixture.is_in("done", *(f"job_{number}" for number in range(12))), within=60)
 
 
 async def test_a_wake_starts_work_without_waiting_for_the_poll(fixture: QueueFixture) -> None:
@@ -286,8 +311,8 @@ async def test_an_item_that_ends_while_another_is_claimed_makes_room_at_once(fix
     in_between, ended, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     class SlowQueue(JobQueue):
-        async def claim_next(self, *arguments: Any, **more: Any) -> Claimed:
-            claimed = await super().claim_next(*arguments, **more)
+        async def claim_many(self, worker: str, most: int, **more: Any) -> ClaimedItems:
+            claimed = await super().claim_many(worker, most, **more)
             if claimed.limited and not ended.is_set():
                 in_between.set()
                 await ended.wait()
