@@ -21,7 +21,7 @@ FILL = """
 async def pages_of_a_claim(fixture: QueueFixture) -> int:
     """How many pages a claim touches; it is rolled back."""
     claim = sql.load("chassis.runtime.job_queue")["claim"]
-    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'", "'{}'", "'15s'", "300")
+    values = ("'w'", "'15s'", "'infinity'", "true", "10", "5", "'{}'", "'{}'", "'15s'", "300", "1")
     for number in range(len(values), 0, -1):
         claim = claim.replace(f"${number}", values[number - 1])
     async with fixture.pool.acquire() as conn:
