@@ -1,7 +1,7 @@
 """`python -m tests.bench.claims [claims]`: claims a second of 16 runners on one Postgres, with few rows and with many.
 
 Two schemas on one server, measured in turn: one has a short queue, the other the rows of a large installation. A runner
-is a loop that claims an item and ends it once it has a few, as `JobQueue` does both for a service; what is timed is
+is a loop that claims as many items as it has slots, by the query that `Runner` uses, and ends them; what is timed is
 the claims. Afterwards every item has been claimed at most once.
 """
 
@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,9 @@ from tests.bench.figures import Pairs, Row, print_rows
 ROUNDS = 5
 CLAIMS = 4000
 RUNNERS = 16
-HELD = 4
-"""Items that a runner has at a time."""
+PAUSE_SECONDS = 0.01
+SLOTS = 4
+"""Of a runner: so many items it claims at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +62,30 @@ async def filled_queue(dsn: str, schema: str, size: Size) -> AsyncIterator[tuple
 
 async def claims_a_second(pool: Pool, queue: JobQueue, claims: int) -> float:
     """16 runners claim `claims` items in all and end them."""
-    left = iter(range(claims))
+    left = iter(range(0, claims, SLOTS))
     claimed: list[str] = []
     spent: list[float] = []
 
     async def runner(number: int) -> None:
-        held: list[QueueItem] = []
         for _ in left:
-            item = await queue.claim(f"runner-{number}")
-            if item is None:
-                raise RuntimeError("the queue is empty, or its due items are locked")
-            claimed.append(item.id)
-            held.append(item)
-            if len(held) == HELD:
-                await _end(pool, held, spent)
-        await _end(pool, held, spent)
+            while not (items := (await queue.claim_many(f"runner-{number}", SLOTS)).items):
+                # As `Runner` does: what is due is locked by the other claimers.
+                await asyncio.sleep(PAUSE_SECONDS)
+            claimed.extend(item.id for item in items)
+            await _end(pool, items, spent)
 
     began = time.perf_counter()
     await asyncio.gather(*(runner(number) for number in range(RUNNERS)))
     seconds = time.perf_counter() - began
-    if len(set(claimed)) != claims:
-        raise RuntimeError(f"{claims} claims of {len(set(claimed))} items")
-    return claims / (seconds - sum(spent) / RUNNERS)
+    if len(set(claimed)) != len(claimed):
+        raise RuntimeError(f"{len(claimed)} claims of {len(set(claimed))} items")
+    return len(claimed) / (seconds - sum(spent) / RUNNERS)
 
 
-async def _end(pool: Pool, held: list[QueueItem], spent: list[float]) -> None:
+async def _end(pool: Pool, held: Sequence[QueueItem], spent: list[float]) -> None:
     """Ends the items in one statement. Its time is subtracted: it is not that of the claims."""
     began = time.perf_counter()
     await pool.execute(_END, [item.id for item in held])
-    held.clear()
     spent.append(time.perf_counter() - began)
 
 
@@ -126,7 +122,7 @@ def rows_of(pairs: Pairs, claims: int) -> list[Row]:
     size = f"{LARGE.ended:,} ended and {LARGE.queued:,} queued items of {LARGE.projects:,} projects"
     return [
         Row(
-            f"Claims a second of {RUNNERS} runners on one Postgres",
+            f"Claims a second of {RUNNERS} runners with {SLOTS} slots each on one Postgres",
             f"{rate:.0f}/s",
             "≥ 1000/s",
             rate >= 1000,
