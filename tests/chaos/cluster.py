@@ -47,7 +47,7 @@ class Cluster:
         self.disk = Disk(base)
         self.logs = base / "logs"
         self.replicas: dict[str, Replica] = {}
-        self.servers = Servers(self.disk.folder / "data", self._owners_of, flush=seeded_fault != "no_flush")
+        self.servers = Servers(self.disk.folder / "data", self.owners_of, flush=seeded_fault != "no_flush")
         self._seeded_fault = seeded_fault
         self._session: aiohttp.ClientSession | None = None
 
@@ -135,6 +135,10 @@ class Cluster:
         """The last stop of all replicas; the servers go on."""
         await asyncio.gather(*[replica.shut_down(kill=kill) for replica in self.replicas.values()])
 
+    async def owners_of(self, ports: Collection[int]) -> Mapping[int, str]:
+        pids = {name: replica.pid for name, replica in self.replicas.items()}
+        return await asyncio.to_thread(owners_of_ports, ports, pids)
+
     def _processes(self) -> list[psutil.Process]:
         found = []
         for replica in self.replicas.values():
@@ -167,7 +171,3 @@ class Cluster:
         done = await shell([sys.executable, "-m", "cli", "migrate"], cwd=ROOT, env=self._env())
         if done.returncode != 0:
             raise subprocess.CalledProcessError(done.returncode, "bitmill migrate", done.stdout, done.stderr)
-
-    async def _owners_of(self, ports: Collection[int]) -> Mapping[int, str]:
-        pids = {name: replica.pid for name, replica in self.replicas.items()}
-        return await asyncio.to_thread(owners_of_ports, ports, pids)

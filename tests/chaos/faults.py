@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tests.chaos.cluster import Cluster
+from tests.chaos.load import Load
 from tests.chaos.network import Trap, is_offset_commit, is_postgres_commit
-from tests.chaos.schedule import DISK_KINDS, Fault
+from tests.chaos.schedule import DISK_KINDS, WAIT_SECONDS, Fault
+
+_AT_ITS_MOMENT = "(of them at a commit or download)"
 
 
 class Faults:
     """`injected` counts by kind; `times` are (begin, end, fault) on the monotonic clock: waits are judged by them."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, load: Load) -> None:
         self.injected: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.times: list[tuple[float, float, Fault]] = []
         self._cluster = cluster
+        self._load = load
         self._going_on: set[asyncio.Task[None]] = set()
 
     async def run(self, schedule: Sequence[Fault], seconds: float) -> None:
@@ -61,6 +65,12 @@ class Faults:
                 self._cluster.replicas[fault.target].kill()
             case "stop":
                 await self._cluster.replicas[fault.target].stop()
+            case "kill_at_fetch":
+                await self._wait_for_fetch(fault)
+                self._cluster.replicas[fault.target].kill()
+            case "freeze_at_fetch":
+                await self._wait_for_fetch(fault)
+                await self._freeze([fault.target], fault.seconds)
             case "freeze" | "freeze_past_lease":
                 await self._freeze([fault.target], fault.seconds)
             case "kill_server":
@@ -87,6 +97,16 @@ class Faults:
                 for replica in replicas:
                     replica.thaw()
 
+    async def _wait_for_fetch(self, fault: Fault) -> None:
+        """Until the replica downloads an input, so that it has claimed an item."""
+
+        async def is_its(port: int) -> bool:
+            return fault.target in (await self._cluster.owners_of([port])).values()
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._load.fetched_by(is_its), WAIT_SECONDS)
+            self.injected[_AT_ITS_MOMENT] += 1
+
     async def _kill_at_commit(self, fault: Fault) -> None:
         """At the first commit within the fault's time; without one the replica is killed all the same."""
         replica = self._cluster.replicas[fault.target]
@@ -95,8 +115,8 @@ class Faults:
         trap = Trap(replica.name, is_postgres_commit if postgres else is_offset_commit, replica.kill)
         await proxy.arm(trap)
         with suppress(TimeoutError):
-            await asyncio.wait_for(trap.sprung.wait(), fault.seconds)
-            self.injected["(at the commit itself)"] += 1
+            await asyncio.wait_for(trap.sprung.wait(), WAIT_SECONDS)
+            self.injected[_AT_ITS_MOMENT] += 1
         proxy.disarm(trap)
         if not trap.sprung.is_set():
             replica.kill()

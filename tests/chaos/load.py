@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.chaos.auditor.records import Customers, Request, Webhook
 
+OwnsPort = Callable[[int], Awaitable[bool]]
 PROJECTS = ("anna", "bert", "carla")
 """They send a request now and then, and may not be held up by `PILE`."""
 PILE = "pile"
@@ -52,6 +53,7 @@ class Load:
         self._session: aiohttp.ClientSession | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._failed_once: set[str] = set()
+        self._fetch_waiters: list[tuple[OwnsPort, asyncio.Event]] = []
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Load"]:
@@ -92,6 +94,15 @@ class Load:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+
+    async def fetched_by(self, owns: OwnsPort) -> None:
+        """Waits until a process that `owns` the client's port requests an input; the response follows at once."""
+        waiter = (owns, asyncio.Event())
+        self._fetch_waiters.append(waiter)
+        try:
+            await waiter[1].wait()
+        finally:
+            self._fetch_waiters.remove(waiter)
 
     def _send(self, project: str, kind: str) -> None:
         number = len(self.customers.requests)
@@ -148,6 +159,10 @@ class Load:
     async def _give_input(self, request: web.Request) -> web.StreamResponse:
         number = int(request.match_info["number"])
         self.customers.fetches[number] += 1
+        transport = request.transport
+        for owns, happened in list(self._fetch_waiters):
+            if transport is not None and await owns(transport.get_extra_info("peername")[1]):
+                happened.set()
         path = next(path for path in self._inputs.values() if path.name == request.match_info["name"])
         return web.FileResponse(path)
 

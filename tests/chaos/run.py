@@ -54,10 +54,10 @@ async def _run(options: Options, base: Path) -> report.Result:
     cluster = Cluster(base, options.seeded_fault)
     async with cluster.running():
         keys = {name: await cluster.create_key(name) for name in (*PROJECTS, PILE)}
-        faults = Faults(cluster)
         schedule = make_schedule(options.seed, options.seconds, with_disk=cluster.disk.mounted)
         texts = {name: key for name, (key, _) in keys.items()}
         load = Load(options.seed, cluster.addresses("ingest"), texts, make_inputs(base))
+        faults = Faults(cluster, load)
         async with load.open(), Drain(cluster.servers.admin_dsn, load.customers) as drain:
             sending = asyncio.create_task(load.run())
             try:

@@ -13,20 +13,33 @@ LEASE_SECONDS = 15.0
 NETWORK_MODES = ("refuse", "black_hole", "silent", "slow")
 DISK_KINDS = ("disk_full", "power_cut")
 """They need a disk of the run's own, which only root may mount."""
-_RESTART_SECONDS = 8.0
+_LONG = ("freeze_at_fetch", "freeze_past_lease")
+WAIT_SECONDS = 8.0
+"""How long a fault waits for its moment; without one it happens then."""
+_RESTART_SECONDS = 6.0
 """A replica that was killed is left alone for so long: one that is starting has no work to lose."""
 _LEAD_SECONDS = 6.0
 """All replicas of one service are frozen for so long before a power cut, so that records wait for them on Kafka."""
 
-_ROUND: dict[str, int] = {
-    "kill": 3,
-    "kill_at_commit": 4,
-    "freeze": 1,
-    "freeze_past_lease": 2,
-    "stop": 1,
-    "network": 3,
-}
-"""Faults of each round, besides one of those that concern everybody."""
+WORKERS = ("transcoder", "thumbnailer")
+_ROUND: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("kill", SERVICES),
+    ("kill", SERVICES),
+    ("kill_at_fetch", WORKERS),
+    ("kill_at_postgres_commit", WORKERS),
+    ("kill_at_postgres_commit", SERVICES),
+    ("kill_at_kafka_commit", ("catalog", "notifier")),
+    ("kill_at_kafka_commit", SERVICES),
+    ("stop", SERVICES),
+    ("freeze", SERVICES),
+    ("freeze_at_fetch", WORKERS),
+    ("freeze_past_lease", ("ingest", *WORKERS, "notifier")),
+    ("silent", ("postgres",)),
+    ("silent", ("kafka",)),
+    ("network", ("postgres", "kafka")),
+    ("network", ("postgres", "kafka")),
+)
+"""Kind and possible targets of the faults of each round, besides one of those that concern everybody."""
 _EVERYBODY = ("power_cut", "disk_full", "kill_server")
 
 
@@ -71,14 +84,13 @@ def _round(random: Random, begin: float, length: float, everybody: str, with_dis
     if everybody in DISK_KINDS and not with_disk:
         everybody = "kill_server"
     last = begin + length - (_LEAD_SECONDS + 2.0 if everybody == "power_cut" else 0.0)
-    kinds = [kind for kind, count in _ROUND.items() for _ in range(max(1, round(count * share)))]
-    if share < 0.6:
-        kinds = [kind for kind in kinds if kind != "freeze_past_lease"]
-    random.shuffle(kinds)
+    wanted = [entry for entry in _ROUND if share >= 0.6 or entry[0] not in _LONG]
+    wanted = random.sample(wanted, max(1, min(len(wanted), round(len(_ROUND) * share))))
+    wanted.sort(key=lambda entry: entry[0] not in _LONG)  # the longest first, while there is room
     made = [_everybody(random, everybody, begin, length)] if share > 0.3 else []
-    for kind in kinds:
-        for _ in range(20):  # times until one fits
-            fault = _fault(random, kind, random.uniform(begin + quiet, last - 1))
+    for kind, targets in wanted:
+        for _ in range(50):  # until a time fits
+            fault = _fault(random, kind, random.choice(targets), random.uniform(begin + quiet, last - 1))
             if fault.end <= last and not any(_collide(fault, other) for other in made):
                 made.append(fault)
                 break
@@ -96,25 +108,23 @@ def _everybody(random: Random, kind: str, begin: float, length: float) -> Fault:
             return Fault(middle, "kill_server", random.choice(("kafka", "postgres")))
 
 
-def _fault(random: Random, kind: str, at: float) -> Fault:
+def _fault(random: Random, kind: str, target: str, at: float) -> Fault:
     at = round(at, 2)
-    replica = random.choice(replica_names())
+    replica = f"{target}-{random.randrange(REPLICAS)}"
     match kind:
         case "kill" | "stop":
             return Fault(at, kind, replica)
-        case "kill_at_commit":
-            return Fault(at, random.choice(("kill_at_postgres_commit", "kill_at_kafka_commit")), replica, 8.0)
+        case "kill_at_fetch" | "kill_at_postgres_commit" | "kill_at_kafka_commit":
+            return Fault(at, kind, replica, WAIT_SECONDS)
         case "freeze":
             return Fault(at, kind, replica, round(random.uniform(2, 8), 1))
-        case "freeze_past_lease":
-            working = [name for name in replica_names() if not name.startswith("catalog")]
-            return Fault(at, kind, random.choice(working), round(random.uniform(LEASE_SECONDS + 4, 24), 1))
+        case "freeze_at_fetch" | "freeze_past_lease":
+            return Fault(at, kind, replica, round(random.uniform(LEASE_SECONDS + 5, 24), 1))
         case _:
-            server = random.choice(("postgres", "kafka"))
-            mode = random.choice(NETWORK_MODES)
+            mode = random.choice(NETWORK_MODES) if kind == "network" else kind
             everybody = random.random() < 0.5
-            longest = 12.0 if everybody else 24.0
-            return Fault(at, mode, server if everybody else f"{server}:{replica}", round(random.uniform(4, longest), 1))
+            server = target if everybody else f"{target}:{random.choice(replica_names())}"
+            return Fault(at, mode, server, round(random.uniform(4, 12 if everybody else 24), 1))
 
 
 def _collide(fault: Fault, other: Fault) -> bool:

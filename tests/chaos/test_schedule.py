@@ -23,7 +23,7 @@ def test_a_seed_gives_the_same_schedule_again() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_minutes_have_every_kind_of_fault(seed: int) -> None:
     kinds = {fault.kind for fault in make_schedule(seed, 120)}
-    assert {"kill", "freeze", "freeze_past_lease", "stop", *DISK_KINDS} <= kinds
+    assert {"kill", "kill_at_fetch", "freeze_at_fetch", "silent", "stop", *DISK_KINDS} <= kinds
     assert any(kind.startswith("kill_at_") for kind in kinds)
     assert kinds & set(NETWORK_MODES)
 
