@@ -11,14 +11,13 @@ from tests.chaos.load import Load
 from tests.chaos.network import Trap, is_offset_commit, is_postgres_commit
 from tests.chaos.schedule import DISK_KINDS, WAIT_SECONDS, Fault
 
-_AT_ITS_MOMENT = "(of them at a commit or download)"
-
 
 class Faults:
-    """`injected` counts by kind; `times` are (begin, end, fault) on the monotonic clock: waits are judged by them."""
+    """`injected` counts by kind, `at_their_moment` those that met a commit or a download; `times` are (begin, end, fault) on the monotonic clock: waits are judged by them."""
 
     def __init__(self, cluster: Cluster, load: Load) -> None:
         self.injected: Counter[str] = Counter()
+        self.at_their_moment: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.times: list[tuple[float, float, Fault]] = []
         self._cluster = cluster
@@ -105,7 +104,7 @@ class Faults:
 
         with suppress(TimeoutError):
             await asyncio.wait_for(self._load.fetched_by(is_its), WAIT_SECONDS)
-            self.injected[_AT_ITS_MOMENT] += 1
+            self.at_their_moment[fault.kind] += 1
 
     async def _kill_at_commit(self, fault: Fault) -> None:
         """At the first commit within the fault's time; without one the replica is killed all the same."""
@@ -116,7 +115,7 @@ class Faults:
         await proxy.arm(trap)
         with suppress(TimeoutError):
             await asyncio.wait_for(trap.sprung.wait(), WAIT_SECONDS)
-            self.injected[_AT_ITS_MOMENT] += 1
+            self.at_their_moment[fault.kind] += 1
         proxy.disarm(trap)
         if not trap.sprung.is_set():
             replica.kill()

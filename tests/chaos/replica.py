@@ -36,11 +36,13 @@ class Replica:
         self.address = f"http://127.0.0.1:{port}"
         self.log = folder / f"{name}.log"
         self.complaints: list[str] = []
+        self.starts_given_up = 0
         self._command = (sys.executable, *start, "serve", self.service)
         self._env = {**clean_environment(), **env, "HTTP_PORT": str(port)}
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._expected_end = False
+        self._log_begin = 0
 
     @property
     def pid(self) -> int | None:
@@ -55,6 +57,7 @@ class Replica:
     async def _start(self) -> None:
         self._expected_end = False
         with self.log.open("ab") as out:
+            self._log_begin = out.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, cwd=ROOT, env=self._env, stdout=out, stderr=out, preexec_fn=_die_with_parent
             )
@@ -62,10 +65,18 @@ class Replica:
     async def _supervise(self) -> None:
         while self._process is not None:
             status = await self._process.wait()
-            if not self._expected_end:
+            if not self._expected_end and status == 1 and not self._has_started():
+                # By design: a service that finds no Kafka or Postgres for a while leaves it to the orchestrator.
+                self.starts_given_up += 1
+            elif not self._expected_end:
                 self.complaints.append(f"{self.name} ended by itself with status {status}: {self.tail(600)}")
             await asyncio.sleep(RESTART_SECONDS)
             await self._start()
+
+    def _has_started(self) -> bool:
+        with self.log.open("rb") as log:
+            log.seek(self._log_begin)
+            return b'"service_started"' in log.read()
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)

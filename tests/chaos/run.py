@@ -81,14 +81,17 @@ async def _run(options: Options, base: Path) -> report.Result:
         await cluster.shut_down()
         check_folders(target, audit)
         check_processes(target, audit)
+        audit.counts["starts given up"] = sum(replica.starts_given_up for replica in cluster.replicas.values())
         complaints = [each for replica in cluster.replicas.values() for each in replica.complaints]
         audit.report("bad ends of processes", [each.split()[0] for each in complaints], "\n    ".join(complaints))
+    moments = {f"{kind} at its moment": count for kind, count in faults.at_their_moment.items()}
+    injected = {**faults.injected, **moments}
     return report.Result(
         options.seed,
         options.seconds,
         load.customers,
         audit,
-        faults.injected,
+        injected,
         faults.skipped,
         longest,
         options.seeded_fault,
