@@ -112,6 +112,12 @@ class Cluster:
             await connection.close()
         return made.stdout.split()[0], str(id)
 
+    async def collect_garbage(self) -> str:
+        """`bitmill gc`, for the objects of attempts that a kill cut off. Returns what went wrong, else nothing."""
+        command = [sys.executable, "-m", "cli", "gc", "--delete", "--older-than", "1s"]
+        done = await shell(command, cwd=ROOT, env=self._env())
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
     async def cut_power(self) -> None:
         """Suspends all processes, copies the disk, kills them, and starts everything from the copy."""
         processes = [*self.servers.processes(), *self._processes()]
@@ -161,6 +167,7 @@ class Cluster:
             **clean_environment(),
             **SETTINGS,
             **sandbox,
+            "WORK_DIR": str(self.work),
             "KAFKA_BOOTSTRAP_SERVERS": self.servers.bootstrap,
             "DATABASE_URL": self.servers.dsn,
             "STORAGE_URL": self.storage.as_uri(),

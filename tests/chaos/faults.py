@@ -13,7 +13,10 @@ from tests.chaos.schedule import DISK_KINDS, WAIT_SECONDS, Fault
 
 
 class Faults:
-    """`injected` counts by kind, `at_their_moment` those that met a commit or a download; `times` are (begin, end, fault) on the monotonic clock: waits are judged by them."""
+    """`injected` counts by kind, `at_their_moment` those that met a commit or a download.
+
+    `times` are (begin, end, fault) on the monotonic clock: waits are judged by them.
+    """
 
     def __init__(self, cluster: Cluster, load: Load) -> None:
         self.injected: Counter[str] = Counter()

@@ -62,7 +62,7 @@ def table(result: Result) -> str:
         ("webhooks (requests)", f"{audit.of('webhooks')} ({audit.of('webhook requests')})"),
         ("attempts at jobs", audit.of("attempts")),
         ("longest wait of an innocent project", f"{result.longest_wait:.0f} s"),
-        ("objects of attempts that were cut off", audit.of("objects for gc")),
+        ("unfinished uploads of killed processes, kept for a day", audit.of("unfinished uploads")),
         ("starts given up while a server was away", audit.of("starts given up")),
         ("faults", faults or "none"),
         *((kind, audit.of(kind)) for kind in NONE_ALLOWED),

@@ -77,6 +77,8 @@ async def _run(options: Options, base: Path) -> report.Result:
             run_variable=RUN_VARIABLE,
             run_id=cluster.run_id,
         )
+        collected = await cluster.collect_garbage()
+        audit.report("bad ends of processes", ["bitmill gc"] if collected else [], collected)
         longest = await _audit(target, load.customers, audit, faults)
         await cluster.shut_down()
         check_folders(target, audit)
