@@ -91,14 +91,15 @@ class Cluster:
         try:
             await until(ready, within=within, poll=1.0)
         except AssertionError:
-            names = await self.not_ready()
-            logs = "\n".join(self.replicas[name].tail() for name in names)
-            raise AssertionError(f"not ready within {within:g} s: {', '.join(names)}\n{logs}") from None
+            failing = await self.not_ready()
+            logs = "\n".join(self.replicas[name].tail() for name in failing)
+            raise AssertionError(f"not ready within {within:g} s: {failing}\n{logs}") from None
 
-    async def not_ready(self) -> list[str]:
+    async def not_ready(self) -> dict[str, list[str]]:
+        """The replicas that are not ready, and why."""
         assert self._session is not None
-        ready = await asyncio.gather(*[replica.is_ready(self._session) for replica in self.replicas.values()])
-        return [name for name, is_ready in zip(self.replicas, ready, strict=True) if not is_ready]
+        checks = await asyncio.gather(*[each.failing_checks(self._session) for each in self.replicas.values()])
+        return {name: failing for name, failing in zip(self.replicas, checks, strict=True) if failing}
 
     async def create_key(self, project: str) -> tuple[str, str]:
         """A key, and the id of the project."""

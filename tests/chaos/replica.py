@@ -117,12 +117,14 @@ class Replica:
         if self._process is not None:
             await self._process.wait()
 
-    async def is_ready(self, session: aiohttp.ClientSession) -> bool:
+    async def failing_checks(self, session: aiohttp.ClientSession) -> list[str]:
+        """What /readyz complains of; nothing if the replica is ready."""
         try:
             async with session.get(f"{self.address}/readyz", timeout=aiohttp.ClientTimeout(total=5)) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+                body = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return [f"no response: {type(error).__name__}"]
+        return [str(check) for check in body["checks"] if check["state"] != "ok"]
 
     def tail(self, size: int = 2000) -> str:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else "(no log)"

@@ -105,7 +105,7 @@ async def _until_drained(cluster: Cluster, load: Load, drain: Drain, seconds: fl
     try:
         await cluster.until_ready(within=seconds)
     except AssertionError as error:
-        audit.report("not ready", await cluster.not_ready(), str(error)[-3000:])
+        audit.report("not ready", list(await cluster.not_ready()), str(error)[:3000])
     await load.until_answered(ANSWER_SECONDS)
     while time.monotonic() < end and not await drain.is_empty():
         await asyncio.sleep(0.5)
