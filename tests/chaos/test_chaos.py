@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.chaos import report
 from tests.chaos.run import Options, run
 
-SEED = 1
+SEED = 3
 SECONDS = 15
 
 
