@@ -25,6 +25,7 @@ _QUEUE = {
     "job_queue.id": MAX_ID_CHARS,
     "job_queue.project": MAX_ID_CHARS,
     "job_queue_cancellations.id": MAX_ID_CHARS,
+    "job_queue_projects.project": MAX_ID_CHARS,
 }
 SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
     "ingest": (
