@@ -45,15 +45,17 @@ class HostLimiter:
 
     def try_acquire(self, owner: str, host: str) -> bool:
         """Whether an exchange may begin now; call `release` afterwards. Reserves nothing if not."""
-        owners = self._hosts.get(host, {})
-        own = owners.get(owner) or _Exchanges()
-        others = [each.active for each in owners.values() if each is not own and each.active]
-        share = self._share(len(others))
-        if own.active >= share and own.active + sum(others) >= self.per_host:
+        if self.is_full(owner, host):
             return False
-        own.active += 1
-        self._hosts.setdefault(host, owners)[owner] = own
+        self._hosts.setdefault(host, {}).setdefault(owner, _Exchanges()).active += 1
         return True
+
+    def is_full(self, owner: str, host: str) -> bool:
+        """Whether an exchange of the owner would have to wait."""
+        owners = self._hosts.get(host, {})
+        active = owners[owner].active if owner in owners else 0
+        others = [each.active for name, each in owners.items() if name != owner and each.active]
+        return active >= self._share(len(others)) and active + sum(others) >= self.per_host
 
     def reserve(self, owner: str, host: str, now: float) -> float:
         """At the limit: the seconds after which a slot should be free, which others of the owner do not get."""

@@ -16,7 +16,7 @@ from services.notifier.sender import Sender
 from services.notifier.settings import Settings
 from services.notifier.store import MIGRATIONS, Store
 
-CLAIMS_AT_A_TIME = 16
+CLAIMS_AT_A_TIME = 32
 RETENTION = (
     Purged(
         "deliveries",

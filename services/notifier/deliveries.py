@@ -27,6 +27,7 @@ from chassis.runtime.job_queue import (
     Retry,
 )
 from chassis.runtime.job_queue.attempt import POLICY
+from chassis.runtime.job_queue.item import Write
 from schemas.delivery import DeliverySigner, DeliveryUrls
 from schemas.job_resource import job_resource
 from schemas.jobs import Job, url_context
@@ -119,16 +120,11 @@ class DeliveryRunner:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def work(self, item: QueueItem) -> Outcome:
-        host = item.payload["host"]
-        delay = await self.hosts.acquire(item.project, host)
-        if delay is not None:
-            return Retry(timedelta(seconds=delay), "host at its limit", counts=False)
-        started = monotonic()
-        try:
-            with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
-                return await self._attempt(item)
-        finally:
-            self.hosts.release(item.project, host, monotonic() - started)
+        delay_s = self.hosts.delay_of_slow(item.project, item.payload["host"])
+        if delay_s is not None:
+            return _at_its_limit(delay_s)
+        with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
+            return await self._attempt(item)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a delivery that failed too often by faults of ours."""
@@ -153,7 +149,11 @@ class DeliveryRunner:
                 return self._give_up(item, "exhausted")
             case DeliveryAttempt() as attempt:
                 try:
-                    result = await self._send(attempt)
+                    # After the begin, which may take longer than a quick host to respond.
+                    delay_s = await self.hosts.acquire(item.project, item.payload["host"])
+                    if delay_s is not None:
+                        return _at_its_limit(delay_s, partial(self.store.discard_attempt, attempt=attempt))
+                    result = await self._send_in_slot(item, attempt)
                 except (asyncio.CancelledError, DecryptionError):
                     await self._discard(attempt)
                     raise
@@ -184,6 +184,13 @@ class DeliveryRunner:
         log.warning("webhook_attempt_postponed", attempt=attempt.number, error=describe(error))
         discard = partial(self.store.discard_attempt, attempt=attempt)
         return Retry(timedelta(seconds=delay_s), describe(error), counts=False, also=discard)
+
+    async def _send_in_slot(self, item: QueueItem, attempt: DeliveryAttempt) -> AttemptResult:
+        started = monotonic()
+        try:
+            return await self._send(attempt)
+        finally:
+            self.hosts.release(item.project, item.payload["host"], monotonic() - started)
 
     async def _send(self, attempt: DeliveryAttempt) -> AttemptResult:
         context = url_context(attempt.project, "webhook_url")
@@ -248,6 +255,10 @@ class DeliveryRunner:
 
     def _ended(self, attempt: EndedAttempt) -> JointWrite:
         return JointWrite(self.store.end_attempts, attempt)
+
+
+def _at_its_limit(delay_s: float, also: Write | None = None) -> Retry:
+    return Retry(timedelta(seconds=delay_s), "host at its limit", counts=False, also=also)
 
 
 def _queue_item(delivery: WebhookDelivery) -> NewItem:

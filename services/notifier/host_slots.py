@@ -26,6 +26,12 @@ class HostSlots:
         self._last_seconds: OrderedDict[tuple[str, str], float] = OrderedDict()
         """How long the last exchange took, by owner and host: one owner's may be slow on a host that is quick."""
 
+    def delay_of_slow(self, owner: str, host: str) -> float | None:
+        """The seconds after which to retry, where the host is at its limit and too slow to wait for; otherwise None."""
+        if self._limiter.is_full(owner, host) and self._is_slow(owner, host):
+            return self._limiter.reserve(owner, host, monotonic())
+        return None
+
     async def acquire(self, owner: str, host: str) -> float | None:
         """None: begin now, and call `release` afterwards. A number: at the limit, retry after so many seconds."""
         until = monotonic() + self._wait_s
@@ -34,7 +40,7 @@ class HostSlots:
             if self._limiter.try_acquire(owner, host):
                 return None
             now = monotonic()
-            if now >= until or self._last_seconds.get((owner, host), 0.0) > self._wait_s:
+            if now >= until or self._is_slow(owner, host):
                 return self._limiter.reserve(owner, host, now)
             await released.wait(timedelta(seconds=until - now))
 
@@ -46,3 +52,6 @@ class HostSlots:
             self._last_seconds.popitem(last=False)
         self._limiter.release(owner, host, monotonic(), seconds)
         self._released.notify()
+
+    def _is_slow(self, owner: str, host: str) -> bool:
+        return self._last_seconds.get((owner, host), 0.0) > self._wait_s

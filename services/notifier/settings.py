@@ -21,14 +21,14 @@ class Settings(CommonSettings):
         ),
     )
     notifier_slots: int = Field(
-        default=32,
+        default=64,
         ge=1,
         le=1000,
         title="Deliveries at a time",
         description="How many webhooks one process sends at once.",
     )
     notifier_slots_per_host: int = Field(
-        default=8,
+        default=16,
         ge=1,
         le=1000,
         title="Deliveries at a time to one host",

@@ -3,8 +3,7 @@
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
-from hashlib import sha256
-from hmac import new as hmac
+from hmac import digest as hmac_digest
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  the published prefix of such secrets, not one of them
 MIN_KEY_BYTES = 24
@@ -45,12 +44,12 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
     if "." in message_id:
         raise ValueError(f"a webhook id must not contain a dot: {message_id!r}")
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + b64encode(hmac(key, signed, sha256).digest()).decode()
+    return "v1," + b64encode(hmac_digest(key, signed, "sha256")).decode()
 
 
 def body_signature(secret: str, body: bytes) -> str:
     """`Ittybit-Signature`: hex HMAC-SHA256 of the raw body, keyed by the secret exactly as it is printed."""
-    return hmac(secret.encode(), body, sha256).hexdigest()
+    return hmac_digest(secret.encode(), body, "sha256").hex()
 
 
 def signed_headers(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:

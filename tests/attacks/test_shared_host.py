@@ -7,7 +7,7 @@ from tests.support.waiting import until
 from tests.support.webhook_receiver import held, webhook_receiver
 
 _JOBS = 60
-_AT_A_TIME = 8
+_AT_A_TIME = 16
 """To one host: NOTIFIER_SLOTS_PER_HOST."""
 
 

@@ -7,6 +7,7 @@ treated as the IPv4 address they contain, tunnels (6to4, Teredo, ISATAP, compati
 not served from them.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
@@ -59,6 +60,7 @@ def canonical(address: Address) -> Address:
     return mapped or address
 
 
+@lru_cache(maxsize=4096)  # an address is checked several times for each connection
 def forbidden(address: Address) -> str | None:
     """Why the address must not be contacted, None if it may. The reason is for logs, not for customers."""
     address = canonical(address)
