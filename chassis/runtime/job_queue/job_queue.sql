@@ -90,7 +90,7 @@ candidates AS (
         AND expired.lease_until + $9::interval * CASE WHEN expired.crashed > 0 THEN 2 ^ least(expired.crashed - 1, 2)
             ELSE 0 END <= now()
     ORDER BY items, work, place, nth, id
-    LIMIT 32 + $11
+    LIMIT 32 * least($11, 4)
 ),
 chosen AS (
     SELECT job_queue.id,
