@@ -25,6 +25,9 @@ BODY_SLICE_BYTES = 256 * 1024
 MAX_HEAD_LINES = 512
 TURN_S = 0.002
 """Time of parsing after which other coroutines get a turn."""
+UNTIMED_BYTES = 1024
+"""So few bytes take no longer than a turn, whatever they are. Most responses to a webhook have fewer, and asking for
+the processor time of the thread costs as much as parsing them."""
 CHEAP_TURN_BYTES = 512 * 1024
 """After a turn that parsed fewer bytes the exchange rests for `REST` times as long, and of all exchanges of the event
 loop only one rests or parses on at a time."""
@@ -148,7 +151,8 @@ class Exchange:
     async def _next_event(self) -> "h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]":
         if self._busy_s > TURN_S:
             await self._rest()
-        started = thread_time()
+        timed = self._turn_bytes >= UNTIMED_BYTES
+        started = thread_time() if timed else 0.0
         try:
             return self._parser.next_event()
         except h11.RemoteProtocolError:
@@ -156,7 +160,8 @@ class Exchange:
                 raise RequestError("truncated", received=self._received) from None
             raise RequestError("invalid_http") from None
         finally:
-            self._busy_s += thread_time() - started
+            if timed:
+                self._busy_s += thread_time() - started
 
     async def _rest(self) -> None:
         if self._turn_bytes >= CHEAP_TURN_BYTES:
@@ -171,9 +176,12 @@ class Exchange:
         self._busy_s, self._turn_bytes = 0.0, 0
 
     def _receive_data(self, data: bytes) -> None:
+        self._turn_bytes += len(data)
+        if self._turn_bytes < UNTIMED_BYTES:
+            self._parser.receive_data(data)
+            return
         started = thread_time()
         self._parser.receive_data(data)
-        self._turn_bytes += len(data)
         self._busy_s += thread_time() - started
 
     async def _receive(self) -> None:
