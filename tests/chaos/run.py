@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.chaos.cluster import RUN_VARIABLE, Cluster
 from tests.chaos.drain import Drain
 from tests.chaos.faults import Faults
 from tests.chaos.load import PILE, PROJECTS, Load, make_inputs
-from tests.chaos.schedule import make_schedule
+from tests.chaos.schedule import Fault, make_schedule
 
 ANSWER_SECONDS = 60.0
 """For requests that were sent before the load ended, once everything runs again."""
@@ -31,13 +31,17 @@ DRAIN_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Options:
-    """`seconds` of load and faults; `seeded_fault`: run the product with this fault of `tests.chaos.seeded_faults`."""
+    """`seconds` of load and faults; `seeded_fault`: run the product with this fault of `tests.chaos.seeded_faults`.
+
+    `schedule` replaces that of the seed.
+    """
 
     seed: int
     seconds: float
     seeded_fault: str | None = None
     drain_seconds: float = DRAIN_SECONDS
     folder: Path | None = None
+    schedule: Sequence[Fault] | None = None
 
 
 async def run(options: Options) -> report.Result:
@@ -54,7 +58,7 @@ async def _run(options: Options, base: Path) -> report.Result:
     cluster = Cluster(base, options.seeded_fault)
     async with cluster.running():
         keys = {name: await cluster.create_key(name) for name in (*PROJECTS, PILE)}
-        schedule = make_schedule(options.seed, options.seconds, with_disk=cluster.disk.mounted)
+        schedule = options.schedule or make_schedule(options.seed, options.seconds, with_disk=cluster.disk.mounted)
         texts = {name: key for name, (key, _) in keys.items()}
         load = Load(options.seed, cluster.addresses("ingest"), texts, make_inputs(base))
         faults = Faults(cluster, load)

@@ -24,6 +24,7 @@ from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
 from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
+from chassis.adapters.kafka.fetch_progress import FetchProgress
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
 from chassis.adapters.kafka.record_decoder import Prepare, ReceivedRecord, RecordDecoder
 from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
@@ -152,6 +153,11 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
                 self.pause(*self.assignment())
                 return found
 
+    def subscribe(self, topics: Any = (), pattern: Any = None, listener: Any = None) -> None:
+        super().subscribe(topics, pattern, listener)
+        if isinstance(listener, Subscription):
+            listener.fetches.watch(self)
+
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One topic of a service: decoder, handler, and whether the group has assigned its partitions."""
@@ -159,6 +165,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     def __init__(self, decoder: RecordDecoder, handler: RecordHandler) -> None:
         self.decoder = decoder
         self.handler = handler
+        self.fetches = FetchProgress()
         self._assigned = False
         self._revoked_at: float | None = None
 
@@ -180,6 +187,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             if seconds > _REASSIGNMENT_SECONDS:
                 raise ConsumerNotReady(f"{topic}: no partitions were assigned for {seconds:.0f} s")
         self.handler.check()
+        seconds = self.fetches.stalled_s()
+        if seconds > self.handler.limits.fetch_stalled_s:
+            raise ConsumerNotReady(f"{topic}: Kafka has not responded to a fetch for {seconds:.0f} s")
 
 
 def subscribe(

@@ -38,13 +38,15 @@ _failures = counter("bitmill_kafka_handler_failures", "Failed calls of a Kafka h
 class HandlerLimits:
     """Bounds of a handler. `deadline_s` is for one call; a longer one counts as an outage and is repeated.
 
-    `stalled_s` is how long a batch may be in progress before the consumer counts as not ready.
+    `stalled_s` is how long a batch may be in progress before the consumer counts as not ready, `fetch_stalled_s` how
+    long Kafka may leave a fetch without a response: longer than a client needs to replace a silent connection.
     """
 
     policy: FailurePolicy = field(default_factory=FailurePolicy)
     dead_letters_per_minute: int = 20
     deadline_s: float = 30.0
     stalled_s: float = 15.0
+    fetch_stalled_s: float = 30.0
 
 
 class RecordHandler:
@@ -71,7 +73,7 @@ class RecordHandler:
         self._service = service
         self._handler = handler
         self._dead_letters = dead_letters
-        self._limits = limits
+        self.limits = limits
         self._one_by_one = one_by_one
         self._failures: dict[tuple[int, int], int] = {}
         """Unexpected failures of single records, by position; kept over redeliveries."""
@@ -104,7 +106,7 @@ class RecordHandler:
         """Raises ConsumerNotReady where the consumer was halted or a batch is in progress for too long."""
         if self._halted is not None:
             raise ConsumerNotReady(f"{self.topic.name}: halted: {self._halted}")
-        if self._since is not None and time.monotonic() - self._since > self._limits.stalled_s:
+        if self._since is not None and time.monotonic() - self._since > self.limits.stalled_s:
             seconds = time.monotonic() - self._since
             reason = f", last error {self._last_error}" if self._last_error else ""
             raise ConsumerNotReady(f"{self.topic.name}: one batch is in progress for {seconds:.0f} s{reason}")
@@ -137,7 +139,7 @@ class RecordHandler:
                 await self._call([received])
             except Exception as error:  # noqa: BLE001 - the failure policy decides about every exception
                 failures = self._failures.get(received.position, 0) + 1
-                decision = self._limits.policy.decide(error, failures)
+                decision = self.limits.policy.decide(error, failures)
                 if isinstance(decision, GiveUp):
                     await self._write_dead_letter(received, decision)
                     return
@@ -155,7 +157,7 @@ class RecordHandler:
             if received.error is not None:
                 raise received.error
         items = [received.item for received in records]
-        await abandon_after(self._limits.deadline_s, _as_coroutine(self._handler(items)))
+        await abandon_after(self.limits.deadline_s, _as_coroutine(self._handler(items)))
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)
         self._outages, self._last_error = 0, ""
@@ -164,7 +166,7 @@ class RecordHandler:
     async def _wait_for_recovery(self) -> None:
         """Pauses, longer with each consecutive outage, and has the batch delivered again."""
         self._outages += 1
-        await self._pause(self._limits.policy.delay_s(self._outages))
+        await self._pause(self.limits.policy.delay_s(self._outages))
         raise NackMessage
 
     async def _pause(self, seconds: float) -> None:

@@ -1,0 +1,63 @@
+"""The checker is checked: a chaos run finds each of the faults that `seeded_faults` puts into the product."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import report
+from tests.chaos.run import Options, run
+from tests.chaos.schedule import Fault
+from tests.chaos.seeded_faults import FAULTS
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 16.0
+DRAIN_SECONDS = 50.0
+"""Longer than what heals by itself takes: announcing again, a lease, a retry."""
+_WORKERS = ("transcoder-0", "transcoder-1", "thumbnailer-0", "thumbnailer-1")
+
+
+def _kills(kind: str, replicas: Sequence[str], times: Sequence[float], seconds: float = 0.0) -> list[Fault]:
+    return [Fault(at, kind, replica, seconds) for at in times for replica in replicas]
+
+
+REVEALING: Mapping[str, Sequence[Fault]] = {
+    # Catalog and notifier: what they lose of job.results is not announced again.
+    "ack_before_insert": _kills(
+        "kill_at_kafka_commit", ("catalog-0", "catalog-1", "notifier-0", "notifier-1"), (3, 10), 5
+    ),
+    # The replica that is frozen finishes after another one has finished its items.
+    "no_fence": _kills("freeze_past_lease", ("transcoder-0", "thumbnailer-0", "thumbnailer-1"), (4,), 22),
+    "event_outside_transaction": _kills("kill_at_postgres_commit", _WORKERS, (3, 10), 5),
+    "attempt_counted_at_end": _kills("kill", _WORKERS, (4, 9)),
+    "no_flush": [Fault(9, "power_cut", "notifier", 5)],
+    "swallowed_cancellation": [Fault(4, "silent", "postgres"), Fault(10, "silent", "postgres")],
+}
+"""The faults of the environment by which each fault of the product shows."""
+
+
+def test_there_is_a_schedule_for_each_fault() -> None:
+    assert REVEALING.keys() == FAULTS.keys()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_fits_the_code_that_it_replaces(fault: str) -> None:
+    """The product changes: a fault whose place has gone must not pass for one that is not found."""
+    code = (
+        "from chassis.runtime.job_queue import JobQueue; from tests.chaos.seeded_faults import FAULTS; "
+        f"FAULTS[{fault!r}](); JobQueue(None, None)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT)
+    assert await process.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_chaos_run_finds_each_seeded_fault(fault: str) -> None:
+    schedule = sorted(REVEALING[fault], key=lambda each: each.at)
+    options = Options(1, SECONDS, seeded_fault=fault, drain_seconds=DRAIN_SECONDS, schedule=schedule)
+    result = await run(options)
+    print(f"{fault}:\n{report.violations(result)}")
+    assert not result.kept, f"{fault} was not found:\n{report.table(result)}"
