@@ -153,11 +153,6 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
                 self.pause(*self.assignment())
                 return found
 
-    def subscribe(self, topics: Any = (), pattern: Any = None, listener: Any = None) -> None:
-        super().subscribe(topics, pattern, listener)
-        if isinstance(listener, Subscription):
-            listener.fetches.watch(self)
-
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One topic of a service: decoder, handler, and whether the group has assigned its partitions."""
@@ -248,6 +243,8 @@ def subscribe(
                 description=topic.description,
                 include_in_schema=number == 0,
             )
+            # FastStream makes the consumer when it starts.
+            subscription.fetches.watch(partial(getattr, subscriber, "consumer"))
             subscriber(_for_faststream(handler, run, types))
         return handler
 

@@ -25,13 +25,13 @@ class FetchProgress:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._consumer: FetchingConsumer | None = None
+        self._find: Callable[[], FetchingConsumer | None] = lambda: None
         self._oldest: int | None = None
         self._seen_at = clock()
 
-    def watch(self, consumer: FetchingConsumer) -> None:
-        """From now on this consumer is meant."""
-        self._consumer, self._seen_at = consumer, self._clock()
+    def watch(self, find: Callable[[], FetchingConsumer | None]) -> None:
+        """`find` gives the consumer; None while there is none."""
+        self._find = find
 
     def stalled_s(self) -> float:
         """For how many seconds a partition has been fetched without a response, as far as was looked.
@@ -40,15 +40,15 @@ class FetchProgress:
         responses are of the system's clock: only whether they change counts.
         """
         now = self._clock()
-        if self._consumer is None:
-            return 0.0
-        paused = self._consumer.paused()
-        fetched = [
-            self._consumer.last_poll_timestamp(partition) or 0
-            for partition in self._consumer.assignment()
-            if partition not in paused
-        ]
-        oldest = min(fetched, default=None)
+        oldest = self._oldest_response()
         if oldest is None or oldest != self._oldest:
             self._oldest, self._seen_at = oldest, now
         return now - self._seen_at
+
+    def _oldest_response(self) -> int | None:
+        """When the partition that waits the longest had its last response; None where nothing is fetched."""
+        consumer = self._find()
+        if consumer is None:
+            return None
+        fetched = [each for each in consumer.assignment() if each not in consumer.paused()]
+        return min((consumer.last_poll_timestamp(each) or 0 for each in fetched), default=None)

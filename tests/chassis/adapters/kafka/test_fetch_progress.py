@@ -55,7 +55,7 @@ def consumer() -> Consumer:
 @pytest.fixture
 def progress(clock: Clock, consumer: Consumer) -> FetchProgress:
     progress = FetchProgress(clock)
-    progress.watch(consumer)
+    progress.watch(lambda: consumer)
     return progress
 
 
