@@ -2,18 +2,15 @@
 
 import shutil
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from devtools.footage import Footage
-from embedded import KafkaServer
-from embedded.kafka_login import BrokerSecurity
 from tests.e2e.customer import Customer, customer
 from tests.e2e.processes import Deployment, deployment
 from tests.support.footage import Material
+from tests.support.proxied_kafka import kafka_behind_proxy
 from tests.support.proxy import Proxy
 from tests.support.servers import Postgres
 
@@ -29,17 +26,6 @@ async def folder(footage: Footage, material: Material, tmp_path: Path) -> Path:
     shutil.copy(footage.chelsea, folder / "photo.png")
     shutil.copy(footage.carphone, folder / "short.mp4")
     return folder
-
-
-@asynccontextmanager
-async def kafka_behind_proxy(data: Path) -> AsyncIterator[tuple[Proxy, str]]:
-    """A Kafka that tells its clients the proxy's address, and that address."""
-    async with Proxy("kafka://127.0.0.1:1") as proxy:
-        address = f"127.0.0.1:{proxy.port}"
-        security = BrokerSecurity("PLAINTEXT", "PLAINTEXT", {"advertised.listeners": f"PLAINTEXT://{address}"})
-        async with KafkaServer(data, security=security, durable=False).running(print) as bootstrap:
-            proxy.forward_to(f"kafka://{bootstrap}")
-            yield proxy, address
 
 
 @pytest.mark.slow

@@ -27,7 +27,10 @@ CACHE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _REQUEST_SECONDS = 5.0
 _PING_SECONDS = 1.8
-"""Less than the time that a health check has."""
+_MEASURE_SECONDS = 2.5
+"""Both less than the time that a health check has: the client's own deadline does not end a request that is cancelled,
+and a connection that went silent would be used for ever."""
+_SILENT_SECONDS = 0.9
 _PARTITIONS_SECONDS = 60.0
 
 Offsets = dict[TopicPartition, int]
@@ -62,7 +65,7 @@ class GroupLag:
         cached = self._cached.get(service)
         if cached is not None and time.monotonic() - cached[0] < CACHE_SECONDS:
             return cached[1]
-        async with asyncio.timeout(_REQUEST_SECONDS), self._reconnect_on_failure():
+        async with self._reconnect_on_failure(), asyncio.timeout(_MEASURE_SECONDS):
             ends = await self._end_offsets(topics)
             lags = {
                 topic.name: self._lag(service, topic, ends, await self._committed(service, topic)) for topic in topics
@@ -75,19 +78,27 @@ class GroupLag:
 
         Also False where Kafka does not answer. Calls at the same time share their requests for end offsets.
         """
-        with suppress(TimeoutError, KafkaError, OSError):
+        waiting_since: float | None = time.monotonic()
+        try:
             async with asyncio.timeout(timeout), self._reconnect_on_failure():
                 ends = await self._shared_end_offsets(topics)
                 for topic in topics:
-                    while not await self._reached(service, topic, ends):  # noqa: ASYNC110 - Kafka does not notify
+                    waiting_since = time.monotonic()
+                    while not await self._reached(service, topic, ends):
+                        waiting_since = None
                         await asyncio.sleep(_POLL_SECONDS)
+                        waiting_since = time.monotonic()
                 return True
+        except (TimeoutError, KafkaError, OSError):
+            # One request without a response for so long: its connection may have gone silent.
+            if waiting_since is not None and time.monotonic() - waiting_since > _SILENT_SECONDS:
+                await self.close()
         return False
 
     async def ping(self) -> None:
         """Raises KafkaUnavailable unless Kafka answers a request."""
         try:
-            async with asyncio.timeout(_PING_SECONDS), self._reconnect_on_failure():
+            async with self._reconnect_on_failure(), asyncio.timeout(_PING_SECONDS):
                 await (await self._admin_client()).describe_cluster()
         except (KafkaError, OSError) as error:
             raise KafkaUnavailable(f"Kafka does not answer: {type(error).__name__}") from error

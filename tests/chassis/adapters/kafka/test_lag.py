@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import ServiceBroker, subscribe
+from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.kafka.lag import GroupLag
 from schemas.events import JobSucceeded
 from tests.chassis.adapters.kafka.examples import topic_of_its_own
 from tests.chassis.adapters.kafka.test_consumer import good, running, send
+from tests.support.proxied_kafka import kafka_behind_proxy
+from tests.support.waiting import until
 
 SERVICE = "catalog"
 
@@ -51,3 +55,29 @@ async def test_without_kafka_nothing_is_known_to_be_caught_up() -> None:
     measured = GroupLag("127.0.0.1:1", "tests.lag")
     assert not await measured.wait_caught_up(SERVICE, [topic_of_its_own()], 1.0)
     await measured.close()
+
+
+async def test_connections_that_went_silent_are_replaced_whoever_asks(tmp_path: Path) -> None:
+    """A health check is cancelled before Kafka's client notices: without new connections it would fail for ever."""
+    topic = topic_of_its_own()
+    async with kafka_behind_proxy(tmp_path) as (proxy, address):
+        await ensure_topics(address, [topic])
+        lag = GroupLag(address, "tests.lag")
+
+        async def pings() -> bool:
+            try:
+                async with asyncio.timeout(3.0):  # as `/readyz` does
+                    await lag.ping()
+                    await lag.measure(SERVICE, [topic])
+            except (KafkaUnavailable, OSError):
+                return False
+            return True
+
+        async def waits() -> bool:
+            return await lag.wait_caught_up(SERVICE, [topic], 1.0)
+
+        assert await pings() and await waits()
+        for works in (pings, waits):
+            await proxy.silence()
+            await until(works, within=60)
+        await lag.close()
