@@ -21,6 +21,7 @@ from services.ingest.announcements import Announced, Announcements
 
 GAP_SECONDS = 0.3
 """Between two steps that a process may die in."""
+LONG_GAP_SECONDS = 2.0
 _FENCE = "worker = $2 AND attempt = $3 AND state = 'running'"
 _NO_FENCE = "$2::text IS NOT NULL AND $3::integer IS NOT NULL"
 _tasks: set[asyncio.Task[None]] = set()
@@ -59,6 +60,14 @@ def no_fence() -> None:
         return "held" if response == "lost" else response
 
     _replace(JobQueue, "heartbeat", heartbeat)
+    write = JobQueue.finish
+
+    async def finish(self: JobQueue, item: QueueItem, *arguments: Any, **options: Any) -> None:
+        """Later, so that a worker is often frozen right before it writes."""
+        await asyncio.sleep(LONG_GAP_SECONDS)
+        await write(self, item, *arguments, **options)
+
+    _replace(JobQueue, "finish", finish)
 
 
 def event_outside_transaction() -> None:
