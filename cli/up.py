@@ -91,6 +91,7 @@ async def _up(arguments: argparse.Namespace, data: Path) -> int:
             ready=lambda: print_banner(values, data, sandbox.summary(), sys.stderr),
             watch=servers.watchers(data, arguments.max_log_bytes),
             limits=HttpLimits.of(common),
+            traces=common.traces_endpoint,
         )
 
 

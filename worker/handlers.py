@@ -1,12 +1,13 @@
 """Kafka in, for every worker: jobs to queue and jobs to cancel. Each batch is a few short, idempotent statements."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from faststream.kafka import KafkaBroker
 
 from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
-from chassis.core import logs
+from chassis.core import logs, tracing
 from chassis.runtime.job_queue import Complete, JobQueue, NewItem, QueueItem
 from schemas.events import CancelRequested, JobCreated, MediaCreated
 from schemas.jobs import Job, JobKind
@@ -46,9 +47,14 @@ class JobIntake:
         if ids:
             log.info("job_ends_repeated", job_ids=ids)
 
-    async def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Queues the jobs of this worker's kind, in one statement."""
-        items = [self._item(job) for job in jobs if job.kind == self._kind]
+    async def media_created(self, events: Sequence[MediaCreated]) -> None:
+        """Queues the jobs of new media items, in the traces of the items."""
+        traces = {job.id: tracing.traceparent(event.subject()) for event in events for job in event.jobs}
+        await self.enqueue([job for event in events for job in event.jobs], traces)
+
+    async def enqueue(self, jobs: Sequence[Job], traces: Mapping[str, str | None] = MappingProxyType({})) -> None:
+        """Queues the jobs of this worker's kind, in one statement. `traces`: by job id, where not those of the ids."""
+        items = [self._item(job, traces.get(job.id)) for job in jobs if job.kind == self._kind]
         if not items:
             return
         async with self._pool.acquire() as conn:
@@ -68,13 +74,14 @@ class JobIntake:
             outcome = await self._on_cancel(item)
             await self._queue.finish(item, outcome.state, *outcome.events)
 
-    def _item(self, job: Job) -> NewItem:
+    def _item(self, job: Job, traceparent: str | None = None) -> NewItem:
         return NewItem(
             id=job.id,
             project=job.project,
             kind=job.kind,
             payload=job.model_dump(mode="json"),
             estimate_s=self._estimate(job),
+            traceparent=traceparent,
         )
 
 
@@ -87,7 +94,7 @@ def register(broker: KafkaBroker, intake: JobIntake) -> None:
 
     @subscribe(broker, MEDIA_CREATED)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:
-        await intake.enqueue([job for event in events for job in event.jobs])
+        await intake.media_created(events)
 
     @subscribe(broker, JOB_CONTROL)
     async def on_cancel_requested(events: Sequence[CancelRequested]) -> None:

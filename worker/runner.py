@@ -14,7 +14,7 @@ from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.adapters.storage import Storage
-from chassis.core import logs
+from chassis.core import logs, tracing
 from chassis.core.encryption import Keyring
 from chassis.runtime.job_queue import (
     AttemptSlot,
@@ -171,28 +171,32 @@ class JobRunner:
     ) -> Output:
         job = reporter.job
         await reporter.start_step("import")
-        source = await place.fetch(
-            lambda on_size: fetch_input(
-                job,
-                folder,
-                self._storage,
-                self._policy,
-                self._fetch_limits,
-                keyring=self._keyring,
-                on_size=on_size,
+        with tracing.span("fetch", kind="client", attributes={"url.full": None if job.source else job.input}):
+            source = await place.fetch(
+                lambda on_size: fetch_input(
+                    job,
+                    folder,
+                    self._storage,
+                    self._policy,
+                    self._fetch_limits,
+                    keyring=self._keyring,
+                    on_size=on_size,
+                )
             )
-        )
         async with attempt.work():
             await reporter.start_step("probe")
-            info = await self._tools.prober.probe(source)
+            with tracing.span("probe"):
+                info = await self._tools.prober.probe(source)
             await reporter.start_step(job.kind, 0.0)
             output_folder = folder / "output"
             output_folder.mkdir()
-            encoded = await self._encode(
-                JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
-            )
+            with tracing.span("encode"):
+                encoded = await self._encode(
+                    JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
+                )
         output = describe(job, encoded, item.attempt)
-        await stored.put(output.key, encoded.path, output.content_type)
+        with tracing.span("store", attributes={"size": output.filesize}):
+            await stored.put(output.key, encoded.path, output.content_type)
         return output
 
     def _time_after(self, job: Job) -> int:

@@ -20,6 +20,14 @@ retry_started | warning | operation error
 retry_succeeded | info | operation failures seconds
     The operation of an earlier retry_started works again, after this many failures and seconds.
 
+tracing_started | info | endpoint
+    Spans are exported to this OpenTelemetry endpoint.
+trace_export_failed | warning | spans error
+    The endpoint did not take spans, which are lost; said once a minute. Requests and jobs are not affected. Look at the
+    collector, and at OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS.
+tracing_flush_timed_out | warning | seconds
+    The process ended before the endpoint had taken the last spans. They are lost.
+
 process_ready | info |
     All services of the process run and every check passes: /readyz responds 200 from now on.
 process_stopped | info |

@@ -1,8 +1,9 @@
 """Logs: one event per line, as text on a terminal and as JSON otherwise, with the same fields.
 
 Events are codes with fields, listed in `chassis.core.log_events`. Fields that `bind_context` adds to all events of an
-asyncio task: `service`, `request_id`, `project`, and the id of the item that the task works on. Secrets and query
-strings are removed from every value, exceptions included: see `chassis.core.redact`.
+asyncio task: `service`, `request_id`, `project`, and the id of the item that the task works on. Work that belongs to a
+trace also has its `trace_id`. Secrets and query strings are removed from every value, exceptions included: see
+`chassis.core.redact`.
 """
 
 import logging
@@ -15,7 +16,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from chassis.core import redact
+from chassis.core import redact, tracing
 
 Format = Literal["auto", "text", "json"]
 
@@ -29,6 +30,9 @@ _LIBRARY_LEVELS = {
     "botocore": logging.WARNING,
     "aiobotocore": logging.WARNING,
     "faststream": logging.WARNING,
+    # `trace_export_failed` says it once a minute.
+    "opentelemetry": logging.CRITICAL,
+    "urllib3": logging.CRITICAL,
     "yoyo": logging.WARNING,
 }
 
@@ -40,6 +44,7 @@ def configure(fmt: Format, level: str, *, stream: TextIO | None = None) -> None:
     lowest = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -91,6 +96,12 @@ def _remove_handlers(name: str) -> None:
         logger = logging.getLogger(known)
         logger.handlers[:] = []
         logger.propagate = True
+
+
+def _add_trace(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
+    if (context := tracing.current()) is not None:
+        fields["trace_id"] = context.trace_id
+    return fields
 
 
 def _redacted(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:

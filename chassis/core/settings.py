@@ -15,11 +15,12 @@ from chassis.core.encryption import Keyring, parse_keys
 from chassis.core.http_settings import HttpSettings
 from chassis.core.kafka_settings import KafkaSettings
 from chassis.core.setting_types import Base, Duration, name_servers, networks, parsed, service_url, storage_address
+from chassis.core.tracing_settings import TracingSettings
 
 Network = IPv4Network | IPv6Network
 
 
-class CommonSettings(KafkaSettings, HttpSettings):
+class CommonSettings(KafkaSettings, HttpSettings, TracingSettings):
     """The settings that all services have."""
 
     kafka_handler_attempts: int = Field(

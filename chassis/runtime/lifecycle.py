@@ -17,6 +17,7 @@ from chassis.adapters.http import server as http
 from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.health import Check, Readiness, State
 from chassis.adapters.http.listener import listening
+from chassis.adapters.telemetry import exporting
 from chassis.core import logs
 from chassis.core.settings import CommonSettings, SettingsError, StartRefused, load
 from chassis.runtime.signals import on_signal, run_loop, start_hard_deadline
@@ -109,25 +110,28 @@ async def serve_until_signal(
     watch: Sequence[Callable[[], Awaitable[None]]] = (),
     timeout: timedelta = STOP_TIMEOUT,
     limits: HttpLimits | None = None,
+    traces: str | None = None,
 ) -> int:
     """`serve` until SIGINT or SIGTERM; the exit status: 0, or 1 after an error, which is logged.
 
+    Spans go to the OpenTelemetry endpoint `traces` meanwhile, if there is one.
     2 if an app refuses to start on this machine: the reason is printed as well.
     """
     stop = asyncio.Event()
     on_signal(stop.set, within=longest_drain(apps))
     try:
-        await serve(
-            apps,
-            host=host,
-            port=port,
-            stop=stop,
-            started=started,
-            ready=ready,
-            watch=watch,
-            timeout=timeout,
-            limits=limits,
-        )
+        with exporting(traces):
+            await serve(
+                apps,
+                host=host,
+                port=port,
+                stop=stop,
+                started=started,
+                ready=ready,
+                watch=watch,
+                timeout=timeout,
+                limits=limits,
+            )
     except StartRefused as error:
         start_hard_deadline()
         print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
@@ -152,19 +156,21 @@ def run_main(
     Address, limits, timeout and logs follow `settings` (of the environment, if neither they nor an address are given);
     a wrong setting is printed as a sentence. Returns 0; otherwise the process ends with another status (`SystemExit`).
     """
-    timeout = STOP_TIMEOUT
+    timeout, traces = STOP_TIMEOUT, None
     try:
         if settings is None and host is None:
             settings = load(CommonSettings)
         if settings is not None:
             logs.configure(settings.log_format, settings.log_level)
             host, port, timeout = settings.http_host, settings.http_port, settings.shutdown_timeout
-            limits = HttpLimits.of(settings)
+            limits, traces = HttpLimits.of(settings), settings.traces_endpoint
         built = apps() if callable(apps) else apps
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the user of the command
         raise SystemExit(EXIT_SETTINGS) from None
-    serving = serve_until_signal(built, host=host or "127.0.0.1", port=port or 0, timeout=timeout, limits=limits)
+    serving = serve_until_signal(
+        built, host=host or "127.0.0.1", port=port or 0, timeout=timeout, limits=limits, traces=traces
+    )
     status = run_loop(serving)
     if status:
         raise SystemExit(status)

@@ -15,7 +15,7 @@ from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import Connection
 from chassis.adapters.storage import Storage
-from chassis.core import logs
+from chassis.core import logs, tracing
 from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
@@ -114,15 +114,20 @@ class Imports:
         ):
             path = Path(folder) / "original"
             async with self.slots.attempt(item) as attempt:
-                await place.fetch(
-                    lambda on_size: fetch(url, path, self.egress, self.limits, project=media.project, on_size=on_size)
-                )
+                with tracing.span("fetch", kind="client", attributes={"url.full": item.payload["url"]}):
+                    await place.fetch(
+                        lambda on_size: fetch(
+                            url, path, self.egress, self.limits, project=media.project, on_size=on_size
+                        )
+                    )
                 async with attempt.work():
-                    info = await self.prober.probe(path)
+                    with tracing.span("probe"):
+                        info = await self.prober.probe(path)
                 file_id = derived("file", media.id, "original")
                 key = names.storage_key(media.project, media.id, file_id, info.format, item.attempt)
                 file = info.to_file(file_id, key)
-                await stored.put(key, path, file.content_type)
+                with tracing.span("store"):
+                    await stored.put(key, path, file.content_type)
             return file
 
     def _stored(self, media: MediaItem, original: File, stored: AttemptObject) -> Complete:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.adapters.postgres import Connection
-from chassis.core import logs
+from chassis.core import logs, tracing
 from chassis.runtime.outbox import Outbox
 from schemas.events import MediaUpdated
 from schemas.jobs import Job
@@ -33,16 +33,19 @@ class JobResults:
         if not jobs:
             return False
         stored = await self.store.lock_media_items(conn, {job.media_id for job in jobs if job.media_id is not None})
-        items = dict(stored)
+        items, traces = dict(stored), dict[str, str]()
         for job in jobs:
             item = items.get(job.media_id or "")
             changed = transitions.attached(item, job, at) if item and item.project == job.project else None
             if changed is not None:
                 items[changed.id] = changed
+                if (trace := tracing.traceparent(job.id)) is not None:
+                    traces[changed.id] = trace
         changes = [item for id, item in items.items() if item is not stored[id]]
         if changes:
             await self.store.update_media_items(conn, changes)
-            await self.outbox.put(conn, *[MediaUpdated(media=item) for item in changes])
+            with tracing.subjects(traces):
+                await self.outbox.put(conn, *[MediaUpdated(media=item) for item in changes])
         return bool(changes)
 
 

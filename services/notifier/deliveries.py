@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from chassis.adapters.failure_policy import describe, is_outage
 from chassis.adapters.http.json_body import json_bytes
 from chassis.adapters.postgres import Pool
-from chassis.core import logs, metrics
+from chassis.core import logs, metrics, tracing
 from chassis.core.concurrency import abandon_after
 from chassis.core.encryption import DecryptionError, Keyring, decrypt, reveal_url
+from chassis.core.trace_context import TRACEPARENT
 from chassis.runtime.job_queue import (
     Cause,
     Complete,
@@ -204,10 +205,25 @@ class DeliveryRunner:
             "Connection": "close",
             **signed_headers(self._secrets(attempt), attempt.delivery_id, timestamp, attempt.body),
         }
-        result = await self.sender.send(url, headers, attempt.body, project=attempt.project)
+        result = await self._post(attempt, url, headers)
         if attempt.number == 1:
             first_attempt_seconds.labels("notifier").observe(attempt.waited_s + result.seconds)
         return result
+
+    async def _post(self, attempt: DeliveryAttempt, url: str, headers: dict[str, str]) -> AttemptResult:
+        shown: tracing.Attributes = {
+            "url.full": attempt.url,
+            "http.request.method": "POST",
+            "webhook.attempt": attempt.number,
+        }
+        with tracing.span("POST webhook", kind="client", attributes=shown) as span:
+            if (traceparent := tracing.traceparent()) is not None:
+                headers = {**headers, TRACEPARENT: traceparent}
+            result = await self.sender.send(url, headers, attempt.body, project=attempt.project)
+            span.set("http.response.status_code", result.status)
+            if result.error is not None:
+                span.fail(result.error)
+            return result
 
     def _secrets(self, attempt: DeliveryAttempt) -> list[str]:
         """Those that sign for the project, the newest first. Raises `DecryptionError`."""
@@ -263,7 +279,13 @@ def _at_its_limit(delay_s: float, also: Write | None = None) -> Retry:
 
 def _queue_item(delivery: WebhookDelivery) -> NewItem:
     payload = {"job_id": delivery.job_id, "host": _host(delivery.url)}
-    return NewItem(id=delivery.id, project=delivery.project, kind=KIND, payload=payload)
+    return NewItem(
+        id=delivery.id,
+        project=delivery.project,
+        kind=KIND,
+        payload=payload,
+        traceparent=tracing.traceparent(delivery.job_id),
+    )
 
 
 def _host(url: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -26,9 +27,11 @@ from chassis.adapters.http.errors import (
 )
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.response_deadline import end_response_deadline
+from chassis.adapters.http.server_span import server_span, show_status
 from chassis.core import logs
 from chassis.core.ids import new_id
 from chassis.core.metrics import histogram
+from chassis.core.tracing import Span
 from schemas.faults import RequestFault
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -56,10 +59,13 @@ class BodyTimeout(TimeoutError):
         self.seconds = seconds
 
 
-def request_middleware(styles: Mapping[str, ErrorStyle], body_s: float) -> Middleware:
+def request_middleware(
+    styles: Mapping[str, ErrorStyle], body_s: float, services: Mapping[tuple[str, str], str] = MappingProxyType({})
+) -> Middleware:
     """The middleware; `styles` maps path prefixes to the style of error bodies below them.
 
-    A request's body has to arrive within `body_s` seconds.
+    A request's body has to arrive within `body_s` seconds. `services` are the names of services by method and pattern
+    of their routes, which may be added until the first request.
     """
     latency = histogram(
         "bitmill_http_request_seconds", "Time from a request to its response.", ("method", "route", "status")
@@ -67,9 +73,13 @@ def request_middleware(styles: Mapping[str, ErrorStyle], body_s: float) -> Middl
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
         request_id = request[REQUEST_ID] = new_id("req")
         bind_contextvars(request_id=request_id)
+        with server_span(request, services, request_id) as span:
+            return await respond(request, handler, request_id, span)
+
+    async def respond(request: web.Request, handler: Handler, request_id: str, span: Span) -> web.StreamResponse:
+        started = time.perf_counter()
         deadline = _body_deadline(request, body_s)
         status = _CLIENT_DISCONNECTED
         try:
@@ -79,6 +89,7 @@ def request_middleware(styles: Mapping[str, ErrorStyle], body_s: float) -> Middl
         finally:
             if deadline is not None:
                 deadline.cancel()
+            show_status(span, status)
             seconds = time.perf_counter() - started
             latency.labels(_method(request), _route(request), status).observe(seconds)
             level = logging.DEBUG if request.path in _POLLED else logging.INFO

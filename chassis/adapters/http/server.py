@@ -55,10 +55,11 @@ def make_web_app(apps: Sequence[HttpApp], state: State, body_s: float = HttpLimi
     styles: dict[str, ErrorStyle] = {}
     for app in apps:
         styles |= getattr(app, "error_styles", {})
-    web_app = web.Application(middlewares=[request_middleware(styles, body_s)], client_max_size=MAX_BODY_BYTES)
+    owners: dict[tuple[str, str], str] = {}
+    middleware = request_middleware(styles, body_s, owners)
+    web_app = web.Application(middlewares=[middleware], client_max_size=MAX_BODY_BYTES)
     web_app.on_response_prepare.append(set_response_headers)
     web_app.add_routes(_operations_routes(Readiness(apps, state), _MetricsRefresh(apps)))
-    owners: dict[tuple[str, str], str] = {}
     for app in apps:
         for route in app.routes():
             definition = _guarded(app, state, route, body_s)

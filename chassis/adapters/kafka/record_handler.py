@@ -20,10 +20,11 @@ from chassis.adapters.failure_policy import FailurePolicy, GiveUp, classify, des
 from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter
 from chassis.adapters.kafka.errors import ConsumerNotReady, RecordUnreadable
 from chassis.adapters.kafka.record_decoder import ReceivedRecord
+from chassis.adapters.kafka.record_traces import handling
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.metrics import counter
-from schemas.topics import Topic
+from schemas.topics import Topic, group_id
 
 Handler = Callable[[Sequence[Any]], Awaitable[None]]
 """Handles items of one topic in their order, all or none. It may see each more than once: it has to be idempotent."""
@@ -71,6 +72,7 @@ class RecordHandler:
         self.stopping = asyncio.Event()
         """Set when the service stops: ends every pause."""
         self._service = service
+        self._group = group_id(service, topic)
         self._handler = handler
         self._dead_letters = dead_letters
         self.limits = limits
@@ -157,7 +159,8 @@ class RecordHandler:
             if received.error is not None:
                 raise received.error
         items = [received.item for received in records]
-        await abandon_after(self.limits.deadline_s, _as_coroutine(self._handler(items)))
+        with handling(self.topic, self._group, records):
+            await abandon_after(self.limits.deadline_s, _as_coroutine(self._handler(items)))
         if self._outages:
             log.info("kafka_handler_recovered", failures=self._outages)
         self._outages, self._last_error = 0, ""

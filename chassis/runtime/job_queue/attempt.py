@@ -18,6 +18,8 @@ from chassis.adapters.failure_policy import FailurePolicy, GiveUp, RetryAfter, c
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.retry import Backoff
+from chassis.core.tracing import Span
+from chassis.runtime.job_queue.attempt_span import attempt_span, show_outcome
 from chassis.runtime.job_queue.item import Cause, Complete, LastAttempt, LeaseLost, Outcome, Poisoned, QueueItem, Retry
 from chassis.runtime.job_queue.lease import HEARTBEAT_EVERY, HEARTBEAT_LONGEST_PAUSE, HEARTBEAT_TIMEOUT
 from chassis.runtime.job_queue.queue import JobQueue
@@ -70,6 +72,7 @@ class Attempt:
         self._working: asyncio.Future[Outcome] | None = None
         self._given_up = False
         self._decided = False
+        self._span = Span()
         self._unwritten: Complete | None = None
 
     @property
@@ -92,17 +95,20 @@ class Attempt:
     async def run(self) -> None:
         """Raises nothing but CancelledError; the item is then back in the queue."""
         item = self._item
-        with logs.bind_context(project=item.project, **{log_field(item.id): item.id}):
+        with logs.bind_context(project=item.project, **{log_field(item.id): item.id}), attempt_span(item) as span:
+            self._span = span
             heartbeats = asyncio.create_task(self._heartbeats())
             try:
                 await self._run(heartbeats)
             except asyncio.CancelledError:
                 await self._release()
                 raise
-            except LeaseLost:
+            except LeaseLost as error:
+                span.fail(error)
                 log.warning("queue_item_lease_lost", attempt=item.attempt)
                 await self._absolve()
-            except Exception:
+            except Exception as error:
+                span.fail(error)
                 # The item could be neither ended nor put back: its lease expires.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
             finally:
@@ -207,6 +213,7 @@ class Attempt:
     async def _write(self, outcome: Outcome) -> None:
         """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""
         self._decided = True
+        show_outcome(self._span, outcome)
         if isinstance(outcome, Complete) and outcome.discard is not None:
             self._unwritten = outcome
         writing = asyncio.create_task(self._write_with_retries(outcome))

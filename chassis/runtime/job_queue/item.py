@@ -1,7 +1,7 @@
 """The values of the queue: items, how an attempt at one ends, and why an item gets no further attempt."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -37,7 +37,10 @@ class JointWrite:
 
 @dataclass(frozen=True)
 class NewItem:
-    """An item to be queued. `estimate_s` are the seconds of work it will probably be; due at once by default."""
+    """An item to be queued. `estimate_s` are the seconds of work it will probably be; due at once by default.
+
+    `traceparent` is the trace that it belongs to: by default that of the event about `id`, or of the running code.
+    """
 
     id: str
     project: str
@@ -46,6 +49,7 @@ class NewItem:
     priority: int = 0
     estimate_s: float = 1.0
     not_before_ms: int | None = None
+    traceparent: str | None = None
 
 
 @dataclass
@@ -58,7 +62,8 @@ class QueueItem:
     `crashed` the claims whose worker disappeared while it worked on the item, `crashed_alone` those of them in which it
     worked on nothing else, `crashed_waiting` the claims whose worker disappeared while the item waited. `step` is what
     `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time of the first claim
-    in Unix milliseconds, None for an item that was cancelled before it.
+    in Unix milliseconds, None for an item that was cancelled before it. `traceparent` is the trace that all
+    attempts at it belong to; `waited_s` is how long it had been due when it was claimed.
     """
 
     id: str
@@ -77,6 +82,8 @@ class QueueItem:
     crashed_waiting: int = 0
     step: str | None = None
     started_at_ms: int | None = None
+    traceparent: str | None = None
+    waited_s: float = field(default=0.0, compare=False)
 
     @property
     def suspect(self) -> bool:

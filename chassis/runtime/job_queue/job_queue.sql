@@ -2,11 +2,12 @@
 
 -- name: add
 -- In the order of the ids, so that two transactions that add the same ids do not wait for each other.
-INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before)
+INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before, traceparent)
 SELECT id, project, kind, payload::json, priority, estimate,
-    coalesce(to_timestamp(not_before_ms::double precision / 1000), now())
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[])
-    AS item (id, project, kind, payload, priority, estimate, not_before_ms)
+    coalesce(to_timestamp(not_before_ms::double precision / 1000), now()), traceparent
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[], $8::text[]
+) AS item (id, project, kind, payload, priority, estimate, not_before_ms, traceparent)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
@@ -117,7 +118,8 @@ claimed AS (
     FROM chosen
     WHERE job_queue.id = chosen.id
     RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
-        crashed, crashed_alone, crashed_waiting, step, estimate,
+        crashed, crashed_alone, crashed_waiting, step, estimate, traceparent,
+        extract(epoch FROM now() - job_queue.not_before)::double precision AS waited_s,
         floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
@@ -259,7 +261,8 @@ SET cancel_requested = true,
     state = 'running'
 WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
 RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s, crashed,
-    crashed_alone, crashed_waiting, step, floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
+    crashed_alone, crashed_waiting, step, traceparent, 0::double precision AS waited_s,
+    floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
     true AS cancelled;
 
 -- name: remember_cancellations

@@ -13,6 +13,7 @@ from asyncpg.pool import PoolAcquireContext
 
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
+from chassis.core import tracing
 from chassis.core.concurrency import WakeSignal
 from chassis.core.metrics import clear_gauges, gauge
 from chassis.runtime.job_queue.item import (
@@ -123,6 +124,7 @@ class JobQueue:
             [item.priority for item in items],
             [min(item.estimate_s, MAX_ESTIMATE_S) for item in items],
             [item.not_before_ms for item in items],
+            [item.traceparent or tracing.traceparent(item.id) for item in items],
         )
         return [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
 

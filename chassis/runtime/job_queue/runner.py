@@ -1,6 +1,7 @@
 """The runner: claims items and makes attempts at them, at most `slots` at a time, and of a project not all of them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from chassis.core.concurrency import abandon_after
 from chassis.core.ids import new_process_name
 from chassis.core.retry import Backoff
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
+from chassis.runtime.job_queue.attempt_span import record_claim
 from chassis.runtime.job_queue.item import Cause, ClaimedItems, Complete, Outcome, QueueItem
 from chassis.runtime.job_queue.queue import JobQueue
 
@@ -172,7 +174,7 @@ class Runner:
 
     async def _claim_once(self) -> ClaimedItems:
         # A claim that a shutdown interrupts may have been committed.
-        contact = self._queue.contact
+        contact, started_ns = self._queue.contact, time.time_ns()
         claiming = self._queue.claim_many(
             self.worker,
             min(self._claims_at_a_time, self._slots - len(self._attempts)),
@@ -184,11 +186,14 @@ class Runner:
         )
         claim = asyncio.create_task(abandon_after(self._times.claim_s, claiming))
         try:
-            return await asyncio.shield(claim)
+            claimed = await asyncio.shield(claim)
         except asyncio.CancelledError:
             with suppress(Exception):
                 await abandon_after(self._limits.shutdown_write_s, self._release(claim))
             raise
+        for item in claimed.items:
+            record_claim(item, started_ns)
+        return claimed
 
     async def _release(self, claim: "asyncio.Task[ClaimedItems]") -> None:
         for item in (await claim).items:

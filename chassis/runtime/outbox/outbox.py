@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import orjson
-from structlog.contextvars import get_contextvars
 
 from chassis.adapters.kafka import codec
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
+from chassis.core import tracing
 from chassis.core.concurrency import WakeSignal
 from chassis.core.ids import new_id, now_ms
 from chassis.core.metrics import clear_gauges, gauge
@@ -79,9 +79,14 @@ class Outbox:
         """
         at = now_ms()
         source = f"/bitmill/{self._service}"
-        traceparent = get_contextvars().get("traceparent")
         records = [
-            codec.encode(event, id=new_id("evt"), source=source, time_ms=at, traceparent=traceparent)
+            codec.encode(
+                event,
+                id=new_id("evt"),
+                source=source,
+                time_ms=at,
+                traceparent=tracing.traceparent(event.subject()),
+            )
             for event in events
         ]
         return Insert(

@@ -11,6 +11,7 @@ is ever dropped.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ from chassis.adapters.failure_policy import describe
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Pool
-from chassis.core import logs
+from chassis.core import logs, tracing
 from chassis.core.concurrency import WakeSignal, abandon_after
 from chassis.core.retry import Backoff, run_periodically
+from chassis.core.trace_context import TRACEPARENT
 from chassis.runtime.outbox.publisher import Producer, PublishResult, Row, publish
 from chassis.runtime.outbox.watermark import WatermarkSender
 
@@ -144,11 +146,13 @@ class Relay:
                 if not await conn.fetchval(self._queries["try_lock"], f"{self._times.batch_s:g}s"):
                     return self._times.lock_retry
                 rows = [_row(record) for record in await conn.fetch(self._queries["claim"], BATCH_ROWS)]
+                started_ns = time.time_ns()
                 result = await publish(self._producer, rows, timeout_s=self._times.publish_s)
                 await conn.execute(self._queries["remove"], result.published)
                 for row_id, error in result.too_large.items():
                     await conn.execute(self._queries["quarantine"], row_id, describe(error))
         self._published.notify()
+        _record_spans(rows, result, started_ns)
         _log_quarantined(rows, result)
         if result.error is not None:
             raise result.error
@@ -176,6 +180,27 @@ class Relay:
 def _row(record: asyncpg.Record) -> Row:
     headers = [(name, value.encode()) for name, value in orjson.loads(record["headers"])]
     return Row(record["id"], record["topic"], record["key"], record["value"], headers)
+
+
+def _record_spans(rows: list[Row], result: PublishResult, started_ns: int) -> None:
+    """A span for each published record, in its own trace."""
+    if not tracing.enabled():
+        return
+    published = set(result.published)
+    for row in rows:
+        if row.id in published and (parent := dict(row.headers).get(TRACEPARENT)) is not None:
+            tracing.record(
+                f"publish {row.topic}",
+                kind="producer",
+                parent=parent.decode(),
+                started_ns=started_ns,
+                attributes={
+                    "messaging.system": "kafka",
+                    "messaging.operation.type": "send",
+                    "messaging.destination.name": row.topic,
+                    "outbox.id": row.id,
+                },
+            )
 
 
 def _log_quarantined(rows: list[Row], result: PublishResult) -> None:
