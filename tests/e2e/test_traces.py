@@ -1,4 +1,4 @@
-"""One job is one trace, from the POST to the webhook, through all services; nothing of it shows a customer's secrets."""
+"""One job is one trace, from the POST to the webhook, through all services; no secret of a customer is in it."""
 
 import asyncio
 import os
