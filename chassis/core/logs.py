@@ -90,6 +90,11 @@ def bind_context(**context: Any) -> Iterator[None]:
         yield
 
 
+def service() -> str:
+    """The service that the running code belongs to, as `bind_context` has it; `unknown` outside of services."""
+    return str(structlog.contextvars.get_contextvars().get("service", "unknown"))
+
+
 def _remove_handlers(name: str) -> None:
     # FastStream adds handlers that write to stdout when it is imported and when it makes a broker.
     for known in [name, *(each for each in logging.root.manager.loggerDict if each.startswith(f"{name}."))]:

@@ -11,7 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
@@ -41,6 +43,7 @@ from chassis.core.concurrency import TaskSupervisor
 from chassis.core.ids import new_process_name
 from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings, StartRefused
+from chassis.runtime import process_gauges
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import GaugeLeader, Outbox
 from chassis.runtime.purge import Purger
@@ -131,17 +134,29 @@ class ServiceApp(Generic[S, P]):
         return checks
 
     async def refresh_metrics(self) -> None:
-        """Measures the gauges of lag, job queue and outbox; called at a scrape."""
+        """Measures the gauges of the process, of lag, job queue and outbox; called at a scrape."""
         running = self._running
         if running is None:
             return
         with logs.bind_context(service=self.name):
             try:
+                await process_gauges.measure(
+                    self.name, running.resources.pool, running.components.runner, self._folders()
+                )
                 await self._lag(running)
                 if self.spec.outbox or self.spec.job_queue:
                     await self._refresh_table_gauges(running.resources, running.gauge_leader)
             except Exception as error:  # noqa: BLE001 - a dependency does not respond: /readyz names it, gauges keep their values
                 log.warning("metrics_not_refreshed", error=f"{type(error).__name__}: {error}")
+
+    def _folders(self) -> Mapping[str, Path]:
+        """Folders whose free space is shown, by what they are for."""
+        settings, found = self.settings, dict[str, Path]()
+        if self.spec.storage and settings.storage_url.startswith("file:"):
+            found["storage"] = Path(unquote(urlsplit(settings.storage_url).path))
+        if isinstance(work := getattr(settings, "work_dir", None), Path):
+            found["work"] = work
+        return found
 
     async def _refresh_table_gauges(self, resources: Resources, leader: GaugeLeader) -> None:
         outbox, queue = resources.outbox, resources.job_queue if self.spec.job_queue else None

@@ -23,7 +23,7 @@ from chassis.adapters.kafka.record_decoder import ReceivedRecord
 from chassis.adapters.kafka.record_traces import handling
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
-from chassis.core.metrics import counter
+from chassis.core.metrics import counter, gauge
 from schemas.topics import Topic, group_id
 
 Handler = Callable[[Sequence[Any]], Awaitable[None]]
@@ -33,6 +33,7 @@ log = logs.get_logger(__name__)
 
 _dead_letters = counter("bitmill_kafka_dead_letters", "Records given up.", ("service", "topic", "kind"))
 _failures = counter("bitmill_kafka_handler_failures", "Failed calls of a Kafka handler.", ("service", "topic", "kind"))
+_halted = gauge("bitmill_kafka_consumer_halted", "1 where too many dead letters have halted it.", ("service", "topic"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class RecordHandler:
         self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(limits.dead_letters_per_minute)
         self._since: float | None = None
         self._halted: str | None = None
+        _halted.labels(service, topic.name).set(0)
 
     async def __call__(self, batch: Sequence[ReceivedRecord]) -> None:
         """Handles a batch; returns when its offsets may be committed.
@@ -223,6 +225,7 @@ class RecordHandler:
         if self._halted is None:
             return
         partition, offset = received.position
+        _halted.labels(self._service, self.topic.name).set(1)
         log.critical("kafka_consumer_halted", reason=self._halted, partition=partition, offset=offset)
         raise StopConsume
 

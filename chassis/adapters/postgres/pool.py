@@ -75,6 +75,8 @@ class Pool(asyncpg.Pool):
         )
         self._deadlines = deadlines
         self._unanswered_at = float("-inf")
+        self.waiting = 0
+        """Tasks that wait for a connection."""
 
     def acquire(self, *, timeout: float | None = None) -> "PoolAcquireContext[asyncpg.Record]":
         """A connection for the block, within `timeout` seconds (the pool's `acquire_s` if not given)."""
@@ -82,6 +84,7 @@ class Pool(asyncpg.Pool):
 
     async def acquire_checked(self, timeout: float) -> "PoolConnectionProxy[asyncpg.Record]":
         """A connection that works, for `await pool.acquire()` and `async with pool.acquire()`."""
+        self.waiting += 1
         try:
             async with asyncio.timeout(timeout):
                 return await self._next_working_connection()
@@ -89,6 +92,8 @@ class Pool(asyncpg.Pool):
             if self.is_closing():
                 raise ConnectionLost("the pool is closed") from error
             raise
+        finally:
+            self.waiting -= 1
 
     async def release(self, connection: "PoolConnectionProxy[asyncpg.Record]", *, timeout: float | None = None) -> None:
         """Puts a connection back. One that cannot be reset in time is terminated; the caller's work is done anyway."""

@@ -19,7 +19,7 @@ from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.retry import Backoff
 from chassis.core.tracing import Span
-from chassis.runtime.job_queue.attempt_span import attempt_span, show_outcome
+from chassis.runtime.job_queue.attempt_span import attempt_span, count_outcome, show_outcome
 from chassis.runtime.job_queue.item import Cause, Complete, LastAttempt, LeaseLost, Outcome, Poisoned, QueueItem, Retry
 from chassis.runtime.job_queue.lease import HEARTBEAT_EVERY, HEARTBEAT_LONGEST_PAUSE, HEARTBEAT_TIMEOUT
 from chassis.runtime.job_queue.queue import JobQueue
@@ -105,10 +105,12 @@ class Attempt:
                 raise
             except LeaseLost as error:
                 span.fail(error)
+                count_outcome("lost")
                 log.warning("queue_item_lease_lost", attempt=item.attempt)
                 await self._absolve()
             except Exception as error:
                 span.fail(error)
+                count_outcome("abandoned")
                 # The item could be neither ended nor put back: its lease expires.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
             finally:

@@ -189,6 +189,10 @@ class Counts:
     running: int
     queued_seconds: float
     running_seconds: float
+    oldest_seconds: float = field(default=0.0, compare=False)
+    """For how long the item has been due that has been due the longest."""
+    expired: int = field(default=0, compare=False)
+    """Running items whose lease has run out: nobody works on them, and nobody has claimed them yet."""
 
 
 class LeaseLost(Exception):

@@ -277,9 +277,13 @@ SELECT id FROM job_queue_cancellations WHERE id = ANY ($1::text[]);
 
 -- name: counts
 SELECT queued.items AS queued, queued.seconds AS queued_seconds, running.items AS running,
-    running.seconds AS running_seconds
+    running.seconds AS running_seconds, running.expired,
+    coalesce(greatest(0, extract(epoch FROM now() - (
+        SELECT min(not_before) FROM job_queue WHERE state = 'queued'
+    ))), 0)::double precision AS oldest_seconds
 FROM (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'queued') AS queued,
-    (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_queue WHERE state = 'running') AS running;
+    (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds, count(*) FILTER (WHERE lease_until <= now()) AS expired
+        FROM job_queue WHERE state = 'running') AS running;
 
 -- name: inspect
 SELECT id, project, kind, state, priority, attempt, worker, step, waiting, alone, cancel_requested, last_error,

@@ -53,6 +53,8 @@ _GAUGES = {
     "bitmill_job_queue_running": "Items that are worked on.",
     "bitmill_job_queue_queued_seconds": "Estimated seconds of work that wait.",
     "bitmill_job_queue_running_seconds": "Estimated seconds of the running items.",
+    "bitmill_job_queue_oldest_seconds": "For how long the item has been due that has been due the longest.",
+    "bitmill_job_queue_expired": "Running items whose lease has run out, and that nobody has claimed yet.",
 }
 """Name, which ends with the field of `Counts` -> help."""
 
@@ -297,7 +299,14 @@ class JobQueue:
         async with self._connection() as conn:
             row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - aggregates always have one row
-        return Counts(row["queued"], row["running"], float(row["queued_seconds"]), float(row["running_seconds"]))
+        return Counts(
+            queued=row["queued"],
+            running=row["running"],
+            queued_seconds=float(row["queued_seconds"]),
+            running_seconds=float(row["running_seconds"]),
+            oldest_seconds=row["oldest_seconds"],
+            expired=row["expired"],
+        )
 
     async def set_gauges(self, service: str) -> None:
         """Measures the queue of `service` for Prometheus."""

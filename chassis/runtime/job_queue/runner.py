@@ -87,6 +87,16 @@ class Runner:
         """Attempts that were given up, because their work did not end when it was stopped."""
         self.worker = worker or new_process_name()
 
+    @property
+    def slots(self) -> int:
+        """How many items it works on at most at a time."""
+        return self._slots
+
+    @property
+    def slots_used(self) -> int:
+        """How many items it works on."""
+        return len(self._attempts)
+
     async def run(self) -> None:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
         claiming = asyncio.create_task(self._claim_items())

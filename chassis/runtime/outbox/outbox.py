@@ -60,6 +60,8 @@ class OutboxCounts:
 
     backlog: int
     quarantined: int
+    oldest_seconds: float = 0.0
+    """For how long the oldest of those that wait has been there."""
 
 
 class Outbox:
@@ -160,7 +162,9 @@ class Outbox:
         async with self._pool.acquire(timeout=CONNECTION_SECONDS) as conn:
             row = await conn.fetchrow(self._queries["counts"])
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        return OutboxCounts(cast(int, row["backlog"]), cast(int, row["quarantined"]))
+        return OutboxCounts(
+            cast(int, row["backlog"]), cast(int, row["quarantined"]), cast(float, row["oldest_seconds"])
+        )
 
     async def set_gauges(self) -> None:
         """Measures the outbox for Prometheus."""
@@ -176,6 +180,7 @@ class Outbox:
 _GAUGES = {
     "bitmill_outbox_backlog": "Events that wait to be published.",
     "bitmill_outbox_quarantined": "Events that Kafka refuses.",
+    "bitmill_outbox_oldest_seconds": "For how long the oldest event that waits has been there.",
 }
 
 

@@ -33,7 +33,9 @@ INSERT INTO outbox_quarantine (id, topic, key, value, headers, created_at, reaso
 SELECT id, topic, key, value, headers, created_at, $2 FROM moved;
 
 -- name: counts
-SELECT (SELECT count(*) FROM outbox) AS backlog, (SELECT count(*) FROM outbox_quarantine) AS quarantined;
+SELECT (SELECT count(*) FROM outbox) AS backlog, (SELECT count(*) FROM outbox_quarantine) AS quarantined,
+    coalesce(greatest(0, extract(epoch FROM now() - (SELECT min(created_at) FROM outbox))), 0)::double precision
+        AS oldest_seconds;
 
 -- name: unpublished
 -- Whether rows are left of transactions that began at or before $1 (NULL: now). A row's `created_at` is the moment
