@@ -99,7 +99,7 @@ postgres_pool_terminated | warning | seconds
 kafka_client_failed | warning | error
     The Kafka client reports an error of the connection or the group. It recovers by itself, records come again. If it
     repeats for minutes, look at the brokers.
-kafka_consumer_halted | critical | reason partition offset
+kafka_consumer_halted | critical | reason partition offset subject see
     Too many dead letters: the consumer stopped before this record and /readyz fails. Look at the dead letters, fix
     their cause (often the last deployment), and restart the service; it continues with this record.
 kafka_connection_failed | warning | bootstrap error failures
@@ -109,14 +109,14 @@ kafka_event_type_unknown | warning | topic event_type
     A record of a type that this release does not know was skipped; a newer release produces it. Logged once per type.
 kafka_event_value_unknown | warning | topic field value
     An event has a value that this release does not know; it is handled as `unknown`. Logged once per value.
-kafka_handler_failed | warning | kind error records partition offset failures
+kafka_handler_failed | warning | kind error records partition offset subject failures
     A handler raised an exception. kind `outage`: the batch is repeated until the dependency works. kind `unexpected`:
     a bug; the record is repeated and becomes a dead letter after 5 attempts.
 kafka_handler_recovered | info | failures
     A handler works again after this many outages in a row.
 kafka_producer_not_stopped | debug | error
     A producer could not be closed; what it had not sent is still in the outbox.
-kafka_record_dead_lettered | error | reason dead_letter_topic partition offset
+kafka_record_dead_lettered | error | reason dead_letter_topic partition offset subject event_type
     A record was written to the dead letter topic and skipped. Level error: unexpected errors, a bug to fix before the
     record is replayed. Level warning: the record is unreadable or rejected, so that its producer has to change.
 faststream_failed | error | message

@@ -11,6 +11,7 @@ from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
 from chassis.core.metrics import counter
 from schemas.reading import UnknownValue
+from schemas.storable import storable_text
 from schemas.topics import Topic
 
 log = logs.get_logger(__name__)
@@ -19,6 +20,7 @@ _unknown = counter(
     "bitmill_kafka_unknown", "Event types and values that this release does not know.", ("service", "topic", "what")
 )
 _MAX_WARNINGS = 100
+_SHOWN_CHARS = 120
 
 Prepare: TypeAlias = Callable[[Any, bytes], Any]
 """From an event and its JSON to what the handler gets in its place."""
@@ -39,6 +41,17 @@ class ReceivedRecord:
     def position(self) -> tuple[int, int]:
         """Partition and offset."""
         return self.record.partition, self.record.offset
+
+    @property
+    def subject(self) -> str:
+        """What the record is about, for log lines: its key, which may be anything, shortened."""
+        return storable_text((self.record.key or b"").decode("utf-8", "replace"), _SHOWN_CHARS)
+
+    @property
+    def event_type(self) -> str:
+        """The record's `ce_type`, for log lines, shortened; empty where it has none."""
+        value = next((value for name, value in self.record.headers if name == "ce_type"), None) or b""
+        return storable_text(value.decode("utf-8", "replace"), _SHOWN_CHARS)
 
     @property
     def unreadable(self) -> bool:

@@ -148,7 +148,14 @@ class RecordHandler:
                     await self._write_dead_letter(received, decision)
                     return
                 partition, offset = received.position
-                self._log_failure(error, classify(error), partition=partition, offset=offset, failures=failures)
+                self._log_failure(
+                    error,
+                    classify(error),
+                    partition=partition,
+                    offset=offset,
+                    subject=received.subject,
+                    failures=failures,
+                )
                 if not decision.counts:
                     await self._wait_for_recovery()
                 self._failures[received.position] = failures
@@ -211,6 +218,8 @@ class RecordHandler:
             dead_letter_topic=self.topic.dead_letter,
             partition=partition,
             offset=offset,
+            subject=received.subject,
+            event_type=received.event_type,
         )
 
     def _counts_towards_halt(self, given_up: GiveUp) -> bool:
@@ -226,7 +235,14 @@ class RecordHandler:
             return
         partition, offset = received.position
         _halted.labels(self._service, self.topic.name).set(1)
-        log.critical("kafka_consumer_halted", reason=self._halted, partition=partition, offset=offset)
+        log.critical(
+            "kafka_consumer_halted",
+            reason=self._halted,
+            partition=partition,
+            offset=offset,
+            subject=received.subject,
+            see=f"bitmill dlq list --topic {self.topic.name}",
+        )
         raise StopConsume
 
 

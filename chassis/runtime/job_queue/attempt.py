@@ -95,7 +95,8 @@ class Attempt:
     async def run(self) -> None:
         """Raises nothing but CancelledError; the item is then back in the queue."""
         item = self._item
-        with logs.bind_context(project=item.project, **{log_field(item.id): item.id}), attempt_span(item) as span:
+        fields = {"project": item.project, "attempt": item.attempt, log_field(item.id): item.id}
+        with logs.bind_context(**fields), attempt_span(item) as span:
             self._span = span
             heartbeats = asyncio.create_task(self._heartbeats())
             try:

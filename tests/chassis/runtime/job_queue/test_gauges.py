@@ -22,11 +22,15 @@ async def test_what_waits_and_what_runs_is_measured(fixture: QueueFixture) -> No
     await fixture.queue.emit(await fixture.claim(), event("a"))
     await fixture.queue.set_gauges("test")
     await fixture.outbox.set_gauges()
-    assert gauges("test") == {
+    measured = gauges("test")
+    ages = ("bitmill_job_queue_oldest_seconds", "bitmill_outbox_oldest_seconds")
+    assert all(measured.pop(name) > 0 for name in ages)
+    assert measured == {
         "bitmill_job_queue_queued": 2.0,
         "bitmill_job_queue_running": 1.0,
         "bitmill_job_queue_queued_seconds": 22.5,
         "bitmill_job_queue_running_seconds": 20.0,
+        "bitmill_job_queue_expired": 0.0,
         "bitmill_outbox_backlog": 1.0,
         "bitmill_outbox_quarantined": 0.0,
     }
