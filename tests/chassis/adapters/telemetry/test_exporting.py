@@ -148,7 +148,7 @@ def test_without_an_endpoint_a_process_of_all_services_imports_no_opentelemetry(
         "with exporting(built[0][1].traces_endpoint), tracing.span('step'):\n"
         "    assert not tracing.enabled()\n"
         "tracked = ('opentelemetry.', 'google.protobuf', 'requests')\n"
-        # FastStream looks whether `opentelemetry.semconv.trace` is there, which imports the two empty packages above it.
+        # FastStream looks for `opentelemetry.semconv.trace`, which imports the two empty packages above it.
         "loaded = [name for name, module in sys.modules.items() if getattr(module, '__file__', None)]\n"
         "print([name for name in loaded if name.startswith(tracked) and name != 'opentelemetry.semconv'])\n"
     )
