@@ -138,12 +138,12 @@ outbox_record_quarantined | error | outbox_id topic error
 
 queue_item_abandoned | error | attempt
     An item could neither be finished nor put back; its lease expires and another worker claims it. Look at Postgres.
-queue_item_absolved | info | attempt
-    A worker that lost its lease lives: what counted as a crash against its item is taken back.
 queue_item_attempt_failed | error | attempt failures
     The work of an item raised an unexpected exception (a bug, with its traceback); it is tried again a few times.
 queue_item_close_failed | error | attempt
     Ending an item after its last attempt raised an exception (a bug, with its traceback); it is tried again later.
+queue_item_crash_retracted | info | attempt
+    A worker that lost its lease lives: what counted as a crash against its item is taken back.
 queue_item_given_up | error | attempt failures
     The last attempt of an item failed with an unexpected exception: a bug, with its traceback. The item is failed.
 queue_item_isolated | warning | item_id crashed crashed_alone

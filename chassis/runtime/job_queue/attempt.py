@@ -53,7 +53,7 @@ class AttemptLimits:
     shutdown_write_s: float = 2.0
     """At shutdown: for writing an outcome that is decided already, or for releasing the item."""
     discard_s: float = 10.0
-    """For removing what an attempt has made whose outcome was not written, and for `JobQueue.absolve`."""
+    """For removing what an attempt has made whose outcome was not written, and for `JobQueue.retract_crash`."""
     cancel_again_s: float = 5.0
     """Work that is stopped is cancelled again so often, because code that it calls may lose a cancellation."""
     stop_s: float = 60.0
@@ -108,7 +108,7 @@ class Attempt:
                 span.fail(error)
                 count_outcome("lost")
                 log.warning("queue_item_lease_lost", attempt=item.attempt)
-                await self._absolve()
+                await self._retract_crash()
             except Exception as error:
                 span.fail(error)
                 count_outcome("abandoned")
@@ -263,11 +263,11 @@ class Attempt:
         if await self._queue.is_lost(self._item):
             await discard()
 
-    async def _absolve(self) -> None:
+    async def _retract_crash(self) -> None:
         # If it fails, the item runs alone next: that costs time, and is not enough to fail it.
         with suppress(Exception):
-            if await abandon_after(self._limits.discard_s, self._queue.absolve(self._item)):
-                log.info("queue_item_absolved", attempt=self._item.attempt)
+            if await abandon_after(self._limits.discard_s, self._queue.retract_crash(self._item)):
+                log.info("queue_item_crash_retracted", attempt=self._item.attempt)
 
     async def _release(self) -> None:
         # If it fails, the lease expires, and another worker runs the item alone.

@@ -25,9 +25,9 @@ RETURNING id;
 --
 -- A crash makes the item suspect if it was being worked on. One that only waited, for its input or for a slot, is
 -- innocent in all likelihood; its crashes count from the $6th on, so that none crashes workers for ever. A worker that
--- claims its own item again has not crashed; $8 are the items that it still works on, which it does not claim. `blames`
--- keeps by attempt what was counted, for `absolve`. After each crash of a suspect its next claim waits longer, a
--- multiple of $9: a worker that only stood still can say so meanwhile.
+-- claims its own item again has not crashed; $8 are the items that it still works on, which it does not claim.
+-- `counted_crashes` keeps by attempt what was counted, for `retract_crash`. After each crash of a suspect its next claim
+-- waits longer, a multiple of $9: a worker that only stood still can say so meanwhile.
 --
 -- The cost grows neither with the items nor with the projects: `unserved` takes the next projects from the index; it
 -- passes over those that run something, that have only items for later, and that have nothing any more. The last kind
@@ -112,8 +112,9 @@ claimed AS (
         started_at = CASE WHEN cancel_requested THEN started_at ELSE coalesce(started_at, now()) END,
         crashed = crashed + chosen.crash, crashed_waiting = crashed_waiting + chosen.crash_waiting,
         crashed_alone = crashed_alone + chosen.crash_alone,
-        blames = CASE WHEN chosen.crash + chosen.crash_waiting = 0 THEN blames ELSE blames || jsonb_build_object(
-            attempt, jsonb_build_array(chosen.crash, chosen.crash_waiting, chosen.crash_alone)) END,
+        counted_crashes = CASE WHEN chosen.crash + chosen.crash_waiting = 0 THEN counted_crashes
+            ELSE counted_crashes || jsonb_build_object(
+                attempt, jsonb_build_array(chosen.crash, chosen.crash_waiting, chosen.crash_alone)) END,
         alone = false, waiting = false
     FROM chosen
     WHERE job_queue.id = chosen.id
@@ -179,12 +180,13 @@ RETURNING now() AS at, cancel_requested OR EXISTS (
     SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
 ) AS cancelled;
 
--- name: absolve
+-- name: retract_crash
 -- The worker of attempt $2 lives: that its lease ran out was no crash. Takes back what the claim after it has counted.
 UPDATE job_queue
-SET crashed = crashed - (blames -> $2 ->> 0)::integer, crashed_waiting = crashed_waiting - (blames -> $2 ->> 1)::integer,
-    crashed_alone = crashed_alone - (blames -> $2 ->> 2)::integer, blames = blames - $2
-WHERE id = $1 AND blames ? $2
+SET crashed = crashed - (counted_crashes -> $2 ->> 0)::integer,
+    crashed_waiting = crashed_waiting - (counted_crashes -> $2 ->> 1)::integer,
+    crashed_alone = crashed_alone - (counted_crashes -> $2 ->> 2)::integer, counted_crashes = counted_crashes - $2
+WHERE id = $1 AND counted_crashes ? $2
 RETURNING true;
 
 -- name: start_alone

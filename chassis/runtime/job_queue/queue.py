@@ -181,10 +181,10 @@ class JobQueue:
         self.contact.responded(row["at"], _since(sent))
         return "cancelled" if row["cancelled"] else "held"
 
-    async def absolve(self, item: QueueItem) -> bool:
+    async def retract_crash(self, item: QueueItem) -> bool:
         """Says that the worker of this claim, whose lease was lost, has not crashed; whether it was taken for that."""
         async with self._connection() as conn:
-            return bool(await conn.fetchval(self._queries["absolve"], item.id, str(item.attempt)))
+            return bool(await conn.fetchval(self._queries["retract_crash"], item.id, str(item.attempt)))
 
     async def start_alone(self, item: QueueItem) -> None:
         """Records that the worker works on nothing else from now on. Raises `LeaseLost`."""

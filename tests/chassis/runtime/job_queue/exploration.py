@@ -139,7 +139,7 @@ class Exploration:
                     await self._queue.retry(item, timedelta(0), "failed")
         except LeaseLost:
             assert not before.has(step.who, step.id), f"{step}: the holder was taken for lost"
-            await self._queue.absolve(item)
+            await self._queue.retract_crash(item)
         else:
             assert before.has(step.who, step.id), f"{step}: a write passed the fence"
         return (await self.snapshot(before)).with_memory(step.who, step.id, kept)

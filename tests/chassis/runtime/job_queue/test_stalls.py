@@ -77,8 +77,8 @@ async def test_workers_that_stood_still_while_an_item_ran_alone_in_them_take_the
     assert (blamed.crashed, blamed.crashed_alone, blamed.poisoned) == (4, 3, True)
     await fixture.queue.release(blamed)
     for item in stalled:
-        assert await fixture.queue.absolve(item)
-        assert not await fixture.queue.absolve(item), "once"
+        assert await fixture.queue.retract_crash(item)
+        assert not await fixture.queue.retract_crash(item), "once"
     assert await crashes(fixture) == [0, 0, 0]
     innocent = await fixture.claim("next")
     assert not innocent.suspect and not innocent.poisoned
