@@ -64,6 +64,7 @@ RequestFault = Literal[
     "conflict",
     "idempotency_mismatch",
     "payload_too_large",
+    "queue_full",
     "range_not_satisfiable",
     "unavailable",
     "internal_error",

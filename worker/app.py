@@ -74,6 +74,7 @@ class WorkerApp(ServiceApp[S, None]):
             worker.encoder(tools),
             resources.lossy_events,
             slots=slots,
+            estimate=worker.estimate,
             bounds=settings.fetch_bounds(worker.slots),
             fetch_limits=settings.fetch_limits,
             fetch_retries=settings.fetch_retries,

@@ -15,8 +15,10 @@ from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
 
 log = logs.get_logger(__name__)
 
-Estimate = Callable[[Job], float]
-"""Seconds of work that a job will probably take. Autoscaling uses the sum over the queued jobs."""
+Estimate = Callable[[Job, float | None], float]
+"""Seconds of work that a job will probably take, from the duration of its input in seconds if that is known.
+
+Autoscaling uses the sum over the queued jobs; long work does not get the work slot that is kept for short work."""
 
 
 class JobIntake:
@@ -80,7 +82,7 @@ class JobIntake:
             project=job.project,
             kind=job.kind,
             payload=job.model_dump(mode="json"),
-            estimate_s=self._estimate(job),
+            estimate_s=self._estimate(job, job.source.duration if job.source else None),
             traceparent=traceparent,
         )
 

@@ -40,6 +40,7 @@ from schemas.jobs import Job
 from worker.attempt_object import AttemptObject, attempt_key, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit, InputPlace
 from worker.fetch_retries import FetchRetries
+from worker.handlers import Estimate
 from worker.input import fetch_fault, fetch_input
 from worker.progress import ProgressReporter
 
@@ -86,6 +87,7 @@ class JobRunner:
         publisher: LossyPublisher,
         *,
         slots: WorkSlots,
+        estimate: Estimate,
         bounds: FetchBounds,
         fetch_limits: FetchLimits,
         fetch_retries: FetchRetries = _FETCH_RETRIES,
@@ -99,6 +101,7 @@ class JobRunner:
         self._encode = encode
         self._publisher = publisher
         self._slots = slots
+        self._estimate = estimate
         self._bounds = bounds
         self._fetch_limits = fetch_limits
         self._fetch_retries = fetch_retries
@@ -187,6 +190,7 @@ class JobRunner:
             await reporter.start_step("probe")
             with tracing.span("probe"):
                 info = await self._tools.prober.probe(source)
+            await attempt.expect(self._estimate(job, info.duration))
             await reporter.start_step(job.kind, 0.0)
             output_folder = folder / "output"
             output_folder.mkdir()

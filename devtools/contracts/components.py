@@ -46,6 +46,11 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "422",
         "`idempotency_mismatch`: this Idempotency-Key came with another body within the last 24 hours.",
     ),
+    "QueueFull": (
+        "429",
+        "`queue_full`: the project has as much unfinished work as it may have; the sentence names the bound. Nothing "
+        "was stored; the same request may be sent again after `Retry-After` seconds.",
+    ),
     "Unavailable": (
         "503",
         "`unavailable`: nothing was stored; the same request may be sent again after `Retry-After` seconds.",
@@ -55,7 +60,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
 
 def _error(name: str, schema: str) -> dict[str, Any]:
     _, sentence = _ERRORS[name]
-    return response(sentence, schema, *(("Retry-After",) if name in ("Unavailable", "Conflict") else ()))
+    return response(sentence, schema, *(("Retry-After",) if name in ("Unavailable", "Conflict", "QueueFull") else ()))
 
 
 RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS} | {

@@ -101,7 +101,7 @@ def _create_job(noun: str, summary: str) -> dict[str, Any]:
         "responses": {
             "200": response("Accepted before, with the same Idempotency-Key.", "JobResource", "Idempotent-Replayed"),
             "201": response("Accepted and stored: it will be done, and reported by webhook.", "JobResource"),
-            **errors("", "InvalidInput", "Conflict", "IdempotencyMismatch"),
+            **errors("", "InvalidInput", "Conflict", "IdempotencyMismatch", "QueueFull"),
         },
         "callbacks": {"finished": {"{$request.body#/webhook_url}": webhook(f"{noun}_finished_callback")}},
     }
@@ -139,7 +139,7 @@ _CREATE_MEDIA: dict[str, Any] = {
     "requestBody": {"required": True, "content": content("MediaRequest")},
     "responses": {
         "200": response("The item.", "MediaEnvelope", "Idempotent-Replayed"),
-        **errors("Media", "InvalidInput", "Conflict", "IdempotencyMismatch"),
+        **errors("Media", "InvalidInput", "Conflict", "IdempotencyMismatch", "QueueFull"),
     },
 }
 _GET_MEDIA: dict[str, Any] = {

@@ -23,11 +23,12 @@ from schemas.media import MediaItem
 from schemas.media_resource import media_resource
 from schemas.projects import Project
 from services.ingest import idempotency, transitions
-from services.ingest.errors import NameTaken, name_taken
+from services.ingest.errors import NameTaken, name_taken, queue_full
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
 from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
+from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.requests import job_request, media_request, task_request
 
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -42,6 +43,8 @@ class ApiParts:
 
     jobs: JobWriter
     media: MediaWriter
+    job_bound: QueueBound
+    media_bound: QueueBound
     responses: IdempotentResponses
     waiter: ImportWaiter
     visibility: CatalogVisibility
@@ -82,6 +85,7 @@ class Api:
         key = idempotency_key(request, data, at)
         job = new_job(body, id=new_id(prefix), project=caller.project, at=at, keyring=parts.keyring)
         bind_contextvars(job_id=job.id)
+        await self._admit(parts.job_bound, caller.project, key)
         response = json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False)))
         if key is None:
             await parts.jobs.accept(job)
@@ -103,6 +107,7 @@ class Api:
         item = transitions.accepted(body, id=new_id("med"), project=caller.project, at=at)
         bind_contextvars(media_id=item.id)
 
+        await self._admit(parts.media_bound, caller.project, key)
         project = await parts.find_project(caller.project)
         urls = parts.signer.urls(caller.project, signed=project is not None and project.signed)
 
@@ -126,6 +131,14 @@ class Api:
         if key is not None:
             response = await parts.responses.keep(key, caller.project, item.id, response)
         return _json(response, 200)
+
+    async def _admit(self, bound: QueueBound, project: str, key: IdempotencyKey | None) -> None:
+        """ApiError 429 where the project has too much unfinished work, unless it repeats a request."""
+        try:
+            await bound.admit(project)
+        except QueueFull as full:
+            if key is None or not await self._parts().responses.is_known(key, project):
+                raise queue_full(full) from None
 
 
 def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyKey | None:

@@ -29,6 +29,7 @@ from services.ingest.imports import Imports
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
 from services.ingest.media_items import MediaWriter
+from services.ingest.queue_bounds import QueueBound
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
 from worker.settings import scratch_dir
@@ -101,13 +102,19 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
         sandbox = await self_test.require(settings.sandbox)
         imports = await self._imports(resources, store, waiter)
+        job_bound = QueueBound("jobs", "MAX_UNFINISHED_JOBS", settings.max_unfinished_jobs, store.unfinished_jobs)
+        media_bound = QueueBound(
+            "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
+        )
         submissions, results = (
-            Submissions(store, jobs, media, self._egress, settings.keyring),
+            Submissions(store, jobs, media, job_bound, media_bound, self._egress, settings.keyring),
             JobResults(store, outbox),
         )
         parts = ApiParts(
             jobs=jobs,
             media=media,
+            job_bound=job_bound,
+            media_bound=media_bound,
             responses=IdempotentResponses(store, settings.media_wait),
             waiter=waiter,
             visibility=CatalogVisibility(outbox, resources.lag, timeout=self._visibility_timeout),

@@ -4,12 +4,14 @@ ApiError (chassis.adapters.http.errors)
   name_taken            409  another item has that folder and filename
   request_in_progress   409  the first request with this Idempotency-Key has no response yet
   idempotency_mismatch  422  this Idempotency-Key came with another body
+  queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
 
 from chassis.adapters.http.errors import ApiError, conflict
 from schemas.explain import render_value
 from schemas.faults import FieldFault
+from services.ingest.queue_bounds import RETRY_AFTER_S, QueueFull
 
 
 class NameTaken(Exception):
@@ -40,3 +42,8 @@ def idempotency_mismatch() -> ApiError:
         "idempotency_mismatch",
         "This Idempotency-Key was used with another body within the last 24 hours: use a new key for a new request.",
     )
+
+
+def queue_full(full: QueueFull) -> ApiError:
+    """429 with Retry-After: a bound of the project's unfinished work."""
+    return ApiError(429, "queue_full", str(full), headers={"Retry-After": str(RETRY_AFTER_S)})

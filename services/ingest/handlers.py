@@ -19,10 +19,11 @@ from schemas.ids import is_id
 from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
 from services.ingest import transitions
 from services.ingest.errors import NameTaken, name_taken
-from services.ingest.idempotency import MAX_KEY_CHARS, is_storable, submission_key
+from services.ingest.idempotency import MAX_KEY_CHARS, IdempotencyKey, is_storable, submission_key
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
+from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.requests import job_request_faults, media_request_faults
 from services.ingest.store import Store
 
@@ -40,6 +41,8 @@ class Submissions:
     store: Store
     jobs: JobWriter
     media: MediaWriter
+    job_bound: QueueBound
+    media_bound: QueueBound
     egress: EgressPolicy
     keyring: Keyring | None = None
     _known_projects: set[str] = field(default_factory=set)  # projects are never removed
@@ -51,6 +54,7 @@ class Submissions:
         await self._check(submission, job_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
+        await self._admit(self.job_bound, submission.project, key)
         job = new_job(request, id=new_id("job"), project=submission.project, at=at, keyring=self.keyring)
         if await self.jobs.accept_once(job, key):
             jobs_accepted.labels("ingest", "kafka").inc()
@@ -65,6 +69,7 @@ class Submissions:
         await self._check(submission, media_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
+        await self._admit(self.media_bound, submission.project, key)
         item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)
         try:
             new = await self.media.accept(item, request.url, key)
@@ -75,6 +80,15 @@ class Submissions:
             log.info("media_submitted", media_id=item.id, project=item.project, submission_id=submission.id)
         else:
             log.info("submission_repeated", project=item.project, submission_id=submission.id)
+
+    async def _admit(self, bound: QueueBound, project: str, key: IdempotencyKey) -> None:
+        """A project that is over its bound must not make the others wait, whose records are on the same partition: the
+        record becomes a dead letter, from which it can be replayed."""
+        try:
+            await bound.admit(project)
+        except QueueFull as full:
+            if await self.store.stored_response(project, key) is None:
+                raise RecordRejected(f"queue_full: {full}") from None
 
     async def _check(self, submission: Submission, faults: list[FieldFault]) -> None:
         # Here and not by an error of Postgres, which would count as a failure of ours.

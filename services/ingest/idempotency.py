@@ -140,6 +140,10 @@ class IdempotentResponses:
             raise request_in_progress()
         return await self.keep(key, project, found.resource_id, render(item))
 
+    async def is_known(self, key: IdempotencyKey, project: str) -> bool:
+        """Whether the key was used before."""
+        return await self.store.stored_response(project, key) is not None
+
     async def keep(self, key: IdempotencyKey, project: str, resource_id: str, response: bytes) -> bytes:
         """Stores a response for repetitions; returns the stored one, which is the first."""
         return await self.store.keep_response(project, key, resource_id, response)

@@ -24,6 +24,18 @@ class Settings(FileSettings):
         title="Wait of POST /media",
         description="How long POST /media waits for the file before it responds with status processing.",
     )
+    max_unfinished_jobs: int = Field(
+        100_000,
+        ge=1,
+        title="Unfinished jobs of a project",
+        description="POST /jobs responds with 429 (queue_full) while a project has so many jobs that have not ended.",
+    )
+    max_unfinished_imports: int = Field(
+        10_000,
+        ge=1,
+        title="Unfinished imports of a project",
+        description="POST /media responds with 429 (queue_full) while a project has so many items in processing.",
+    )
     announce_again_after: Duration = Field(
         timedelta(minutes=10),
         ge=timedelta(seconds=1),

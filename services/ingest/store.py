@@ -74,6 +74,19 @@ class Store:
         ends = ([job.id for job in jobs], [job.status for job in jobs], [job.finished_at for job in jobs])
         await conn.execute(QUERIES["end_jobs"], *ends)
 
+    async def unfinished_jobs(self, project: str, most: int) -> int:
+        """How many jobs of the project have no end, counted up to `most`."""
+        return await self._counted("unfinished_jobs", project, most)
+
+    async def unfinished_imports(self, project: str, most: int) -> int:
+        """How many media items of the project are being imported, counted up to `most`."""
+        return await self._counted("unfinished_imports", project, most)
+
+    async def _counted(self, query: str, project: str, most: int) -> int:
+        async with self.connection() as conn:
+            number: int = await conn.fetchval(QUERIES[query], project, most)
+        return number
+
     # Announcing again
 
     async def try_announcing(self, conn: Connection, max_unpublished: int) -> bool:

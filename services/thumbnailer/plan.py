@@ -37,8 +37,8 @@ class FramePlan(ImagePlan):
     preroll: float = 0.0
 
 
-def estimate(job: Job) -> float:  # noqa: ARG001 - the same for every job
-    """Seconds of work of a queued job. An image takes about a second, also from a long video: its frame is sought."""
+def estimate(job: Job, duration: float | None) -> float:  # noqa: ARG001 - the same for every job
+    """Seconds of work of a job. An image takes about a second, also from a long video: its frame is sought."""
     return 1.0
 
 

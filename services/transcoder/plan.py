@@ -55,12 +55,14 @@ class Plan:
     length: float | None
 
 
-def estimate(job: Job) -> float:
-    """Seconds of work of a queued job: the duration of its output, because encoding runs at about that speed."""
+def estimate(job: Job, duration: float | None) -> float:
+    """Seconds of work of a job: the duration of its output, because encoding runs at about that speed.
+
+    `duration` is that of its input in seconds; None where it is not known yet.
+    """
     start, end = _number(job.options.get("start")) or 0.0, _number(job.options.get("end"))
-    length = job.source.duration if job.source else None
-    if end is None or (length is not None and end > length):
-        end = length if length is not None else start + _TYPICAL_SECONDS
+    if end is None or (duration is not None and end > duration):
+        end = duration if duration is not None else start + _TYPICAL_SECONDS
     # A start past the input's end encodes nothing, but the job still has to be run to fail.
     return float(max(end - start, 1.0))
 

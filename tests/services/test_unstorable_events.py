@@ -35,6 +35,7 @@ from services.ingest.handlers import register as register_ingest
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
 from services.ingest.media_items import MediaWriter
+from services.ingest.queue_bounds import QueueBound
 from services.ingest.store import Store as IngestStore
 from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue
@@ -136,7 +137,9 @@ def notifier(broker: ServiceBroker, pool: Pool) -> None:
 def ingest(broker: ServiceBroker, pool: Pool) -> None:
     store, outbox = IngestStore(pool), Outbox(pool, "ingest")
     media = MediaWriter(store, JobQueue(pool, outbox), outbox)
-    submissions = Submissions(store, JobWriter(store, outbox), media, EgressPolicy(()))
+    jobs_bound = QueueBound("jobs", "LIMIT", 1000, store.unfinished_jobs)
+    media_bound = QueueBound("imports", "LIMIT", 1000, store.unfinished_imports)
+    submissions = Submissions(store, JobWriter(store, outbox), media, jobs_bound, media_bound, EgressPolicy(()))
     register_ingest(broker, submissions, JobResults(store, outbox))
 
 

@@ -188,6 +188,7 @@ class Bench:
             copy,
             NoProgress(),
             slots=slots,
+            estimate=lambda *_: 1.0,
             bounds=FetchBounds(InputSpace(10**9, 10**9), 4),
             fetch_limits=FetchLimits(),
             now_ms=now_ms,

@@ -41,6 +41,9 @@ without some of the partitions: their records would be delayed until its end."""
 _FETCHER_POLL_MS = 5_000
 """How often aiokafka's fetcher looks around although nothing has happened: a new assignment, the end of a fetch and a
 resumed partition wake it at once. Its default of 0.2 s took 40 % of the processor time of an idle process."""
+_FETCH_MAX_BYTES = 8 * 1024 * 1024
+"""What a consumer holds at most besides the batch in progress, a larger single record aside: while a batch is handled,
+nothing is fetched."""
 _REQUEST_TIMEOUT_MS = 15_000
 """A connection without a response for so long is reopened. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
@@ -235,6 +238,7 @@ def subscribe(
                 ack_policy=AckPolicy.NACK_ON_ERROR,
                 no_reply=True,
                 fetch_max_wait_ms=_FETCH_WAIT_MS,
+                fetch_max_bytes=_FETCH_MAX_BYTES,
                 consumer_timeout_ms=_FETCHER_POLL_MS,
                 session_timeout_ms=_SESSION_MS,
                 heartbeat_interval_ms=_HEARTBEAT_MS,

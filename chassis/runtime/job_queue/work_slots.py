@@ -15,6 +15,10 @@ from chassis.core.fair_slots import FairSlots
 from chassis.runtime.job_queue.item import QueueItem
 from chassis.runtime.job_queue.queue import JobQueue
 
+SHORT_WORK_S = 10.0
+"""Estimated seconds up to which work is short."""
+SHORT_LIMIT_S = 30.0
+"""After so many seconds work counts as long, whatever its estimate was."""
 RECORD_AFTER_S = 1.0
 """Waiting is recorded in the row once it has lasted so long: most attempts never write it."""
 _WRITE_SECONDS = 2.0
@@ -23,22 +27,36 @@ log = logs.get_logger(__name__)
 
 
 class WorkSlots:
-    """`slots` slots for the attempts at items of a queue, and one more for a project that has none of them:
+    """`slots` slots for the attempts at items of a queue, one more for a project that has none of them, and one that is
+    kept for short work:
 
         async with work_slots.attempt(item) as attempt:
             ...  # waits for the input
             async with attempt.work():
                 ...  # works on it, in a slot
+                await attempt.expect(seconds)  # as soon as that can be told
             ...  # stores the output
+
+    Work is short until `expect` says otherwise: a look at the input is. Then long work moves to a slot that is not
+    kept, or waits for one, so that short work never waits for the end of long work. Work that takes longer than
+    `short_limit_s` counts as long from then on, and the next short work begins beside it: estimates may be wrong.
 
     A suspect item gets a slot when no other is taken, and while it works no other is: if the worker crashes
     then, it was the item. Its waiting is alone as well where the crashes happened while it waited.
     """
 
-    def __init__(self, queue: JobQueue, slots: int, *, record_after_s: float = RECORD_AFTER_S) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        slots: int,
+        *,
+        record_after_s: float = RECORD_AFTER_S,
+        short_limit_s: float = SHORT_LIMIT_S,
+    ) -> None:
         self._queue = queue
+        self.short_limit_s = short_limit_s
         self._size = slots
-        self._slots = FairSlots(slots, extra=1)
+        self._slots = FairSlots(slots, extra=1, kept=1)
         self._record_after_s = record_after_s
         self._attempts: dict[str, AttemptSlot] = {}
         self._full: set[str] = set()
@@ -58,10 +76,10 @@ class WorkSlots:
         self._full.update(full)
         return full
 
-    async def acquire(self, item: QueueItem) -> None:
+    async def acquire(self, item: QueueItem, *, short: bool) -> None:
         """Waits for a slot."""
         try:
-            await self._slots.acquire(item.project, alone=item.suspect)
+            await self._slots.acquire(item.project, alone=item.suspect, short=short)
         finally:
             waiting = self._slots.waiting()
             room = {project for project in self._full if waiting[project] < self._size}
@@ -69,9 +87,17 @@ class WorkSlots:
                 self._full -= room
                 self._queue.wake()
 
-    def release(self, item: QueueItem) -> None:
+    def release(self, item: QueueItem, *, short: bool) -> None:
         """Gives the slot of the attempt at the item back."""
-        self._slots.release(item.project, alone=item.suspect)
+        self._slots.release(item.project, alone=item.suspect, short=short)
+
+    def lengthen(self, item: QueueItem) -> bool:
+        """Whether long work may stay in the slot that the attempt at the item has; it counts as long then."""
+        return self._slots.lengthen(item.project)
+
+    def overdue(self, item: QueueItem) -> None:
+        """The work counts as long from now on."""
+        self._slots.overdue(item.project)
 
     @asynccontextmanager
     async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:
@@ -97,6 +123,9 @@ class AttemptSlot:
         self._item = item
         self._record_after_s = record_after_s
         self._taken = False
+        self._long = False
+        """Whether the work has turned out to be long, or was too long to be short."""
+        self._limit: asyncio.TimerHandle | None = None
         self.begun = False
         self._recording: asyncio.Task[None] | None = None
         self._recorded_as_waiting = False
@@ -122,14 +151,30 @@ class AttemptSlot:
         item = self._item
         if item.suspect:
             log.warning("queue_item_isolated", item_id=item.id, crashed=item.crashed, crashed_alone=item.crashed_alone)
-        await self._slots.acquire(item)
+        short = not self._long
+        await self._slots.acquire(item, short=short)
         self._taken = self.begun = True
+        if short:
+            self._limit = asyncio.get_running_loop().call_later(self._slots.short_limit_s, self._overdue)
         # Before `start_alone`, which a record of waiting would undo.
         await self._stop_recording()
         if self._recorded_as_waiting:
             await self._record(waiting=False)
         if item.suspect:
             await self._queue.start_alone(item)
+
+    async def expect(self, seconds: float) -> None:
+        """The work in the slot will take about so many seconds: long work may have to wait for another slot."""
+        if seconds <= SHORT_WORK_S or self._long or self._item.suspect:
+            return
+        if self._slots.lengthen(self._item):
+            self._set_long()
+            return
+        self._give_back()
+        self._set_long()
+        self.begun = False  # nothing would be lost but a look at the input
+        self.wait()
+        await self.take()
 
     def wait(self) -> None:
         """The attempt waits from now on."""
@@ -143,7 +188,21 @@ class AttemptSlot:
     def _give_back(self) -> None:
         if self._taken:
             self._taken = False
-            self._slots.release(self._item)
+            self._slots.release(self._item, short=not self._long)
+            self._stop_limit()
+
+    def _overdue(self) -> None:
+        self._set_long()
+        self._slots.overdue(self._item)
+
+    def _set_long(self) -> None:
+        self._long = True
+        self._stop_limit()
+
+    def _stop_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     async def _record_waiting(self) -> None:
         await asyncio.sleep(self._record_after_s)

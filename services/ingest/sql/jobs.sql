@@ -27,3 +27,7 @@ SELECT project, request::text AS request, media_id, created_at, ended, ended_at 
 
 -- name: jobs_without_end
 SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
+
+-- name: unfinished_jobs
+-- Counted up to $2.
+SELECT count(*) FROM (SELECT FROM jobs WHERE project = $1 AND ended IS NULL LIMIT $2) AS unfinished

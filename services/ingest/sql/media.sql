@@ -36,3 +36,7 @@ SELECT item FROM media WHERE id = ANY ($1::text[])
 SELECT DISTINCT derived -> 'file' ->> 'key' AS key
 FROM media CROSS JOIN LATERAL json_array_elements(item -> 'files') AS derived
 WHERE derived -> 'file' ->> 'key' = ANY ($1::text[])
+
+-- name: unfinished_imports
+-- Counted up to $2.
+SELECT count(*) FROM (SELECT FROM media WHERE project = $1 AND status = 'processing' LIMIT $2) AS unfinished

@@ -15,15 +15,15 @@ class Crowd:
         self.granted: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def ask(self, *owners: str, alone: bool = False) -> None:
+    async def ask(self, *owners: str, alone: bool = False, short: bool = False) -> None:
         for owner in owners:
-            self._tasks.append(asyncio.create_task(self._acquire(owner, alone)))
+            self._tasks.append(asyncio.create_task(self._acquire(owner, alone, short)))
             await asyncio.sleep(0)
         await self._settle()
 
-    async def release(self, *owners: str, alone: bool = False) -> None:
+    async def release(self, *owners: str, alone: bool = False, short: bool = False) -> None:
         for owner in owners:
-            self.slots.release(owner, alone=alone)
+            self.slots.release(owner, alone=alone, short=short)
             await self._settle()
 
     async def give_up(self) -> None:
@@ -31,8 +31,12 @@ class Crowd:
         next(task for task in self._tasks if not task.done()).cancel()
         await self._settle()
 
-    async def _acquire(self, owner: str, alone: bool) -> None:
-        await self.slots.acquire(owner, alone=alone)
+    async def overdue(self, owner: str) -> None:
+        self.slots.overdue(owner)
+        await self._settle()
+
+    async def _acquire(self, owner: str, alone: bool, short: bool) -> None:
+        await self.slots.acquire(owner, alone=alone, short=short)
         self.granted.append(owner)
 
     async def _settle(self) -> None:
@@ -146,3 +150,37 @@ async def test_who_asks_for_alone_waits_for_an_extra_slot_as_well() -> None:
     assert crowd.granted == ["a", "b", "c"]
     await crowd.ask("d")
     assert crowd.granted == ["a", "b", "c"]
+
+
+async def test_short_turns_begin_beside_long_ones_one_at_a_time() -> None:
+    crowd = Crowd(FairSlots(1, extra=1, kept=1))
+    await crowd.ask("a", "b", "c")
+    assert crowd.granted == ["a", "b"], "two long turns of two owners hold the slot and the extra one"
+    await crowd.ask("a", "c", short=True)
+    assert crowd.granted == ["a", "b", "a"], "also of an owner that has a long turn"
+    await crowd.release("a", short=True)
+    assert crowd.granted == ["a", "b", "a", "c"]
+
+
+async def test_a_turn_that_is_not_short_stays_only_where_a_long_one_may_begin() -> None:
+    crowd = Crowd(FairSlots(1, extra=1, kept=1))
+    await crowd.ask("a", short=True)
+    assert crowd.slots.lengthen("a"), "it has the slot to itself"
+    await crowd.ask("a", short=True)
+    assert not crowd.slots.lengthen("a"), "the kept one"
+    await crowd.release("a", short=True)
+    await crowd.ask("b", short=True)
+    assert crowd.slots.lengthen("b"), "the extra one: its owner has no other"
+
+
+async def test_short_turns_that_are_overdue_let_the_next_one_begin_and_are_bounded() -> None:
+    crowd = Crowd(FairSlots(1, extra=1, kept=1))
+    await crowd.ask("a", "b")
+    await crowd.ask("c", "a", "d", short=True)
+    assert crowd.granted == ["a", "b", "c"]
+    await crowd.overdue("c")
+    assert crowd.granted == ["a", "b", "c", "d"]
+    await crowd.overdue("d")
+    assert crowd.granted == ["a", "b", "c", "d"], "the bound of all turns"
+    await crowd.release("c")
+    assert len(crowd.granted) == 5

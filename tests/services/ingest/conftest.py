@@ -11,6 +11,9 @@ from tests.support.file_server import FileServer, file_server, redirect, status
 from tests.support.footage import Material
 from tests.support.servers import Postgres
 
+MOST = 2000
+"""Unfinished jobs, and imports, of a project: more than other tests need."""
+
 
 @pytest.fixture(scope="session")
 async def files(material: Material) -> AsyncIterator[FileServer]:
@@ -48,5 +51,10 @@ async def ingest(
     ingest_dsn: str, ingest_storage: Path, kafka_bootstrap: str, events: EventLog
 ) -> AsyncIterator[RunningIngest]:
     """A running ingest with an API key, closed after the tests of this package: others are in the same groups."""
-    async with asyncio.timeout(600), running(ingest_dsn, kafka_bootstrap, ingest_storage) as ingest:
+    async with (
+        asyncio.timeout(600),
+        running(
+            ingest_dsn, kafka_bootstrap, ingest_storage, max_unfinished_jobs=MOST, max_unfinished_imports=MOST
+        ) as ingest,
+    ):
         yield ingest

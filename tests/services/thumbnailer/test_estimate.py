@@ -7,4 +7,4 @@ from tests.services.worker_harness import queued_job
 
 def test_a_poster_of_a_long_video_is_little_work() -> None:
     source = File(id="file_1", key="k", kind="video", format="mp4", content_type="video/mp4", filesize=1, duration=3600)
-    assert estimate(queued_job("image", "media:original", {}, source=source)) == 1
+    assert estimate(queued_job("image", "media:original", {}, source=source), source.duration) == 1

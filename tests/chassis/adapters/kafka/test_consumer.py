@@ -171,6 +171,36 @@ async def test_two_consumers_share_the_partitions_and_handle_batches_at_the_same
     assert sorted(seen) == [f"job_{partition}" for partition in range(4)]
 
 
+async def test_a_consumer_takes_no_more_than_a_batch_while_its_handler_works(kafka_bootstrap: str) -> None:
+    """However many records there are: they stay in Kafka, and not in the memory of the process."""
+    topic = topic_of_its_own()
+    await ensure_topics(kafka_bootstrap, [topic])
+    records = [good(f"job_{number}") for number in range(1200)]
+    producer = await open_producer(kafka_bootstrap, "test")
+    for value, headers in records:
+        await producer.send(topic.name, value, key=b"k", headers=headers, partition=0)
+    await producer.stop()
+    broker = ServiceBroker(kafka_bootstrap, SERVICE)
+    seen: list[int] = []
+    works, go_on = asyncio.Event(), asyncio.Event()
+
+    @subscribe(broker, topic)
+    async def on_result(events: Sequence[JobSucceeded]) -> None:
+        seen.append(len(events))
+        works.set()
+        await go_on.wait()
+
+    async with running(broker):
+        await works.wait()
+        (consumer,) = (each.consumer for each in broker.subscribers)  # type: ignore[attr-defined]
+        assert consumer.assignment() and consumer.paused() == consumer.assignment(), "nothing is fetched meanwhile"
+        assert len(seen) == 1 and seen[0] <= 500
+        assert await consumer.position(TopicPartition(topic.name, 0)) == seen[0]
+        go_on.set()
+        await all_committed(kafka_bootstrap, topic, len(records))
+    assert sum(seen) == len(records) and max(seen) <= 500
+
+
 async def test_a_slow_batch_does_not_delay_the_records_after_it(
     kafka_bootstrap: str,
 ) -> None:
