@@ -136,6 +136,8 @@ outbox_record_quarantined | error | outbox_id topic error
     Kafka rejects an event as too large; it stays in the outbox table, marked, and later ones pass. Readers miss this
     event: raise the limit of the topic, or remove the row.
 
+queue_clock_set_back | warning | seconds
+    Postgres' clock was set back, or another server took over; what the queue waits for was moved by the difference.
 queue_item_abandoned | error | attempt
     An item could neither be finished nor put back; its lease expires and another worker claims it. Look at Postgres.
 queue_item_attempt_failed | error | attempt failures

@@ -11,7 +11,6 @@ from chassis.adapters.http.client_address import client_of
 from chassis.adapters.http.health import Check
 from chassis.adapters.postgres.channel import Channel
 from chassis.adapters.storage import Storage
-from chassis.core.ids import now_ms
 from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
@@ -123,7 +122,6 @@ class Catalog(ServiceApp[Settings, Parts]):
             watermarks,
             partial(resources.lag.wait_caught_up, SPEC.name),
             wait=settings.read_wait.total_seconds(),
-            now_ms=now_ms,
             anonymous_queries=max(settings.catalog_connections // 2, 1),
         )
         revocations = Revocations(lambda new: projection.revoke_keys(new))

@@ -53,7 +53,7 @@ WaitCaughtUp = Callable[[Sequence[Topic], float], Awaitable[bool]]
 
 
 class Lookup:
-    """`wait` is how many seconds a request waits for an id at most; `now_ms` is the clock.
+    """`wait` is how many seconds a request waits for an id at most.
 
     `party` names whose waiting requests are counted together: `client:<address>`, or a project's id. So a request
     without a known key never uses up what a project may have waiting, nor what another client may. Neither do their
@@ -68,7 +68,6 @@ class Lookup:
         wait_caught_up: WaitCaughtUp,
         *,
         wait: float,
-        now_ms: Callable[[], int],
         grace: float = GRACE_SECONDS,
         name_wait: float = NAME_WAIT_SECONDS,
         poll: float = POLL_SECONDS,
@@ -78,7 +77,6 @@ class Lookup:
         self._waiting = waiting
         self._watermarks = watermarks
         self._wait = wait
-        self._now_ms = now_ms
         self._grace = grace
         self._name_wait = name_wait
         self._poll = poll
@@ -158,8 +156,8 @@ class Lookup:
         self, id: str, project: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]
     ) -> T | None:
         found = await look()
-        evidence = required_evidence(minted_at_ms(id), self._now_ms(), self._watermarks.recent)
-        if found is not None or evidence is Evidence.NONE:
+        evidence = required_evidence(minted_at_ms(id), self._watermarks.recent)
+        if found is not None:
             return found
 
         async def certain() -> None:

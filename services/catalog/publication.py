@@ -8,11 +8,11 @@ projection reads it there. The second step is measured by consumer lag. For the 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import dropwhile
 
-CLOCK_SKEW_MS = 10_000
-"""How far the clocks of two machines may differ."""
-SETTLED_MS = 60_000
-"""How long it may take from the minting of an id to the commit of its event, clock skew included."""
+SETTLED_MS = 2 * 3_600_000
+"""How long it may seem to take from the minting of an id to the commit of its event. The first is a time of ingest's
+clock, the second one of its database's, and either may have been set by an hour."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,16 @@ class Watermark:
 class Evidence(Enum):
     """What has to be awaited before the response to an unknown id may be 404."""
 
-    NONE = "none"
-    """Nothing: this id cannot have been issued yet."""
     PROJECTED = "projected"
     """That the projection has read everything that is in Kafka now."""
     PUBLISHED = "published"
     """That everything committed by now is in Kafka, and after that `PROJECTED`."""
 
 
-def required_evidence(minted_at_ms: int, now_ms: int, watermarks: Iterable[Watermark]) -> Evidence:
-    """What is required for an id of this age. `now_ms` is the local clock, in Unix milliseconds."""
-    if minted_at_ms > now_ms + CLOCK_SKEW_MS:
-        return Evidence.NONE
-    published_through = max((watermark.published_through_ms for watermark in watermarks), default=0)
+def required_evidence(minted_at_ms: int, watermarks: Iterable[Watermark]) -> Evidence:
+    """What is required for an id of this time. The local clock has no say: it may be wrong."""
+    # The last one, and not the highest: the clock may have been set back.
+    published_through = next((mark.published_through_ms for mark in reversed(list(watermarks))), 0)
     return Evidence.PROJECTED if minted_at_ms < published_through - SETTLED_MS else Evidence.PUBLISHED
 
 
@@ -52,8 +49,8 @@ def all_published(watermarks: Iterable[Watermark], end_offset: int) -> bool:
 
     `end_offset` is the end of the watermarks' topic, requested after that moment. A watermark whose `after_offset`
     is not below it was looked up after that moment: all rows that were committed by then were visible to it. Once one
-    says that everything up to that look-up is published, they are.
+    that is not older says that everything up to that look-up is published, they are. `watermarks` are in their order:
+    those from before a clock was set back say nothing about later times.
     """
-    known = list(watermarks)
-    looked_up = [mark.at_ms for mark in known if mark.after_offset is not None and mark.after_offset >= end_offset]
-    return bool(looked_up) and any(mark.published_through_ms >= min(looked_up) for mark in known)
+    since = list(dropwhile(lambda mark: mark.after_offset is None or mark.after_offset < end_offset, watermarks))
+    return bool(since) and any(mark.published_through_ms >= since[0].at_ms for mark in since)

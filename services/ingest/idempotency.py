@@ -136,7 +136,7 @@ class IdempotentResponses:
             return found.response
         item = await self.store.media_item(found.resource_id)
         elapsed = timedelta(milliseconds=now_ms - found.created_at)
-        if item is None or (item.status == "processing" and elapsed < self.media_wait + RESPONSE_GRACE):
+        if item is None or (item.status == "processing" and abs(elapsed) < self.media_wait + RESPONSE_GRACE):
             raise request_in_progress()
         return await self.keep(key, project, found.resource_id, render(item))
 

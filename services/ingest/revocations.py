@@ -1,7 +1,8 @@
 """Announces revoked keys on a channel of Postgres, for the services that know keys by their events only.
 
 The event reaches them through Kafka, which may lag or be away. The announcement is sent in the transaction that
-revokes, and is repeated for an hour, because a listener may have been disconnected at that moment.
+revokes, and is repeated for three hours, because a listener may have been disconnected at that moment; by one hour the
+clock may be wrong.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from schemas.keys import REVOKED_CHANNEL, Revocation, revocations_text
 from services.ingest.store import QUERIES
 
 REPEAT_EVERY = timedelta(milliseconds=500)
-REPEAT_FOR = timedelta(hours=1)
+REPEAT_FOR = timedelta(hours=3)
 MAX_REPEATED = 1000
 IN_ONE_MESSAGE = 100
 """Postgres limits a message to 8000 bytes; a revocation has about 50."""
@@ -27,7 +28,7 @@ async def announce(conn: Connection, revocations: Sequence[Revocation]) -> None:
 
 
 async def repeat(pool: Pool) -> None:
-    """Announces the newest revocations of the last hour once more."""
+    """Announces the newest revocations of the last hours once more."""
     since = now_ms() - REPEAT_FOR // timedelta(milliseconds=1)
     async with pool.acquire() as conn:
         rows = await conn.fetch(QUERIES["revoked_since"], since, MAX_REPEATED)

@@ -112,6 +112,8 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
     configs = {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": _milliseconds(topic.retention),
+        # The brokers' time: they refuse records of producers whose clock is an hour ahead.
+        "message.timestamp.type": "LogAppendTime",
     }
     if topic.retention is not None:
         # By default Kafka begins a new segment after a week only.
@@ -125,6 +127,7 @@ def _topic(topic: Topic, replication_factor: int) -> Any:
 def _dead(topic: Topic, replication_factor: int) -> Any:
     configs = {
         "retention.ms": _milliseconds(DEAD_LETTER_RETENTION),
+        "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(_DEAD_LETTER_MAX_BYTES),
     }
     return _new(topic.dead_letter, DEAD_LETTER_PARTITIONS, replication_factor, configs)

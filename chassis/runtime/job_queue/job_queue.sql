@@ -1,5 +1,23 @@
 -- All times are Postgres' own: workers whose clocks disagree still agree on leases.
 
+-- name: watch_clock
+-- The difference by which Postgres' clock has been set back since the last call; all times that lie ahead of it, and
+-- cannot have been given since, are moved by it. Without that what was due would wait for as long again, and so would
+-- the items of a worker that is gone. $1 is the lease; smaller differences than $2 are left alone. A clock that was set
+-- forward needs nothing: retries come early, and leases that run out are renewed (`PostgresContact`).
+WITH seen AS (SELECT at FROM job_queue_clock FOR UPDATE),
+back AS (SELECT at - clock_timestamp() AS difference FROM seen WHERE at > clock_timestamp() + $2::interval),
+queued AS (
+    UPDATE job_queue SET not_before = not_before - difference FROM back
+    WHERE state = 'queued' AND not_before > clock_timestamp()
+),
+running AS (
+    UPDATE job_queue SET lease_until = lease_until - difference FROM back
+    WHERE state = 'running' AND lease_until > clock_timestamp() + 2 * $1::interval
+),
+moved AS (UPDATE job_queue_clock SET at = clock_timestamp())
+SELECT difference FROM back;
+
 -- name: add
 -- In the order of the ids, so that two transactions that add the same ids do not wait for each other.
 INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before, traceparent)

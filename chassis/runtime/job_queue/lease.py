@@ -36,9 +36,11 @@ class PostgresContact:
     def responded(self, at: datetime, took: timedelta = timedelta(0)) -> None:
         """Postgres responded after `took`, and its clock showed `at`.
 
-        One that took longer than a heartbeat may counts as a gap: leases run out then although their workers live.
+        A clock that was set back counts as a gap as well. So does a response that took longer than a heartbeat may:
+        leases run out then although their workers live.
         """
-        if self._last is None or at - self._last > self._longest_gap or took >= self._heartbeat_timeout:
+        gap = self._last is None or at < self._last or at - self._last > self._longest_gap
+        if gap or took >= self._heartbeat_timeout:
             self._since = at
         self._last = at
 

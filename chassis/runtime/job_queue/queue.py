@@ -41,6 +41,8 @@ MAX_CLAIMS = 32
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
+CLOCK_TOLERANCE = timedelta(seconds=10)
+"""By which Postgres' clock may be set back without further ado: everything then waits for so long at most."""
 CHARGE_LIMIT_S = 300.0
 """Of the estimated work of one item in the order of the projects; an estimate may be wrong."""
 CONNECTION_SECONDS = 5.0
@@ -293,6 +295,14 @@ class JobQueue:
     async def pending_cancellations(self, conn: Connection, ids: Sequence[str]) -> list[str]:
         """Those ids whose cancellation was requested before they were added: `request_cancel` is to be called again."""
         return [row["id"] for row in await conn.fetch(self._queries["pending_cancellations"], list(ids))]
+
+    async def watch_clock(self) -> timedelta | None:
+        """Moves the times of the queue if Postgres' clock was set back since the last call; by how much, or None."""
+        async with self._connection() as conn:
+            difference: timedelta | None = await conn.fetchval(
+                self._queries["watch_clock"], self.lease, CLOCK_TOLERANCE
+            )
+        return difference
 
     async def counts(self) -> Counts:
         """For metrics and autoscaling."""

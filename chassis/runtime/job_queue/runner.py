@@ -10,7 +10,7 @@ from datetime import timedelta
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.ids import new_process_name
-from chassis.core.retry import Backoff
+from chassis.core.retry import Backoff, run_periodically
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
 from chassis.runtime.job_queue.attempt_span import record_claim
 from chassis.runtime.job_queue.item import Cause, ClaimedItems, Complete, Outcome, QueueItem
@@ -28,6 +28,8 @@ class RunnerTimes:
 
     poll: timedelta = timedelta(seconds=2)
     """How often an idle runner looks: for items that other processes queue, and for leases that run out."""
+    watch_clock: timedelta = timedelta(seconds=5)
+    """How often Postgres' clock is compared with what it showed before."""
     claim_s: float = 10.0
     """For a claim, which takes milliseconds. After it the connection is discarded."""
 
@@ -101,6 +103,7 @@ class Runner:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
         claiming = asyncio.create_task(self._claim_items())
         draining = asyncio.create_task(self._draining.wait())
+        watching = asyncio.create_task(self._watch_clock())
         try:
             await asyncio.wait([claiming, draining], return_when=asyncio.FIRST_COMPLETED)
             if claiming.done():
@@ -108,7 +111,7 @@ class Runner:
             claiming.cancel()
             await asyncio.Event().wait()  # until cancelled
         finally:
-            tasks = [claiming, draining, *self._attempts]
+            tasks = [claiming, draining, watching, *self._attempts]
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,6 +144,15 @@ class Runner:
             raise SlotStuck(
                 f"{len(stuck)} of {self._slots} slots: the lease ended {max(stuck):.0f} s ago, the work has not"
             )
+
+    async def _watch_clock(self) -> None:
+        async def watch() -> None:
+            difference = await abandon_after(self._times.claim_s, self._queue.watch_clock())
+            if difference is not None:
+                log.warning("queue_clock_set_back", seconds=round(difference.total_seconds()))
+                self._queue.wake()
+
+        await run_periodically(watch, self._times.watch_clock, log, "queue_clock")
 
     async def _claim_items(self) -> None:
         while True:

@@ -46,15 +46,18 @@ FROM (SELECT coalesce($1::timestamptz, now()) AS until) AS moment;
 -- name: watermark
 -- No row if another replica sent a watermark less than $1 ago. Rows are deleted after Kafka acknowledged them: a row that was
 -- committed before this statement and is not acknowledged is visible here, and bounds `published_through`. Both times
--- are rounded down to milliseconds.
+-- are rounded down to milliseconds. A row of the future is of the time before the clock was set back: nothing is known then.
 WITH sender AS (
     INSERT INTO outbox_watermark (asked_at) VALUES (now())
     ON CONFLICT (single) DO UPDATE SET asked_at = excluded.asked_at
     WHERE outbox_watermark.asked_at <= excluded.asked_at - $1::interval
+        OR outbox_watermark.asked_at > excluded.asked_at + $1::interval -- the clock was set back
     RETURNING asked_at
 )
 SELECT floor(extract(epoch FROM asked_at) * 1000)::bigint AS at,
-    floor(extract(epoch FROM least(asked_at, (SELECT min(created_at) FROM outbox))) * 1000)::bigint AS published_through
+    CASE WHEN EXISTS (SELECT FROM outbox WHERE created_at > asked_at) THEN 0
+        ELSE floor(extract(epoch FROM least(asked_at, (SELECT min(created_at) FROM outbox))) * 1000)::bigint
+    END AS published_through
 FROM sender;
 
 -- name: lead_gauges
@@ -63,6 +66,7 @@ FROM sender;
 INSERT INTO gauge_leader (holder, expires_at) VALUES ($1, now() + $2::interval)
 ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 WHERE gauge_leader.holder = excluded.holder OR gauge_leader.expires_at < now()
+    OR gauge_leader.expires_at > excluded.expires_at + $2::interval -- the clock was set back
 RETURNING true;
 
 -- name: release_gauges

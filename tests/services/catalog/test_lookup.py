@@ -14,7 +14,7 @@ from schemas.ids import typeid, uuid7
 from schemas.jobs import Job
 from schemas.topics import Topic
 from services.catalog.lookup import Lookup
-from services.catalog.publication import CLOCK_SKEW_MS, SETTLED_MS, Watermark
+from services.catalog.publication import SETTLED_MS, Watermark
 from services.catalog.queries import Queries
 from services.catalog.waiting import WaitingRequests
 from tests.services.catalog import factories
@@ -81,7 +81,6 @@ class Catalog:
             self.waiting,
             self.watermarks,
             self._wait_caught_up,
-            now_ms=lambda: NOW,
             **given,
         )
 
@@ -122,13 +121,6 @@ async def test_what_is_there_is_found_at_once() -> None:
     catalog.queries.rows[id] = found = job(id)
     assert await catalog.lookup.job(id, PROJECT) == found
     assert catalog.queries.looks == 1
-
-
-async def test_what_is_no_id_and_what_is_of_the_future_is_not_found_at_once() -> None:
-    catalog = Catalog()
-    assert await catalog.lookup.job("job_1", PROJECT) is None
-    assert await catalog.lookup.job(minted(NOW + CLOCK_SKEW_MS + 1), PROJECT) is None
-    assert catalog.barriers == 0
 
 
 async def test_an_announcement_wakes_the_request() -> None:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.publication import (
-    CLOCK_SKEW_MS,
     SETTLED_MS,
     Evidence,
     Watermark,
@@ -14,21 +13,29 @@ from services.catalog.publication import (
 )
 
 NOW = 1_800_000_000_000
+HOUR_MS = 3_600_000
 
 
-def test_an_id_of_the_future_requires_nothing() -> None:
-    assert required_evidence(NOW + CLOCK_SKEW_MS + 1, NOW, []) is Evidence.NONE
-    assert required_evidence(NOW + CLOCK_SKEW_MS, NOW, []) is Evidence.PUBLISHED
+@pytest.mark.parametrize("wrong_by_ms", [-HOUR_MS, HOUR_MS])
+def test_an_id_that_was_minted_by_a_clock_that_is_wrong_by_an_hour_is_not_taken_for_unknown(wrong_by_ms: int) -> None:
+    """It has just been accepted, and its event may not be published yet."""
+    assert required_evidence(NOW + wrong_by_ms, [Watermark(NOW, NOW, 1)]) is Evidence.PUBLISHED
+
+
+def test_watermarks_of_before_the_clock_was_set_back_prove_nothing_about_later_times() -> None:
+    before, after = Watermark(NOW + HOUR_MS, NOW + HOUR_MS, 9), Watermark(NOW, 0, 10)
+    assert not all_published([before, after], 10)
+    assert all_published([before, after, Watermark(NOW + 1000, NOW + 1000, 11)], 10)
 
 
 def test_an_id_that_is_older_than_the_newest_watermark_requires_the_projection_only() -> None:
-    marks = [Watermark(NOW - 900, NOW - 1000, None), Watermark(NOW, NOW - 2000, 7)]
-    assert required_evidence(NOW - 1000 - SETTLED_MS - 1, NOW, marks) is Evidence.PROJECTED
-    assert required_evidence(NOW - 1000 - SETTLED_MS, NOW, marks) is Evidence.PUBLISHED
+    marks = [Watermark(NOW - 900, NOW - 2000, None), Watermark(NOW, NOW - 1000, 7)]
+    assert required_evidence(NOW - 1000 - SETTLED_MS - 1, marks) is Evidence.PROJECTED
+    assert required_evidence(NOW - 1000 - SETTLED_MS, marks) is Evidence.PUBLISHED
 
 
 def test_without_a_watermark_every_id_requires_that_all_is_published() -> None:
-    assert required_evidence(NOW - 10**10, NOW, []) is Evidence.PUBLISHED
+    assert required_evidence(NOW - 10**10, []) is Evidence.PUBLISHED
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ async def test_a_topic_has_the_retention_and_compaction_of_its_row(kafka_bootstr
         for answer in answers
         for _, _, _, name, entries in answer.resources
     }
+    assert configs[kept.name]["message.timestamp.type"] == "LogAppendTime", "a producer's clock may be wrong"
     assert configs[kept.name]["retention.ms"] == "3600000"
     assert configs[kept.name]["cleanup.policy"] == "delete"
     assert configs[kept.name]["segment.ms"] == "3600000"

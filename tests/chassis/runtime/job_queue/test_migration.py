@@ -94,6 +94,7 @@ async def test_a_database_of_release_0_1_gets_the_new_migrations_and_the_old_one
         "chassis.ledger.migrations:0006_projects",
         "chassis.ledger.migrations:0007_counted_crashes",
         "chassis.ledger.migrations:0008_traceparent",
+        "chassis.ledger.migrations:0009_clock",
     }
     await database.migrate()
     assert await database.recorded() == after
