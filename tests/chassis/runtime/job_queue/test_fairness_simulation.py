@@ -64,7 +64,7 @@ class Simulation:
     slots: FairSlots = field(default_factory=lambda: FairSlots(SLOTS, extra=1, kept=1))
     most_at_a_time: int = 0
     _events: list[tuple[float, int, asyncio.Event | str]] = field(default_factory=list)
-    _order: count[int] = field(default_factory=count)
+    _order: "count[int]" = field(default_factory=count)
     _attempts: set[asyncio.Task[QueueItem]] = field(default_factory=set)
     _working: int = 0
 
