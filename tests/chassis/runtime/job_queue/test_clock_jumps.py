@@ -43,7 +43,7 @@ async def test_the_item_of_a_worker_that_is_gone_waits_no_longer_where_the_clock
 async def test_a_clock_that_was_set_back_changes_neither_pauses_nor_leases_that_were_renewed_since(
     fixture: QueueFixture,
 ) -> None:
-    await fixture.add("retried", "held")
+    await fixture.add("a_retried", "b_held")
     for pause in (timedelta(minutes=10), None):
         item = await fixture.claim()
         if pause is not None:
@@ -52,8 +52,8 @@ async def test_a_clock_that_was_set_back_changes_neither_pauses_nor_leases_that_
     assert await fixture.queue.heartbeat(item) == "held"
     difference = await fixture.queue.watch_clock()
     assert difference is not None and abs(difference - HOUR) < timedelta(minutes=1)
-    assert timedelta(minutes=8) < await fixture.due_in("retried") <= timedelta(minutes=10)
-    left = await fixture.pool.fetchval("SELECT lease_until - now() FROM job_queue WHERE id = 'held'")
+    assert timedelta(minutes=8) < await fixture.due_in("a_retried") <= timedelta(minutes=10)
+    left = await fixture.pool.fetchval("SELECT lease_until - now() FROM job_queue WHERE id = 'b_held'")
     assert timedelta(0) < left <= LEASE
     assert await fixture.queue.watch_clock() is None, "only once"
 
