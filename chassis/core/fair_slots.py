@@ -52,7 +52,8 @@ class FairSlots:
         try:
             await waiter.granted
         except asyncio.CancelledError:
-            if waiter in self._waiters:
+            # Not by `_waiters`: a slot may have been granted before the cancellation arrived here.
+            if waiter.granted.cancelled():
                 self._waiters.remove(waiter)
                 self._grant()
             else:
@@ -93,13 +94,15 @@ class FairSlots:
     def _next(self) -> _Waiter | None:
         """Who gets a slot now (pure)."""
         held = self._holding.total()
-        alone = next((waiter for waiter in self._waiters if waiter.alone), None)
+        # One that was cancelled in this turn of the event loop has not had the time to leave.
+        waiters = [waiter for waiter in self._waiters if not waiter.granted.cancelled()]
+        alone = next((waiter for waiter in waiters if waiter.alone), None)
         if self._alone or (alone is not None and held):
             return None
         if alone is not None:
             return alone
         return min(
-            (waiter for waiter in self._waiters if self._may_begin(waiter, held)),
+            (waiter for waiter in waiters if self._may_begin(waiter, held)),
             key=lambda waiter: (self._holding[waiter.owner], self._last_turn.get(waiter.owner, 0)),
             default=None,
         )

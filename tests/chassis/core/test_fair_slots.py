@@ -105,6 +105,22 @@ async def test_a_slot_that_was_granted_to_a_waiter_that_gave_up_is_free() -> Non
         await slots.acquire("c")
 
 
+async def test_a_waiter_that_gives_up_at_the_moment_of_a_release_is_passed_over() -> None:
+    slots = FairSlots(1)
+    await slots.acquire("a")
+    first, second = (asyncio.create_task(slots.acquire(owner)) for owner in ("b", "c"))
+    await asyncio.sleep(0)
+    first.cancel()  # it waits, and does not know yet
+    slots.release("a")
+    assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
+    async with asyncio.timeout(60):
+        await second
+    slots.release("c")
+    assert not slots.waiting()
+    async with asyncio.timeout(60):
+        await slots.acquire("d")
+
+
 async def test_alone_waits_for_all_and_nobody_joins(crowd: Crowd) -> None:
     await crowd.ask("a")
     await crowd.ask("s", alone=True)

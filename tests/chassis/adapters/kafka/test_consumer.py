@@ -31,6 +31,7 @@ from tests.chassis.adapters.kafka.examples import (
     succeeded,
     topic_of_its_own,
 )
+from tests.support.waiting import until
 
 SERVICE = "catalog"
 FAST = HandlerLimits(policy=FailurePolicy(first_delay_s=0.01, longest_delay_s=0.05))
@@ -358,8 +359,11 @@ async def test_ready_means_having_joined_the_group_with_or_without_a_partition(k
         for broker in brokers:
             broker.check()
         partition = TopicPartition(topic.name, 0)
-        owners = [partition in each.consumer.assignment() for broker in brokers for each in broker.subscribers]  # type: ignore[attr-defined]
-        assert sum(owners) <= 1
+        consumers = [each.consumer for broker in brokers for each in broker.subscribers]  # type: ignore[attr-defined]
+        # One of them may not have heard yet of the assignment that follows the other's joining.
+        await until(lambda: sum(partition in consumer.assignment() for consumer in consumers) == 1)
+        for broker in brokers:
+            broker.check()
     with pytest.raises(ConsumerNotReady):
         brokers[0].check()
 
