@@ -26,8 +26,8 @@ MAX_HEAD_LINES = 512
 TURN_S = 0.002
 """Time of parsing after which other coroutines get a turn."""
 UNTIMED_BYTES = 1024
-"""So few bytes take no longer than a turn, whatever they are. Most responses to a webhook have fewer, and asking for
-the processor time of the thread costs as much as parsing them."""
+"""So few bytes take no longer than a turn, whatever they are. Most responses to a POST have fewer, and asking for the
+processor time of the thread costs as much as parsing them."""
 CHEAP_TURN_BYTES = 512 * 1024
 """After a turn that parsed fewer bytes the exchange rests for `REST` times as long, and of all exchanges of the event
 loop only one rests or parses on at a time."""

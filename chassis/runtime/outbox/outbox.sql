@@ -66,7 +66,7 @@ FROM sender;
 INSERT INTO gauge_leader (holder, expires_at) VALUES ($1, now() + $2::interval)
 ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 WHERE gauge_leader.holder = excluded.holder OR gauge_leader.expires_at < now()
-    OR gauge_leader.expires_at > excluded.expires_at + $2::interval -- the clock was set back
+    OR gauge_leader.expires_at > excluded.expires_at + $2::interval -- the clock was set back: all have the same lease
 RETURNING true;
 
 -- name: release_gauges

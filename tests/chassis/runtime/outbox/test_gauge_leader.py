@@ -43,7 +43,8 @@ async def test_a_leader_leads_between_scrapes_that_are_further_apart_than_its_le
 
 async def test_after_the_leader_is_gone_another_replica_leads_once_the_lease_has_expired(env: OutboxFixture) -> None:
     """One that was killed renews nothing and releases nothing."""
-    killed, two = GaugeLeader(env.pool, "killed", lease=SECOND, renew_every=HOUR), GaugeLeader(env.pool, "two", **QUICK)
+    killed = GaugeLeader(env.pool, "killed", lease=SECOND, renew_every=HOUR)
+    two = GaugeLeader(env.pool, "two", lease=SECOND, renew_every=timedelta(milliseconds=50))
     async with killed, two:
         assert await killed.leads()
         await until(two.leads)
@@ -59,7 +60,7 @@ async def test_a_leader_that_stops_in_order_is_followed_at_once(env: OutboxFixtu
 
 
 async def test_a_replica_that_stops_does_not_release_the_lease_of_another(env: OutboxFixture) -> None:
-    async with GaugeLeader(env.pool, "one", lease=HOUR) as one, GaugeLeader(env.pool, "three") as three:
+    async with GaugeLeader(env.pool, "one", lease=HOUR) as one, GaugeLeader(env.pool, "three", lease=HOUR) as three:
         async with GaugeLeader(env.pool, "two", lease=timedelta(0), renew_every=HOUR) as two:
             assert await two.leads()
             assert await one.leads()
