@@ -21,8 +21,9 @@ from tests.support.system import BitmillUp, bitmill_up
 from tests.support.waiting import until
 
 DISK_BYTES = 700 * 1024 * 1024
-FULL_SECONDS = 60
-"""Longer than a server that is not started again for other causes would take to end five times."""
+FULL_SECONDS = [20, pytest.param(60, marks=pytest.mark.slow)]
+"""The long one: longer than a server that is not started again for other causes would take to end five times. That
+such restarts are not counted, `tests/embedded/test_restarts.py` holds in the normal run as well."""
 DEADLINE_SECONDS = 180
 
 
@@ -58,7 +59,8 @@ async def failures(dsn: str) -> int:
         await connection.close()
 
 
-async def test_a_full_disk_ends_nothing_and_costs_no_attempt(material: Material, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", FULL_SECONDS)
+async def test_a_full_disk_ends_nothing_and_costs_no_attempt(seconds: int, material: Material, tmp_path: Path) -> None:
     # The log of `up` is beside its data folder, and so on another disk.
     with small_disk(tmp_path / "data", DISK_BYTES) as disk:
         if not disk.mounted:
@@ -70,7 +72,7 @@ async def test_a_full_disk_ends_nothing_and_costs_no_attempt(material: Material,
             disk.fill()
             # Kafka ends by itself only when it has to write; so that the test does not depend on when that is:
             servers(up)["java"].send_signal(signal.SIGKILL)
-            for _ in range(FULL_SECONDS):
+            for _ in range(seconds):
                 accepted += [await post(up, clip), await post(up, photo)]
                 await asyncio.sleep(1)
                 assert up.process.returncode is None, up.log[-4000:]
