@@ -16,9 +16,9 @@ from chassis.adapters.storage import ListedObject, Storage
 from cli.database import CONNECT_TIMEOUT_SECONDS
 from schemas.stored_keys import StoredKey, parse_key
 from schemas.topics import Service
-from services.catalog import references as catalog
-from services.ingest import references as ingest
-from worker import references as worker
+from services.catalog import inspection as catalog
+from services.ingest import inspection as ingest
+from worker import inspection as worker
 
 BATCH = 500
 MAX_UNREFERENCED = 100_000

@@ -43,14 +43,17 @@ def own_outputs(final_events: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
     None for jobs that ended before their rows kept the events: `bitmill gc` finds their outputs.
     """
-    jobs = [orjson.loads(record["value"])["job"] for record in final_events or ()]
-    return [job["output"]["key"] for job in jobs if job.get("output") and not is_attached(job)]
+    return [job["output"]["key"] for job in _with_output(final_events) if not is_attached(job)]
 
 
 def stored_outputs(final_events: Sequence[Mapping[str, Any]] | None) -> list[str]:
     """The keys of all outputs in the events with which a job ended (pure)."""
+    return [job["output"]["key"] for job in _with_output(final_events)]
+
+
+def _with_output(final_events: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
     jobs = [orjson.loads(record["value"])["job"] for record in final_events or ()]
-    return [job["output"]["key"] for job in jobs if job.get("output")]
+    return [job for job in jobs if job.get("output")]
 
 
 def is_attached(job: Mapping[str, Any]) -> bool:

@@ -65,11 +65,11 @@ class FairSlots:
         held = self._holding.total() - 1
         if not self._has_room(held, self._holding[owner] - 1):
             return False
-        self.overdue(owner)
+        self.overdue()
         return True
 
-    def overdue(self, owner: str) -> None:  # noqa: ARG002 - whose it was makes no difference
-        """A short turn of the owner has taken too long to count as one."""
+    def overdue(self) -> None:
+        """A short turn, whoever has it, has taken too long to count as one."""
         self._short -= 1
         self._grant()
 

@@ -156,9 +156,9 @@ class Lookup:
         self, id: str, project: str, look: Callable[[], Awaitable[T | None]], caught_up: SharedCall[bool]
     ) -> T | None:
         found = await look()
-        evidence = required_evidence(minted_at_ms(id), self._watermarks.recent)
         if found is not None:
             return found
+        evidence = required_evidence(minted_at_ms(id), self._watermarks.recent)
 
         async def certain() -> None:
             if evidence is Evidence.PUBLISHED:

@@ -14,7 +14,7 @@ import uvloop
 ANSWER = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
-class Arrivals:
+class RequestCounter:
     """Counts the requests of a round."""
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Arrivals:
 class Exchange(asyncio.Protocol):
     """One connection, one request."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
-        self._arrivals = arrivals
+    def __init__(self, counter: RequestCounter) -> None:
+        self._counter = counter
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,7 +51,7 @@ class Exchange(asyncio.Protocol):
         self._received += data
         head, separator, body = self._received.partition(b"\r\n\r\n")
         if separator and len(body) >= _content_length(head):
-            self._arrivals.add()
+            self._counter.add()
             self._transport.write(ANSWER)
             self._transport.close()
 
@@ -67,13 +67,13 @@ def _content_length(head: bytes) -> int:
 async def serve() -> None:
     """Listen on a free port until the standard input ends."""
     loop = asyncio.get_running_loop()
-    arrivals = Arrivals()
-    server = await loop.create_server(lambda: Exchange(arrivals), "127.0.0.1", 0, backlog=1024)
+    counter = RequestCounter()
+    server = await loop.create_server(lambda: Exchange(counter), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():
-        print(await arrivals.seconds(int(line)), flush=True)
+        print(await counter.seconds(int(line)), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from aiokafka import ConsumerRecord
 
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.failure_policy import FailurePolicy
-from chassis.adapters.kafka.consumer import ServiceBroker, Subscription
+from chassis.adapters.kafka.consumer import ServiceBroker
 from chassis.adapters.kafka.record_handler import HandlerLimits
+from chassis.adapters.kafka.subscription import Subscription
 from chassis.adapters.postgres import Pool, migrate, open_pool
 from chassis.core.ids import new_id
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem

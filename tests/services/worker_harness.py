@@ -20,6 +20,7 @@ from aiokafka.errors import CommitFailedError
 from chassis.adapters.kafka import codec
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.producer import open_producer
+from chassis.adapters.postgres import open_pool
 from chassis.adapters.storage import Storage, open_storage
 from chassis.core.ids import new_id, now_ms
 from schemas.events import CancelRequested, Event, JobCreated, JobEvent, MediaCreated
@@ -29,6 +30,7 @@ from schemas.media import MediaItem
 from schemas.topics import JOB_PROGRESS, JOB_RESULTS, TOPICS, Topic, group_id
 from tests.support.file_server import FileServer, file_server
 from tests.support.waiting import until
+from worker.inspection import inspect_job
 from worker.settings import FileSettings
 
 DEADLINE_SECONDS = 120.0
@@ -60,6 +62,7 @@ class WorkerHarness:
         self.events: dict[str, list[JobEvent]] = defaultdict(list)
         self.progress: dict[str, list[JobEvent]] = defaultdict(list)
         self._producer: Any = None
+        self._reading: asyncio.Task[None] | None = None
         self._received = asyncio.Condition()
 
     async def publish(self, event: Event, partition: int | None = None) -> int:
@@ -100,11 +103,19 @@ class WorkerHarness:
         def found() -> Job | None:
             return next((event.job for event in events[job_id] if matches(event.job)), None)
 
-        async with asyncio.timeout(DEADLINE_SECONDS), self._received:
-            await self._received.wait_for(lambda: found() is not None)
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS), self._received:
+                await self._received.wait_for(lambda: found() is not None)
+        except TimeoutError:
+            raise AssertionError(f"not within {DEADLINE_SECONDS:g} s: {await self._seen_of(job_id)}") from None
         job = found()
         assert job is not None
         return job
+
+    async def _seen_of(self, job_id: str) -> str:
+        """What the worker's tables have of the job, and whether its events are still read."""
+        async with await open_pool(self.settings.database_url, self.app.name, size=1) as pool:
+            return f"{await inspect_job(pool, job_id)}; events are read by {self._reading!r}"
 
     def terminal_events(self, job_id: str) -> int:
         return sum(event.job.finished for event in self.events[job_id])
@@ -133,7 +144,7 @@ class WorkerHarness:
         ]
         consumer.assign(partitions)
         await consumer.seek_to_end()
-        consuming = asyncio.create_task(self._consume(consumer))
+        consuming = self._reading = asyncio.create_task(self._consume(consumer))
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ from inspect import signature
 from operator import or_
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream import kafka as faststream_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -24,10 +24,10 @@ from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
 from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
-from chassis.adapters.kafka.fetch_progress import FetchProgress
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
 from chassis.adapters.kafka.record_decoder import Prepare, ReceivedRecord, RecordDecoder
 from chassis.adapters.kafka.record_handler import HandlerLimits, RecordHandler
+from chassis.adapters.kafka.subscription import Subscription
 from schemas.events import EVENTS, Event, Submission
 from schemas.topics import Topic, group_id
 
@@ -51,7 +51,6 @@ _SESSION_MS = 6_000
 _HEARTBEAT_MS = 2_000
 _GRACEFUL_SECONDS = 4.0
 """For the batch in progress when the service stops."""
-_REASSIGNMENT_SECONDS = 15.0
 
 
 class ServiceBroker(KafkaBroker):
@@ -155,39 +154,6 @@ class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
             if found:
                 self.pause(*self.assignment())
                 return found
-
-
-class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """One topic of a service: decoder, handler, and whether the group has assigned its partitions."""
-
-    def __init__(self, decoder: RecordDecoder, handler: RecordHandler) -> None:
-        self.decoder = decoder
-        self.handler = handler
-        self.fetches = FetchProgress()
-        self._assigned = False
-        self._revoked_at: float | None = None
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
-        """The batch in progress is finished; the next owner of its partitions may receive it again."""
-        self._revoked_at = asyncio.get_running_loop().time()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002
-        self._assigned, self._revoked_at = True, None
-        self.handler.forget_batch()
-
-    def check(self) -> None:
-        """Raises ConsumerNotReady where there is no assignment, or the handler makes no progress."""
-        topic = self.handler.topic.name
-        if not self._assigned:
-            raise ConsumerNotReady(f"{topic}: the group is not joined yet")
-        if self._revoked_at is not None:
-            seconds = asyncio.get_running_loop().time() - self._revoked_at
-            if seconds > _REASSIGNMENT_SECONDS:
-                raise ConsumerNotReady(f"{topic}: no partitions were assigned for {seconds:.0f} s")
-        self.handler.check()
-        seconds = self.fetches.stalled_s()
-        if seconds > self.handler.limits.fetch_stalled_s:
-            raise ConsumerNotReady(f"{topic}: Kafka has not responded to a fetch for {seconds:.0f} s")
 
 
 def subscribe(

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from chassis.adapters.postgres.pool import Connection
 from schemas.events import Event
@@ -19,6 +19,8 @@ SUSPECT_AFTER_WAITING = 5
 
 Write: TypeAlias = Callable[[Connection], Awaitable[None]]
 """Writes more in the transaction that ends an attempt."""
+JointWriter: TypeAlias = Callable[[Connection, Sequence[Any]], Awaitable[None]]
+"""As `Write`, with a value of each attempt that ends."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class JointWrite:
     An end without events that writes nothing else shares its transaction with others of the same moment.
     """
 
-    write: Callable[[Connection, Sequence[Any]], Awaitable[None]]
+    write: JointWriter
     value: Any
 
     async def __call__(self, conn: Connection) -> None:
@@ -99,6 +101,21 @@ class QueueItem:
     def poisoned(self) -> bool:
         """Whether it crashed its worker each time that it ran alone: it must not run again."""
         return self.crashed_alone >= POISONED_AFTER
+
+
+class ClaimOptions(TypedDict, total=False):
+    """What a claim may take: see `Runner`. By default any item that is due, of any number of each project.
+
+    `expired`: also items whose lease ran out, but not `held`. `worker` gets no item of a project of which it has
+    `per_project` already, or that is one of `full_projects`, of each of which it must have an item. Nothing is claimed
+    if Postgres executes the query after `valid_until` (by its clock).
+    """
+
+    valid_until: datetime
+    expired: bool
+    per_project: int
+    full_projects: Sequence[str]
+    held: Sequence[str]
 
 
 class ClaimedItems(NamedTuple):

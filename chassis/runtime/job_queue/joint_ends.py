@@ -4,9 +4,10 @@ Each end is fenced by its own claim: an item that another worker has claimed is 
 same. What a `JointWrite` writes is written for those items alone that end here, all or nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolAcquireContext
@@ -15,7 +16,7 @@ from chassis.adapters.failure_policy import is_outage
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Pool
 from chassis.core.batching import Batching
-from chassis.runtime.job_queue.item import FinalState, JointWrite, LeaseLost, QueueItem
+from chassis.runtime.job_queue.item import FinalState, JointWrite, JointWriter, LeaseLost, QueueItem
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,6 @@ class End:
     item: QueueItem
     state: FinalState
     write: JointWrite
-
-    @property
-    def writer(self) -> int:
-        """What ends with the same writer share."""
-        return hash(self.write.write)
 
 
 class JointEnds:
@@ -55,10 +51,12 @@ class JointEnds:
         async with self._connection() as conn, conn.transaction():
             # Of each item there is one end here, because its attempt writes one outcome at a time.
             ended = {row["id"] for row in await conn.fetch(self._query, *columns)}
-            held = sorted((end for end in ends if end.item.id in ended), key=lambda end: end.writer)
-            for _, group in groupby(held, key=lambda end: end.writer):
-                writes = [end.write for end in group]
-                await writes[0].write(conn, [each.value for each in writes])
+            values = defaultdict[JointWriter, list[Any]](list)
+            for end in ends:
+                if end.item.id in ended:
+                    values[end.write.write].append(end.write.value)
+            for write, of_write in values.items():
+                await write(conn, of_write)
         return [None if end.item.id in ended else LeaseLost(end.item) for end in ends]
 
     def _connection(self) -> "PoolAcquireContext[asyncpg.Record]":

@@ -4,8 +4,8 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from datetime import timedelta
+from typing import Any, Unpack
 
 import asyncpg
 import orjson
@@ -20,6 +20,7 @@ from chassis.runtime.job_queue.item import (
     SUSPECT_AFTER_WAITING,
     Claimed,
     ClaimedItems,
+    ClaimOptions,
     Counts,
     FinalState,
     Heartbeat,
@@ -48,8 +49,6 @@ CHARGE_LIMIT_S = 300.0
 CONNECTION_SECONDS = 5.0
 """For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
 _ITEM_COLUMNS = tuple(field.name for field in fields(QueueItem))
-
-
 _GAUGES = {
     "bitmill_job_queue_queued": "Items that wait for a worker.",
     "bitmill_job_queue_running": "Items that are worked on.",
@@ -59,21 +58,6 @@ _GAUGES = {
     "bitmill_job_queue_expired": "Running items whose lease has run out, and that nobody has claimed yet.",
 }
 """Name, which ends with the field of `Counts` -> help."""
-
-
-class ClaimOptions(TypedDict, total=False):
-    """What a claim may take: see `Runner`. By default any item that is due, of any number of each project.
-
-    `expired`: also items whose lease ran out, but not `held`. `worker` gets no item of a project of which it has
-    `per_project` already, or that is one of `full_projects`, of each of which it must have an item. Nothing is claimed
-    if Postgres executes the query after `valid_until` (by its clock).
-    """
-
-    valid_until: datetime
-    expired: bool
-    per_project: int
-    full_projects: Sequence[str]
-    held: Sequence[str]
 
 
 class JobQueue:

@@ -95,9 +95,9 @@ class WorkSlots:
         """Whether long work may stay in the slot that the attempt at the item has; it counts as long then."""
         return self._slots.lengthen(item.project)
 
-    def overdue(self, item: QueueItem) -> None:
-        """The work counts as long from now on."""
-        self._slots.overdue(item.project)
+    def overdue(self) -> None:
+        """The work in some slot counts as long from now on."""
+        self._slots.overdue()
 
     @asynccontextmanager
     async def attempt(self, item: QueueItem) -> AsyncIterator["AttemptSlot"]:
@@ -193,7 +193,7 @@ class AttemptSlot:
 
     def _overdue(self) -> None:
         self._set_long()
-        self._slots.overdue(self._item)
+        self._slots.overdue()
 
     def _set_long(self) -> None:
         self._long = True

@@ -32,7 +32,7 @@ class Crowd:
         await self._settle()
 
     async def overdue(self, owner: str) -> None:
-        self.slots.overdue(owner)
+        self.slots.overdue()
         await self._settle()
 
     async def _acquire(self, owner: str, alone: bool, short: bool) -> None:

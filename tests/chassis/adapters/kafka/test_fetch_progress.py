@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 from chassis.adapters.kafka.admin import ensure_topics
 from chassis.adapters.kafka.consumer import ServiceBroker, subscribe
 from chassis.adapters.kafka.errors import ConsumerNotReady
-from chassis.adapters.kafka.fetch_progress import FetchProgress
 from chassis.adapters.kafka.record_handler import HandlerLimits
+from chassis.adapters.kafka.subscription import FetchProgress
 from schemas.events import JobSucceeded
 from tests.chassis.adapters.kafka.examples import topic_of_its_own
 from tests.chassis.adapters.kafka.test_consumer import running

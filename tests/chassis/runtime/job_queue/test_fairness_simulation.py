@@ -120,7 +120,7 @@ class Simulation:
         if short and job.seconds > SHORT_LIMIT_S:
             self._at(self.now + SHORT_LIMIT_S, limit)
             await limit.wait()
-            self.slots.overdue(item.project)
+            self.slots.overdue()
             short = False
         await ended.wait()
         self._working -= 1
