@@ -118,19 +118,23 @@ async def test_a_reader_that_read_up_to_the_end_has_every_row_before_the_waterma
     """On a real Kafka, while rows are committed all the time: no watermark claims a row that is not in its topic."""
     await ensure_topics(kafka_bootstrap)
     outbox = Outbox(env.pool, env.schema)
-    created: dict[str, int] = {}
+    committed: dict[str, int] = {}
     async with (
+        asyncio.timeout(120),
         reading(kafka_bootstrap, OUTBOX_WATERMARK.name) as watermark_reader,
         reading(kafka_bootstrap, JOB_CONTROL.name) as reader,
         env.relaying(producer, outbox, watermark=True, times=REAL),
     ):
         claims: list[tuple[int, dict[TopicPartition, int]]] = []
-        while len(claims) < 10:
+        while len(claims) < 10 or claims[-1][0] <= min(committed.values()):
             for n in range(20):
                 key = new_id("job")
-                async with env.pool.acquire() as conn, conn.transaction():
-                    created[key] = await conn.fetchval("SELECT floor(extract(epoch FROM now()) * 1000)::bigint")
-                    await outbox.put(conn, event(key, n))
+                async with env.pool.acquire() as conn:
+                    async with conn.transaction():
+                        await outbox.put(conn, event(key, n))
+                    committed[key] = await conn.fetchval(
+                        "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+                    )
                 outbox.wake()
             for records in (await watermark_reader.getmany(timeout_ms=1)).values():
                 for record in records:
@@ -140,16 +144,13 @@ async def test_a_reader_that_read_up_to_the_end_has_every_row_before_the_waterma
                         claims.append((advanced.published_through, await reader.end_offsets(reader.assignment())))
         assert await outbox.wait_published(timeout=timedelta(seconds=60))
         places: dict[str, tuple[TopicPartition, int]] = {}
-        async with asyncio.timeout(60):
-            while len(places) < len(created):
-                record = await reader.getone()
-                if record.key.decode() in created:
-                    places.setdefault(
-                        record.key.decode(), (TopicPartition(record.topic, record.partition), record.offset)
-                    )
-    assert any(moment < published_through for published_through, _ in claims for moment in created.values())
+        while len(places) < len(committed):
+            record = await reader.getone()
+            if record.key.decode() in committed:
+                places.setdefault(record.key.decode(), (TopicPartition(record.topic, record.partition), record.offset))
+    assert any(moment < published_through for published_through, _ in claims for moment in committed.values())
     for published_through, ends in claims:
-        for key, moment in created.items():
+        for key, moment in committed.items():
             partition, offset = places[key]
             assert moment >= published_through or offset < ends[partition], (key, published_through)
 
