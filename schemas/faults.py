@@ -46,6 +46,14 @@ FAULTS: dict[FaultKind, str] = {
     "internal_error": "Something on our side failed each time it was tried.",
 }
 
+WarningKind = Literal["damage_skipped", "end_missing", "empty_sound_track"]
+WARNINGS: dict[WarningKind, str] = {
+    "damage_skipped": "Parts of the input are damaged and could not be decoded; the output has the rest.",
+    "end_missing": "The end of the input is missing; the output has everything that is there.",
+    "empty_sound_track": "The input declares a sound track that holds no sound; the output has none.",
+}
+"""What was rescued, or left out, in a job that succeeded."""
+
 RequestFault = Literal[
     "invalid_input",
     "token_missing",
@@ -78,6 +86,18 @@ class Fault(EventModel):
     message: StoredText
 
 
+class OutputWarning(EventModel):
+    """What of a damaged input is not in the output: a published code and a sentence that may be shown."""
+
+    kind: OpenEnum[WarningKind]
+    message: StoredText
+
+
+def output_warning(kind: WarningKind, message: str | None = None) -> OutputWarning:
+    """A warning with the published sentence of its code, or with one that says more."""
+    return OutputWarning(kind=kind, message=message or WARNINGS[kind])
+
+
 class FieldFault(EventModel):
     """One refused field: its path, the rule that it breaks, and the value seen (shortened, as JSON)."""
 
@@ -90,6 +110,13 @@ class FaultResource(TypedDict):
     """Why a job or an import failed: a published code, and a sentence that can be shown to the uploader."""
 
     kind: OpenEnum[FaultKind]
+    message: StoredText
+
+
+class WarningResource(TypedDict):
+    """What of a damaged input is not in the output: a published code, and a sentence for the uploader."""
+
+    kind: OpenEnum[WarningKind]
     message: StoredText
 
 
@@ -112,6 +139,10 @@ class ErrorResource(TypedDict):
 
 def fault_resource(fault: Fault) -> FaultResource:
     return {"kind": fault.kind, "message": fault.message}
+
+
+def warning_resource(warning: OutputWarning) -> WarningResource:
+    return {"kind": warning.kind, "message": warning.message}
 
 
 def field_fault_resource(fault: FieldFault) -> FieldFaultResource:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from schemas.base import EventModel, OpenEnum
+from schemas.faults import OutputWarning
 from schemas.storable import ByteCount, DurationSeconds, IdText, PathText, Pixels, Rate, StoredText
 
 MediaKind = Literal["image", "video", "audio"]
@@ -42,6 +43,10 @@ class File(EventModel):
 
 
 class Output(File):
-    """A file that a job made. `path` is its name below the project at the delivery address."""
+    """A file that a job made. `path` is its name below the project at the delivery address.
+
+    `warnings` say what was rescued from a damaged input, or left out of the output.
+    """
 
     path: PathText
+    warnings: list[OutputWarning] = []

@@ -11,13 +11,16 @@ from typing_extensions import TypedDict
 
 from schemas.base import OpenEnum
 from schemas.delivery import DeliveryUrls
-from schemas.faults import FaultResource, fault_resource
+from schemas.faults import FaultResource, WarningResource, fault_resource, warning_resource
 from schemas.files import MediaKind, Output
 from schemas.jobs import Job, JobKind, Status, Task, TaskKind, TaskStatus
 
 
 class OutputResource(TypedDict):
-    """The file that a job made. Sides in display pixels, `duration` in seconds, `filesize` in bytes."""
+    """The file that a job made. Sides in display pixels, `duration` in seconds, `filesize` in bytes.
+
+    `warnings` say what was rescued from a damaged input, or left out of the output; mostly there are none.
+    """
 
     url: str
     kind: OpenEnum[MediaKind]
@@ -26,6 +29,7 @@ class OutputResource(TypedDict):
     height: int | None
     duration: float | None
     filesize: int
+    warnings: list[WarningResource]
 
 
 class TaskResource(TypedDict):
@@ -126,4 +130,5 @@ def _output_resource(output: Output, project: str, urls: DeliveryUrls) -> Output
         "height": output.height,
         "duration": output.duration,
         "filesize": output.filesize,
+        "warnings": [warning_resource(warning) for warning in output.warnings],
     }

@@ -33,7 +33,7 @@ from media.formats import FORMATS
 from media.info import MediaInfo
 from media.tools import Tools
 from schemas.events import JobCancelled, JobFailed, JobProgressed, JobSucceeded
-from schemas.faults import FAULTS, Fault
+from schemas.faults import FAULTS, Fault, OutputWarning
 from schemas.files import Output
 from schemas.ids import derived
 from schemas.jobs import Job
@@ -51,12 +51,16 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class JobOutput:
-    """The output of an encoder: the file, its facts, and for images the placeholder and background colour."""
+    """The output of an encoder: the file, its facts, and for images the placeholder and background colour.
+
+    `warnings` are made by `schemas.faults.output_warning`.
+    """
 
     path: Path
     info: MediaInfo
     placeholder: str | None = None
     background: str | None = None
+    warnings: tuple[OutputWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,4 +245,4 @@ def describe(job: Job, encoded: JobOutput, attempt: int) -> Output:
     attached = job.ref is not None and job.media_id is not None
     path = f"{job.media_id}/{job.ref}.{extension}" if attached else f"{job.id}/{job.kind}.{extension}"
     extras = {"placeholder": encoded.placeholder, "background": encoded.background}
-    return Output(**(file.model_dump() | extras), path=path)
+    return Output(**(file.model_dump() | extras), path=path, warnings=list(encoded.warnings))

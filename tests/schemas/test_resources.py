@@ -5,7 +5,7 @@ from typing import Any
 from schemas.api import JOB_REQUEST
 from schemas.delivery import DeliveryUrls
 from schemas.events import JobCreated
-from schemas.faults import Fault
+from schemas.faults import WARNINGS, Fault, output_warning
 from schemas.files import Codecs, File, Output
 from schemas.ids import derived
 from schemas.job_resource import job_resource
@@ -128,10 +128,18 @@ def test_a_finished_job_shows_its_output_and_nothing_of_where_it_is_stored() -> 
         "height": 720,
         "duration": 6.04,
         "filesize": 12345,
+        "warnings": [],
     }
     assert (body["progress"], body["finished_at"]) == (1.0, AT + 2)
     assert {task["status"] for task in body["tasks"]} == {"succeeded"}
     assert "inside" not in str(body)
+
+
+def test_a_finished_job_shows_what_was_rescued_from_its_input() -> None:
+    output = OUTPUT.model_copy(update={"warnings": [output_warning("damage_skipped")]})
+    body = job_resource(queued().start(AT + 1).succeed(output, AT + 2), URLS)
+    assert body["output"] is not None
+    assert body["output"]["warnings"] == [{"kind": "damage_skipped", "message": WARNINGS["damage_skipped"]}]
 
 
 def test_a_failed_job_says_why_and_which_step_it_was() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.runtime.job_queue import Cause, LastAttempt, Poisoned, QueueItem
 from media.info import MediaInfo
-from schemas.faults import Fault
+from schemas.faults import Fault, output_warning
 from schemas.ids import derived
 from schemas.jobs import Job
 from worker.runner import JobOutput, describe, fault_of, last_snapshot
@@ -35,6 +35,14 @@ MADE = JobOutput(
     MediaInfo(kind="image", format="jpeg", content_type="image/jpeg", filesize=7, width=2, height=2),
 )
 UNREACHABLE = Fault(kind="input_unreachable", message="The server that holds the file answered 503.")
+
+
+def test_the_warnings_of_an_encoder_are_in_the_output() -> None:
+    made = JobOutput(MADE.path, MADE.info, warnings=(output_warning("end_missing", "The last line is missing."),))
+    output = describe(JOB, made, 1)
+    assert [(warning.kind, warning.message) for warning in output.warnings] == [
+        ("end_missing", "The last line is missing.")
+    ]
 
 
 def statuses(job: Job) -> list[str]:
