@@ -42,6 +42,11 @@ _purge_failures = counter("bitmill_purge_failures", "Passes over a table that fa
 _oldest = gauge(
     "bitmill_table_oldest_seconds", "Age of the oldest row that is purged once it is old.", ("service", "table")
 )
+_overdue = gauge(
+    "bitmill_table_overdue_seconds",
+    "How far the oldest row is beyond its retention; 0 within it.",
+    ("service", "table"),
+)
 _rows = gauge("bitmill_table_rows", "Rows of the table, as Postgres estimates them.", ("service", "table"))
 _bytes = gauge("bitmill_table_bytes", "Size of the table with its indexes.", ("service", "table"))
 
@@ -167,12 +172,14 @@ class Purger:
 
     async def _begin(self, conn: Connection, purged: Purged) -> datetime | None:
         """The cutoff, by the clock of Postgres; None where another replica deletes at this moment."""
-        keep = timedelta(0) if purged.setting is None else self._keep(purged.setting)
         timeout_ms = str(int(self._limits.statement_s * 1000))
-        row = await conn.fetchrow(self._queries["begin_purge"], keep, timeout_ms)
+        row = await conn.fetchrow(self._queries["begin_purge"], self._retention(purged), timeout_ms)
         assert row is not None  # noqa: S101 - it has no condition
         at: datetime = row["cutoff"]
         return at if row["alone"] else None
+
+    def _retention(self, purged: Purged) -> timedelta:
+        return timedelta(0) if purged.setting is None else self._keep(purged.setting)
 
     async def _measure(self) -> None:
         async with self._pool.acquire() as conn:
@@ -185,3 +192,4 @@ class Purger:
                 oldest: Cutoff | None = await conn.fetchval(oldest_statement(each))
                 age = 0.0 if oldest is None else max(0.0, age_s(oldest, now))
                 _oldest.labels(self._service, each.table).set(age)
+                _overdue.labels(self._service, each.table).set(max(0.0, age - self._retention(each).total_seconds()))

@@ -99,6 +99,7 @@ async def test_what_is_deleted_and_how_old_the_rest_is_show_in_metrics(tables: T
     assert tables.metric("bitmill_rows_purged_total", "parents") == 1
     oldest = tables.metric("bitmill_table_oldest_seconds", "parents")
     assert oldest is not None and oldest == pytest.approx(DAY.total_seconds() / 2, abs=600)
+    assert tables.metric("bitmill_table_overdue_seconds", "parents") == 0
     size = tables.metric("bitmill_table_bytes", "parents")
     assert size is not None and size > 0
     assert tables.metric("bitmill_table_rows", "children") is not None
@@ -119,6 +120,8 @@ async def test_rows_that_others_have_locked_are_left_for_the_next_pass(tables: T
         await other.execute("SELECT FROM parents WHERE id = 'locked' FOR UPDATE")
         assert (await tables.purger().purge())["parents"] == 1
         assert await tables.ids("parents") == ["locked"]
+        overdue = tables.metric("bitmill_table_overdue_seconds", "parents")
+        assert overdue is not None and overdue > 600
     assert (await tables.purger().purge())["parents"] == 1
 
 
