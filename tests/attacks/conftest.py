@@ -8,7 +8,8 @@ import pytest
 from devtools.footage import Footage
 from tests.attacks.two_projects import TwoProjects, two_projects_of
 from tests.support.dns_server import dns_server
-from tests.support.system import BitmillUp, bitmill_up, clean_environment
+from tests.support.processes import clean_environment
+from tests.support.system import BitmillUp, bitmill_up
 
 SILENT_ZONE = "dead.example"
 """Of its hosts the name server of the system says nothing."""

@@ -13,7 +13,8 @@ import orjson
 
 from devtools.footage import Footage
 from tests.support.file_server import FileServer, file_server
-from tests.support.system import ApiClient, BitmillUp, shell
+from tests.support.processes import shell
+from tests.support.system import ApiClient, BitmillUp
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 FACTOR = 3.0

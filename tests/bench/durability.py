@@ -15,7 +15,8 @@ from embedded import KafkaServer
 from embedded.kafka import OFFSETS_PARTITIONS
 from embedded.postgres import PostgresServer
 from tests.support.file_server import file_server
-from tests.support.system import BitmillUp, bitmill_up, clean_environment
+from tests.support.processes import clean_environment
+from tests.support.system import BitmillUp, bitmill_up
 from tests.support.webhook_receiver import webhook_receiver
 
 RUNS = 30

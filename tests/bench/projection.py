@@ -30,7 +30,8 @@ from schemas.files import Codecs
 from schemas.topics import JOB_RESULTS, MEDIA_CREATED, Topic, group_id
 from tests.bench.rate import child_process
 from tests.services.catalog import factories
-from tests.support.system import clean_environment, free_port
+from tests.support.processes import clean_environment
+from tests.support.system import free_port
 
 ROUNDS = 3
 RECORDS = 30_000

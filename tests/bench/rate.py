@@ -14,7 +14,7 @@ import asyncpg
 from embedded.kafka import KafkaServer
 from embedded.postgres import PostgresServer
 from services.ingest import keys
-from tests.support.system import clean_environment
+from tests.support.processes import clean_environment
 
 ROUNDS = 5
 REQUESTS = 2000

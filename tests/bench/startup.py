@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.system import bitmill_up, clean_environment
+from tests.support.processes import clean_environment
+from tests.support.system import bitmill_up
 
 STARTS = 3
 IDLE_SECONDS = 10

@@ -10,8 +10,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import uvloop
@@ -23,7 +22,7 @@ from chassis.runtime.outbox import Outbox
 from chassis.runtime.service_spec import ServiceSpec
 from embedded.postgres import PostgresServer
 from tests.bench.figures import Row, print_rows
-from tests.support.system import clean_environment
+from tests.support.processes import clean_environment, killed_process
 
 ROUNDS = 4
 SCHEMA = "takeover"
@@ -79,16 +78,9 @@ async def measure(folder: Path, rounds: int = ROUNDS) -> list[float]:
     return found
 
 
-@asynccontextmanager
-async def _worker(dsn: str) -> AsyncIterator[Process]:
+def _worker(dsn: str) -> AbstractAsyncContextManager[Process]:
     command = (sys.executable, "-m", "tests.bench.takeover", dsn)
-    process = await asyncio.create_subprocess_exec(*command, env=clean_environment(), stdout=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    return killed_process(*command, env=clean_environment(), stdout=PIPE)
 
 
 async def _begins(worker: Process) -> None:

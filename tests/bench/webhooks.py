@@ -25,7 +25,8 @@ from schemas.events import JobSucceeded
 from tests.bench.figures import Pairs, Row, print_rows
 from tests.bench.rate import child_process
 from tests.services.notifier.support import SECRET, job, succeeded
-from tests.support.system import clean_environment, free_port
+from tests.support.processes import clean_environment, killed_process
+from tests.support.system import free_port
 from tests.support.waiting import until
 
 ROUNDS = 5
@@ -59,16 +60,10 @@ class Sink:
 
 @asynccontextmanager
 async def sink() -> AsyncIterator[Sink]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.sink", env=clean_environment(), stdin=PIPE, stdout=PIPE
-    )
-    try:
+    command = (sys.executable, "-m", "tests.bench.sink")
+    async with killed_process(*command, env=clean_environment(), stdin=PIPE, stdout=PIPE) as process:
         assert process.stdout is not None
         yield Sink(process, int(await process.stdout.readline()))
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def measure(folder: Path, records: int = RECORDS, rounds: int = ROUNDS) -> Pairs:

@@ -18,7 +18,7 @@ from tests.chaos.port_owners import owners_of_ports
 from tests.chaos.replica import ROOT, Replica
 from tests.chaos.schedule import replica_names
 from tests.chaos.servers import Servers
-from tests.support.system import clean_environment, shell
+from tests.support.processes import clean_environment, shell
 from tests.support.waiting import until
 
 READY_SECONDS = 240.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.support.system import clean_environment, free_port
+from tests.support.processes import clean_environment
+from tests.support.system import free_port
 
 ROOT = Path(__file__).parents[2]
 RESTART_SECONDS = 0.5

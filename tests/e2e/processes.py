@@ -13,7 +13,8 @@ import aiohttp
 import psutil
 
 from schemas.topics import SERVICES
-from tests.support.system import DEADLINE_SECONDS, ApiClient, clean_environment, free_port, shell
+from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
+from tests.support.system import ApiClient, free_port
 from tests.support.waiting import until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

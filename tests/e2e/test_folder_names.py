@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from tests.support.file_server import FileServer
-from tests.support.system import bitmill_up, shell
+from tests.support.processes import shell
+from tests.support.system import bitmill_up
 from tests.support.waiting import until
 
 NAME = """a "folder" of it's [x] own, 100%d ä#?&"""

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from chassis.adapters.kafka.admin import wait_for_kafka
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp, clean_environment, kafka_client_options
+from tests.support.processes import clean_environment, shell
+from tests.support.system import BitmillUp, kafka_client_options
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 
@@ -64,20 +65,10 @@ async def test_a_consumer_in_another_process_reads_events_that_fit_the_published
     media = await up.api.post("/media", {"url": uploads.url("photo.png")})
     job = await up.api.post("/jobs", {"input": uploads.url("photo.png"), "kind": "image"})
     wanted = "bitmill.media.created.v1,bitmill.job.succeeded.v1"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", CONSUMER, str(PUBLISHED), wanted, job["id"], media["data"]["id"]),
-        env={**clean_environment(), **up.env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        raise
-    assert process.returncode == 0, err.decode()
-    seen = [json.loads(line) for line in out.decode().splitlines()[1:]]
+    command = [sys.executable, "-c", CONSUMER, str(PUBLISHED), wanted, job["id"], media["data"]["id"]]
+    consumed = await shell(command, cwd=Path.cwd(), env={**clean_environment(), **up.env})
+    assert consumed.returncode == 0, consumed.stderr
+    seen = [json.loads(line) for line in consumed.stdout.splitlines()[1:]]
     assert ["bitmill.media.created.v1", media["data"]["id"]] in seen
     assert ["bitmill.job.succeeded.v1", job["id"]] in seen
 

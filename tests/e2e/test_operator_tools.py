@@ -7,7 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp, clean_environment, kafka_client_options, shell
+from tests.support.processes import clean_environment, shell
+from tests.support.system import BitmillUp, kafka_client_options
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 

@@ -21,7 +21,8 @@ import psutil
 import pytest
 
 from tests.support.file_server import FileServer, file
-from tests.support.system import BitmillUp, bitmill_up, clean_environment, shell
+from tests.support.processes import clean_environment, shell
+from tests.support.system import BitmillUp, bitmill_up
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 

@@ -12,8 +12,9 @@ import pytest
 from schemas.topics import SERVICES
 from tests.e2e.processes import SECRET, deployment
 from tests.support.file_server import FileServer
+from tests.support.processes import clean_environment, shell
 from tests.support.servers import Postgres, with_user
-from tests.support.system import ApiClient, clean_environment, shell
+from tests.support.system import ApiClient
 from tests.support.webhook_receiver import webhook_receiver
 
 

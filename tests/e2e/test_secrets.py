@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import TOPICS
 from tests.support.file_server import FileServer
-from tests.support.system import ApiClient, BitmillUp, kafka_client_options, shell
+from tests.support.processes import shell
+from tests.support.system import ApiClient, BitmillUp, kafka_client_options
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 

@@ -1,32 +1,21 @@
 """Commands that make files, on a machine whose ffmpeg or libvips cannot be used: a sentence and no traceback."""
 
-import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.file_server import FileServer
-from tests.support.system import clean_environment
+from tests.support.processes import clean_environment, shell
 
 SAFETY_SECONDS = 300
 
 
 async def bitmill(*arguments: str, **environment: str) -> tuple[int | None, str]:
     """The exit status and everything that the command printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", *arguments),
-        env=clean_environment() | environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), SAFETY_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode, output.decode()
+    command = [sys.executable, "-m", "cli", *arguments]
+    ended = await shell(command, cwd=Path.cwd(), env=clean_environment() | environment, seconds=SAFETY_SECONDS)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])

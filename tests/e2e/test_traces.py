@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.file_server import FileServer
 from tests.support.otlp_collector import Collector, otlp_collector
-from tests.support.system import DEADLINE_SECONDS, BitmillUp, bitmill_up, clean_environment
+from tests.support.processes import DEADLINE_SECONDS, clean_environment
+from tests.support.system import BitmillUp, bitmill_up
 from tests.support.waiting import until
 from tests.support.webhook_receiver import webhook_receiver
 

@@ -15,7 +15,8 @@ from chassis.adapters.sandbox import self_test
 from cli import env_file
 from embedded.data_folder import has_ended
 from tests.support.file_server import FileServer
-from tests.support.system import DEADLINE_SECONDS, BitmillUp, bitmill_up, clean_environment, shell
+from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
+from tests.support.system import BitmillUp, bitmill_up
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 

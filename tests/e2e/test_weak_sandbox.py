@@ -1,13 +1,12 @@
 """A machine without Landlock: nothing that reads customers' files starts, unless SANDBOX=weak is set."""
 
-import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.file_server import FileServer
-from tests.support.system import clean_environment
+from tests.support.processes import clean_environment, shell
 
 SAFETY_SECONDS = 300
 WITHOUT_LANDLOCK = Path(__file__).parents[1] / "support" / "without_landlock.py"
@@ -18,19 +17,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Landlock is of 
 
 async def bitmill(*arguments: str, sandbox: str) -> tuple[int | None, str]:
     """The exit status and everything that the command printed, on a kernel without Landlock."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(WITHOUT_LANDLOCK), sys.executable, "-m", "cli", *arguments),
-        env=clean_environment() | {"SANDBOX": sandbox},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), SAFETY_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode, output.decode()
+    command = [sys.executable, str(WITHOUT_LANDLOCK), sys.executable, "-m", "cli", *arguments]
+    ended = await shell(command, cwd=Path.cwd(), env=clean_environment() | {"SANDBOX": sandbox}, seconds=SAFETY_SECONDS)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 async def test_a_local_job_is_refused_before_it_reads_its_input(tmp_path: Path, uploads: FileServer) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from chassis.adapters.sandbox.child import CHILD_ENV_VAR
 from embedded import FolderInUse, data_folder, data_id, hold_folder, reap_orphans
+from tests.support.processes import killed_process
 
 _IDLE = """
 import signal, time
@@ -28,17 +29,11 @@ _IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN
 @asynccontextmanager
 async def _process(program: str, id: str | None) -> AsyncIterator[asyncio.subprocess.Process]:
     env = {"PATH": os.environ["PATH"], **({CHILD_ENV_VAR: id} if id else {})}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", "-c", program, env=env, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout
-    await process.stdout.readline()
-    try:
+    command = (sys.executable, "-I", "-S", "-c", program)
+    async with killed_process(*command, env=env, stdout=asyncio.subprocess.PIPE) as process:
+        assert process.stdout
+        await process.stdout.readline()
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def _reap(folder: Path, timeout: float = 60.0) -> list[str]:

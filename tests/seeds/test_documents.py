@@ -11,7 +11,8 @@ import pytest
 
 from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp, shell
+from tests.support.processes import shell
+from tests.support.system import BitmillUp
 
 SEEDS = os.environ.get("SEEDS_DIR")
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.file_server import FileServer
-from tests.support.system import BitmillUp, shell
+from tests.support.processes import shell
+from tests.support.system import BitmillUp
 from tests.support.webhook_receiver import WebhookReceiver
 
 METADATA = {"user_id": "usr_7", "submission_id": "sub_12", "campaign": "winter"}

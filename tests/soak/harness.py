@@ -23,7 +23,8 @@ from embedded.postgres import PostgresServer
 from schemas.stored_keys import parse_key
 from services.ingest import keys
 from tests.support.file_server import content, file_server
-from tests.support.system import START_SECONDS, clean_environment, free_port
+from tests.support.processes import clean_environment
+from tests.support.system import START_SECONDS, free_port
 from tests.support.waiting import until
 
 IN_FLIGHT = 24

@@ -10,11 +10,9 @@ Fixtures, one of each for the whole session (a plugin of `tests/conftest.py`):
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,11 +28,10 @@ from cli import env_file
 from cli.banner import READY_LINE
 from devtools.footage import Footage
 from tests.support.file_server import FileServer, file_server
+from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
-DEADLINE_SECONDS = 120.0
-"""For one job, one command, one stop: a safety net."""
 START_SECONDS = 300.0
 """For a start: the first one on a machine downloads Kafka."""
 
@@ -194,39 +191,8 @@ async def kafka_client_options(up: BitmillUp) -> dict[str, Any]:
     return printed
 
 
-def clean_environment() -> dict[str, str]:
-    """The environment of the tests without what would lead the command to another system."""
-    prefixes = ("ITTYBIT_", "KAFKA_", "DATABASE_URL", "STORAGE_URL", "BITMILL_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    return environment
-
-
 def free_port() -> int:
     """A port of 127.0.0.1 on which nothing listened a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-async def shell(
-    command: list[str], *, cwd: Path, env: Mapping[str, str], seconds: float = DEADLINE_SECONDS
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; standard output and error as text."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env=dict(env),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode is not None
-    return subprocess.CompletedProcess(command, process.returncode, out.decode(), err.decode())

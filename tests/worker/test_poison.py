@@ -3,12 +3,13 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from schemas.events import JobCreated
 from tests.services.worker_harness import WorkerHarness, queued_job, worker_settings
 from tests.support.footage import Material
+from tests.support.processes import killed_process
 from tests.support.servers import Postgres
 from tests.worker.poison_worker import INNOCENTS
 from worker.settings import FileSettings
@@ -36,12 +37,7 @@ class RestartedProcess:
 
     async def _restart(self) -> None:
         while True:
-            process = await asyncio.create_subprocess_exec(*self._command, cwd=ROOT)
-            try:
-                await process.wait()
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
+            async with killed_process(*self._command, cwd=ROOT) as process:
                 await process.wait()
             self.deaths += 1
 

@@ -1,6 +1,5 @@
 """The notifier with a real Kafka, a real Postgres and receivers on loopback."""
 
-import asyncio
 import hmac
 import os
 import sys
@@ -24,6 +23,7 @@ from services.notifier.app import Notifier
 from services.notifier.schedule import MAX_ATTEMPTS
 from services.notifier.settings import Settings
 from tests.services.notifier.support import BASE, SECRET, cancelled, failed, job, publish, settings, succeeded, tables
+from tests.support.processes import killed_process
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, stall, status, webhook_receiver
 
@@ -141,20 +141,11 @@ async def test_an_attempt_cut_short_by_sigkill_is_repeated_with_the_same_id(
     }
     async with webhook_receiver(stall(), status(200)) as target:
         done = succeeded(job(target.url()))
+        command = (sys.executable, "-m", "cli", "serve", "notifier")
         with (tmp_path / "log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli", "serve", "notifier"),
-                env=environment,
-                cwd=tmp_path,
-                stdout=log,
-                stderr=log,
-            )
-            try:
+            async with killed_process(*command, env=environment, cwd=tmp_path, stdout=log, stderr=log):
                 await publish(kafka, done)
                 await until(lambda: len(target.received) >= 1)
-            finally:
-                process.kill()
-                await process.wait()
         async with tables(fresh_dsn) as found, Notifier(settings(fresh_dsn, kafka)).run():
             await found.advance_time(15)
             await until(lambda: found.closed(done.job.id))

@@ -5,8 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,27 +18,21 @@ from tests.chassis.runtime.job_queue.conftest import (
     never,
     running,
 )
+from tests.support.processes import killed_process
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[4]
 
 
-@asynccontextmanager
-async def worker_process(fixture: QueueFixture, slots: int) -> AsyncIterator[Process]:
+def worker_process(fixture: QueueFixture, slots: int) -> AbstractAsyncContextManager[Process]:
     """`crashing_worker.py` as a process of its own."""
-    process = await asyncio.create_subprocess_exec(
+    return killed_process(
         *(sys.executable, "-m", "tests.chassis.runtime.job_queue.crashing_worker"),
         *(fixture.dsn, fixture.schema, str(slots)),
         stdout=PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_the_item_of_a_killed_worker_is_done_by_another(fixture: QueueFixture) -> None:
