@@ -36,29 +36,27 @@ class Drain:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def is_empty(self) -> bool:
-        """Whether nothing is left to do, and every webhook that was accepted has a delivery."""
+    async def unfinished(self) -> int | None:
+        """How much is left to do, webhooks without a delivery included; None while Postgres does not answer."""
         try:
             connection = await asyncpg.connect(self._dsn, timeout=10)
         except (OSError, asyncpg.PostgresError, TimeoutError):
-            return False
+            return None
         try:
             await connection.execute(
                 "UPDATE notifier.job_queue SET not_before = now() "
                 f"WHERE state = 'queued' AND not_before > now() + interval '{LATER_SECONDS} seconds'"
             )
             await self._note_ends(connection)
-            return await self._nothing_left(connection)
+            return await self._unfinished(connection)
         finally:
             with suppress(Exception):
                 await connection.close(timeout=5)
 
-    async def _nothing_left(self, connection: asyncpg.Connection) -> bool:
-        for query in _NOT_EMPTY.values():
-            if await connection.fetchval(query):
-                return False
+    async def _unfinished(self, connection: asyncpg.Connection) -> int:
+        left = sum([int(await connection.fetchval(query)) for query in _NOT_EMPTY.values()])
         hooks = sum(1 for request in self._customers.accepted if request.webhook_url)
-        return int(await connection.fetchval("SELECT count(*) FROM notifier.deliveries")) >= hooks
+        return left + max(0, hooks - int(await connection.fetchval("SELECT count(*) FROM notifier.deliveries")))
 
     async def _note_ends(self, connection: asyncpg.Connection) -> None:
         rows = await connection.fetch("SELECT id FROM catalog.jobs WHERE rank = 2")

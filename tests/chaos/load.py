@@ -23,6 +23,9 @@ PILE_REQUESTS = 40
 TRY_SECONDS = 20.0
 """For one try of a request; then the customer sends it again, with the same idempotency key."""
 PAUSE_SECONDS = 0.7
+LONGEST_PAUSE_SECONDS = 10.0
+MOST_SENDING = 150
+"""Requests that are not accepted yet; beyond it customers send no new ones."""
 REFUSED_IN_ORDER = frozenset({409, 429, 503, 507})
 _RATE = 2.5
 """Requests a second, of all projects but `PILE`."""
@@ -84,7 +87,8 @@ class Load:
                 next_pile += 60
                 for _ in range(PILE_REQUESTS):
                     self._send(PILE, "image")
-            self._send(self._random.choice(PROJECTS), self._random.choices(names, weights)[0])
+            if len(self._sending) < MOST_SENDING:
+                self._send(self._random.choice(PROJECTS), self._random.choices(names, weights)[0])
             await asyncio.sleep(self._random.expovariate(_RATE))
 
     async def until_answered(self, seconds: float) -> None:
@@ -133,7 +137,7 @@ class Load:
             address = self._ingest[(request.number + number) % len(self._ingest)]
             if await self._try(request, address, body, headers):
                 return
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(min(PAUSE_SECONDS * 1.5 ** min(number, 20), LONGEST_PAUSE_SECONDS))
 
     async def _try(self, request: Request, address: str, body: dict[str, object], headers: dict[str, str]) -> bool:
         assert self._session is not None
