@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,2)
 INSTALLED := .venv/.installed
 
-.PHONY: install up demo test test-only check format contracts retention bench soak chaos clean
+.PHONY: install up demo test test-only test-media check format contracts retention bench soak chaos clean
 
 install: $(INSTALLED)
 
@@ -26,10 +26,13 @@ demo: install        ## run three jobs for each of three real videos, verify the
 test: check test-only ## lint, types, layers, contracts, then every test
 
 test-only: install
-	@$(RUN) -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -m "not slow and not media" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 soak: install        ## the long tests with random kills and outages
 	@$(RUN) -m pytest -m slow
+
+test-media: install  ## the whole corpus of unusual media files
+	@$(RUN) -m pytest tests/corpus -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 chaos: install       ## everything fails for 2 minutes under load, then an audit; MINUTES=60 SEED=7 for another run
 	@$(RUN) -m tests.chaos --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -160,4 +160,4 @@ def test_make_works_in_a_folder_with_spaces_and_quotes(clone: Path) -> None:
     (clone / ".venv" / ".installed").touch()
     assert _run(clone, "make", "up", "ARGS=--port 8081").stdout == "-m cli up --port 8081\n"
     assert _run(clone, "make", "demo").stdout == "-m devtools.demo\n"
-    assert "-m pytest -m not slow" in _run(clone, "make", "test").stdout
+    assert "-m pytest -m not slow and not media" in _run(clone, "make", "test").stdout
