@@ -47,50 +47,64 @@ RETURNING id;
 -- `counted_crashes` keeps by attempt what was counted, for `retract_crash`. After each crash of a suspect its next claim
 -- waits longer, a multiple of $9: a worker that only stood still can say so meanwhile.
 --
--- The cost grows neither with the items nor with the projects: `unserved` takes the next projects from the index; it
--- passes over those that run something, that have only items for later, and that have nothing any more. The last kind
--- is removed here, unless something was added meanwhile. There are more candidates than one, so that claimers at the
--- same time do not all want the same row, nor the same project; the lock is taken on one, and its state is looked at
--- again once it is held.
+-- The cost grows neither with the items nor with the projects: `unserved` takes the next projects from the index, one at
+-- a time; it passes over those that run something, that have only items for later, and that have nothing any more. The
+-- last kind is removed here, unless something was added meanwhile. There are more candidates than one, so that claimers
+-- at the same time do not all want the same row, nor the same project; the lock is taken on one, and its state is looked
+-- at again once it is held.
+--
+-- Whether a project has an item is asked in the order of an index and for one row, also where any would do: to a planner
+-- that takes ended rows for queued ones, because they were when it counted them, reading the table seems cheaper. For
+-- the same reason no limit of a scan is a parameter: the plan that is made once for all calls has to look as cheap as
+-- one for the values of a call, or each call is planned, which takes longer than the claim.
 --
 -- At most $11 items, in the order in which as many claims would get them: the next item of a project counts as if the
 -- one before it was running.
 --
 -- A row for each claimed item, with the time; without one a row of NULLs, and the seconds until the next queued item is
 -- due or the next lease ends (0 if an item that could be claimed is due already and locked by another transaction).
-WITH running AS MATERIALIZED (
+WITH RECURSIVE running AS MATERIALIZED (
     SELECT project, count(*) AS items,
         CASE WHEN project = ANY ($7::text[]) THEN $5 ELSE count(*) FILTER (WHERE worker = $1) END AS here
     FROM job_queue
     WHERE state = 'running' AND lease_until > now()
     GROUP BY project
 ),
-unserved AS MATERIALIZED (
-    SELECT projects.project, 0::bigint AS items, 0::bigint AS here, work, place
-    FROM job_queue_projects AS projects
-    CROSS JOIN LATERAL (
-        SELECT FROM job_queue
-        WHERE state = 'queued' AND job_queue.project = projects.project AND not_before <= now()
-        LIMIT 1
-    ) AS due
-    WHERE projects.project <> ALL (ARRAY(SELECT project FROM running))
-    ORDER BY work, place
-    LIMIT greatest(4, $11::integer)
+unserved (project, work, place, nth) AS (
+    SELECT NULL::text, '-infinity'::double precision, 0::bigint, 0
+    UNION ALL
+    SELECT next.project, next.work, next.place, nth + 1
+    FROM unserved CROSS JOIN LATERAL (
+        SELECT project, projects.work, projects.place FROM job_queue_projects AS projects
+        WHERE (projects.work, projects.place) > (unserved.work, unserved.place)
+            AND project <> ALL (ARRAY(SELECT project FROM running))
+            AND (
+                SELECT true FROM job_queue
+                WHERE state = 'queued' AND job_queue.project = projects.project AND not_before <= now()
+                ORDER BY priority DESC, not_before, id LIMIT 1
+            )
+        ORDER BY projects.work, projects.place LIMIT 1
+    ) AS next
+    WHERE nth < greatest(4, $11::integer)
 ),
 served AS (
     SELECT running.project, items, here, work, place
     FROM running
     JOIN job_queue_projects AS projects ON projects.project = running.project
-    CROSS JOIN LATERAL (
-        SELECT FROM job_queue
-        WHERE state = 'queued' AND job_queue.project = running.project AND not_before <= now()
-        LIMIT 1
-    ) AS due
-    WHERE here < $5 AND (SELECT count(*) FROM unserved) < greatest(4, $11)
+    WHERE here < $5 AND (SELECT count(*) FROM unserved) <= greatest(4, $11)
+        AND (
+            SELECT true FROM job_queue
+            WHERE state = 'queued' AND job_queue.project = running.project AND not_before <= now()
+            ORDER BY priority DESC, not_before, id LIMIT 1
+        )
     ORDER BY items, work, place
     LIMIT greatest(4, $11)
 ),
-fronts AS MATERIALIZED (SELECT * FROM unserved UNION ALL SELECT * FROM served),
+fronts AS MATERIALIZED (
+    SELECT project, 0::bigint AS items, 0::bigint AS here, work, place FROM unserved WHERE nth > 0
+    UNION ALL
+    SELECT * FROM served
+),
 candidates AS (
     SELECT queued.id, items + nth - 1 AS items, work, place, nth
     FROM fronts
@@ -146,8 +160,9 @@ claimed AS (
 ),
 charged AS (
     UPDATE job_queue_projects AS projects
-    SET work = greatest(projects.work, (SELECT max(work) FROM job_queue_projects) - $10)
-            + claims.work,
+    SET work = greatest(
+            projects.work, (SELECT work FROM job_queue_projects ORDER BY work DESC, place DESC LIMIT 1) - $10
+        ) + claims.work,
         place = nextval('job_queue_places')
     FROM (
         SELECT project, sum(least(greatest(estimate, 0.1), $10)) AS work FROM claimed GROUP BY project
@@ -164,11 +179,17 @@ idle AS (
     FROM (
         SELECT project, added FROM job_queue_projects AS passed
         WHERE (work, place) < (
-                coalesce((SELECT max(work) FROM unserved), 'infinity'),
-                coalesce((SELECT place FROM unserved ORDER BY work DESC, place DESC LIMIT 1), 0)
+                SELECT CASE WHEN nth < greatest(4, $11) THEN 'infinity' ELSE work END, place
+                FROM unserved ORDER BY nth DESC LIMIT 1
             )
-            AND NOT EXISTS (SELECT FROM job_queue WHERE state = 'queued' AND job_queue.project = passed.project)
-            AND NOT EXISTS (SELECT FROM job_queue WHERE state = 'running' AND job_queue.project = passed.project)
+            AND (
+                SELECT true FROM job_queue WHERE state = 'queued' AND job_queue.project = passed.project
+                ORDER BY priority DESC, not_before, id LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT true FROM job_queue WHERE state = 'running' AND job_queue.project = passed.project
+                ORDER BY project LIMIT 1
+            ) IS NULL
         ORDER BY work, place
         LIMIT 8
     ) AS passed
