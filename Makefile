@@ -48,8 +48,9 @@ format: install
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files
+contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files, and docs/errors.md
 	@$(RUN) -m devtools.contracts
+	@$(RUN) -m devtools.errors
 
 retention: install   ## write docs/retention.md
 	@$(RUN) -m devtools.retention

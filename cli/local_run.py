@@ -13,7 +13,6 @@ from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.lookups import NameServersUnavailable
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.sandbox import self_test
-from chassis.adapters.sandbox.limits import SandboxError
 from chassis.core import logs
 from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
@@ -22,13 +21,15 @@ from cli.reporter import Reporter, summary
 from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
-from schemas.faults import FAULTS
+from schemas.faults import FAULTS, Fault
 from schemas.options import ImageOptions, VideoOptions
 from worker.input import fetch_fault
 from worker.settings import SandboxSettings
 
 _ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 """Users may fetch from their own network on their own machine; only the API restricts addresses."""
+
+log = logs.get_logger(__name__)
 
 
 async def run_locally(arguments: argparse.Namespace, options: VideoOptions | ImageOptions, reporter: Reporter) -> int:
@@ -51,21 +52,25 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
                     raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
         except StartRefused as error:
             raise UsageError(str(error)) from None
+        except CliError:
+            raise
         except (MediaFault, FetchError) as error:
-            fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
-            resource = _job_resource(arguments, "failed", error=fault.model_dump())
-            reporter.result(resource, f"failed: {fault.message} [{fault.kind}]")
-            return 1
-        except SandboxError as error:
+            return _failed(arguments, reporter, fetch_fault(error) if isinstance(error, FetchError) else error.fault())
+        except Exception as error:
             # Also a file that root may read and a child without root's rights may not.
-            resource = _job_resource(
-                arguments, "failed", error={"kind": "internal_error", "message": FAULTS["internal_error"]}
-            )
-            reporter.result(resource, f"failed: {FAULTS['internal_error']} {error} [internal_error]")
-            return 1
+            log.error("local_job_failed", detail=str(error), exc_info=arguments.debug)
+            fault = Fault(kind="internal_error", message=FAULTS["internal_error"])
+            return _failed(arguments, reporter, fault)
     output = {"path": str(target), **_output_fields(output_info)}
     reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)})")
     return 0
+
+
+def _failed(arguments: argparse.Namespace, reporter: Reporter, fault: Fault) -> int:
+    """Reports the end of the job with the sentence that the API would show."""
+    resource = _job_resource(arguments, "failed", error=fault.model_dump())
+    reporter.result(resource, f"failed: {fault.message} [{fault.kind}]")
+    return 1
 
 
 def output_path(arguments: argparse.Namespace, format: str) -> Path:

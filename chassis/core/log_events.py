@@ -14,6 +14,8 @@ from types import MappingProxyType
 _TABLE = """
 background_task_failed | error | task
     A task of the service raised an exception (a bug, with its traceback), so that the service stops.
+local_job_failed | error | detail
+    A job of `bitmill video` or `image` on this machine failed for another reason than its input.
 retry_started | warning | operation error
     The operation failed and is repeated with growing pauses. No action if retry_succeeded follows soon; otherwise look
     at the dependency that the error names.

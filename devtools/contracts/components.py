@@ -40,7 +40,8 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "NotFound": ("404", "It does not exist, or it is another project's."),
     "Conflict": (
         "409",
-        "`conflict`: the name is taken, or the first request with this Idempotency-Key is still in progress.",
+        "`conflict`: the name is taken. `request_in_progress`: the first request with this Idempotency-Key has no "
+        "response yet; the same request may be sent again after `Retry-After` seconds.",
     ),
     "IdempotencyMismatch": (
         "422",

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from chassis.adapters.http.health import LivenessReport, ReadinessReport
+from devtools import errors
 from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.envelope import MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
@@ -18,7 +19,9 @@ Post a file's address, get web-ready outputs, a catalog and webhooks.
 
 Jobs and tasks are JSON without an envelope, with times in Unix milliseconds. Responses of `/media` are in an envelope
 (version 2024-08-21), with times in ISO 8601. Every response has the header `X-Request-Id`, the id in the logs. Enums of
-responses may grow; `unknown` stands for a value that this server is too old to name.
+responses may grow; `unknown` stands for a value that this server is too old to name. Each code of an error has one
+cause; `kind` of FaultResource, WarningResource and ErrorResource lists the cause and the cure of each, and
+docs/errors.md of the source has the same list.
 """
 _REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
 _RESPONSES: tuple[Any, ...] = (
@@ -87,4 +90,6 @@ def _schemas() -> dict[str, Any]:
             },
         },
     }
+    for model, description in errors.descriptions().items():
+        schemas[model]["properties"]["kind"]["description"] = description
     return dict(sorted(schemas.items()))

@@ -30,7 +30,8 @@ def name_taken(folder: str | None, filename: str) -> ApiError:
 
 def request_in_progress() -> ApiError:
     """409 with Retry-After: a repetition one second later will succeed."""
-    error = conflict("The first request with this Idempotency-Key is still in progress; repeat it in a second.")
+    message = "The first request with this Idempotency-Key is still in progress; repeat it in a second."
+    error = conflict(message, "request_in_progress")
     error.headers["Retry-After"] = "1"
     return error
 

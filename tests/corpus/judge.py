@@ -1,5 +1,6 @@
 """Compares what came out with what a row says (the numbers), and with what is true of every output of ours."""
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from itertools import pairwise
@@ -22,6 +23,11 @@ _TAGS_OF_CONTAINERS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name", "vendor_id", "language"}
     | {"DURATION", "ENCODER", "alpha_mode", "ALPHA_MODE"}
 )
+
+_FOREIGN = re.compile(
+    r"vips|ffmpeg|libav|av_|pyav|(?:png|jpeg|webp|heif|gif|tiff)load|plugin|0x|errno|/tmp|\\bat line\\b", re.I
+)
+"""What only a library or a path of ours would say to a customer."""
 
 
 def problems(check: Check, result: Result) -> list[str]:
@@ -46,6 +52,8 @@ def _wrong_fault(check: Refused, result: Result) -> list[str]:
     if result.fault is None:
         return [f"succeeded, instead of {check.code}"]
     wrong = [] if result.fault.kind == check.code else [f"{result.fault}, not {check.code}"]
+    if foreign := _FOREIGN.findall(result.fault.message):
+        wrong.append(f"{foreign} in {result.fault.message!r}")
     if check.words not in result.fault.message:
         wrong.append(f"{check.words!r} is not in {result.fault.message!r}")
     return wrong

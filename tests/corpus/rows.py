@@ -19,3 +19,14 @@ def rows(*jobs: str) -> list[Any]:
                     marks.append(pytest.mark.xfail(strict=True, reason=check.open_kind))
                 found.append(pytest.param(case, check, marks=marks, id=f"{case.name}-{number}-{job_of(check)}"))
     return found
+
+
+def named(*names: str) -> list[Any]:
+    """The checks of these inputs that a job of the shell or of the API can make: no posters, no open kinds."""
+    return [
+        pytest.param(case, check, id=f"{case.name}-{number}")
+        for case in CASES
+        if case.name in names
+        for number, check in enumerate(case.checks)
+        if job_of(check) != "item" and not check.open_kind
+    ]

@@ -87,7 +87,7 @@ async def test_a_repetition_while_the_first_media_request_is_in_progress_is_a_co
     await held.requested.wait()
     second = await ingest.post("/media", body, Idempotency_Key="held")
     held.release.set()
-    assert (second.status, second.body["error"]["kind"]) == (409, "conflict")
+    assert (second.status, second.body["error"]["kind"]) == (409, "request_in_progress")
     assert int(second.headers["Retry-After"]) >= 1
     answered = await first
     again = await ingest.post("/media", body, Idempotency_Key="held")

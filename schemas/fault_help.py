@@ -1,0 +1,112 @@
+"""What to do about each published code (data). `devtools.errors` makes docs/errors.md of it, and the text in OpenAPI.
+
+The cause of a job's failure is its sentence in `schemas.faults`. A code stands for one cause: where two causes have
+two cures, they are two codes.
+"""
+
+from dataclasses import dataclass
+
+from schemas.faults import FaultKind, RequestFault, WarningKind
+
+CURES: dict[FaultKind, str] = {
+    "input_forbidden": (
+        "Give an address that anybody can reach. Private networks only if the operator has set `ALLOW_NET`."
+    ),
+    "input_not_found": "Look whether the file is still there and the address is right; then make a new job.",
+    "input_denied": "Sign the URL, with a signature that lasts for an hour or more, or make the file public.",
+    "input_unreachable": (
+        "The sentence says what went wrong: mend the server, its name, certificate or redirects, or wait until it "
+        "works again; then make a new job."
+    ),
+    "input_timeout": "Serve the file from a faster server; then make a new job.",
+    "input_too_large": "Send a smaller file, or ask the operator to raise `FETCH_MAX_BYTES`.",
+    "input_empty": "Upload the file again: its upload stored no bytes.",
+    "input_unreadable": (
+        "Look at what the address really gives out: often it is a web page or a document. Otherwise convert the file "
+        "to a usual format (mp4, webm, jpeg, png)."
+    ),
+    "input_damaged": "Upload the file again; if it is damaged at its origin as well, export it once more.",
+    "input_truncated": "Upload the file again, to its end.",
+    "input_kind_mismatch": "Use the job for this kind of file: `image` for pictures, `video` for films.",
+    "input_limits_exceeded": "The sentence names the limit: send a smaller, shorter or simpler file.",
+    "start_out_of_range": "Choose `start` and `end` within the length that the sentence names.",
+    "output_too_large": "Ask for a smaller `width` or `height`, or a shorter part.",
+    "poisoned": "Convert the file with another program and upload that. The operator finds the reason in the logs.",
+    "internal_error": "Make the job again later. If it fails again, tell the operator its id: the logs say why.",
+}
+WARNING_CURES: dict[WarningKind, str] = {
+    "damage_skipped": "Nothing, if the output is good enough; otherwise upload the file again.",
+    "end_missing": "Nothing, if the output is good enough; otherwise upload the file again, to its end.",
+    "empty_sound_track": "Nothing; the recorder had no sound (a muted microphone, for example).",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is refused: the HTTP status, the cause and the cure."""
+
+    status: str
+    cause: str
+    cure: str
+
+
+REFUSALS: dict[RequestFault, Refusal] = {
+    "invalid_input": Refusal(
+        "400",
+        "The body or the query breaks a rule.",
+        "Correct the fields that `errors` names: each with rule and value.",
+    ),
+    "invalid_http": Refusal(
+        "400, 417, 431", "The request is not valid HTTP/1.1.", "Use an HTTP library as it is meant."
+    ),
+    "token_missing": Refusal("401", "The request has no API key.", "Send `Authorization: Bearer KEY`."),
+    "token_invalid": Refusal(
+        "401", "The API key is mistyped, unknown or revoked.", "Use a valid key: `bitmill keys create` makes one."
+    ),
+    "signature_missing": Refusal(
+        "403", "The project's files need a signed address.", "Take the address from a new response of the API."
+    ),
+    "signature_invalid": Refusal(
+        "403", "The signature of the address does not fit it.", "Use the address unchanged, as the API gave it."
+    ),
+    "signature_expired": Refusal(
+        "403", "The signature of the address has ended.", "Take the address from a new response of the API."
+    ),
+    "not_found": Refusal("404", "Nothing is at this path.", "Look at the paths of the OpenAPI document."),
+    "job_not_found": Refusal("404", "The project has no job of this id.", "Check the id, and whose key is used."),
+    "task_not_found": Refusal("404", "The project has no task of this id.", "Check the id, and whose key is used."),
+    "media_not_found": Refusal(
+        "404", "The project has no media item of this id.", "Check the id, and whose key is used."
+    ),
+    "file_not_found": Refusal(
+        "404", "No file is stored at this address.", "Take the address from a response of the API."
+    ),
+    "method_not_allowed": Refusal("405", "The path has no such method.", "Use one that the header `Allow` names."),
+    "request_timeout": Refusal("408", "The body of the request did not arrive in time.", "Send it again, faster."),
+    "conflict": Refusal("409", "Another item has this folder and filename.", "Choose another `filename` or `folder`."),
+    "request_in_progress": Refusal(
+        "409",
+        "The first request with this `Idempotency-Key` has no response yet.",
+        "Send the same request again after `Retry-After` seconds.",
+    ),
+    "payload_too_large": Refusal("413", "The body of the request is larger than the limit.", "Send a smaller body."),
+    "range_not_satisfiable": Refusal(
+        "416", "The requested range lies outside the file.", "Ask for one within the size in `Content-Range`."
+    ),
+    "idempotency_mismatch": Refusal(
+        "422",
+        "This `Idempotency-Key` came with another body within the last 24 hours.",
+        "Use a new key for a new request.",
+    ),
+    "queue_full": Refusal(
+        "429",
+        "The project has as much unfinished work as it may have.",
+        "Send the same request again after `Retry-After` seconds.",
+    ),
+    "internal_error": Refusal(
+        "500", "Something failed on our side.", "Send it again later; tell the operator the `request_id`."
+    ),
+    "unavailable": Refusal(
+        "503", "The service cannot do this just now.", "Send the same request again after `Retry-After` seconds."
+    ),
+}
