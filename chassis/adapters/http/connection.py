@@ -2,7 +2,9 @@
 
 aiohttp itself closes a connection without a complete request head `keepalive_timeout` after its start or its last
 response, however few bytes arrive meanwhile (its default is an hour), and discards the unread rest of a body for at
-most 10 s. It has no bound for a body that a handler reads, nor for a client that does not read its response.
+most 10 s. It has no bound for a body that a handler reads, nor for a client that does not read its response, nor for
+what it does for a few bytes: it would decompress each body whoever sends it, and a chunk of one byte costs as much as
+one of a megabyte.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
@@ -23,6 +25,11 @@ from chassis.core import logs
 from chassis.core.http_settings import HttpSettings
 from chassis.core.ids import new_id
 from schemas.faults import error_resource
+
+SLICE_BYTES = 4 * 1024
+"""Received bytes that are parsed before their framing is looked at."""
+MAX_OVERHEAD_BYTES = 32 * 1024
+"""Framing (chunk headers, their extensions, trailers) beyond an eighth of a body. 10 ms of chunks of one byte."""
 
 log = logs.get_logger(__name__)
 
@@ -60,7 +67,7 @@ class HttpLimits:
 class Connection(web.RequestHandler):
     """A connection of `server` with `limits`; `bounds` counts it."""
 
-    __slots__ = ("_bounds", "_close_deadline", "_limits", "_open_transport", "_write_deadline")
+    __slots__ = ("_body", "_bounds", "_close_deadline", "_limits", "_open_transport", "_wire_bytes", "_write_deadline")
 
     def __init__(
         self,
@@ -77,7 +84,12 @@ class Connection(web.RequestHandler):
             max_field_size=limits.line_bytes,
             max_headers=limits.headers,
             access_log=None,  # type: ignore[arg-type] # aiohttp's own runner passes None too
+            auto_decompress=False,  # `read_json` does it, up to its bound
         )
+        self._body: StreamReader | None = None
+        """Of the request that was begun last."""
+        self._wire_bytes = 0
+        """What arrived for it after its first slice."""
         self._bounds = bounds
         self._limits = limits
         self._write_deadline: asyncio.TimerHandle | None = None
@@ -118,14 +130,32 @@ class Connection(web.RequestHandler):
         self.force_close()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        request = self._current_request
-        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
-            return
-        # aiohttp queues the parser's error behind the current request, whose handler would wait for the rest of its
-        # body for ever.
-        if not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("the framing of the body is wrong"))
+        # Without bytes, aiohttp parses what it has kept of pipelined requests.
+        for start in range(0, len(data) or 1, SLICE_BYTES):
+            part = data[start : start + SLICE_BYTES]
+            super().data_received(part)
+            if not self._goes_on(len(part)):
+                break
+
+    def _goes_on(self, received: int) -> bool:
+        """Whether more may be parsed. If not, nobody waits for the rest of the body any more."""
+        message, body = self._messages[-1] if self._messages else (None, self._body)
+        if message is not None and not isinstance(message, RawRequestMessage):
+            # aiohttp queues the parser's error behind the request, whose handler would wait for ever.
+            self._end_body("the framing of the body is wrong")
+            return False
+        self._body, self._wire_bytes = body, self._wire_bytes + received if body is self._body else 0
+        if body is None or body.is_eof():
+            return True
+        if self._wire_bytes - body.total_bytes > MAX_OVERHEAD_BYTES + body.total_bytes // 8:
+            self._end_body("the body is mostly framing")
+            self.close()  # after the response; what arrives until then is discarded unparsed
+            return False
+        return True
+
+    def _end_body(self, reason: str) -> None:
+        if self._body is not None and not self._body.is_eof() and self._body.exception() is None:
+            self._body.set_exception(web.RequestPayloadError(reason))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -168,6 +198,9 @@ class Connection(web.RequestHandler):
             # Nothing of aiohttp's message is used, because it quotes the request.
             line_bytes = self._limits.line_bytes if isinstance(exc, LineTooLong) else None
             return _refuse(invalid_http(line_bytes), type(exc).__name__)
+        if isinstance(exc, UnicodeEncodeError) and "Expect" in request.headers:
+            # aiohttp failed to quote an unknown `Expect` that is not UTF-8.
+            return _refuse(expectation_failed(), "ExpectationFailed")
         return super().handle_error(request, status, exc, message)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:

@@ -31,10 +31,10 @@ MALFORMED: dict[str, tuple[bytes, ...]] = {
     "first_chunk": (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nhush\r\n",),
     "later_chunk": (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"hush\r\n"),
     "trailer": (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: " + b"hush" * 5000,),
-    "gzip": (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhush",),
     "long_line": (b"GET /" + b"hush" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",),
     "endless_header": (b"GET /fine HTTP/1.1\r\nHost: a\r\nX-A: " + b"hush" * 50_000,),
     "many_headers": (b"GET /fine HTTP/1.1\r\nHost: a\r\n" + b"X-A: hush\r\n" * 500 + b"\r\n",),
+    "expectation_without_text": (b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: hush\xff\r\nContent-Length: 2\r\n\r\n{}",),
     "expectation": (b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: hush\r\nContent-Length: 2\r\n\r\n{}",),
 }
 """Requests that are not valid HTTP, in parts that are sent one after another. Each has the word `hush`."""

@@ -44,7 +44,9 @@ class Small:
 async def serving(*apps: HttpApp, state: State | None = None) -> AsyncIterator[Client]:
     """A client of the apps, all of which are running unless `state` says otherwise."""
     current = State(running={app.name for app in apps}) if state is None else state
-    async with TestClient(TestServer(make_web_app(apps, current))) as client:
+    server = TestServer(make_web_app(apps, current))
+    await server.start_server(auto_decompress=False)  # as `Connection` has it
+    async with TestClient(server) as client:
         yield client
 
 

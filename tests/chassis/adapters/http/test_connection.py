@@ -1,6 +1,7 @@
 """Silent, slow and malformed clients: they lose their connection, and nobody else notices."""
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -116,6 +117,37 @@ async def test_a_body_that_does_not_arrive_is_a_408_and_closes_the_connection(re
 async def test_a_body_that_comes_byte_by_byte_has_no_longer_than_another(head: bytes, byte: bytes) -> None:
     async with serving(SHORT) as address, innocent(address):
         assert parse(await drip(address, POST + head, byte)).status == 408
+
+
+async def test_no_body_is_decompressed_before_it_is_read() -> None:
+    """A megabyte of anybody would stop the event loop for seconds, at whatever address."""
+    bomb = gzip.compress(b" " * 64_000_000)
+    head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(bomb)
+    received: list[int] = []
+
+    async def unread(request: web.Request) -> web.Response:
+        await until(lambda: len(bomb) == request.content.total_bytes)
+        received.append(request.content.total_bytes)
+        return json_response({})
+
+    async with serving(PATIENT, web.post("/unread", unread)) as address:
+        for path in (b"/unread", b"/nowhere"):
+            await until_closed(address, b"POST " + path + b" HTTP/1.1\r\nHost: a\r\n" + head + bomb)
+    assert received == [len(bomb)]
+
+
+@pytest.mark.parametrize("path", [b"/echo", b"/fine"])
+async def test_a_body_that_is_mostly_framing_is_refused(path: bytes) -> None:
+    """Also one that no handler reads."""
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serving(PATIENT) as address, innocent(address):
+        # Without an end: only a refusal closes the connection. In parts that are read completely before it.
+        response = parse(await until_closed(address, head, b"1\r\n \r\n" * 6000, b"1\r\n \r\n" * 1000))
+        assert response.status == (400 if path == b"/echo" else 405)
+        few = head.replace(b"/fine", b"/echo").replace(b"Host: a", b"Host: a\r\nConnection: close")
+        body = b"".join(b"2\r\n1,\r\n" for _ in range(2000))
+        ended = await until_closed(address, few, b"1\r\n[\r\n", body, b"2\r\n1]\r\n0\r\n\r\n")
+        assert parse(ended).status == 200
 
 
 async def test_a_slow_body_within_the_bound_is_accepted() -> None:

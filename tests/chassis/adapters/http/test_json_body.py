@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.adapters.http.errors import ApiError
-from chassis.adapters.http.json_body import MAX_DEPTH, decode_json, json_bytes, json_response, parse, read_json
+from chassis.adapters.http.json_body import (
+    MAX_DEPTH,
+    MAX_STRUCTURE,
+    decode_json,
+    json_bytes,
+    json_response,
+    parse,
+    read_json,
+)
 from schemas.api import JOB_REQUEST, MAX_BODY_BYTES, MediaRequest
 from tests.chassis.adapters.http.small_service import Small, error_of, serving
 from tests.schemas.json_values import values
@@ -51,8 +59,9 @@ ECHO = Small(web.post("/echo", echo), web.post("/jobs", job))
         (b'{"a": ' + b"9" * 5000 + b"}", "body must not hold numbers of thousands of digits"),
         (b'{"a": 1, "b": 2, "a": 3}', 'body must not name a field twice: "a"'),
         (b'{"x": [{"a": 1, "\\u0061": 2}]}', 'body must not name a field twice: "a"'),
-        (b"[" * 100_000, f"body must not be nested deeper than {MAX_DEPTH} levels"),
-        (b'{"a":' * 100_000, f"body must not be nested deeper than {MAX_DEPTH} levels"),
+        (b"[" * 10_000, f"body must not be nested deeper than {MAX_DEPTH} levels"),
+        (b'{"a":' * 10_000, f"body must not be nested deeper than {MAX_DEPTH} levels"),
+        (b"[" + b"{}," * MAX_STRUCTURE + b"{}]", f"body must not have more than {MAX_STRUCTURE} brackets"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), f"body must not be nested deeper than {MAX_DEPTH} levels"),
     ],
     ids=lambda part: str(part)[:40],
@@ -120,7 +129,9 @@ async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
         async with client.post("/echo", data=small, headers=headers) as response:
             assert await response.json() == {"got": {"a": 1}}
         status, answer, _ = await error_of(client, "POST", "/echo", data=bomb, headers=headers)
+        unknown = await error_of(client, "POST", "/echo", data=small, headers={"Content-Encoding": "gzip, gzip"})
     assert (status, answer["message"]) == (400, TOO_LARGE)
+    assert unknown[1]["message"] == "body must have no Content-Encoding other than gzip and deflate"
 
 
 async def test_a_body_that_is_not_compressed_as_it_says_is_refused() -> None:
