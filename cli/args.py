@@ -66,6 +66,7 @@ def _job(command: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
     command.add_argument("--quality", help=", ".join(get_args(Quality)))
     command.add_argument("--width", type=_number, metavar="PIXELS")
     command.add_argument("--height", type=_number, metavar="PIXELS")
+    command.add_argument("--background", metavar="#RRGGBB", help="put behind transparent pixels")
     command.add_argument("--start", type=_number, metavar="SECONDS", help="where in the input to start")
     location = command.add_mutually_exclusive_group()
     location.add_argument("--cloud", action="store_true", help="through the API (ITTYBIT_API_URL, ITTYBIT_API_KEY)")

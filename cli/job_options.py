@@ -10,7 +10,7 @@ from cli.errors import CliError, UsageError
 from schemas.explain import explain
 from schemas.options import OPTIONS, ImageOptions, VideoOptions
 
-_NAMES = ("format", "quality", "width", "height", "start", "end")
+_NAMES = ("format", "quality", "width", "height", "background", "start", "end")
 _FORMAT_OF_EXTENSION = {"jpg": "jpeg"}
 
 

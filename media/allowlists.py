@@ -119,7 +119,10 @@ DECODERS: tuple[str, ...] = (
 )
 
 MAX_PIXELS = 8192 * 8192
-"""Of one frame; more needs gigabytes of memory to decode."""
+"""Of one frame of film; more needs gigabytes of memory to decode."""
+MAX_IMAGE_PIXELS = 16384 * 16384
+"""Of an image: phones take photographs of 200 megapixels. Most formats are decoded by strips, JPEG at a smaller
+scale."""
 MAX_STREAMS = 64
 MAX_SECONDS = 24 * 3600
 MAX_FPS = 10_000

@@ -1,5 +1,6 @@
 """Colour tags of video (pure): names of the H.273 code points, and what players assume where tags are missing."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from media.info import VideoStream
@@ -63,6 +64,18 @@ class Colour(NamedTuple):
 
 BT709 = Colour("bt709", "bt709", "bt709", "tv")
 
+DIFFUSE_WHITE_NITS = 203
+"""Luminance of a sheet of white paper in HDR (ITU-R BT.2408-7, 2.2); brighter is light and reflections. It is 1.0 of
+linear light: `npl` of zscale."""
+TONE_CURVE: Mapping[str, str | float] = {
+    "tonemap": "mobius",
+    "param": 0.5,
+    "peak": 4.926,  # 1000 nits, for which phones and cameras record
+    "desat": 0,
+}
+"""Options of ffmpeg's filter `tonemap`. Linear up to half of diffuse white (100 nits), then rolled off to 1000 nits:
+diffuse white becomes 0.89 of SDR white, black and middle grey stay as they are."""
+
 
 def infer(video: VideoStream) -> Colour:
     """The stream's colour: its tags, and what players assume where they are missing."""
@@ -90,3 +103,14 @@ _IMPLIED = {
 def is_wide_gamut(colour: Colour) -> bool:
     """Whether an SDR screen cannot show it unconverted: an HDR transfer (PQ, HLG) or the BT.2020 matrix."""
     return colour.transfer in ("smpte2084", "arib-std-b67") or colour.matrix.startswith(("bt2020", "ictcp"))
+
+
+_WIDER_PRIMARIES = frozenset({"bt2020", "smpte431", "smpte432", "smpte428", "bt470m", "film"})
+
+
+def has_other_primaries(colour: Colour) -> bool:
+    """Whether its values look wrong where nobody reads the tags: Display P3, DCI P3, BT.2020, NTSC 1953, film, XYZ.
+
+    Those of standard definition (BT.601) are shown as BT.709 by players; few people see the difference.
+    """
+    return colour.primaries in _WIDER_PRIMARIES

@@ -34,6 +34,7 @@ _ALL = (
     Format("heic", "image/heic", "heic", "image"),
     Format("tiff", "image/tiff", "tiff", "image"),
     Format("bmp", "image/bmp", "bmp", "image"),
+    Format("ico", "image/vnd.microsoft.icon", "ico", "image"),
     Format("mp3", "audio/mpeg", "mp3", "audio"),
     Format("m4a", "audio/mp4", "m4a", "audio"),
     Format("aac", "audio/aac", "aac", "audio"),

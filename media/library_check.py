@@ -5,6 +5,7 @@ from typing import Any
 import av
 from av.codec import Codec
 
+from media import sandbox_image
 from media.libvips import pyvips
 
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -27,6 +28,7 @@ def check(decoders: list[str], demuxers: list[str]) -> dict[str, Any]:
         "libvips": [pyvips.version(part) for part in range(3)],
         "image_formats": [name for name in _SAVERS if not _round_trip(name)],
         "operations": [name for name in _LOADERS if not pyvips.type_find("VipsOperation", name)],
+        "heic": sandbox_image.decodes_heic(),
         "pyav": av.__version__,
         "decoders": [names for names in decoders if not any(_decodes(name) for name in names.split("|"))],
         "demuxers": [name for name in demuxers if name not in av.formats_available],

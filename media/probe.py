@@ -18,7 +18,7 @@ from chassis.adapters.sandbox.limits import GIB, ChildCpuExceeded, ChildDied, Ch
 from chassis.core.caches import Memo
 from chassis.core.settings import StartRefused
 from media import geometry, requirements
-from media.allowlists import MAX_FPS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
+from media.allowlists import MAX_FPS, MAX_IMAGE_PIXELS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child, from_excess
 from media.formats import FORMATS
 from media.info import MAX_CHANNELS, MAX_SAMPLE_RATE, MediaInfo
@@ -112,7 +112,8 @@ def to_media_info(facts: dict[str, Any]) -> MediaInfo:
         coded = tuple(int(side) for side in facts.pop("coded", ()))
         _check_limit("streams", facts.pop("streams", 1), MAX_STREAMS)
         _check_limit("seconds", facts.get("duration") or 0, MAX_SECONDS)
-        _check_limit("pixels", coded[0] * coded[1] if coded else 0, MAX_PIXELS)
+        most_pixels = MAX_IMAGE_PIXELS if facts.get("kind") == "image" else MAX_PIXELS
+        _check_limit("pixels", coded[0] * coded[1] if coded else 0, most_pixels)
         info = MediaInfo.model_validate({**facts, "content_type": FORMATS[facts["format"]].content_type})
     except (ValidationError, LookupError, TypeError, ValueError) as error:
         raise MediaFault("input_unreadable", detail=str(error)) from error

@@ -13,7 +13,7 @@ MIN_LIBAVCODEC = (60, 31)
 ENCODERS = ("libx264", "libvpx-vp9", "aac", "libopus", "rawvideo")
 MUXERS = ("mp4", "mov", "webm", "rawvideo", "image2")
 FILTERS = (
-    *("scale", "format", "setparams", "setsar", "bwdif", "trim"),
+    *("scale", "format", "setparams", "setsar", "bwdif", "trim", "premultiply"),
     # Inserted by ffmpeg itself: rotation, and the conversion of audio.
     *("transpose", "hflip", "vflip", "aresample"),
 )
@@ -28,6 +28,7 @@ DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mp3", "wav", "flac", "ogg", "gi
 _REINSTALL = "pip install --force-reinstall --no-cache-dir"
 _OTHER_FFMPEG = "Set FFMPEG_BINARY to a newer, complete ffmpeg, or unset it for the one of the package imageio-ffmpeg."
 _OTHER_LIBVIPS = f"Install the packaged library again: {_REINSTALL} --no-deps pyvips-binary."
+_OTHER_PI_HEIF = f"Install it from its wheel: {_REINSTALL} --only-binary pi-heif pi-heif."
 _OTHER_PYAV = f"Install PyAV from its wheel: {_REINSTALL} --only-binary av av."
 
 
@@ -68,7 +69,7 @@ def ffmpeg_unusable(path: Path, reason: str) -> str:
 
 
 def library_problem(facts: Mapping[str, Any]) -> str | None:
-    """The same for the result of `media.library_check`, which is about libvips and PyAV."""
+    """The same for the result of `media.library_check`, which is about libvips, pi-heif and PyAV."""
     libvips = ".".join(str(part) for part in facts["libvips"])
     if tuple(facts["libvips"][:2]) < MIN_LIBVIPS:
         needed = ".".join(str(part) for part in MIN_LIBVIPS)
@@ -76,6 +77,8 @@ def library_problem(facts: Mapping[str, Any]) -> str | None:
     lacking = [*_named("image format", facts["image_formats"]), *_named("operation", facts["operations"])]
     if lacking:
         return f"libvips {libvips} works without {'; '.join(lacking)}. {_OTHER_LIBVIPS}"
+    if not facts["heic"]:
+        return f"The package pi-heif was built without a decoder for HEVC. {_OTHER_PI_HEIF}"
     lacking = [*_named("decoder", facts["decoders"]), *_named("demuxer", facts["demuxers"])]
     if lacking:
         return f"PyAV {facts['pyav']} was built without {'; '.join(lacking)}. {_OTHER_PYAV}"
@@ -88,7 +91,7 @@ def libraries_unusable(output: str) -> str:
     reason = lines[-1] if lines else "no reason given"
     return (
         f"The libraries for media files cannot be loaded ({reason}). "
-        f"Install their packages again: {_REINSTALL} av pyvips pyvips-binary."
+        f"Install their packages again: {_REINSTALL} av pi-heif pillow pyvips pyvips-binary."
     )
 
 

@@ -12,10 +12,12 @@ import av.error
 import av.subtitles.stream  # loaded here once, because `av.open` would load it in each call
 from av.stream import Disposition
 
+from media import sandbox_image
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from media.faults import MediaFault
 from media.formats import container_format
+from media.libvips import pyvips
 from media.truncation import is_truncated
 
 _OPTIONS = {
@@ -36,8 +38,6 @@ _CODEC_NAMES = {
     "mp3float": "mp3",
     "mp2float": "mp2",
 }
-_IMAGE_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"heim", b"heis"})
-_VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "tiff": "tiff"}
 
 
 def probe(path: str) -> dict[str, Any]:
@@ -50,60 +50,12 @@ def probe(path: str) -> dict[str, Any]:
         head = opened.read(64)
         truncated = is_truncated(opened, size)
     try:
-        facts = _probe_image(path) if _is_image(head) else _probe_streams(path, head)
-    except (av.error.FFmpegError, _vips_error()) as error:
+        facts = sandbox_image.facts(path, head) if sandbox_image.is_image(head) else _probe_streams(path, head)
+    except (av.error.FFmpegError, pyvips.Error) as error:
         raise MediaFault("input_truncated" if truncated else "input_unreadable") from error
     if truncated:
         raise MediaFault("input_truncated")
     return {"filesize": size, **facts}
-
-
-def _vips_error() -> type[Exception]:
-    from media.libvips import pyvips
-
-    error: type[Exception] = pyvips.Error
-    return error
-
-
-def _is_image(head: bytes) -> bool:
-    if head[4:8] == b"ftyp":
-        return head[8:12] in _IMAGE_BRANDS
-    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")) or (
-        head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    )
-
-
-def _probe_image(path: str) -> dict[str, Any]:
-    from media.libvips import pyvips
-
-    # As a Source and not by name: libvips takes brackets at the end of a file name for options.
-    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")
-    fields = set(image.get_fields())
-
-    def field(name: str, default: Any) -> Any:
-        return image.get(name) if name in fields else default
-
-    loader = str(image.get("vips-loader")).removesuffix("load_source")
-    if loader == "heif":
-        name = "avif" if field("heif-compression", "") == "av1" else "heic"
-    else:
-        name = _VIPS_FORMATS.get(loader, "")
-    if not name:
-        raise MediaFault("input_unreadable")
-    pages = int(field("n-pages", 1)) if name in ("gif", "webp", "avif", "tiff") else 1
-    return {
-        "kind": "image",
-        "format": name,
-        "coded": [image.width, image.height],
-        "image": {
-            "pages": pages,
-            "orientation": int(field("orientation", 1)),
-            "alpha": bool(image.hasalpha()),
-            "bands": image.bands,
-            "interpretation": str(image.interpretation),
-            "icc": "icc-profile-data" in fields,
-        },
-    }
 
 
 def _probe_streams(path: str, head: bytes) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def _is_isobmff_truncated(file: BinaryIO, size: int) -> bool:
             length = size - position
         if length < 8:
             break
+        if position + length > size and indexed and name not in _BOXES:
+            break  # bytes of something else after a whole file
         indexed = indexed or name in (b"moov", b"meta")
         position += length
     return position > size or not indexed
@@ -78,14 +80,15 @@ def _is_matroska_truncated(file: BinaryIO, size: int) -> bool:
 
 
 def _is_png_truncated(file: BinaryIO, size: int) -> bool:
-    """PNG: the chunks must lie inside the file, up to and including `IEND`."""
-    position = 8
+    """PNG: the chunks must lie inside the file. `IEND` has no content: where only it is missing, nothing is."""
+    position, pixels = 8, False
     for _ in range(_MAX_STEPS):
         file.seek(position)
         head = file.read(8)
         if len(head) < 8:
-            return True
+            return position > size or not pixels
         name = head[4:]
+        pixels = pixels or name == b"IDAT"
         position += 12 + int.from_bytes(head[:4], "big")
         if name == b"IEND":
             return position > size

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from schemas.base import RequestModel
 
@@ -12,7 +12,8 @@ ImageFormat = Literal["jpeg", "png", "webp", "avif"]
 
 MIN_SIDE = 2
 MAX_SIDE = 8192
-"""Pixels along one edge of an output: the largest that every format of ours can hold."""
+"""Pixels along an edge of an output that is asked for: the largest that every format of ours can hold. An edge that
+follows from the aspect of an image may be as long as the format of the output allows."""
 MAX_SECONDS = 7 * 24 * 3600
 
 
@@ -29,6 +30,8 @@ def _alias(value: object) -> object:
 
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 EvenSide = Annotated[Side, AfterValidator(_even)]
+Background = Annotated[str, StringConstraints(pattern=r"^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+"""The colour behind transparent pixels: `#RRGGBB` or `#RGB`."""
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
@@ -61,7 +64,16 @@ class ImageOptions(RequestModel):
     quality: Quality = "medium"
     width: Side | None = None
     height: Side | None = None
+    background: Background | None = None
+    """Put behind transparent pixels. Default: none where the format has transparency, otherwise white."""
     start: Seconds = 0
+
+
+def red_green_blue(colour: str) -> tuple[int, int, int]:
+    """A `Background` as numbers from 0 to 255."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
 
 Options = VideoOptions | ImageOptions

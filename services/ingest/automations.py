@@ -12,7 +12,7 @@ from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from schemas.media_resource import media_resource
-from schemas.options import OPTIONS
+from schemas.options import MAX_SIDE, OPTIONS
 
 _SOURCE_KINDS = {"image": frozenset({"image", "video"}), "video": frozenset({"video"})}
 """Kind of a job -> kinds of original that it takes."""
@@ -21,7 +21,8 @@ _SOURCE_KINDS = {"image": frozenset({"image", "video"}), "video": frozenset({"vi
 class MediaJob(RequestModel):
     """The template of a job for each new item: its output is attached under the label `ref`.
 
-    A single `width` or `height` is an upper bound: a small original is not scaled up.
+    A single `width` or `height` is an upper bound: a small original is not scaled up, and the other side of a long one
+    (a screenshot of a whole page, a panorama) is kept within the longest that every format holds.
     """
 
     kind: Literal["image", "video"]
@@ -98,4 +99,15 @@ def bounded(template: MediaJob, original: File) -> dict[str, Any]:
         limit = min(options[side], available)
         # Video has even sides, and no output is smaller than two pixels.
         options[side] = max(limit - limit % 2 if template.kind == "video" else limit, 2)
+        other = "height" if side == "width" else "width"
+        if _other_side(options[side], side, original) > MAX_SIDE:
+            del options[side]
+            options[other] = MAX_SIDE
     return options
+
+
+def _other_side(length: int, side: str, original: File) -> float:
+    width, height = original.width or 0, original.height or 0
+    if side == "width":
+        return length * height / width if width else 0
+    return length * width / height if height else 0

@@ -1,4 +1,5 @@
-"""From a plan to ffmpeg's command line (pure). It writes one frame as raw RGB pixels of the exact size.
+"""From a plan to ffmpeg's command line (pure). It writes one frame as raw RGB pixels of the exact size,
+or RGBA with the colours multiplied by alpha, so that nothing of hidden colours comes out.
 
 Raw pixels, so that libvips encodes frames and images alike (one quality table, one palette) and no decoder of an
 intermediate format is needed. Encoding in ffmpeg would not be faster.
@@ -27,27 +28,36 @@ _MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
-_SDR_WHITE = 100
-"""Nits of SDR reference white for tone mapping."""
+_SRGB = "iec61966-2-1"
+# The decoders of libavcodec itself leave out the transparency of WebM.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool) -> list[str]:
     """Writes the first frame at or after `plan.start`. Input seeking: data before the key frame is not read."""
-    pixels = _scaled(_from(source, video, plan.start, plan.preroll), video, plan, tone_maps)
-    return ffmpeg.command(pixels.output(str(dest), vframes=1, pix_fmt="rgb24", format="rawvideo"))
+    pixels = _scaled(_from(source, video, plan, plan.start), video, plan, tone_maps)
+    return ffmpeg.command(pixels.output(str(dest), vframes=1, pix_fmt=_pix_fmt(plan), format="rawvideo"))
 
 
 def last_frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool) -> list[str]:
     """Writes the last frame of the file if it is at most `TAIL_SECONDS` before `plan.start`: each frame overwrites the
     one before."""
-    pixels = _scaled(_from(source, video, max(plan.start - TAIL_SECONDS, 0), plan.preroll), video, plan, tone_maps)
-    return ffmpeg.command(pixels.output(str(dest), vcodec="rawvideo", pix_fmt="rgb24", format="image2", update=1))
+    pixels = _scaled(_from(source, video, plan, max(plan.start - TAIL_SECONDS, 0)), video, plan, tone_maps)
+    pix_fmt = _pix_fmt(plan)
+    return ffmpeg.command(pixels.output(str(dest), vcodec="rawvideo", pix_fmt=pix_fmt, format="image2", update=1))
 
 
-def _from(source: Path, video: VideoStream | None, start: float, preroll: float) -> Any:
+def _pix_fmt(plan: FramePlan) -> str:
+    return "rgba" if plan.alpha else "rgb24"
+
+
+def _from(source: Path, video: VideoStream | None, plan: FramePlan, start: float) -> Any:
     """The video stream from `start` on; ffmpeg applies the rotation itself."""
-    seek = max(start - preroll, 0)
-    node = ffmpeg.input_node(source, **({"ss": _seconds(seek)} if seek > 0 else {}))
+    seek = max(start - plan.preroll, 0)
+    options: dict[str, str] = {"ss": _seconds(seek)} if seek > 0 else {}
+    if plan.alpha and video is not None and video.codec in _ALPHA_DECODERS:
+        options["vcodec"] = _ALPHA_DECODERS[video.codec]
+    node = ffmpeg.input_node(source, **options)
     # "V" is a video stream that is not cover art.
     stream = node[str(video.index)] if video is not None else node["V:0"]
     return stream.filter("trim", start=_seconds(start - seek)) if start > seek else stream
@@ -65,9 +75,19 @@ def _scaled(stream: Any, video: VideoStream | None, plan: FramePlan, tone_maps: 
     if video.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     source = colour.infer(video)
-    if tone_maps and colour.is_wide_gamut(source):
-        return _to_bt709(stream, source, plan, hdr=video.hdr)
-    return stream.filter("scale", plan.width, plan.height, flags=_FLAGS, **_input_colour(source))
+    size = (plan.width, plan.height)
+    converts = tone_maps and (colour.is_wide_gamut(source) or colour.has_other_primaries(source))
+    if plan.alpha:
+        # Scaled after the colours were multiplied: otherwise those of hidden pixels get into their neighbours.
+        stream = _to_srgb(stream, video, source, "gbrap") if converts else _to_rgb(stream, source, "gbrap")
+        return stream.filter("premultiply", inplace=1).filter("scale", *size, flags=_FLAGS)
+    if converts:
+        return _to_srgb(stream, video, source, "gbrp", size)
+    return stream.filter("scale", *size, flags=_FLAGS, **_input_colour(source))
+
+
+def _to_rgb(stream: Any, source: Colour, pix_fmt: str) -> Any:
+    return stream.filter("scale", flags=_FLAGS, **_input_colour(source)).filter("format", pix_fmt)
 
 
 def _input_colour(source: Colour) -> dict[str, str]:
@@ -76,21 +96,16 @@ def _input_colour(source: Colour) -> dict[str, str]:
     return {"in_color_matrix": matrix, "in_range": source.range} if matrix else {}
 
 
-def _to_bt709(stream: Any, source: Colour, plan: FramePlan, *, hdr: bool) -> Any:
-    """Converts wide gamut or HDR to BT.709 in linear light; after scaling, because tone mapping is slow per pixel."""
-    linear = stream.filter(
-        "zscale",
-        plan.width,
-        plan.height,
-        filter="lanczos",
-        min=source.matrix,
-        pin=source.primaries,
-        tin=source.transfer,
-        rin=source.range,
-        t="linear",
-        npl=_SDR_WHITE,
-    ).filter("format", "gbrpf32le")
-    narrow = linear.filter("zscale", p="bt709")
-    if hdr:
-        narrow = narrow.filter("tonemap", "hable", desat=0)
-    return narrow.filter("zscale", t="bt709", m="gbr", r="pc").filter("format", "gbrp")
+def _to_srgb(stream: Any, video: VideoStream, source: Colour, pix_fmt: str, size: tuple[int, ...] = ()) -> Any:
+    """Converts wide gamut or HDR in linear light; after scaling, because that is slow per pixel.
+
+    Without HDR the curve is the same before and after, so that greys stay what they are.
+    """
+    options = {"min": source.matrix, "pin": source.primaries, "rin": source.range, "npl": colour.DIFFUSE_WHITE_NITS}
+    options["tin"] = source.transfer if video.hdr else _SRGB
+    linear = stream.filter("zscale", *size, filter="lanczos", t="linear", **options)
+    narrow = linear.filter("format", f"{pix_fmt}f32le").filter("zscale", p="bt709")
+    if video.hdr:
+        narrow = narrow.filter("tonemap", **colour.TONE_CURVE)
+    target = "bt709" if video.hdr else _SRGB
+    return narrow.filter("zscale", t=target, m="gbr", r="pc").filter("format", pix_fmt)

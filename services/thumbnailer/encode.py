@@ -16,7 +16,6 @@ from media.tools import Tools
 from schemas.options import ImageOptions
 from services.thumbnailer import argv, errors
 from services.thumbnailer.plan import FramePlan, ImagePlan, plan
-from services.thumbnailer.quality import OPAQUE
 
 FRAME_CPU_SECONDS = 30 * 60
 FRAME_WALL = timedelta(hours=3)
@@ -56,12 +55,14 @@ async def encode(
             pixels = made.with_name("frame.rgb")
             await _extract_frame(source, info, todo, pixels, tools)
             on_progress(0.5)
-            response = await _call_vips("encode_pixels", {"pixels": str(pixels)}, pixels, todo, made, palette, tools)
+            frame = {"pixels": str(pixels), "alpha": todo.alpha}
+            response = await _call_vips("encode_pixels", frame, pixels, todo, made, palette, tools)
         else:
             # A name of ours: libvips takes brackets at the end of a file name for options.
             link = made.with_name("source")
             link.symlink_to(source.absolute())
-            response = await _call_vips("convert", {"source": str(link)}, source, todo, made, palette, tools)
+            image = {"source": str(link), "source_format": info.format}
+            response = await _call_vips("convert", image, source, todo, made, palette, tools)
         result = await _probe_output(made, todo, tools)
         made.replace(dest)
     on_progress(1.0)
@@ -69,7 +70,7 @@ async def encode(
 
 
 async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels: Path, tools: Tools) -> None:
-    """Writes one frame of a video to `pixels`: RGB, 8 bits, exactly the plan's size.
+    """Writes one frame of a video to `pixels`: RGB or RGBA, 8 bits, exactly the plan's size.
 
     It is the first frame at or after `plan.start`, or the last frame of the file where that is shortly before.
     """
@@ -81,7 +82,7 @@ async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels:
             await tools.ffmpeg.run(line, limits)
         except ChildCpuExceeded as error:
             raise errors.too_much_work(str(error)) from error
-        if pixels.exists() and pixels.stat().st_size == plan.width * plan.height * 3:
+        if pixels.exists() and pixels.stat().st_size == plan.width * plan.height * (4 if plan.alpha else 3):
             return
     if plan.start == 0:
         raise errors.undecodable(plan.start)
@@ -90,7 +91,7 @@ async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels:
 
 
 async def _call_vips(
-    function: str, source: dict[str, str], read: Path, plan: ImagePlan, made: Path, palette: bool, tools: Tools
+    function: str, source: dict[str, Any], read: Path, plan: ImagePlan, made: Path, palette: bool, tools: Tools
 ) -> dict[str, Any]:
     """Runs a function of `services.thumbnailer.vips` in the sandbox; the child may read `read`."""
     args = {
@@ -100,7 +101,7 @@ async def _call_vips(
         "height": plan.height,
         "format": plan.format,
         "save": plan.save,
-        "opaque": plan.format in OPAQUE,
+        "background": plan.background,
         "palette": palette,
     }
     limits = tools.image_limits.may(read=(read,), write=(made.parent,))

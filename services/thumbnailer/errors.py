@@ -1,7 +1,6 @@
 """The customer's faults that only images have: each a published code and a sentence for the uploader."""
 
 from media.faults import MediaFault
-from schemas.options import MAX_SIDE
 
 
 def no_picture(kind: str) -> MediaFault:
@@ -24,10 +23,18 @@ def ended_early(start: float) -> MediaFault:
     return MediaFault("input_truncated", f"There is no picture at {start:g} s, though the file announces one there.")
 
 
-def side_too_long(width: int, height: int) -> MediaFault:
+def side_too_long(width: int, height: int, format: str, longest: int) -> MediaFault:
     return MediaFault(
         "output_too_large",
-        f"The image would be {width}x{height} pixels; its longest side may be {MAX_SIDE}. Ask for a smaller width.",
+        f"The image would be {width}x{height} pixels; the longest side of {format} may be {longest}. "
+        "Ask for a smaller width or height.",
+    )
+
+
+def too_many_pixels(width: int, height: int, most: int) -> MediaFault:
+    return MediaFault(
+        "output_too_large",
+        f"The image would be {width}x{height} pixels, which are more than {most}. Ask for a smaller width or height.",
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 TRANSPARENT_BELOW = 128
 """Pixels with a lower alpha are not counted."""
-FALLBACK = "#000000"
+FALLBACK = "#FFFFFF"
 """For images without a visible pixel."""
 
 

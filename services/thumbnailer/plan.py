@@ -4,25 +4,31 @@ from dataclasses import dataclass
 from typing import get_args
 
 from media import geometry
+from media.allowlists import MAX_IMAGE_PIXELS
 from media.info import MediaInfo
 from schemas.jobs import Job
-from schemas.options import MAX_SIDE, ImageFormat, ImageOptions
+from schemas.options import ImageFormat, ImageOptions, red_green_blue
 from services.thumbnailer import errors
-from services.thumbnailer.quality import SaverOptions, saver_options
+from services.thumbnailer.quality import LONGEST_SIDES, OPAQUE, SaverOptions, saver_options
 
 PREROLL_SECONDS = 10.0
 """How far before `start` decoding begins in formats without an index of key frames."""
+WHITE = (255, 255, 255)
 _WITHOUT_INDEX = frozenset({"ts", "mpeg"})
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """An image of exactly `width` x `height` pixels, made from an image. `save` are the options of libvips' saver."""
+    """An image of exactly `width` x `height` pixels, made from an image. `save` are the options of libvips' saver.
+
+    `background` is the colour behind transparent pixels (0 to 255); None keeps the transparency.
+    """
 
     width: int
     height: int
     format: ImageFormat
     save: SaverOptions
+    background: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,10 @@ class FramePlan(ImagePlan):
     before `start` are dropped after decoding.
     """
 
-    start: float
+    start: float = 0.0
     preroll: float = 0.0
+    alpha: bool = False
+    """Whether the frame is extracted with its transparency."""
 
 
 def estimate(job: Job, duration: float | None) -> float:  # noqa: ARG001 - the same for every job
@@ -53,17 +61,28 @@ def plan(options: ImageOptions, info: MediaInfo) -> ImagePlan:
         raise errors.no_picture(info.kind)
     format = options.format or _own_format(info)
     size = geometry.fit((info.width, info.height), options.width, options.height, even=False)
-    if max(size.width, size.height) > MAX_SIDE:
-        raise errors.side_too_long(size.width, size.height)
-    save = saver_options(format, options.quality)
+    if max(size) > LONGEST_SIDES[format]:
+        raise errors.side_too_long(size.width, size.height, format, LONGEST_SIDES[format])
+    if size.width * size.height > MAX_IMAGE_PIXELS:
+        raise errors.too_many_pixels(size.width, size.height, MAX_IMAGE_PIXELS)
+    image = ImagePlan(
+        size.width, size.height, format, saver_options(format, options.quality), _background(options, format)
+    )
     if info.kind == "image":
         if options.start > 0:
             raise errors.start_in_still(options.start)
-        return ImagePlan(size.width, size.height, format, save)
+        return image
     if info.duration is not None and options.start >= info.duration and options.start > 0:
         raise errors.start_past_end(options.start, info.duration)
     preroll = PREROLL_SECONDS if info.format in _WITHOUT_INDEX else 0.0
-    return FramePlan(size.width, size.height, format, save, options.start, preroll)
+    alpha = info.video is not None and info.video.alpha
+    return FramePlan(**vars(image), start=options.start, preroll=preroll, alpha=alpha)
+
+
+def _background(options: ImageOptions, format: ImageFormat) -> tuple[int, int, int] | None:
+    if options.background is not None:
+        return red_green_blue(options.background)
+    return WHITE if format in OPAQUE else None
 
 
 def _own_format(info: MediaInfo) -> ImageFormat:

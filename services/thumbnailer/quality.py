@@ -26,7 +26,10 @@ _FIXED: dict[ImageFormat, SaverOptions] = {
 }
 
 OPAQUE: frozenset[ImageFormat] = frozenset({"jpeg"})
-"""Formats without transparency: transparent images get a black background."""
+"""Formats without transparency."""
+
+LONGEST_SIDES: dict[ImageFormat, int] = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 65_535}
+"""In pixels: JPEG_MAX_DIMENSION of libjpeg, WEBP_MAX_DIMENSION of libwebp; of the others what browsers show."""
 
 
 def saver_options(format: ImageFormat, quality: Quality) -> SaverOptions:

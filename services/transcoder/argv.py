@@ -6,12 +6,9 @@ from typing import Any
 import ffmpeg as graph
 
 from media import ffmpeg
-from media.colour import Colour
+from media.colour import DIFFUSE_WHITE_NITS, TONE_CURVE, Colour
 from services.transcoder.plan import AudioPlan, ColourPlan, Plan
 from services.transcoder.quality import EncoderSettings, encoder_settings
-
-# Nits of SDR reference white for tone mapping: the usual value, also in ffmpeg's guides.
-_SDR_WHITE = 100
 
 
 def argv(plan: Plan, source: Path, dest: Path) -> list[str]:
@@ -65,9 +62,9 @@ def _scale_and_convert(stream: Any, plan: ColourPlan, size: tuple[int, int]) -> 
             return scaled.filter("format", "yuv420p")
     stream = _tag(stream, source).filter("scale", *size)
     if plan.conversion == "tone_map":
-        stream = stream.filter("zscale", transfer="linear", npl=_SDR_WHITE).filter("format", "gbrpf32le")
+        stream = stream.filter("zscale", transfer="linear", npl=DIFFUSE_WHITE_NITS).filter("format", "gbrpf32le")
         stream = stream.filter("zscale", primaries=target.primaries)
-        stream = stream.filter("tonemap", tonemap="hable", desat=0)
+        stream = stream.filter("tonemap", **TONE_CURVE)
     stream = stream.filter(
         "zscale", matrix=target.matrix, primaries=target.primaries, transfer=target.transfer, range=target.range
     )

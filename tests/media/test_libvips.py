@@ -94,7 +94,15 @@ async def _check(tools: Tools, decoders: tuple[str, ...], demuxers: tuple[str, .
     return facts
 
 
-WORKING = {"libvips": [8, 18, 7], "image_formats": [], "operations": [], "pyav": "18", "decoders": [], "demuxers": []}
+WORKING = {
+    "libvips": [8, 18, 7],
+    "image_formats": [],
+    "operations": [],
+    "heic": True,
+    "pyav": "18",
+    "decoders": [],
+    "demuxers": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -117,4 +125,11 @@ async def test_libraries_that_cannot_be_loaded_are_refused_with_the_reason(tmp_p
         async with open_fork_server(tmp_path, preload=("no_such_library",)):
             raise AssertionError("it was opened")
     assert "cannot be loaded (ModuleNotFoundError: No module named 'no_such_library')" in str(refused.value)
-    assert "pip install --force-reinstall --no-cache-dir av pyvips pyvips-binary" in str(refused.value)
+    assert "pip install --force-reinstall --no-cache-dir av pi-heif pillow pyvips pyvips-binary" in str(refused.value)
+
+
+def test_a_pi_heif_without_a_decoder_is_refused() -> None:
+    problem = requirements.library_problem({**WORKING, "heic": False})
+    assert problem is not None and problem.startswith(
+        "The package pi-heif was built without a decoder for HEVC. Install"
+    )

@@ -69,6 +69,10 @@ def test_a_video_is_made_from_videos_only() -> None:
         ("image", {"width": 1280, "height": 720}, (64, 48), {"width": 1280, "height": 720}),
         ("image", {}, (64, 48), {}),
         ("image", {"width": 100}, (None, None), {"width": 100}),
+        ("image", {"width": 1280}, (790, 12_000), {"height": 8192}),
+        ("image", {"width": 1280}, (1280, 8192), {"width": 1280}),
+        ("image", {"height": 720}, (16_382, 720), {"width": 8192}),
+        ("video", {"width": 1280}, (100, 20_000), {"height": 8192}),
     ],
 )
 def test_a_single_side_is_an_upper_bound(

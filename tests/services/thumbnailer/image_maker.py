@@ -42,3 +42,9 @@ class ImageMaker:
 
 def size(made: EncodedImage) -> tuple[int | None, int | None]:
     return made.info.width, made.info.height
+
+
+def quarters(image: pyvips.Image) -> list[list[float]]:
+    """The colours in the middle of the four quarters: top left, top right, bottom left, bottom right."""
+    across, down = (image.width // 4, image.width * 3 // 4), (image.height // 4, image.height * 3 // 4)
+    return [image(x, y) for y in down for x in across]

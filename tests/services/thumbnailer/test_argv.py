@@ -33,8 +33,12 @@ SD = HD.model_copy(update={**UNTAGGED, "coded_width": 640, "coded_height": 480})
 SCREEN = HD.model_copy(update={**UNTAGGED, "pix_fmt": "gbrp", "rgb": True, "index": 1})
 
 
-def planned(start: float, preroll: float = 0) -> FramePlan:
-    return FramePlan(width=640, height=360, format="webp", save={}, start=start, preroll=preroll)
+P3 = HD.model_copy(update={"primaries": "smpte432"})
+CLEAR = HD.model_copy(update={"codec": "vp9", "alpha": True})
+
+
+def planned(start: float, preroll: float = 0, *, alpha: bool = False) -> FramePlan:
+    return FramePlan(width=640, height=360, format="webp", save={}, start=start, preroll=preroll, alpha=alpha)
 
 
 CASES = {
@@ -49,6 +53,8 @@ CASES = {
     "narrows wide colour that is not HDR": argv.frame(
         SOURCE, HDR.model_copy(update={"transfer": "bt2020-10"}), planned(0), PIXELS, tone_maps=True
     ),
+    "narrows Display P3": argv.frame(SOURCE, P3, planned(0), PIXELS, tone_maps=True),
+    "keeps transparency": argv.frame(SOURCE, CLEAR, planned(0, alpha=True), PIXELS, tone_maps=True),
     "deinterlaces what is interlaced": argv.frame(
         SOURCE, HD.model_copy(update={"interlaced": True}), planned(0), PIXELS, tone_maps=True
     ),

@@ -1,0 +1,214 @@
+"""Runs in the sandbox only: the facts of an image file, and its pixels where libvips has no decoder for its format.
+
+The packaged libvips decodes JPEG, PNG, GIF, WebP, TIFF and AVIF. HEIC (HEVC) is decoded by libheif and libde265 of the
+package pi-heif, which compose the tiles of a grid and apply rotation, mirroring and cropping; BMP, ICO and rare kinds
+of TIFF by Pillow.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any, Literal
+
+import pi_heif
+import pi_heif.options
+from PIL import Image, UnidentifiedImageError
+
+from media.allowlists import MAX_IMAGE_PIXELS
+from media.faults import MediaFault
+from media.libvips import pyvips
+
+_HEIF_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"mif2", b"msf1", b"heic", b"heix", b"hevc", b"hevx"})
+_MORE_HEIF_BRANDS = frozenset({b"heim", b"heis", b"hevm", b"hevs", b"miaf"})
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""The last two are BigTIFF's, for files beyond 4 GiB."""
+_BMP_HEADER_BYTES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_MAX_ICONS = 256
+_VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "tiff": "tiff"}
+_ANIMATED = frozenset({"gif", "webp", "avif", "tiff"})
+_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
+_HEIF_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, IndexError)
+_PILLOW_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"})
+"""Those of 8 bits: the conversion of others clips."""
+_UNREADABLE = "The image cannot be decoded: its data is damaged, or of a kind that is not supported."
+_TOO_LARGE = "The image takes too much memory to be decoded."
+
+# The sizes of what may be decoded are checked by the probe's caller; the warnings of Pillow's own limit go nowhere.
+Image.MAX_IMAGE_PIXELS = None
+pi_heif.options.THUMBNAILS = False
+pi_heif.options.DEPTH_IMAGES = False
+pi_heif.options.AUX_IMAGES = False
+
+
+def is_image(head: bytes) -> bool:
+    """Whether a file that begins with `head` (64 bytes) is one of the image formats that are read."""
+    return (
+        is_heif(head)
+        or _pillow_format(head) is not None
+        or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", *_TIFF_STARTS))
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    )
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file that begins with `head` is HEIC or AVIF."""
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS | _MORE_HEIF_BRANDS
+
+
+def _pillow_format(head: bytes) -> Literal["bmp", "ico"] | None:
+    if head[:2] == b"BM" and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADER_BYTES:
+        return "bmp"
+    # Of an entry of the directory the fourth byte is 0. Without that MPEG video would be taken for icons.
+    if head[:4] == b"\0\0\1\0" and len(head) >= 22 and 0 < head[4] + 256 * head[5] <= _MAX_ICONS and not head[9]:
+        return "ico"
+    return None
+
+
+def decodes_heic() -> bool:
+    """Whether the installed libheif has a decoder for HEVC."""
+    return bool(pi_heif.libheif_info()["decoders"].keys() & {"libde265", "ffmpeg"})
+
+
+def facts(path: str, head: bytes) -> dict[str, Any]:
+    """The fields of `MediaInfo` except those that are computed from others. Decodes no pixels.
+
+    Raises pyvips.Error and MediaFault for a file that cannot be read.
+    """
+    format_ = _pillow_format(head)
+    if format_ is not None:
+        return _pillow_facts(path, format_)
+    try:
+        return _libvips_facts(path)
+    except pyvips.Error:
+        if not head.startswith(_TIFF_STARTS):
+            raise
+        if _tiff_directory(head) >= Path(path).stat().st_size:
+            raise MediaFault("input_truncated") from None
+        return _pillow_facts(path, "tiff")
+
+
+def _tiff_directory(head: bytes) -> int:
+    """Where the first directory begins; writers put it behind the pixels."""
+    order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
+    return int.from_bytes(head[4:8] if head[2:4] in (b"*\0", b"\0*") else head[8:16], order)
+
+
+def _libvips_facts(path: str) -> dict[str, Any]:
+    # As a Source and not by name: libvips takes brackets at the end of a file name for options.
+    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(path), "", access="sequential")
+    fields = set(image.get_fields())
+
+    def field(name: str, default: Any) -> Any:
+        return image.get(name) if name in fields else default
+
+    loader = str(image.get("vips-loader")).removesuffix("load_source")
+    if loader == "heif":
+        name = "avif" if field("heif-compression", "") == "av1" else "heic"
+    else:
+        name = _VIPS_FORMATS.get(loader, "")
+    if not name:
+        raise MediaFault("input_unreadable")
+    return _facts(
+        name,
+        (image.width, image.height),
+        pages=int(field("n-pages", 1)) if name in _ANIMATED else 1,
+        orientation=int(field("orientation", 1)),
+        alpha=bool(image.hasalpha()),
+        bands=image.bands,
+        interpretation=str(image.interpretation),
+        icc="icc-profile-data" in fields,
+    )
+
+
+def _pillow_facts(path: str, format_: str) -> dict[str, Any]:
+    try:
+        with Image.open(path, formats=(format_.upper(),)) as image:
+            bands = len(image.getbands())
+            return _facts(format_, image.size, alpha=image.has_transparency_data, bands=bands)
+    except _PILLOW_ERRORS as error:
+        raise MediaFault("input_unreadable", _UNREADABLE) from error
+
+
+def _facts(name: str, size: tuple[int, int], **image: Any) -> dict[str, Any]:
+    return {"kind": "image", "format": name, "coded": list(size), "image": image}
+
+
+def decoded(path: str, format_: str) -> Any:
+    """The upright first image of a file as a libvips image in memory; None where libvips decodes the format itself.
+
+    It has 1 to 4 bands of 8 or 16 bits, and the file's ICC profile. Raises MediaFault.
+    """
+    try:
+        if format_ == "heic":
+            return _decoded_by_libheif(path)
+        return _decoded_by_pillow(path, format_) if format_ in ("bmp", "ico") else None
+    except MemoryError as error:
+        raise MediaFault("input_limits_exceeded", _TOO_LARGE) from error
+
+
+def code_points(path: str) -> tuple[int, int] | None:
+    """Primaries and transfer of a HEIC or AVIF file as ITU-T H.273 numbers them; None where it does not say."""
+    try:
+        profile = _open_heif(path).info.get("nclx_profile")
+    except _HEIF_ERRORS:
+        return None
+    return (profile["color_primaries"], profile["transfer_characteristics"]) if profile else None
+
+
+def _open_heif(path: str) -> Any:
+    """The headers of the primary image."""
+    file = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
+    return file[file.primary_index]
+
+
+def _decoded_by_libheif(path: str) -> Any:
+    try:
+        heif = _open_heif(path)
+        data, mode, size = heif.data, heif.mode, heif.size
+    except _HEIF_ERRORS as error:
+        raise MediaFault("input_unreadable", _UNREADABLE) from error
+    bands, _, bits = mode.partition(";")
+    # Copied, because the pixels end with `heif`.
+    image = _from_memory(data, size, len(bands), deep=bool(bits)).copy_memory()
+    if heif.premultiplied_alpha:
+        image = image.unpremultiply(max_alpha=65535 if bits else 255).cast("ushort" if bits else "uchar")
+    if profile := heif.info.get("icc_profile"):
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
+
+
+def decoded_tiff(path: str) -> Any:
+    """A TIFF that libvips cannot decode, in the same way; None where Pillow cannot either."""
+    try:
+        return _decoded_by_pillow(path, "tiff")
+    except MediaFault:
+        return None
+
+
+def _decoded_by_pillow(path: str, format_: str) -> Any:
+    try:
+        with Image.open(path, formats=(format_.upper(),)) as opened:
+            if opened.mode not in _PILLOW_MODES:
+                raise MediaFault("input_unreadable", _UNREADABLE)
+            image = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
+            profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
+    except UnidentifiedImageError as error:
+        raise MediaFault("input_unreadable", _UNREADABLE) from error
+    except _PILLOW_ERRORS as error:
+        if "truncated" in str(error):
+            raise MediaFault("input_truncated") from error
+        raise MediaFault("input_unreadable", _UNREADABLE) from error
+    pixels = _from_memory(image.tobytes(), image.size, len(image.getbands()), deep=False)
+    if profile:
+        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    if format_ == "bmp" and pixels.bands == 4 and pixels[3].max() == 0:
+        # Many writers leave the fourth byte 0 and mean no transparency.
+        return pixels.extract_band(0, n=3)
+    return pixels
+
+
+def _from_memory(data: Any, size: tuple[int, int], bands: int, *, deep: bool) -> Any:
+    if size[0] * size[1] > MAX_IMAGE_PIXELS:
+        raise MediaFault("input_limits_exceeded", _TOO_LARGE)
+    image = pyvips.Image.new_from_memory(data, *size, bands, "ushort" if deep else "uchar")
+    colour, grey = ("rgb16", "grey16") if deep else ("srgb", "b-w")
+    return image.copy(interpretation=grey if bands < 3 else colour)
