@@ -125,7 +125,7 @@ def _pillow_facts(path: str, format_: str) -> dict[str, Any]:
             bands = len(image.getbands())
             return _facts(format_, image.size, alpha=image.has_transparency_data, bands=bands)
     except _PILLOW_ERRORS as error:
-        raise MediaFault("input_unreadable", _UNREADABLE) from error
+        raise MediaFault("input_damaged", _UNREADABLE) from error
 
 
 def _facts(name: str, size: tuple[int, int], **image: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _decoded_by_libheif(path: str) -> Any:
         heif = _open_heif(path)
         data, mode, size = heif.data, heif.mode, heif.size
     except _HEIF_ERRORS as error:
-        raise MediaFault("input_unreadable", _UNREADABLE) from error
+        raise MediaFault("input_damaged", _UNREADABLE) from error
     bands, _, bits = mode.partition(";")
     # Copied, because the pixels end with `heif`.
     image = _from_memory(data, size, len(bands), deep=bool(bits)).copy_memory()
@@ -188,15 +188,15 @@ def _decoded_by_pillow(path: str, format_: str) -> Any:
     try:
         with Image.open(path, formats=(format_.upper(),)) as opened:
             if opened.mode not in _PILLOW_MODES:
-                raise MediaFault("input_unreadable", _UNREADABLE)
+                raise MediaFault("input_damaged", _UNREADABLE)
             image = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
             profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
     except UnidentifiedImageError as error:
-        raise MediaFault("input_unreadable", _UNREADABLE) from error
+        raise MediaFault("input_damaged", _UNREADABLE) from error
     except _PILLOW_ERRORS as error:
         if "truncated" in str(error):
             raise MediaFault("input_truncated") from error
-        raise MediaFault("input_unreadable", _UNREADABLE) from error
+        raise MediaFault("input_damaged", _UNREADABLE) from error
     pixels = _from_memory(image.tobytes(), image.size, len(image.getbands()), deep=False)
     if profile:
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)

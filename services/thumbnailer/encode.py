@@ -115,7 +115,7 @@ async def _call_vips(
         # SIGKILL comes from us or from the kernel (out of memory); any other signal is a decoder that crashed.
         if error.signal in (0, signal.SIGKILL):
             raise
-        raise MediaFault("input_unreadable", detail=str(error)) from error
+        raise MediaFault("input_damaged", detail=str(error)) from error
     return response
 
 

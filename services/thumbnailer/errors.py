@@ -39,7 +39,7 @@ def too_many_pixels(width: int, height: int, most: int) -> MediaFault:
 
 
 def undecodable(start: float) -> MediaFault:
-    return MediaFault("input_unreadable", f"The video's picture at {start:g} s cannot be decoded.")
+    return MediaFault("input_damaged", f"The video's picture at {start:g} s cannot be decoded.")
 
 
 def too_much_work(detail: str) -> MediaFault:

@@ -164,4 +164,4 @@ def _fault(error: pyvips.Error) -> MediaFault:
     """The words of libvips are not the customer's."""
     if _is_truncated(error):
         return MediaFault("input_truncated")
-    return MediaFault("input_unreadable", "The image cannot be decoded: its data is damaged.")
+    return MediaFault("input_damaged", "The image cannot be decoded: its data is damaged.")

@@ -122,8 +122,8 @@ CASES = (
         _DAMAGED,
         changed(still(Q=95), damage.without_last(2)),
         (
-            Still(size=(320, 200), patches=quarters(), open_kind=_DAMAGED),
-            Item(size=(320, 200), patches=quarters(), open_kind=_DAMAGED),
+            Still(size=(320, 200), patches=quarters()),
+            Item(size=(320, 200), patches=quarters()),
         ),
     ),
     Case(

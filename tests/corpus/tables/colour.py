@@ -36,8 +36,8 @@ def _white(y10: int, transfer: str) -> Recipe:
 _DIFFUSE = (Patch(0.5, 0.25, (230, 230, 230), within=10), Patch(0.5, 0.75, BLACK))
 """Diffuse white at about 0.9 of SDR white."""
 _HDR_CHECKS = (
-    Film(size=(320, 240), frames=5, patches=_DIFFUSE, open_kind=_HDR),
-    Still(size=(320, 240), patches=_DIFFUSE, open_kind=_HDR),
+    Film(size=(320, 240), frames=5, patches=_DIFFUSE),
+    Still(size=(320, 240), patches=_DIFFUSE),
 )
 
 CASES = (
@@ -70,7 +70,7 @@ CASES = (
             tags="colorspace=bt709:color_primaries=smpte432:color_trc=bt709:range=tv",
             colours=[colours.to_display_p3(rgb) for rgb in _FOUR],
         ),
-        (Film(frames=15, patches=quarters(within=5)), Still(patches=quarters(within=5), open_kind=_P3)),
+        (Film(frames=15, patches=quarters(within=5)), Still(patches=quarters(within=5))),
     ),
     Case(
         "bt2020_sdr.mp4",

@@ -22,9 +22,9 @@ _CLEAR = (Patch(0.25, 0.5, RED, alpha=255), Patch(0.75, 0.5, WHITE, alpha=0))
 _FILM = (
     Film(size=(320, 240), frames=30, patches=_ON_WHITE, open_kind=_KIND),
     Film({"format": "webm"}, size=(320, 240), frames=30, patches=_CLEAR, alpha=True, open_kind=_KIND),
-    Still({"format": "png"}, format="png", size=(320, 240), patches=_CLEAR, alpha=True, open_kind=_KIND),
-    Still(size=(320, 240), patches=_ON_WHITE, open_kind=_KIND),
-    Item(size=(320, 240), patches=_ON_WHITE, open_kind=_KIND),
+    Still({"format": "png"}, format="png", size=(320, 240), patches=_CLEAR, alpha=True),
+    Still(size=(320, 240), patches=_ON_WHITE),
+    Item(size=(320, 240), patches=_ON_WHITE),
 )
 _LEFT = tuple(
     Patch(x, y, rgb) for (x, y), rgb in zip(((0.125, 0.25), (0.375, 0.25)), ((192, 48, 32), (48, 160, 64)), strict=True)
@@ -39,7 +39,7 @@ def _still(name: str, recipe: Recipe, *, short: bool = True) -> Case:
         "transparency",
         recipe,
         (
-            Still({"format": "jpeg"}, size=(320, 200), patches=_STILL_WHITE, open_kind=_KIND),
+            Still({"format": "jpeg"}, size=(320, 200), patches=_STILL_WHITE),
             Still({"format": "png"}, format="png", size=(320, 200), patches=_STILL_CLEAR, alpha=True),
             Still({"format": "webp"}, format="webp", size=(320, 200), patches=_STILL_CLEAR, alpha=True),
             Still({"format": "avif"}, format="avif", size=(320, 200), patches=_STILL_CLEAR, alpha=True),
@@ -84,7 +84,6 @@ CASES = (
                 {"format": "jpeg"},
                 size=(320, 200),
                 patches=(Patch(0.5, 0.5, BLACK), Patch(0.05, 0.05, WHITE)),
-                open_kind=_KIND,
             ),
             Still(
                 format="png",
@@ -92,7 +91,7 @@ CASES = (
                 patches=(Patch(0.5, 0.5, BLACK, alpha=255), Patch(0.05, 0.05, WHITE, alpha=0)),
                 alpha=True,
             ),
-            Item(size=(320, 200), patches=(Patch(0.5, 0.5, BLACK), Patch(0.05, 0.05, WHITE, alpha=0)), open_kind=_KIND),
+            Item(size=(320, 200), patches=(Patch(0.5, 0.5, BLACK), Patch(0.05, 0.05, WHITE))),
         ),
     ),
     Case(

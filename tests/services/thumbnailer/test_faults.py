@@ -32,7 +32,7 @@ async def test_bad_input_is_refused_with_a_published_code(
     assert fault.message.endswith((".", ")."))
 
 
-async def test_an_image_with_damaged_pixels_is_unreadable(
+async def test_an_image_with_damaged_pixels_is_damaged(
     image_maker: ImageMaker, footage: Footage, material: Material
 ) -> None:
     data = footage.coffee.read_bytes()
@@ -40,7 +40,7 @@ async def test_an_image_with_damaged_pixels_is_unreadable(
     damaged = material.folder / "damaged.png"
     damaged.write_bytes(data[:inside] + bytes(400) + data[inside + 400 :])
     fault = await image_maker.fault(damaged, width=100)
-    assert fault.kind == "input_unreadable"
+    assert fault.kind == "input_damaged"
     assert str(material.folder) not in fault.message
 
 

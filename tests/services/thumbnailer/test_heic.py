@@ -63,7 +63,7 @@ async def test_damaged_heic_is_refused_in_our_words(image_maker: ImageMaker, mat
     damaged = material.folder / "damaged.heic"
     damaged.write_bytes(data)
     fault = await image_maker.fault(damaged)
-    assert fault.kind == "input_unreadable"
+    assert fault.kind == "input_damaged"
     assert fault.message == "The image cannot be decoded: its data is damaged, or of a kind that is not supported."
 
 
