@@ -102,10 +102,11 @@ def _to_srgb(stream: Any, video: VideoStream, source: Colour, pix_fmt: str, size
     Without HDR the curve is the same before and after, so that greys stay what they are.
     """
     options = {"min": source.matrix, "pin": source.primaries, "rin": source.range, "npl": colour.DIFFUSE_WHITE_NITS}
-    options["tin"] = source.transfer if video.hdr else _SRGB
+    # Display P3 is defined with the curve of sRGB, other colours of film for displays of ITU-R BT.1886.
+    curve = _SRGB if source.transfer == _SRGB or source.primaries == "smpte432" else "bt709"
+    options["tin"] = source.transfer if video.hdr else curve
     linear = stream.filter("zscale", *size, filter="lanczos", t="linear", **options)
     narrow = linear.filter("format", f"{pix_fmt}f32le").filter("zscale", p="bt709")
     if video.hdr:
         narrow = narrow.filter("tonemap", **colour.TONE_CURVE)
-    target = "bt709" if video.hdr else _SRGB
-    return narrow.filter("zscale", t=target, m="gbr", r="pc").filter("format", pix_fmt)
+    return narrow.filter("zscale", t=curve, m="gbr", r="pc").filter("format", pix_fmt)

@@ -125,7 +125,7 @@ async def test_half_an_image_is_truncated(image_maker: ImageMaker, material: Mat
 async def test_video_that_begins_like_icons_is_not_taken_for_them(image_maker: ImageMaker, material: Material) -> None:
     source = material.folder / "x.ico"
     source.write_bytes(b"\0\0\1\0" + struct.pack("<HBBBB", 1, 16, 16, 0, 7) + bytes(60))
-    assert (await image_maker.fault(source)).kind == "input_damaged"
+    assert (await image_maker.fault(source)).kind == "input_unreadable"
 
 
 # Large
