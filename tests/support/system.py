@@ -56,14 +56,14 @@ class ApiClient:
             assert response.status < 400, f"GET {path}: {response.status} {await response.text()}"
             return await response.json()
 
-    async def finished(self, job_id: str) -> dict[str, Any]:
+    async def finished(self, job_id: str, within: float = DEADLINE_SECONDS) -> dict[str, Any]:
         """The job once it has ended."""
 
         async def ended() -> Any:
             job = await self.get(f"/jobs/{job_id}")
             return None if job["status"] in ("queued", "processing") else job
 
-        job: dict[str, Any] = await until(ended, within=DEADLINE_SECONDS)
+        job: dict[str, Any] = await until(ended, within=within)
         return job
 
 
