@@ -66,6 +66,14 @@ _FETCH_FAULTS: dict[FetchReason, tuple[FaultKind, str]] = {
     "too_many_redirects": ("input_unreachable", "The address redirects more than {limit:.0f} times."),
     "invalid_redirect": ("input_unreachable", "The address redirects to something that is no URL."),
     "unexpected_status": ("input_unreachable", f"{_SERVER} responded with {{status}} instead of sending it."),
+    "unsupported_coding": (
+        "input_unreachable",
+        f"{_SERVER} sends it compressed as {{detail}} (Content-Encoding), which cannot be read: send it as it is.",
+    ),
+    "damaged_coding": (
+        "input_unreachable",
+        f"{_SERVER} sends data that is not compressed as its header Content-Encoding says.",
+    ),
     "truncated": (
         "input_unreachable",
         "The connection to the server that holds the file broke off after {received} bytes.",

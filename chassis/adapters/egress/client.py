@@ -1,10 +1,10 @@
 """Requests to customers' addresses: one connection each, checked by the egress policy and bounded.
 
-Redirects are not followed, cookies not kept, proxies of the environment not used: each would contact an address that
-the policy has not seen, or mix customers.
+Redirects are not followed, cookies not kept (see `cookies`), proxies of the environment not used: each would contact an
+address that the policy has not seen, or mix customers.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -28,6 +28,8 @@ class Response:
     """By name in lower case; of repeated ones the first."""
     address: str
     exchange: Exchange
+    set_cookie: Sequence[str] = ()
+    """The values of all headers Set-Cookie."""
 
     @property
     def content_length(self) -> int | None:
@@ -70,7 +72,7 @@ async def request(
             # Without waiting for the peer to read: the head's time limit runs.
             stream.write(data)
             head = await exchange.head(stream)
-            yield Response(head.status_code, _headers(head), address, exchange)
+            yield Response(head.status_code, _headers(head), address, exchange, _cookies(head))
     except AddressForbidden as error:
         raise RequestError("forbidden", detail=error.reason) from None
 
@@ -110,3 +112,7 @@ def _headers(head: h11.Response) -> dict[str, str]:
         # Servers send UTF-8 in spite of the standard; other bytes survive as surrogates.
         found.setdefault(name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
     return found
+
+
+def _cookies(head: h11.Response) -> list[str]:
+    return [value.decode("utf-8", "replace") for name, value in head.headers if name == b"set-cookie"]

@@ -28,6 +28,8 @@ FetchReason = Literal[
     "too_large",
     "empty",
     "total_timeout",
+    "unsupported_coding",  # Content-Encoding, named in `detail`
+    "damaged_coding",  # the body is not what its Content-Encoding says
 ]
 _RETRIABLE: frozenset[FetchReason] = frozenset(
     {

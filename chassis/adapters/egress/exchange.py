@@ -3,7 +3,7 @@
 The parser is h11, which is pure Python and returns after each event. So whatever the server sends, this module decides
 how much is parsed before other coroutines get their turn, and which responses are given up: more than a few interim
 (1xx) responses, heads that are too large or too slow, bodies below the least rate or cut into tiny chunks. All the
-responses that are slow to parse share a quarter of the event loop, fairly by project. Bodies are never decompressed.
+responses that are slow to parse share a quarter of the event loop, fairly by project. Bodies stay compressed.
 """
 
 import asyncio

@@ -15,6 +15,8 @@ from aiohttp import content_disposition_filename, parse_content_disposition
 
 from chassis.adapters.egress.client import Response, request
 from chassis.adapters.egress.connection import Pausing
+from chassis.adapters.egress.content_coding import decoded
+from chassis.adapters.egress.cookies import FetchCookies
 from chassis.adapters.egress.errors import FetchError, RequestError, from_request, from_status
 from chassis.adapters.egress.exchange import ResponseLimits
 from chassis.adapters.egress.hosts import AddressForbidden, redirect_target
@@ -101,15 +103,20 @@ async def _fetch(
     queued: Pausing,
 ) -> Fetched:
     temporary = dest.with_name(f".{dest.name}.{uuid4().hex}")
+    cookies = FetchCookies()
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            async with request("GET", url, policy, limits.response(), project=project, queued=queued) as response:
+            headers = cookies.headers(url)
+            async with request(
+                "GET", url, policy, limits.response(), project=project, headers=headers, queued=queued
+            ) as response:
                 if response.status in _FILE_STATUSES:
                     fetched = await _save(response, url, temporary, limits.max_bytes, on_size)
                     temporary.replace(dest)
                     return fetched
                 if response.status not in _REDIRECT_STATUSES or "location" not in response.headers:
                     raise from_status(response.status, _retry_after_s(response))
+                cookies.keep(response.set_cookie, url)
                 url = _next_url(url, response.headers["location"])
     except RequestError as error:
         raise from_request(error) from error
@@ -149,9 +156,9 @@ async def _save(response: Response, url: str, path: Path, max_bytes: int, on_siz
 
 
 async def _receive(response: Response, file: BinaryIO, max_bytes: int, on_size: Callable[[int], None]) -> int:
-    """Writes the body to `file` and returns its size. Keeps at most two buffers in memory."""
+    """Writes the body to `file`, without its content coding, and returns its size. Keeps few buffers in memory."""
     received, buffer = 0, bytearray()
-    while chunk := await response.read():
+    async for chunk in decoded(response.read, response.headers.get("content-encoding")):
         received += len(chunk)
         if received > max_bytes:
             raise FetchError("too_large", received=received, limit=max_bytes)

@@ -1,7 +1,6 @@
 """Downloads from servers that misbehave: a file arrives complete, or the error has a reason and no secret in it."""
 
 import asyncio
-import gzip
 import tracemalloc
 from collections.abc import Sequence
 from datetime import timedelta
@@ -173,12 +172,6 @@ async def test_a_server_that_stops_in_the_middle_has_stalled(tmp_path: Path) -> 
 async def test_a_slow_drip_ends_at_the_total_time(tmp_path: Path) -> None:
     found = await fetch_error(endless(chunk=b"x", pause_s=0.02), tmp_path, FetchLimits(total=timedelta(seconds=0.3)))
     assert (found.reason, found.retriable, found.limit) == ("total_timeout", False, 0.3)
-
-
-async def test_compressed_bodies_stay_as_they_came(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"\0" * 10_000_000)
-    assert (await fetched(file(bomb, "Content-Encoding: gzip"), tmp_path / "dest")).filesize == len(bomb)
-    assert (tmp_path / "dest").read_bytes() == bomb
 
 
 async def test_a_host_that_is_not_there_can_be_tried_again(tmp_path: Path, unused_tcp_port: int) -> None:
