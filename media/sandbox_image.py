@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import pi_heif
 import pi_heif.options
-from PIL import Image, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.IcoImagePlugin import IcoImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from media.allowlists import MAX_IMAGE_PIXELS
 from media.faults import MediaFault
@@ -27,13 +29,17 @@ _VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "ti
 _ANIMATED = frozenset({"gif", "webp", "avif", "tiff"})
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
 _HEIF_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, IndexError)
+# By class, so that no other decoder is tried. Without Pillow's limit on pixels: the caller of the probe has ours.
+_PILLOW_DECODERS: dict[str, type[BmpImageFile | IcoImageFile | TiffImageFile]] = {
+    "bmp": BmpImageFile,
+    "ico": IcoImageFile,
+    "tiff": TiffImageFile,
+}
 _PILLOW_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"})
 """Those of 8 bits: the conversion of others clips."""
 _UNREADABLE = "The image cannot be decoded: its data is damaged, or of a kind that is not supported."
 _TOO_LARGE = "The image takes too much memory to be decoded."
 
-# The sizes of what may be decoded are checked by the probe's caller; the warnings of Pillow's own limit go nowhere.
-Image.MAX_IMAGE_PIXELS = None
 pi_heif.options.THUMBNAILS = False
 pi_heif.options.DEPTH_IMAGES = False
 pi_heif.options.AUX_IMAGES = False
@@ -121,7 +127,7 @@ def _libvips_facts(path: str) -> dict[str, Any]:
 
 def _pillow_facts(path: str, format_: str) -> dict[str, Any]:
     try:
-        with Image.open(path, formats=(format_.upper(),)) as image:
+        with _PILLOW_DECODERS[format_](path) as image:
             bands = len(image.getbands())
             return _facts(format_, image.size, alpha=image.has_transparency_data, bands=bands)
     except _PILLOW_ERRORS as error:
@@ -186,13 +192,11 @@ def decoded_tiff(path: str) -> Any:
 
 def _decoded_by_pillow(path: str, format_: str) -> Any:
     try:
-        with Image.open(path, formats=(format_.upper(),)) as opened:
+        with _PILLOW_DECODERS[format_](path) as opened:
             if opened.mode not in _PILLOW_MODES:
                 raise MediaFault("input_damaged", _UNREADABLE)
             image = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
             profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
-    except UnidentifiedImageError as error:
-        raise MediaFault("input_damaged", _UNREADABLE) from error
     except _PILLOW_ERRORS as error:
         if "truncated" in str(error):
             raise MediaFault("input_truncated") from error
