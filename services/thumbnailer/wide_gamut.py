@@ -30,7 +30,10 @@ def is_needed(code_points: tuple[int, int] | None) -> bool:
 
 
 def to_srgb(image: Any, code_points: tuple[int, int]) -> Any:
-    """The image (RGB or RGBA of 8 or 16 bits) as sRGB of 8 bits."""
+    """The image (grey or RGB of 8 or 16 bits, with or without alpha) as sRGB of 8 bits."""
+    if image.bands < 3:
+        grey = image[0]
+        image = grey.bandjoin([grey, grey, *image.bandsplit()[1:]])
     primaries, transfer = _names(code_points)
     most = 65535 if image.format == "ushort" else 255
     colour, rest = image.extract_band(0, n=3), image.extract_band(3) if image.bands > 3 else None

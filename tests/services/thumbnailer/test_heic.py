@@ -47,6 +47,12 @@ async def test_display_p3_by_code_points_is_converted(image_maker: ImageMaker) -
     assert quarters(image)[1] == pytest.approx((0, 196, 0), abs=3)
 
 
+async def test_grey_with_code_points_stays_grey(image_maker: ImageMaker) -> None:
+    _, image = await image_maker(HEIC / "grey_code_points.heic", format="png")
+    for found, expected in zip(quarters(image), (54, 137, 18, 255), strict=True):
+        assert found == pytest.approx((expected,) * 3, abs=3)
+
+
 @pytest.mark.parametrize("suffix", ["heic", "avif"])
 async def test_diffuse_white_of_hdr_images_is_nine_tenths_of_white(image_maker: ImageMaker, suffix: str) -> None:
     _, image = await image_maker(HEIC / f"pq.{suffix}", format="png")
