@@ -140,9 +140,10 @@ async def _make(
         case VideoOptions():
             from services.transcoder import encode as video
 
-            return await video.encode(
+            film = await video.encode(
                 source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("video", fraction)
             )
+            return film.info
         case ImageOptions():
             from services.thumbnailer import encode as images
 

@@ -1,8 +1,10 @@
 """Which demuxers and decoders may open a customer's file (by ffmpeg's names), and limits on what is in it. Data.
 
-Everything that browsers, phones, cameras and editors write. No playlists (HLS, DASH, concat, SDP), because they name
-other files. No decoder that uploads do not need: each one parses untrusted bytes, and those that were attacked through
-thumbnailers were rare ones (MagicYUV, TTY, XBIN).
+Everything that browsers, phones, cameras and editors write, and what old archives are full of: Cinepak, Sorenson and
+Flash's codecs, the lossless ones of screen recorders and editors, the sound of discs and of telephones. No playlists
+(HLS, DASH, concat, SDP), because they name other files. No decoder that uploads do not need: each one parses untrusted
+bytes, and those that were attacked through thumbnailers were rare ones (MagicYUV, TTY, XBIN). A stream in another codec
+is refused by its name (`input_codec_unsupported`).
 """
 
 DEMUXERS: tuple[str, ...] = (
@@ -35,6 +37,14 @@ DEMUXERS: tuple[str, ...] = (
     "bmp_pipe",
     "tiff_pipe",
     "apng",
+    # cameras: DV tapes and MXF cards
+    "dv",
+    "mxf",
+    # sound
+    "aiff",
+    "caf",
+    "amr",
+    "w64",
 )
 DECODERS: tuple[str, ...] = (
     # video
@@ -67,6 +77,33 @@ DECODERS: tuple[str, ...] = (
     "rawvideo",
     "qtrle",
     "ffv1",
+    # old films: AVI, QuickTime and Flash
+    "cinepak",
+    "svq1",
+    "svq3",
+    "msvideo1",
+    "msrle",
+    "rpza",
+    "msmpeg4v1",
+    "h263i",
+    "h263p",
+    "vp6",
+    "vp6a",
+    "vp6f",
+    "mjpegb",
+    # editors and screen recorders
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "cfhd",
+    "aic",
+    "v210",
+    "flashsv",
+    "flashsv2",
+    "camtasia",
+    "camstudio",
+    "fraps",
+    "zmbv",
     # images
     "png",
     "apng",
@@ -116,6 +153,43 @@ DECODERS: tuple[str, ...] = (
     "adpcm_ima_wav",
     "adpcm_ms",
     "adpcm_ima_qt",
+    "adpcm_swf",
+    "adpcm_yamaha",
+    "g722",
+    "g726",
+    "gsm",
+    "gsm_ms",
+    "speex",
+    "nellymoser",
+    "ilbc",
+    "qdm2",
+    "mace3",
+    "mace6",
+    "dca",
+    "truehd",
+    "mlp",
+    "wmalossless",
+    "wmavoice",
+    "wavpack",
+    "tta",
+    "pcm_s16le_planar",
+    "pcm_s16be_planar",
+    "pcm_s24le_planar",
+    "pcm_s32le_planar",
+    "pcm_s8_planar",
+    "pcm_s64le",
+    "pcm_s64be",
+    "pcm_f64be",
+    "pcm_u16le",
+    "pcm_u16be",
+    "pcm_u24le",
+    "pcm_u24be",
+    "pcm_u32le",
+    "pcm_u32be",
+    "pcm_bluray",
+    "pcm_dvd",
+    "s302m",
+    "dvaudio",
 )
 
 MAX_PIXELS = 8192 * 8192

@@ -26,6 +26,8 @@ _ALL = (
     Format("mpeg", "video/mpeg", "mpg", "video"),
     Format("wmv", "video/x-ms-wmv", "wmv", "video"),
     Format("ogv", "video/ogg", "ogv", "video"),
+    Format("dv", "video/dv", "dv", "video"),
+    Format("mxf", "application/mxf", "mxf", "video"),
     Format("jpeg", "image/jpeg", "jpg", "image"),
     Format("png", "image/png", "png", "image"),
     Format("gif", "image/gif", "gif", "image"),
@@ -44,6 +46,10 @@ _ALL = (
     Format("weba", "audio/webm", "weba", "audio"),
     Format("mka", "audio/x-matroska", "mka", "audio"),
     Format("wma", "audio/x-ms-wma", "wma", "audio"),
+    Format("aiff", "audio/aiff", "aiff", "audio"),
+    Format("caf", "audio/x-caf", "caf", "audio"),
+    Format("amr", "audio/amr", "amr", "audio"),
+    Format("w64", "audio/x-w64", "w64", "audio"),
 )
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in _ALL}
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 MAX_DISPLAY_SIDE = 65_535
 """Pixels. No picture format holds a longer side, and no screen shows one."""
 
+MAX_SAMPLE_ASPECT = 16
+"""Width over height of a pixel, or the other way round: four times what any camera or disc uses."""
+
 
 class Size(NamedTuple):
     """Width and height."""
@@ -27,10 +30,10 @@ def is_plausible_aspect(coded: tuple[int, int], sar: float) -> bool:
     """Whether players apply this sample aspect; if not, they take pixels for square.
 
     ffmpeg ignores an aspect that would leave less than one pixel of the shorter side (`av_image_check_sar` in
-    libavutil/imgutils.c). Beyond that, the width as shown must be possible.
+    libavutil/imgutils.c). Beyond that, it must be one that a writer can have meant, and the width as shown possible.
     """
     width, height = coded
-    if not math.isfinite(sar) or sar <= 0:
+    if not math.isfinite(sar) or not 1 / MAX_SAMPLE_ASPECT <= sar <= MAX_SAMPLE_ASPECT:
         return False
     shorter = width * sar if sar < 1 else height / sar
     return shorter >= 1 and width * sar <= MAX_DISPLAY_SIDE

@@ -38,6 +38,10 @@ class VideoStream(EventModel):
     alpha: bool = False
     interlaced: bool = False
     frames: ByteCount | None = None
+    end: DurationSeconds | None = None
+    """Second of the file at which the last frame has been shown."""
+    uneven: bool = False
+    """Whether the last frame stands for a clearly different time than the one before, as in screen recordings."""
 
     @property
     def hdr(self) -> bool:
@@ -54,6 +58,21 @@ class AudioStream(EventModel):
     sample_rate: Annotated[int, Field(ge=1, le=MAX_SAMPLE_RATE)]
     default: bool = False
     language: StoredText | None = None
+    layout: StoredText = ""
+    """ffmpeg's name of the channel layout: `stereo`, `5.1`, `ambisonic 1`, `16 channels` …"""
+    end: DurationSeconds | None = None
+    """Second of the file at which the sound ends."""
+
+
+class CutContent(EventModel):
+    """What a part of a film holds. The frame that is shown at its beginning begins at the second `shown`, and decoding
+    may begin at `seek`; None where the packets do not say. `sound`: whether the part holds any. `uneven`: whether its
+    last frame stands for a clearly different time than the one before."""
+
+    shown: float | None = None
+    seek: float | None = None
+    sound: bool = True
+    uneven: bool = False
 
 
 class ImageInfo(EventModel):
@@ -71,9 +90,14 @@ class ImageInfo(EventModel):
 class MediaInfo(EventModel):
     """A file's facts. `width` and `height` are display pixels: rotation, orientation and sample aspect are applied.
 
-    `duration` in seconds, `fps` in frames per second (average), `filesize` in bytes. `rotation` in degrees counter-
-    clockwise as stored, `sar` the sample aspect ratio (width over height of one stored pixel). Cover art is not a
-    `video`. `video` is None for images and audio, `image` for everything but images.
+    `duration` in seconds, that of the tracks that are used; `fps` in frames per second (average), `filesize` in bytes.
+    `rotation` in degrees counter-clockwise as stored, `sar` the sample aspect ratio (width over height of one stored
+    pixel). Cover art is not a `video`. `video` is None for audio and for images without motion, `image` for everything
+    but images.
+
+    Of a film: `audio` are the tracks that can be decoded and hold sound, `empty_tracks` counts those that hold none,
+    and `unsupported_audio` names the codec where there is sound and none of it can be decoded. `joined` films were put
+    together from parts whose clocks start again; of `damaged` ones the first packets cannot be decoded.
     """
 
     kind: MediaKind
@@ -89,6 +113,10 @@ class MediaInfo(EventModel):
     video: VideoStream | None = None
     audio: tuple[AudioStream, ...] = ()
     image: ImageInfo | None = None
+    empty_tracks: Count = 0
+    unsupported_audio: StoredText | None = None
+    joined: bool = False
+    damaged: bool = False
 
     @property
     def display(self) -> tuple[int, int]:
@@ -113,7 +141,8 @@ class MediaInfo(EventModel):
         return Codecs(video=self.video.codec if self.video else None, audio=track.codec if track else None)
 
     def to_file(self, id: str, key: str) -> File:
-        """The facts as those of a stored file with this id and storage key."""
+        """The facts as those of a stored file with this id and storage key. An animated image counts as an image."""
+        moving = self.kind != "image"
         return File(
             id=id,
             key=key,
@@ -123,7 +152,7 @@ class MediaInfo(EventModel):
             filesize=self.filesize,
             width=self.width,
             height=self.height,
-            duration=self.duration,
-            fps=self.fps,
-            codecs=self.codecs(),
+            duration=self.duration if moving else None,
+            fps=self.fps if moving else None,
+            codecs=self.codecs() if moving else None,
         )

@@ -21,7 +21,7 @@ from media import geometry, requirements
 from media.allowlists import MAX_FPS, MAX_IMAGE_PIXELS, MAX_PAGES, MAX_PIXELS, MAX_SECONDS, MAX_STREAMS
 from media.faults import MediaFault, from_child, from_excess
 from media.formats import FORMATS
-from media.info import MAX_CHANNELS, MAX_SAMPLE_RATE, MediaInfo
+from media.info import MAX_CHANNELS, MAX_SAMPLE_RATE, CutContent, MediaInfo
 
 PROBE_LIMITS = Limits(memory_bytes=4 * GIB, cpu_seconds=30, file_bytes=0, wall=timedelta(minutes=10))
 
@@ -45,9 +45,23 @@ class Prober:
 
     async def probe(self, path: Path) -> MediaInfo:
         """The facts of a file. Raises MediaFault for a fault of the file, SandboxError for one of ours."""
+        return to_media_info(await self._call("media.sandbox_probe:probe", path, {}))
+
+    async def look_at_cut(self, path: Path, info: MediaInfo, start: float, end: float | None) -> CutContent:
+        """What a film holds between two of its seconds. Raises as `probe` does."""
+        track = info.main_audio()
+        args = {
+            "video": info.video.index if info.video else 0,
+            "sound": track.index if track else None,
+            "start": start,
+            "end": end,
+        }
+        return CutContent.model_validate(await self._call("media.sandbox_cut:look_at_cut", path, args))
+
+    async def _call(self, function: str, path: Path, args: dict[str, Any]) -> Any:
         limits = self._limits.may(read=(path,))
         try:
-            facts = await self._fork_server.call("media.sandbox_probe:probe", {"path": str(path)}, limits)
+            return await self._fork_server.call(function, {"path": str(path), **args}, limits)
         except ChildCpuExceeded as error:
             raise MediaFault(
                 "input_limits_exceeded", "The input takes too much processor time to read.", detail=str(error)
@@ -58,7 +72,6 @@ class Prober:
             if error.signal in _CRASH_SIGNALS:
                 raise MediaFault("input_unreadable", detail=str(error)) from error
             raise
-        return to_media_info(facts)
 
 
 def child_environment(workdir: Path) -> dict[str, str]:
@@ -74,7 +87,7 @@ async def open_fork_server(workdir: Path, *, preload: Sequence[str] = ()) -> Asy
     """
     workdir.mkdir(parents=True, exist_ok=True)
     env = {**_LIBRARY_ENV, **child_environment(workdir)}
-    modules = ("media.library_check", *preload)
+    modules = ("media.library_check", "media.sandbox_cut", *preload)
     async with AsyncExitStack() as stack:
         try:
             fork_server = await stack.enter_async_context(
@@ -119,7 +132,17 @@ def to_media_info(facts: dict[str, Any]) -> MediaInfo:
         raise MediaFault("input_unreadable", detail=str(error)) from error
     if info.image is not None:
         _check_limit("frames", info.image.pages, MAX_PAGES)
+    info = _with_used_duration(info)
     return _with_display_size(info, (coded[0], coded[1])) if coded else info
+
+
+def _with_used_duration(info: MediaInfo) -> MediaInfo:
+    """The duration of a film is that of the tracks that are used; a second sound track may be longer."""
+    track = info.main_audio()
+    if info.kind != "video" or info.video is None or info.video.end is None:
+        return info
+    ends = [info.video.end, *([track.end] if track is not None and track.end is not None else [])]
+    return MediaInfo.model_validate({**dict(info), "duration": max(ends) or None})
 
 
 def _with_display_size(info: MediaInfo, coded: tuple[int, int]) -> MediaInfo:

@@ -10,10 +10,12 @@ MIN_LIBVIPS = (8, 15)
 MIN_LIBAVCODEC = (60, 31)
 """That of ffmpeg 6.1, the first with `-enc_time_base demux`. Builds from Git have no number of ffmpeg itself."""
 
-ENCODERS = ("libx264", "libvpx-vp9", "aac", "libopus", "rawvideo")
+ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "aac", "libopus", "rawvideo")
 MUXERS = ("mp4", "mov", "webm", "rawvideo", "image2")
 FILTERS = (
-    *("scale", "format", "setparams", "setsar", "bwdif", "trim", "premultiply"),
+    *("scale", "format", "setparams", "setsar", "bwdif", "trim", "atrim", "setpts", "asetpts", "pad", "aeval"),
+    # Transparency.
+    *("split", "lutrgb", "overlay", "premultiply", "unpremultiply"),
     # Inserted by ffmpeg itself: rotation, and the conversion of audio.
     *("transpose", "hflip", "vflip", "aresample"),
 )

@@ -16,6 +16,7 @@ from PIL.IcoImagePlugin import IcoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from media.allowlists import MAX_IMAGE_PIXELS
+from media.animation import animation_of
 from media.faults import MediaFault
 from media.libvips import pyvips
 
@@ -113,16 +114,19 @@ def _libvips_facts(path: str) -> dict[str, Any]:
         name = _VIPS_FORMATS.get(loader, "")
     if not name:
         raise MediaFault("input_unreadable")
-    return _facts(
+    size, alpha = (image.width, image.height), bool(image.hasalpha())
+    delays = field("delay", []) if name in ("gif", "webp") else []
+    still = _facts(
         name,
-        (image.width, image.height),
+        size,
         pages=int(field("n-pages", 1)) if name in _ANIMATED else 1,
         orientation=int(field("orientation", 1)),
-        alpha=bool(image.hasalpha()),
+        alpha=alpha,
         bands=image.bands,
         interpretation=str(image.interpretation),
         icc="icc-profile-data" in fields,
     )
+    return still | animation_of(path, name, size, [int(delay) for delay in delays], alpha=alpha)
 
 
 def _pillow_facts(path: str, format_: str) -> dict[str, Any]:

@@ -4,11 +4,16 @@ An interrupted upload often opens without an error, because players can start ea
 """
 
 import struct
+from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"sidx", b"moof", b"pnot"})
+_LATER_BOXES = frozenset({b"meta", b"uuid", b"udta", b"mfra", b"emsg", b"prft", b"pdin", b"ssix"})
+"""Boxes of the outermost level that never come first."""
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", 0x18538067
 _MAX_STEPS = 1_000_000
+_MAX_BOXES_BEFORE_FRAGMENT = 16
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -31,10 +36,23 @@ def is_truncated(file: BinaryIO, size: int) -> bool:
 
 def _is_isobmff_truncated(file: BinaryIO, size: int) -> bool:
     """ISO base media: the top-level boxes must lie inside the file, one of them being the index (`moov`, `meta`)."""
-    position, indexed = 0, False
+    indexed = False
+    for name, end in _boxes(file, size):
+        if indexed and name not in _BOXES and name not in _LATER_BOXES:
+            # Bytes that some program appended to the file; players stop here.
+            return False
+        indexed = indexed or name in (b"moov", b"meta")
+        if end > size:
+            return True
+    return not indexed
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """The names of the outermost boxes and the positions where they end, up to the first that is none."""
+    position = 0
     for _ in range(_MAX_STEPS):
         if position + 8 > size:
-            break
+            return
         file.seek(position)
         length, name = struct.unpack(">I4s", file.read(8))
         if length == 1:
@@ -43,12 +61,17 @@ def _is_isobmff_truncated(file: BinaryIO, size: int) -> bool:
         elif length == 0:
             length = size - position
         if length < 8:
-            break
-        if position + length > size and indexed and name not in _BOXES:
-            break  # bytes of something else after a whole file
-        indexed = indexed or name in (b"moov", b"meta")
+            return
         position += length
-    return position > size or not indexed
+        yield name, position
+
+
+def is_fragmented(file: BinaryIO, size: int) -> bool:
+    """Whether `file` is ISO base media in fragments, whose index does not tell a duration."""
+    file.seek(4)
+    if file.read(4) not in _BOXES:
+        return False
+    return any(name == b"moof" for name, _ in islice(_boxes(file, size), _MAX_BOXES_BEFORE_FRAGMENT))
 
 
 def _ebml_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:

@@ -28,6 +28,10 @@ CURES: dict[FaultKind, str] = {
     "input_damaged": "Upload the file again; if it is damaged at its origin as well, export it once more.",
     "input_truncated": "Upload the file again, to its end.",
     "input_kind_mismatch": "Use the job for this kind of file: `image` for pictures, `video` for films.",
+    "input_codec_unsupported": (
+        "Export or convert the file with a usual codec (H.264, HEVC, VP9, AV1; AAC, MP3, Opus, FLAC): the sentence "
+        "names the one that it has."
+    ),
     "input_limits_exceeded": "The sentence names the limit: send a smaller, shorter or simpler file.",
     "start_out_of_range": "Choose `start` and `end` within the length that the sentence names.",
     "output_too_large": "Ask for a smaller `width` or `height`, or a shorter part.",

@@ -40,6 +40,9 @@ class VideoOptions(RequestModel):
 
     One side given: the other follows from the input's display aspect, rounded to an even number. Both given: exactly
     that size (`fit: fill`). Neither given: the input's own size.
+
+    Transparency is kept in webm and mov (ProRes 4444, for editing), unless a `background` is given: the colour that
+    transparent parts get. In mp4 it is white by default.
     """
 
     format: VideoFormat = "mp4"
@@ -48,6 +51,7 @@ class VideoOptions(RequestModel):
     height: EvenSide | None = None
     start: Seconds | None = None
     end: Seconds | None = None
+    background: Background | None = None
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> "VideoOptions":

@@ -14,7 +14,7 @@ from chassis.adapters.sandbox import self_test
 from chassis.adapters.sandbox.self_test import SandboxState
 from tests.support import servers
 
-pytest_plugins = ["tests.support.footage", "tests.support.system"]
+pytest_plugins = ["tests.support.footage", "tests.support.films", "tests.support.system"]
 
 
 _SANDBOX = pytest.StashKey[SandboxState]()

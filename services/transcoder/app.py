@@ -37,6 +37,7 @@ def encoder(tools: Tools) -> Encoder:
     async def make(context: JobContext) -> JobOutput:
         options = VideoOptions.model_validate(context.job.options)
         dest = context.folder / f"video.{options.format}"
-        return JobOutput(dest, await encode(context.source, context.info, options, dest, tools, context.on_progress))
+        made = await encode(context.source, context.info, options, dest, tools, context.on_progress)
+        return JobOutput(dest, made.info, warnings=made.warnings)
 
     return make

@@ -6,23 +6,50 @@ from typing import Literal
 from media import colour, geometry
 from media.colour import BT709, Colour
 from media.geometry import Size
-from media.info import AudioStream, MediaInfo, VideoStream
+from media.info import AudioStream, CutContent, MediaInfo, VideoStream
 from schemas.jobs import Job
 from schemas.options import MAX_SIDE, Quality, VideoFormat, VideoOptions
 from services.transcoder import errors
 
-_MAX_SAMPLE_RATE = 48_000
+_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""In Hz: those of AAC (ISO/IEC 14496-3, 1.6.3.3) that every player has."""
+_SEEK_MARGIN = 0.001
+"""Seconds: rounded times never lie behind the frame that they are about."""
 _TYPICAL_SECONDS = 20.0
 """Assumed duration of an input that has not been probed yet: a typical upload."""
 
 
 @dataclass(frozen=True)
 class AudioPlan:
-    """The one audio track of the output: the number of its stream in the input, and its channels and rate in Hz."""
+    """The one audio track of the output: the number of its stream in the input, and its channels and rate in Hz.
+
+    Of the input's `source_channels` the first `ambisonic` are ambisonic, 0 for other layouts; the others are stereo.
+    """
 
     stream: int
     channels: int
     sample_rate: int
+    source_channels: int
+    ambisonic: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the output begins. Decoding begins at the second `seek` of the input; from there, the first frame of the
+    output begins after `shown` seconds, and the output after `start` seconds: the frame is shown already by then."""
+
+    seek: float
+    shown: float
+    start: float
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """A transparent input. `background` `#RRGGBB` is what it is laid on; None keeps the transparency. `decoder` is the
+    one that decodes it, where the codec's usual decoder does not."""
+
+    background: str | None
+    decoder: str | None
 
 
 @dataclass(frozen=True)
@@ -37,10 +64,16 @@ class ColourPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """One encode. `start` and `end` are seconds of the input; `end` None means its end.
+    """One encode. `cut` is None for an output that begins with the input. `limit` is the longest that the output may
+    be in seconds, None up to the input's end.
 
     `length` is the duration of the output in seconds, as far as the input tells its own; None where it does not. The
     headers of recordings that were broken off or joined may tell less than there is: nothing is cut off by them.
+
+    `aspect` is the input's width over height as shown. A frame in mid stream with another one gets bars; `sar` False
+    means that pixels are square whatever the input says. With `uneven` the last frame needs a duration of its own: it
+    is shown up to `picture_end`, in seconds of the output, where that is known. With `from_zero` the first frame that
+    can be decoded is shown from the beginning, for the damaged ones before it.
     """
 
     format: VideoFormat
@@ -49,10 +82,16 @@ class Plan:
     video_stream: int
     audio: AudioPlan | None
     colour: ColourPlan
+    alpha: Alpha | None
     deinterlace: bool
-    start: float | None
-    end: float | None
+    aspect: float
+    sar: bool
+    uneven: bool
+    from_zero: bool
+    cut: Cut | None
+    limit: float | None
     length: float | None
+    picture_end: float | None
 
 
 def estimate(job: Job, duration: float | None) -> float:
@@ -67,28 +106,39 @@ def estimate(job: Job, duration: float | None) -> float:
     return float(max(end - start, 1.0))
 
 
-def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool) -> Plan:
+def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool, content: CutContent | None = None) -> Plan:
     """The plan for one output. Raises MediaFault where the input does not allow it.
 
     `tone_maps` says whether ffmpeg can convert HDR; without it HDR keeps its values and its tags, for HDR players.
+    `content` is what the input holds between `options.start` and `options.end`, where that is known.
     """
     if info.video is None:
         raise errors.no_video(info)
-    start, end, length = _times(options, info.duration)
+    if info.unsupported_audio is not None:
+        raise errors.sound_unsupported(info.unsupported_audio)
+    start, limit, length = _times(options, info)
     size = geometry.fit(info.display, options.width, options.height, even=True)
     if max(size) > MAX_SIDE:
         raise errors.side_too_long(size.width, size.height, MAX_SIDE)
+    alpha = _alpha(options, info.video)
+    ends = [end for end in (info.video.end, limit + start if limit is not None else None) if end is not None]
     return Plan(
         format=options.format,
         quality=options.quality,
         size=size,
         video_stream=info.video.index,
-        audio=_audio(info.main_audio()),
-        colour=_colour(info.video, tone_maps),
+        audio=_audio(info.main_audio()) if content is None or content.sound else None,
+        colour=_colour(info.video, tone_maps, alpha is not None),
+        alpha=alpha,
         deinterlace=info.video.interlaced,
-        start=start,
-        end=end,
+        aspect=_aspect(info, info.video),
+        sar=info.sar != 1,
+        uneven=info.video.uneven or (content is not None and content.uneven),
+        from_zero=info.damaged,
+        cut=_cut(start, content, from_the_beginning=info.joined) if start else None,
+        limit=limit,
         length=length,
+        picture_end=max(min(ends) - start, 0) if ends else None,
     )
 
 
@@ -97,27 +147,72 @@ def _number(option: object) -> float | None:
     return float(option) if isinstance(option, int | float) else None
 
 
-def _times(options: VideoOptions, duration: float | None) -> tuple[float | None, float | None, float | None]:
-    start, end = options.start or None, options.end
-    if duration is None:
-        return start, end, end - (start or 0) if end is not None else None
-    if start is not None and start >= duration:
-        raise errors.start_out_of_range(start, duration)
+def _times(options: VideoOptions, info: MediaInfo) -> tuple[float, float | None, float | None]:
+    """Where the output begins, the longest that it may be, and its probable duration, in seconds."""
+    start, end = options.start or 0.0, options.end
+    limit = end - start if end is not None else None
+    if info.duration is not None and start >= info.duration > 0:
+        raise errors.start_out_of_range(start, info.duration)
+    if info.video is not None and info.video.end is not None and start >= info.video.end > 0:
+        raise errors.start_after_picture(start, info.video.end)
+    if info.duration is None:
+        return start, limit, limit
     # An end past the input's end means its end; it still counts where the input is longer than it says.
-    return start, end, min(duration, end if end is not None else duration) - (start or 0)
+    return start, limit, min(info.duration, end if end is not None else info.duration) - start
+
+
+def _cut(start: float, content: CutContent | None, *, from_the_beginning: bool) -> Cut:
+    """Where it is not known which frame is shown at `start`, the first one after it begins the output.
+
+    The clock of joined files starts again: they are decoded `from_the_beginning`, because a seek may end in another
+    part.
+    """
+    if from_the_beginning:
+        return Cut(0.0, start, start)
+    if content is None or content.shown is None or content.seek is None:
+        return Cut(start, 0.0, 0.0)
+    seek = max(content.seek - _SEEK_MARGIN, 0.0)
+    return Cut(seek, max(content.shown - seek, 0.0), start - seek)
+
+
+def _alpha(options: VideoOptions, video: VideoStream) -> Alpha | None:
+    if not video.alpha:
+        return None
+    # The decoders that ffmpeg takes by default skip the second picture that holds the transparency.
+    decoder = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(video.codec)
+    keeps = options.format in ("webm", "mov") and options.background is None
+    return Alpha(None if keeps else options.background or "#FFFFFF", decoder)
 
 
 def _audio(track: AudioStream | None) -> AudioPlan | None:
     if track is None:
         return None
+    rate = next((rate for rate in _SAMPLE_RATES if rate >= track.sample_rate), _SAMPLE_RATES[-1])
     # All browsers and phones play two channels, and only some play more. Mono stays mono.
-    return AudioPlan(track.index, min(track.channels, 2), min(track.sample_rate, _MAX_SAMPLE_RATE))
+    return AudioPlan(track.index, min(track.channels, 2), rate, track.channels, _ambisonic_channels(track))
 
 
-def _colour(video: VideoStream, tone_maps: bool) -> ColourPlan:
+def _ambisonic_channels(track: AudioStream) -> int:
+    """By ffmpeg's name of the layout, `ambisonic ORDER`."""
+    words = track.layout.split("+")[0].split()
+    if len(words) != 2 or words[0] != "ambisonic" or not words[1].isdecimal():
+        return 0
+    return min((int(words[1]) + 1) ** 2, track.channels)
+
+
+def _aspect(info: MediaInfo, video: VideoStream) -> float:
+    """Not that of the display size, whose sides are rounded: one pixel is much of a small picture."""
+    if info.kind == "image":
+        return info.display[0] / info.display[1]
+    aspect = video.coded_width * info.sar / video.coded_height
+    return 1 / aspect if round(info.rotation / 90) % 2 else aspect
+
+
+def _colour(video: VideoStream, tone_maps: bool, transparent: bool) -> ColourPlan:
     source = colour.infer(video)
-    if video.rgb:
+    wide = colour.is_wide_gamut(source) and tone_maps
+    if video.rgb or (transparent and not wide):
         return ColourPlan("from_rgb", source, BT709)
-    if colour.is_wide_gamut(source) and tone_maps:
+    if wide:
         return ColourPlan("tone_map" if video.hdr else "wide_gamut", source, BT709)
     return ColourPlan("keep", source, source._replace(range="tv"))

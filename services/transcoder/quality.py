@@ -24,6 +24,7 @@ class EncoderSettings:
 
 _X264_CRF: dict[Quality, int] = {"very_low": 32, "low": 28, "medium": 23, "high": 20, "very_high": 17}
 _VP9_CRF: dict[Quality, int] = {"very_low": 45, "low": 40, "medium": 34, "high": 30, "very_high": 24}
+_PRORES_QSCALE: dict[Quality, int] = {"very_low": 20, "low": 16, "medium": 11, "high": 8, "very_high": 4}
 _AUDIO_BITS: dict[Quality, int] = {
     "very_low": 64_000,
     "low": 96_000,
@@ -33,8 +34,8 @@ _AUDIO_BITS: dict[Quality, int] = {
 }
 
 
-def encoder_settings(format: VideoFormat, quality: Quality) -> EncoderSettings:
-    """The settings for a container format and a word of `quality`."""
+def encoder_settings(format: VideoFormat, quality: Quality, *, alpha: bool = False) -> EncoderSettings:
+    """The settings for a container format and a word of `quality`; with `alpha` the output keeps transparency."""
     if format == "webm":
         video: Arguments = (
             ("c:v", "libvpx-vp9"),
@@ -43,7 +44,12 @@ def encoder_settings(format: VideoFormat, quality: Quality) -> EncoderSettings:
             ("deadline", "good"),
             ("cpu-used", 5),
             ("row-mt", 1),
+            # libvpx cannot encode transparency with hidden reference frames.
+            *((("auto-alt-ref", 0),) if alpha else ()),
         )
         return EncoderSettings(video, "libopus", _AUDIO_BITS[quality])
+    if alpha:
+        video = (("c:v", "prores_ks"), ("profile:v", "4444"), ("qscale:v", _PRORES_QSCALE[quality]))
+        return EncoderSettings(video, "aac", _AUDIO_BITS[quality])
     video = (("c:v", "libx264"), ("preset", "veryfast"), ("crf", _X264_CRF[quality]))
     return EncoderSettings(video, "aac", _AUDIO_BITS[quality])

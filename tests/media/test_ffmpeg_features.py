@@ -137,7 +137,9 @@ def test_everything_that_our_command_lines_use_is_required(service: str) -> None
         for flag, value in pairwise(argv):
             name = {"-vcodec": "c:v", "-acodec": "c:a"}.get(flag, flag.removeprefix("-"))
             if name == "filter_complex":
-                used["filters"] |= set(re.findall(r"(?:^|[\];,])([a-z]\w*)=?", re.sub(r"\[[^\]]*\]", "]", value)))
+                used["filters"] |= set(
+                    re.findall(r"(?:^|[\];]|(?<!\\),)([a-z]\w*)=?", re.sub(r"\[[^\]]*\]", "]", value))
+                )
             elif flag.startswith("-") and name in used:
                 used[name].add(value)
     assert used["f"] and used["filters"]

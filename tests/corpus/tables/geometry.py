@@ -111,7 +111,7 @@ CASES = (
         "aspect_200.mov",
         _ASPECT,
         changed(silent(seconds=0.5, then="setsar=64/45"), boxes.sample_aspect(200, 1)),
-        (Film(patches=quarters(), open_kind=_ASPECT), Item()),
+        (Film(patches=quarters()), Item()),
     ),
     Case(
         "aspect_0.mov",
@@ -148,9 +148,7 @@ CASES = (
         ),
         short=False,
     ),
-    Case(
-        "webm_reschange.webm", _RESIZED, _TURNED, (Film(size=(320, 240), frames=60, patches=_BARS, open_kind=_RESIZED),)
-    ),
+    Case("webm_reschange.webm", _RESIZED, _TURNED, (Film(size=(320, 240), frames=60, patches=_BARS),)),
     Case(
         "webm_shrinks.webm",
         _RESIZED,

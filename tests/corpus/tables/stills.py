@@ -123,7 +123,7 @@ CASES = (
         "animated.webp",
         "animated",
         drawn(lambda: pictures.frames(3), lossless=True),
-        (*_right("webp", item=True), Film(size=_SIZE, frames=3, patches=quarters(), open_kind=_ANIMATED)),
+        (*_right("webp", item=True), Film(size=_SIZE, frames=2, patches=quarters())),
     ),
     Case(
         "animated.gif",
@@ -133,10 +133,9 @@ CASES = (
             Still(size=_SIZE, patches=quarters(within=6)),
             Film(
                 size=_SIZE,
-                frames=3,
+                frames=2,
                 seconds=0.3,
                 patches=(*quarters(within=6), Patch(0.25, 0.25, BLUE, 0.15, within=6)),
-                open_kind=_ANIMATED,
             ),
             Item(size=_SIZE),
         ),
@@ -145,7 +144,7 @@ CASES = (
         "animated.png",
         "animated",
         made(picture(320, 200, fps="10", seconds=0.5, pixels="rgb24", matrix="gbr"), "-f apng -plays 0"),
-        (*_right("png"), Film(size=_SIZE, frames=5, seconds=0.5, patches=quarters(), open_kind=_ANIMATED)),
+        (*_right("png"), Film(size=_SIZE, frames=5, seconds=0.5, patches=quarters())),
     ),
     Case("plain.avif", "AVIF", still(Q=90, subsample_mode="off", **_AVIF), _right("avif")),
     Case(

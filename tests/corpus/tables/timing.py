@@ -21,7 +21,7 @@ CASES = (
         _LENGTH,
         changed(_STATIC, boxes.last_frame_lasts(9)),
         (
-            Film(size=(320, 240), seconds=10, frames=range(3, 400), patches=quarters(9), open_kind=_LENGTH),
+            Film(size=(320, 240), seconds=10, frames=range(3, 400), patches=quarters(9)),
             Film({"format": "webm"}, seconds=10, frames=range(3, 400), patches=quarters(9)),
             Still({"start": 8}, size=(320, 240), patches=quarters(), open_kind=_LENGTH),
         ),
@@ -30,25 +30,25 @@ CASES = (
         "vfr_static_tail_b.mp4",
         _LENGTH,
         changed(_STATIC_B, boxes.last_frame_lasts(9)),
-        (Film(seconds=10, frames=range(3, 400), patches=quarters(9), open_kind=_LENGTH),),
+        (Film(seconds=10, frames=range(3, 400), patches=quarters(9)),),
     ),
     Case(
         "vfr_static_cut.mp4",
         _LENGTH,
         changed(_STATIC, boxes.last_frame_lasts(9)),
-        (Film({"start": 4, "end": 6}, seconds=2, frames=range(1, 400), patches=quarters(1), open_kind=_LENGTH),),
+        (Film({"start": 4, "end": 6}, seconds=2, frames=range(1, 400), patches=quarters(1)),),
     ),
     Case(
         "long_second_audio.mp4",
         _LENGTH,
         made(picture(onset=1), sine(2), "-f lavfi -i sine=f=880:d=10 -map 0 -map 1 -map 2", X264, "-c:a aac"),
-        (Film(size=(320, 240), seconds=2, frames=60, onset=ONSET, sound=_SOUND, open_kind=_LENGTH),),
+        (Film(size=(320, 240), seconds=2, frames=60, onset=ONSET, sound=_SOUND),),
     ),
     Case(
         "long_subtitle.mkv",
         _LENGTH,
         with_files("-i {late_srt}", X264, "-c:a aac -c:s srt", late_srt="1\n00:00:01,000 --> 00:00:30,000\nHello\n"),
-        (Film(seconds=2, frames=60, onset=ONSET, sound=_SOUND, open_kind=_LENGTH),),
+        (Film(seconds=2, frames=60, onset=ONSET, sound=_SOUND),),
     ),
     Case(
         "ts_concat.ts",
@@ -73,7 +73,7 @@ CASES = (
         "header_longer.mkv",
         _LENGTH,
         changed(film(), damage.matroska_lasts(60)),
-        (Film(seconds=2, frames=60, onset=ONSET, sound=_SOUND, open_kind=_LENGTH),),
+        (Film(seconds=2, frames=60, onset=ONSET, sound=_SOUND),),
     ),
     Case(
         "no_duration.webm",

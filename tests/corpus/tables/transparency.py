@@ -20,8 +20,8 @@ _TO_YUV = ",scale=out_color_matrix=bt709:out_range=tv,format=yuva420p,setparams=
 _ON_WHITE = (Patch(0.25, 0.5, RED), Patch(0.75, 0.5, WHITE))
 _CLEAR = (Patch(0.25, 0.5, RED, alpha=255), Patch(0.75, 0.5, WHITE, alpha=0))
 _FILM = (
-    Film(size=(320, 240), frames=30, patches=_ON_WHITE, open_kind=_KIND),
-    Film({"format": "webm"}, size=(320, 240), frames=30, patches=_CLEAR, alpha=True, open_kind=_KIND),
+    Film(size=(320, 240), frames=30, patches=_ON_WHITE),
+    Film({"format": "webm"}, size=(320, 240), frames=30, patches=_CLEAR, alpha=True),
     Still({"format": "png"}, format="png", size=(320, 240), patches=_CLEAR, alpha=True),
     Still(size=(320, 240), patches=_ON_WHITE),
     Item(size=(320, 240), patches=_ON_WHITE),

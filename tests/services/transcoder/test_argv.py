@@ -59,6 +59,11 @@ CASES: dict[str, tuple[MediaInfo, dict[str, Any]]] = {
     "interlaced": (video(interlaced=True), {}),
     "cover art before the video": (video(index=1, audio=(track(2),)), {}),
     "many tracks": (video(audio=(track(1), track(2, default=True, channels=6), track(3))), {}),
+    "transparent": (video(alpha=True, codec="vp9"), {"background": "#204060"}),
+    "transparent, kept in webm": (video(alpha=True, rgb=True, pix_fmt="rgba"), {"format": "webm"}),
+    "transparent, kept in mov": (video(alpha=True, rgb=True, pix_fmt="rgba"), {"format": "mov"}),
+    "frames that stand for unequal times": (video(uneven=True, end=9.5), {}),
+    "ambisonic": (video(audio=(track(1, channels=4, layout="ambisonic 1"),)), {}),
     "one channel": (video(audio=(track(1, channels=1),)), {"format": "webm"}),
 }
 

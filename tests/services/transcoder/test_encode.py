@@ -27,9 +27,9 @@ async def encoded(tools: Tools, source: Path, folder: Path, **options: Any) -> t
     """The source encoded with the options: its facts, probed anew, and the file."""
     options_model = VideoOptions.model_validate(options)
     dest = folder / f"out.{options_model.format}"
-    info = await encode(source, await tools.prober.probe(source), options_model, dest, tools)
-    assert await tools.prober.probe(dest) == info
-    return info, dest
+    made = await encode(source, await tools.prober.probe(source), options_model, dest, tools)
+    assert await tools.prober.probe(dest) == made.info
+    return made.info, dest
 
 
 async def fault_of(tools: Tools, source: Path, folder: Path, **options: Any) -> MediaFault:
@@ -101,7 +101,7 @@ async def test_a_clip_without_audio_stays_without_audio(tools: Tools, material: 
 async def test_a_clip_that_is_longer_than_its_header_says_is_encoded_to_its_end(
     tools: Tools, material: Material, tmp_path: Path, end: int | None, seconds: int
 ) -> None:
-    assert (await tools.prober.probe(material.declared_shorter())).duration == 1
+    assert (await tools.prober.probe(material.declared_shorter())).duration == 5
     info, _ = await encoded(tools, material.declared_shorter(), tmp_path, end=end)
     assert info.duration == pytest.approx(seconds, abs=0.11)
 
@@ -219,7 +219,6 @@ async def test_private_metadata_is_removed(tools: Tools, material: Material, tmp
         ("tone", "input_kind_mismatch"),
         ("tone_with_cover", "input_kind_mismatch"),
         ("alpha", "input_kind_mismatch"),
-        ("animated_gif", "input_kind_mismatch"),
     ],
 )
 async def test_bad_input_has_a_published_code(

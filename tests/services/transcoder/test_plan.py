@@ -4,10 +4,10 @@ import pytest
 
 from media.faults import MediaFault, OutputMismatch
 from media.geometry import Size
-from media.info import ImageInfo, MediaInfo
+from media.info import CutContent, ImageInfo, MediaInfo
 from schemas.options import VideoOptions
 from services.transcoder.encode import check_output
-from services.transcoder.plan import Plan, plan
+from services.transcoder.plan import Cut, Plan, plan
 from tests.services.transcoder.media_infos import track, video
 
 
@@ -49,16 +49,16 @@ def test_a_side_that_would_be_too_long_is_refused() -> None:
 
 def test_times_within_the_input_are_kept() -> None:
     made = planned(video(), start=2.5, end=4)
-    assert (made.start, made.end, made.length) == (2.5, 4, 1.5)
+    assert (made.cut, made.limit, made.length) == (Cut(2.5, 0, 0), 1.5, 1.5)
 
 
 def test_an_end_past_the_input_means_its_end() -> None:
     made = planned(video(), start=8, end=100)
-    assert (made.start, made.length) == (8, 2.0)
+    assert (made.cut, made.length) == (Cut(8, 0, 0), 2.0)
 
 
 def test_an_end_past_the_input_counts_if_the_input_is_longer_than_it_says() -> None:
-    assert planned(video(), start=8, end=100).end == 100
+    assert planned(video(), start=8, end=100).limit == 92
 
 
 def test_a_start_past_the_input_is_refused_with_the_duration() -> None:
@@ -84,6 +84,67 @@ def test_the_default_track_is_kept_otherwise_the_first() -> None:
 def test_more_than_two_channels_become_two(channels: int, kept: int) -> None:
     sound = planned(video(audio=(track(1, channels=channels, sample_rate=96_000),))).audio
     assert sound is not None and (sound.channels, sound.sample_rate) == (kept, 48_000)
+
+
+@pytest.mark.parametrize(
+    ("rate", "made"), [(7_350, 8_000), (22_254, 24_000), (11_127, 12_000), (37_800, 44_100), (48_001, 48_000)]
+)
+def test_a_sample_rate_that_aac_lacks_becomes_the_next_one(rate: int, made: int) -> None:
+    sound = planned(video(audio=(track(1, sample_rate=rate),))).audio
+    assert sound is not None and sound.sample_rate == made
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels", "ambisonic"),
+    [("ambisonic 1", 4, 4), ("ambisonic 2", 9, 9), ("ambisonic 1+stereo", 6, 4), ("7.1", 8, 0), ("16 channels", 16, 0)],
+)
+def test_ambisonic_channels_are_counted(layout: str, channels: int, ambisonic: int) -> None:
+    sound = planned(video(audio=(track(1, channels=channels, layout=layout),))).audio
+    assert sound is not None and (sound.channels, sound.ambisonic) == (2, ambisonic)
+
+
+def test_sound_in_a_codec_that_is_not_supported_is_named() -> None:
+    raised = fault(video(audio=()).model_copy(update={"unsupported_audio": "AC-4"}))
+    assert (raised.kind, raised.message) == (
+        "input_codec_unsupported",
+        "The sound is in AC-4, a codec that is not supported.",
+    )
+
+
+def test_a_start_after_the_picture_is_refused_though_there_is_sound() -> None:
+    raised = fault(video(end=2.0), start=5)
+    assert (raised.kind, raised.message) == (
+        "start_out_of_range",
+        "start is at 5 s, but the input's picture ends at 2.00 s.",
+    )
+
+
+def test_a_cut_begins_with_the_frame_that_is_shown_then() -> None:
+    made = plan(VideoOptions(start=5, end=8), video(end=10.0), tone_maps=True, content=CutContent(shown=1.0, seek=0.5))
+    assert made.cut is not None
+    assert (made.cut.seek, made.cut.shown, made.cut.start) == pytest.approx((0.499, 0.501, 4.501))
+    assert (made.limit, made.picture_end) == (3, 3)
+
+
+def test_joined_files_are_decoded_from_the_beginning() -> None:
+    joined = video().model_copy(update={"joined": True})
+    made = plan(VideoOptions(start=5), joined, tone_maps=True, content=CutContent(shown=1.0, seek=0.5))
+    assert made.cut == Cut(0, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "background"),
+    [
+        ({}, "#FFFFFF"),
+        ({"background": "#102030"}, "#102030"),
+        ({"format": "webm"}, None),
+        ({"format": "mov"}, None),
+        ({"format": "webm", "background": "#102030"}, "#102030"),
+    ],
+)
+def test_transparency_is_kept_where_the_format_can(options: dict[str, Any], background: str | None) -> None:
+    alpha = planned(video(alpha=True, codec="vp9"), **options).alpha
+    assert alpha is not None and (alpha.background, alpha.decoder) == (background, "libvpx-vp9")
 
 
 def test_an_image_is_not_a_video() -> None:
@@ -127,28 +188,27 @@ def test_hdr_keeps_its_tags_where_ffmpeg_cannot_tone_map() -> None:
 def test_an_output_of_another_size_is_our_failure() -> None:
     made = planned(video(), width=640)
     with pytest.raises(OutputMismatch):
-        check_output(video(display=(640, 362)), made)
+        check_output(video(display=(640, 362)), made, damaged=False)
 
 
-def test_an_output_without_its_audio_is_our_failure() -> None:
-    with pytest.raises(OutputMismatch):
-        check_output(video(audio=()), planned(video()))
-
-
-def test_an_output_that_is_far_too_short_means_a_truncated_input() -> None:
+def test_an_output_that_is_far_too_short_means_a_truncated_input_if_something_was_damaged() -> None:
     with pytest.raises(MediaFault) as fault:
-        check_output(video(duration=6.0), planned(video()))
+        check_output(video(duration=6.0), planned(video()), damaged=True)
     assert fault.value.kind == "input_truncated"
 
 
+def test_an_output_that_is_shorter_than_the_header_said_passes_if_everything_was_decoded() -> None:
+    check_output(video(duration=6.0), planned(video()), damaged=False)
+
+
 def test_an_output_that_is_longer_than_the_input_said_passes() -> None:
-    check_output(video(duration=30.0), planned(video()))
+    check_output(video(duration=30.0), planned(video()), damaged=False)
 
 
 def test_an_output_that_goes_on_after_the_end_that_was_asked_for_is_our_failure() -> None:
     with pytest.raises(OutputMismatch):
-        check_output(video(duration=30.0), planned(video(), start=1, end=20))
+        check_output(video(duration=30.0), planned(video(), start=1, end=20), damaged=False)
 
 
 def test_an_output_as_planned_passes() -> None:
-    check_output(video(duration=10.04), planned(video()))
+    check_output(video(duration=10.04), planned(video()), damaged=False)
