@@ -1,6 +1,12 @@
-"""One job through the API: create it, poll it until it ends, download the output when `-o` names a file."""
+"""One job through the API: create it, poll it until it ends, download the output when `-o` names a file; or cancel it.
+
+Ctrl-C while it is waited for cancels the job.
+"""
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,8 @@ from cli.reporter import Reporter, summary
 
 _POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Delays between polls: short jobs end within the first ones; the last delay repeats."""
+CANCEL_SECONDS = 10.0
+"""For the request to cancel, after Ctrl-C."""
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
@@ -26,6 +34,9 @@ class ApiClient:
 
     async def get_job(self, job_id: str) -> dict[str, Any]:
         return await self._call("GET", f"/jobs/{job_id}")
+
+    async def cancel_job(self, job_id: str) -> dict[str, Any]:
+        return await self._call("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/cancel")
 
     async def download(self, url: str, target: Path) -> None:
         """Fetch `url` under a temporary name beside `target`, then move it into place."""
@@ -57,14 +68,34 @@ async def run_job(
     base: str, key: str, body: dict[str, Any], reporter: Reporter, *, output: str | None = None, wait: bool = True
 ) -> int:
     """Create the job and report on it; returns the exit status. With `wait=False` it ends once the job is accepted."""
+    async with _client(base, key) as client:
+        job = await client.create_job(body)
+        if not wait:
+            reporter.result(job, job["id"])
+            return 0
+        try:
+            job = await _poll(client, job, reporter)
+        except asyncio.CancelledError:
+            print(f"bitmill: cancelling {job['id']}", file=sys.stderr, flush=True)
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await client.cancel_job(job["id"])
+            raise
+        return await _finish(client, job, reporter, output)
+
+
+async def cancel_job(base: str, key: str, job_id: str, reporter: Reporter) -> int:
+    """Cancel the job; status 0 also while it is still being stopped."""
+    async with _client(base, key) as client:
+        cancellation = await client.cancel_job(job_id)
+        reporter.result(cancellation, f"{cancellation['id']} {cancellation['status']}")
+        return 0
+
+
+@asynccontextmanager
+async def _client(base: str, key: str) -> AsyncIterator[ApiClient]:
     try:
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
-            client = ApiClient(session, base)
-            job = await client.create_job(body)
-            if not wait:
-                reporter.result(job, job["id"])
-                return 0
-            return await _finish(client, await _poll(client, job, reporter), reporter, output)
+            yield ApiClient(session, base)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise CliError(f"the API at {base} does not respond: {error or 'timed out'}") from None
 

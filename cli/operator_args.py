@@ -36,6 +36,10 @@ def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.Argument
     inspect = actions.add_parser("inspect", help="what each service knows of a job: states, attempts, workers, times")
     inspect.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
     inspect.set_defaults(run=lazy("cli.jobs", "inspect"))
+    cancel = actions.add_parser("cancel", help="cancel a job, through the API (ITTYBIT_API_URL, ITTYBIT_API_KEY)")
+    cancel.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
+    cancel.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
+    cancel.set_defaults(run=lazy("cli.job_command", "cancel"), tty=False)
     return [inspect]
 
 

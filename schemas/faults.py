@@ -75,6 +75,7 @@ RequestFault = Literal[
     "invalid_http",
     "conflict",
     "request_in_progress",
+    "job_ended",
     "idempotency_mismatch",
     "payload_too_large",
     "queue_full",

@@ -79,6 +79,13 @@ class JobResource(TypedDict):
     retry_at: int | None
 
 
+class CancellationResource(TypedDict):
+    """The response to a request to cancel a job: `cancelling` until the worker that has it has stopped it."""
+
+    id: str
+    status: Literal["cancelling", "cancelled"]
+
+
 def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
     """The job as a response. `urls` gives the addresses of its project's files."""
     return {

@@ -11,7 +11,7 @@ from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
 from schemas.envelope import MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
-from schemas.job_resource import JobResource
+from schemas.job_resource import CancellationResource, JobResource
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
@@ -26,6 +26,7 @@ docs/errors.md of the source has the same list.
 _REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
+    CancellationResource,
     MediaEnvelope,
     MediaListEnvelope,
     MediaErrorEnvelope,

@@ -117,6 +117,29 @@ def _get_job(noun: str) -> dict[str, Any]:
     }
 
 
+def _cancel_job(operation: str, summary: str) -> dict[str, Any]:
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "description": (
+            "A queued job ends at once; of a running one, the process ends and nothing of its output is kept. The "
+            "webhook is sent as after any other end. Repeating it changes nothing."
+        ),
+        "tags": ["jobs"],
+        "parameters": [shared("JobId")],
+        "responses": {
+            "200": response("The job has been cancelled.", "CancellationResource"),
+            "202": response("The job is being stopped: it will be cancelled shortly.", "CancellationResource"),
+            **errors("", "InvalidInput", "NotFound", "Conflict"),
+        },
+    }
+
+
+def _job(noun: str) -> dict[str, Any]:
+    delete = _cancel_job(f"delete_{noun}", f"The same as `POST /{noun}s/{{id}}/cancel`")
+    return {"get": _get_job(noun), "delete": delete}
+
+
 _LIST_MEDIA: dict[str, Any] = {
     "operationId": "list_media",
     "summary": "List media items",
@@ -192,12 +215,14 @@ def _health(operation: str, summary: str, responses: dict[str, Any]) -> dict[str
 
 PATHS: dict[str, Any] = {
     "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
-    "/jobs/{id}": {"get": _get_job("job")},
+    "/jobs/{id}": _job("job"),
+    "/jobs/{id}/cancel": {"post": _cancel_job("cancel_job", "Cancel a job")},
     "/tasks": {
         "get": _list_jobs("tasks"),
         "post": _create_job("task", "The older name of `POST /jobs`: the same body, ids `task_…`"),
     },
-    "/tasks/{id}": {"get": _get_job("task")},
+    "/tasks/{id}": _job("task"),
+    "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
     "/media/{id}": {"get": _GET_MEDIA},
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},

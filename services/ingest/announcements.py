@@ -14,7 +14,8 @@ from chassis.core import logs
 from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
-from schemas.events import JobCreated, MediaAccepted, MediaEvent, MediaFailed, MediaUpdated
+from schemas.events import CancelRequested, JobCreated, MediaAccepted, MediaEvent, MediaFailed, MediaUpdated
+from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest.store import Store
 
@@ -121,10 +122,18 @@ class Announcements:
                 return Announced()
             jobs = await self.store.announce_jobs(conn, self.pauses, self.batch)
             await self.outbox.put(conn, *[JobCreated(job=job, repeated=True) for job in jobs])
+            await self._cancellations(conn, jobs)
             media = await self._media(conn)
         if jobs or media:
             self.outbox.wake()
         return Announced(len(jobs), media)
+
+    async def _cancellations(self, conn: Connection, jobs: Sequence[Job]) -> None:
+        """Cancels again what is announced again, in the same transaction."""
+        requested = await self.store.cancellations_of(conn, [job.id for job in jobs])
+        again = [job for job in jobs if job.id in requested]
+        events = [CancelRequested(job_id=job.id, project=job.project, at=requested[job.id]) for job in again]
+        await self.outbox.put(conn, *events)
 
     async def _media(self, conn: Connection) -> int:
         items = await self.store.announce_media(conn, self.pauses[0], self.batch)

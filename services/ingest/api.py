@@ -1,7 +1,8 @@
-"""HTTP in: POST /jobs, /tasks and /media. Handlers validate, call a use case and render the response."""
+"""HTTP in: jobs, tasks and media items, and cancelling. Handlers validate, call a use case and render the response."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from aiohttp import web
 from structlog.contextvars import bind_contextvars
@@ -23,7 +24,8 @@ from schemas.media import MediaItem
 from schemas.media_resource import media_resource
 from schemas.projects import Project
 from services.ingest import idempotency, transitions
-from services.ingest.errors import NameTaken, name_taken, queue_full
+from services.ingest.cancellations import Cancellations, JobEnded, UnknownJob
+from services.ingest.errors import NameTaken, job_ended, job_not_found, name_taken, queue_full
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
 from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
@@ -43,6 +45,7 @@ class ApiParts:
 
     jobs: JobWriter
     media: MediaWriter
+    cancellations: Cancellations
     job_bound: QueueBound
     media_bound: QueueBound
     responses: IdempotentResponses
@@ -67,6 +70,10 @@ class Api:
             web.post("/jobs", authenticated(keys, self.create_job)),
             web.post("/tasks", authenticated(keys, self.create_task)),
             web.post("/media", authenticated(keys, self.create_media)),
+            web.post("/jobs/{id}/cancel", authenticated(keys, self.cancel_job)),
+            web.delete("/jobs/{id}", authenticated(keys, self.cancel_job)),
+            web.post("/tasks/{id}/cancel", authenticated(keys, self.cancel_task)),
+            web.delete("/tasks/{id}", authenticated(keys, self.cancel_task)),
         ]
 
     async def create_job(self, request: web.Request, caller: Caller) -> web.Response:
@@ -93,6 +100,25 @@ class Api:
             return _json(await parts.responses.replay_job(key, caller.project), 200, REPLAYED)
         jobs_accepted.labels("ingest", "http").inc()
         return _json(response, 201)
+
+    async def cancel_job(self, request: web.Request, caller: Caller) -> web.Response:
+        """POST /jobs/{id}/cancel and DELETE /jobs/{id}: 200 if the job has been stopped by now, 202 if it will be."""
+        return await self._cancel(request, caller, "job")
+
+    async def cancel_task(self, request: web.Request, caller: Caller) -> web.Response:
+        """The same below /tasks."""
+        return await self._cancel(request, caller, "task")
+
+    async def _cancel(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
+        id = request.match_info["id"]
+        bind_contextvars(job_id=id)
+        try:
+            cancellation = await self._parts().cancellations.request(id, caller.project, now_ms())
+        except UnknownJob:
+            raise job_not_found(noun) from None
+        except JobEnded as ended:
+            raise job_ended(ended.status) from None
+        return _json(json_bytes(cancellation), 200 if cancellation["status"] == "cancelled" else 202)
 
     async def create_media(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /media: responds once the item can be read from the catalog, or with what is known after the wait.

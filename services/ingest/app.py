@@ -22,6 +22,7 @@ from schemas.keys import ApiKey
 from services.ingest import announcements, handlers, revocations
 from services.ingest.announcements import Announcements
 from services.ingest.api import Api, ApiParts, media_error_style
+from services.ingest.cancellations import Cancellations
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
 from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
@@ -113,6 +114,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         parts = ApiParts(
             jobs=jobs,
             media=media,
+            cancellations=Cancellations(store, outbox),
             job_bound=job_bound,
             media_bound=media_bound,
             responses=IdempotentResponses(store, settings.media_wait),

@@ -4,11 +4,15 @@ ApiError (chassis.adapters.http.errors)
   name_taken            409  another item has that folder and filename
   request_in_progress   409  the first request with this Idempotency-Key has no response yet
   idempotency_mismatch  422  this Idempotency-Key came with another body
+  job_not_found         404  the project has no job with this id; task_not_found below /tasks
+  job_ended             409  a job that has ended cannot be cancelled
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
 
-from chassis.adapters.http.errors import ApiError, conflict
+from typing import Literal
+
+from chassis.adapters.http.errors import ApiError, conflict, not_found
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest.queue_bounds import RETRY_AFTER_S, QueueFull
@@ -43,6 +47,16 @@ def idempotency_mismatch() -> ApiError:
         "idempotency_mismatch",
         "This Idempotency-Key was used with another body within the last 24 hours: use a new key for a new request.",
     )
+
+
+def job_not_found(noun: Literal["job", "task"]) -> ApiError:
+    """404: never accepted, purged, or of another project."""
+    return not_found("job_not_found" if noun == "job" else "task_not_found", f"There is no {noun} with this id.")
+
+
+def job_ended(status: str) -> ApiError:
+    """409: its result stands."""
+    return conflict(f"The job has ended already, with status {status}: it cannot be cancelled.", "job_ended")
 
 
 def queue_full(full: QueueFull) -> ApiError:

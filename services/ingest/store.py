@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import orjson
 from chassis.adapters.postgres import Connection, Pool, sql
 from chassis.runtime.outbox import Insert
 from schemas.files import File
-from schemas.jobs import Job
+from schemas.jobs import Job, Status
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
@@ -30,6 +31,13 @@ DEADLINE_S = 8.0
 """For one piece of work, the wait for a connection included: a request then ends with 503 within 10 s."""
 
 JobWrite = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class AcceptedJob:
+    """What ingest knows of a job that was accepted: how it has ended, None where it has not."""
+
+    ended: Status | None
 
 
 class Store:
@@ -73,6 +81,22 @@ class Store:
         """Records the ends of finished jobs."""
         ends = ([job.id for job in jobs], [job.status for job in jobs], [job.finished_at for job in jobs])
         await conn.execute(QUERIES["end_jobs"], *ends)
+
+    async def request_cancellation(self, conn: Connection, id: str, project: str, at: int) -> AcceptedJob | None:
+        """Marks a job of the project that has no end; None where the project has no such job."""
+        row = await conn.fetchrow(QUERIES["request_cancellation"], id, project, at)
+        return AcceptedJob(row["ended"]) if row else None
+
+    async def job_end(self, id: str) -> Status | None:
+        """How the job has ended; None where it has not, or is not there."""
+        async with self.connection() as conn:
+            ended: Status | None = await conn.fetchval(QUERIES["job_end"], id)
+        return ended
+
+    async def cancellations_of(self, conn: Connection, ids: Sequence[str]) -> dict[str, int]:
+        """When the cancellation of these jobs was requested, in Unix milliseconds; without those where it was not."""
+        rows = await conn.fetch(QUERIES["cancellations_of"], ids)
+        return {row["id"]: row["cancel_requested_at"] for row in rows}
 
     async def unfinished_jobs(self, project: str, most: int) -> int:
         """How many jobs of the project have no end, counted up to `most`."""

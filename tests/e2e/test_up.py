@@ -1,10 +1,13 @@
 """`bitmill up` as a person runs it: its output, its folder, and what happens to it under signals."""
 
+import asyncio
+import json
 import os
 import re
 import signal
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +18,7 @@ from chassis.adapters.sandbox import self_test
 from cli import env_file
 from embedded.data_folder import has_ended
 from tests.support.file_server import FileServer
-from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
+from tests.support.processes import DEADLINE_SECONDS, clean_environment, killed_process, shell
 from tests.support.system import BitmillUp, bitmill_up
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
@@ -25,6 +28,30 @@ async def _post(up: BitmillUp, uploads: FileServer, upload: str = "clip.mov", **
     body = {"input": uploads.url(upload), "kind": "video", "options": {"width": 320, **options}}
     job: dict[str, str] = await up.api.post("/jobs", body)
     return job["id"]
+
+
+async def _post_long(up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver) -> str:
+    """A film that takes minutes, once it is being encoded."""
+    options = {"width": 3840, "quality": "very_high"}
+    body = {"input": uploads.url("video-9182.mov"), "kind": "video", "options": options, "webhook_url": hooks.url()}
+    job: dict[str, str] = await up.api.post("/jobs", body)
+
+    async def encoding() -> bool:
+        steps = (await up.api.get(f"/jobs/{job['id']}"))["tasks"]
+        return bool(steps[-1]["status"] == "processing" and _encoders(up))
+
+    await until(encoding, within=DEADLINE_SECONDS, poll=0.05)
+    return job["id"]
+
+
+def _encoders(up: BitmillUp) -> list[psutil.Process]:
+    """The running ffmpeg processes."""
+    found = []
+    for child in up.children():
+        with suppress(psutil.Error):
+            if "ffmpeg" in Path(child.exe()).name:
+                found.append(child)
+    return found
 
 
 async def _status(up: BitmillUp, job: str) -> str:
@@ -41,6 +68,39 @@ async def _until_status(up: BitmillUp, job: str, wanted: str) -> None:
 
 async def _until_ended(children: list[psutil.Process]) -> None:
     await until(lambda: all(has_ended(child) for child in children))
+
+
+async def test_a_cancelled_film_ends_its_process_and_sends_the_webhook(
+    up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver
+) -> None:
+    job = await _post_long(up, uploads, hooks)
+    encoders = _encoders(up)
+    assert encoders
+    cancelled = await up.api.post(f"/jobs/{job}/cancel", {})
+    assert cancelled["id"] == job and cancelled["status"] in ("cancelling", "cancelled")
+    await _until_ended(encoders)
+    body = await hooks.webhook(job)
+    assert (body["status"], body["output"]) == ("cancelled", None)
+    await _until_status(up, job, "cancelled")
+    assert not list((up.data / "storage").rglob(f"*{job}*.mp4"))
+
+
+async def test_ctrl_c_in_the_shell_cancels_the_job_that_it_waits_for(
+    up: BitmillUp, uploads: FileServer, tmp_path: Path
+) -> None:
+    options = ("--width", "3840", "--quality", "very_high", "--cloud", "--json")
+    command = (sys.executable, "-m", "cli", "video", "-i", uploads.url("video-9182.mov"), *options)
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    async with killed_process(*command, env=up.env, **pipes) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert b"progress" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        message = (await process.stderr.read()).decode()
+        assert await process.wait() == 130, message
+    job = message.removeprefix("bitmill: cancelling ").strip()
+    await _until_status(up, job, "cancelled")
+    again = await shell([sys.executable, "-m", "cli", "jobs", "cancel", job], cwd=tmp_path, env=up.env)
+    assert (again.returncode, json.loads(again.stdout)) == (0, {"id": job, "status": "cancelled"}), again.stderr
 
 
 async def test_it_stops_without_leaving_children_and_continues_at_the_next_start(

@@ -28,6 +28,18 @@ SELECT project, request::text AS request, media_id, created_at, ended, ended_at 
 -- name: jobs_without_end
 SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
 
+-- name: request_cancellation
+-- The first request counts; a job that has ended stays as it is.
+UPDATE jobs SET cancel_requested_at = CASE WHEN ended IS NULL THEN coalesce(cancel_requested_at, $3) END
+WHERE id = $1 AND project = $2
+RETURNING ended
+
+-- name: job_end
+SELECT ended FROM jobs WHERE id = $1
+
+-- name: cancellations_of
+SELECT id, cancel_requested_at FROM jobs WHERE id = ANY ($1::text[]) AND cancel_requested_at IS NOT NULL
+
 -- name: unfinished_jobs
 -- Counted up to $2.
 SELECT count(*) FROM (SELECT FROM jobs WHERE project = $1 AND ended IS NULL LIMIT $2) AS unfinished

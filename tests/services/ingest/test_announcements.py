@@ -15,7 +15,16 @@ from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from embedded import KafkaServer
 from schemas.api import MediaRequest, VideoJobRequest
-from schemas.events import Event, JobCancelled, JobCreated, MediaAccepted, MediaCreated, MediaFailed, MediaUpdated
+from schemas.events import (
+    CancelRequested,
+    Event,
+    JobCancelled,
+    JobCreated,
+    MediaAccepted,
+    MediaCreated,
+    MediaFailed,
+    MediaUpdated,
+)
 from schemas.faults import Fault
 from schemas.files import File
 from schemas.ids import derived
@@ -24,6 +33,7 @@ from schemas.media import MediaItem
 from schemas.topics import TOPICS
 from services.ingest import keys, transitions
 from services.ingest.announcements import Announced, Announcements, interval, pauses, state_event
+from services.ingest.cancellations import Cancellations
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
 from services.ingest.media_items import MediaWriter
@@ -261,6 +271,17 @@ async def test_what_a_lost_kafka_had_is_announced_on_the_next_one(
             return bool(await second.pool.fetchval("SELECT bool_and(ended IS NOT NULL) FROM jobs"))
 
         await until(all_ended)
+
+
+async def test_a_job_whose_cancellation_was_requested_is_cancelled_again(pool: Pool) -> None:
+    cancelled, other = await accept(pool, 2, silent_for=MINUTE)
+    requested = Cancellations(Store(pool), Outbox(pool, "ingest"), ())
+    assert (await requested.request(cancelled.id, cancelled.project, 5000))["status"] == "cancelling"
+    await pool.execute("DELETE FROM outbox")
+    assert await announcing(pool).repeat() == Announced(jobs=2)
+    again = [event for event in await published(pool) if isinstance(event, CancelRequested)]
+    assert [(event.job_id, event.project, event.at) for event in again] == [(cancelled.id, cancelled.project, 5000)]
+    assert other.id != cancelled.id
 
 
 def _ended(job: Job) -> Event:

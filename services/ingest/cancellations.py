@@ -1,0 +1,69 @@
+"""Cancelling jobs: a request is stored together with its event, and the worker that has the job ends it.
+
+The response waits a moment for the end, which comes back on `job.results`: mostly it is there within half a second.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chassis.core import logs
+from chassis.runtime.outbox import Outbox
+from schemas.events import CancelRequested
+from schemas.ids import is_id
+from schemas.job_resource import CancellationResource
+from schemas.jobs import Status
+from services.ingest.store import Store
+
+PAUSES_S = (0.1, 0.1, 0.2, 0.4, 0.8, 1.4)
+"""Between two looks for the end. A request that waits holds no connection to Postgres."""
+
+log = logs.get_logger(__name__)
+
+
+class UnknownJob(Exception):
+    """The project has no job with this id."""
+
+
+class JobEnded(Exception):
+    """The job has ended in another way: `status`."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Cancellations:
+    """Takes requests to cancel jobs. A repeated one changes nothing."""
+
+    store: Store
+    outbox: Outbox
+    pauses_s: Sequence[float] = PAUSES_S
+
+    async def request(self, id: str, project: str, at: int) -> CancellationResource:
+        """Requests it, and says whether the job has ended by now. Raises UnknownJob and JobEnded."""
+        if not is_id(id, "job", "task"):
+            raise UnknownJob(id)
+        ended = await self._store_request(id, project, at)
+        for pause_s in self.pauses_s:
+            if ended is not None:
+                break
+            await asyncio.sleep(pause_s)
+            ended = await self.store.job_end(id)
+        if ended is not None and ended != "cancelled":
+            raise JobEnded(ended)
+        return {"id": id, "status": "cancelling" if ended is None else "cancelled"}
+
+    async def _store_request(self, id: str, project: str, at: int) -> Status | None:
+        """How the job has ended, if it has."""
+        async with self.store.transaction() as conn:
+            found = await self.store.request_cancellation(conn, id, project, at)
+            if found is None:
+                raise UnknownJob(id)
+            if found.ended is not None:
+                return found.ended
+            await self.outbox.put(conn, CancelRequested(job_id=id, project=project, at=at))
+        self.outbox.wake()
+        log.info("job_cancel_requested", job_id=id, project=project)
+        return None
