@@ -178,7 +178,7 @@ embedded_log_not_rotated | warning | file error
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
-job_cancel_requested | info
+job_cancel_requested | info |
     A customer requested the cancellation of a job.
 job_submitted | info | submission_id
     A producer's record on job.submitted was accepted as a job.

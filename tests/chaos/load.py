@@ -162,7 +162,7 @@ class Load:
 
     async def _give_input(self, request: web.Request) -> web.StreamResponse:
         number = int(request.match_info["number"])
-        self.customers.fetches[number] += 1
+        self.customers.fetched_at[number].append(time.monotonic())
         transport = request.transport
         for owns, happened in list(self._fetch_waiters):
             if transport is not None and await owns(transport.get_extra_info("peername")[1]):

@@ -64,6 +64,7 @@ def table(result: Result) -> str:
         ("longest wait of an innocent project", f"{result.longest_wait:.0f} s"),
         ("unfinished uploads of killed processes, kept for a day", audit.of("unfinished uploads")),
         ("starts given up while a server was away", audit.of("starts given up")),
+        ("stops cut short by their deadline", audit.of("stops cut short")),
         ("faults", faults or "none"),
         *((kind, audit.of(kind)) for kind in NONE_ALLOWED),
     ]

@@ -88,6 +88,7 @@ async def _run(options: Options, base: Path) -> report.Result:
         await cluster.shut_down()
         check_folders(target, audit)
         check_processes(target, audit)
+        audit.counts["stops cut short"] = sum(replica.stops_cut_short for replica in cluster.replicas.values())
         audit.counts["starts given up"] = sum(replica.starts_given_up for replica in cluster.replicas.values())
         complaints = [each for replica in cluster.replicas.values() for each in replica.complaints]
         audit.report("bad ends of processes", [each.split()[0] for each in complaints], "\n    ".join(complaints))
@@ -123,7 +124,8 @@ async def _until_drained(cluster: Cluster, load: Load, drain: Drain, seconds: fl
 
 
 async def _audit(target: Target, customers: Customers, audit: Audit, faults: Faults) -> float:
-    jobs = await check_tables(target, customers, audit)
+    disk_full = [(begin, end) for begin, end, fault in faults.times if fault.kind == "disk_full"]
+    jobs = await check_tables(target, customers, audit, disk_full)
     check_ends(await read_ends(target, audit), jobs, audit)
     await check_api(target, customers, audit)
     check_webhooks(customers, audit)

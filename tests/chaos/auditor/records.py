@@ -1,6 +1,6 @@
 """What the customers of a run know, and what an audit finds: the interface between load, auditor and report."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -45,8 +45,8 @@ class Customers:
 
     requests: list[Request] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
-    fetches: Counter[int] = field(default_factory=Counter)
-    """Downloads of the input of each request, by its number."""
+    fetched_at: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When the input of each request was downloaded, by its number."""
     unexpected: list[str] = field(default_factory=list)
     """Responses that no customer should get."""
     unavailable: int = 0
