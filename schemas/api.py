@@ -129,6 +129,34 @@ JOB_REQUEST: TypeAdapter[VideoJobRequest | ImageJobRequest] = TypeAdapter(JobReq
 """Validates the body of `POST /jobs`; also of `POST /tasks` where `input` is a string."""
 
 
+class MetadataOutOfBounds(ValueError):
+    """The metadata of an item would have too many keys, or be too large. The message is the rule."""
+
+
+class MediaPatch(RequestModel):
+    """Body of `PATCH /media/{id}`. What is left out stays; null removes a title, a folder, or a value of `metadata`.
+
+    Metadata is merged with what is there, and an empty object removes all of it.
+    """
+
+    title: Annotated[Text, StringConstraints(max_length=500)] | None = None
+    folder: Folder | None = None
+    overwrite: Literal[False] = False
+    metadata: dict[_MetadataKey, _MetadataValue | None] | None = None
+
+    def merged(self, metadata: Mapping[str, str]) -> dict[str, str]:
+        """The item's metadata afterwards, in the order in which the keys came. Raises MetadataOutOfBounds."""
+        if self.metadata is None:
+            return dict(metadata)
+        if not self.metadata:
+            return {}
+        both: dict[str, str | None] = {**metadata, **self.metadata}
+        try:
+            return dict(_within_bounds({key: value for key, value in both.items() if value is not None}))
+        except ValueError as error:
+            raise MetadataOutOfBounds(str(error)) from None
+
+
 class MediaRequest(RequestModel):
     """Body of `POST /media`."""
 

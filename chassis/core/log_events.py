@@ -182,6 +182,12 @@ job_cancel_requested | info |
     A customer requested the cancellation of a job.
 job_submitted | info | submission_id
     A producer's record on job.submitted was accepted as a job.
+media_deleted | info |
+    A customer deleted a media item; it can be restored for a time.
+media_purged | info |
+    The stored files of a deleted media item were removed.
+media_restored | info |
+    A customer restored a deleted media item.
 media_submitted | info | submission_id
     A producer's record on media.submitted was accepted as a media item.
 submission_repeated | info | submission_id

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 from chassis.adapters.http.health import LivenessReport, ReadinessReport
 from devtools import errors
 from devtools.contracts import components, paths
-from schemas.api import ImageJobRequest, MediaRequest, VideoJobRequest
-from schemas.envelope import MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
+from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
+from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
 from schemas.job_resource import CancellationResource, JobResource
 
@@ -23,11 +23,12 @@ responses may grow; `unknown` stands for a value that this server is too old to 
 cause; `kind` of FaultResource, WarningResource and ErrorResource lists the cause and the cure of each, and
 docs/errors.md of the source has the same list.
 """
-_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest)
+_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest, MediaPatch)
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
     CancellationResource,
     MediaEnvelope,
+    EmptyEnvelope,
     MediaListEnvelope,
     MediaErrorEnvelope,
     ErrorResource,

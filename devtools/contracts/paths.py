@@ -173,6 +173,47 @@ _GET_MEDIA: dict[str, Any] = {
     "responses": {"200": response("The item.", "MediaEnvelope"), **errors("Media", "InvalidInput", "NotFound")},
 }
 
+_EDIT_MEDIA: dict[str, Any] = {
+    "operationId": "edit_media",
+    "summary": "Change title, folder or metadata",
+    "description": (
+        "What is left out stays. With a new `folder` all files of the item have new addresses, instead of the former "
+        "ones. Metadata is merged: null removes a value, an empty object all of them."
+    ),
+    "tags": ["media"],
+    "parameters": [shared("MediaId")],
+    "requestBody": {"required": True, "content": content("MediaPatch")},
+    "responses": {
+        "200": response("The item after the change.", "MediaEnvelope"),
+        **errors("Media", "InvalidInput", "NotFound", "Conflict"),
+    },
+}
+_DELETE_MEDIA: dict[str, Any] = {
+    "operationId": "delete_media",
+    "summary": "Delete a media item and its files",
+    "description": (
+        "It is hidden at once and its names are free. For RETAIN_DELETED_FILES (24 hours) it can be restored; then its "
+        "stored files are removed."
+    ),
+    "tags": ["media"],
+    "parameters": [shared("MediaId")],
+    "responses": {
+        "200": response("It is deleted.", "EmptyEnvelope"),
+        **errors("Media", "InvalidInput", "NotFound"),
+    },
+}
+_RESTORE_MEDIA: dict[str, Any] = {
+    "operationId": "restore_media",
+    "summary": "Restore a deleted media item",
+    "description": "409 where another item has its name by now, or where its files have been removed.",
+    "tags": ["media"],
+    "parameters": [shared("MediaId")],
+    "responses": {
+        "200": response("The item, with its files.", "MediaEnvelope"),
+        **errors("Media", "InvalidInput", "NotFound", "Conflict"),
+    },
+}
+
 _FILE_PATH = [
     parameter("project", "path", {"type": "string", "pattern": "^prj_[0-9a-z]{26}$"}, "`prj_…`"),
     parameter("path", "path", {"type": "string"}, "Folder and name; may hold slashes."),
@@ -224,7 +265,8 @@ PATHS: dict[str, Any] = {
     "/tasks/{id}": _job("task"),
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
-    "/media/{id}": {"get": _GET_MEDIA},
+    "/media/{id}": {"get": _GET_MEDIA, "patch": _EDIT_MEDIA, "delete": _DELETE_MEDIA},
+    "/media/{id}/restore": {"post": _RESTORE_MEDIA},
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},
     "/livez": _health("livez", "Is the process alive", {"200": response("It is.", "LivenessReport")}),
     "/readyz": _health(

@@ -14,7 +14,15 @@ from chassis.core import logs
 from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
-from schemas.events import CancelRequested, JobCreated, MediaAccepted, MediaEvent, MediaFailed, MediaUpdated
+from schemas.events import (
+    CancelRequested,
+    JobCreated,
+    MediaAccepted,
+    MediaDeleted,
+    MediaEvent,
+    MediaFailed,
+    MediaUpdated,
+)
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest.store import Store
@@ -72,6 +80,8 @@ def state_event(item: MediaItem) -> MediaEvent:
             return MediaAccepted(media=item)
         case "failed":
             return MediaFailed(media=item)
+        case "deleted":
+            return MediaDeleted(media=item)
         case _:
             return MediaUpdated(media=item)
 

@@ -21,14 +21,18 @@ from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
 from services.ingest import announcements, handlers, revocations
 from services.ingest.announcements import Announcements
-from services.ingest.api import Api, ApiParts, media_error_style
+from services.ingest.api import JobApi
+from services.ingest.api_parts import ApiParts
 from services.ingest.cancellations import Cancellations
+from services.ingest.deleted_media import deleted_media
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
 from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
 from services.ingest.imports import Imports
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
+from services.ingest.media_api import MediaApi, media_error_style
+from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound
 from services.ingest.settings import Settings
@@ -47,11 +51,21 @@ RETENTION = (
         key=("project", "scope", "key"),
         note="24 hours; the ids of submissions 14 days",
     ),
-    Kept("media", "a row for each media item that was not deleted"),
+    Purged(
+        "media",
+        "deleted_at",
+        "retain_deleted_files",
+        clock="milliseconds",
+        where="deleted_at IS NOT NULL",
+        note="deleted items, with their stored files; others are kept",
+    ),
     Kept("names", "a row for each name of a media item"),
     Kept("projects", "a row for each project"),
     Kept("api_keys", "a row for each key"),
 )
+
+RESTORE_MARGIN = timedelta(minutes=2)
+"""An item cannot be restored any more so long before its files are removed."""
 
 log = logs.get_logger(__name__)
 
@@ -91,7 +105,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        return Api(lambda: self.parts).routes(self._keys)
+        return [*JobApi(lambda: self.parts).routes(self._keys), *MediaApi(lambda: self.parts).routes(self._keys)]
 
     async def build(self, resources: Resources) -> Components[ApiParts]:
         settings, outbox, queue = self.settings, resources.outbox, resources.job_queue
@@ -114,6 +128,13 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         parts = ApiParts(
             jobs=jobs,
             media=media,
+            changes=MediaChanges(
+                store,
+                queue,
+                outbox,
+                tuple(template.ref for template in settings.media_jobs),
+                settings.retain_deleted_files - RESTORE_MARGIN,
+            ),
             cancellations=Cancellations(store, outbox),
             job_bound=job_bound,
             media_bound=media_bound,
@@ -143,6 +164,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 "announcements": _announce_again(store, queue, outbox, settings),
             },
             before_stop=(waiter.close,),
+            purge_hooks={"media": deleted_media(resources.storage, store, outbox)},
         )
 
     async def _imports(self, resources: Resources, store: Store, waiter: ImportWaiter) -> Imports:

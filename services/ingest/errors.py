@@ -5,6 +5,7 @@ ApiError (chassis.adapters.http.errors)
   request_in_progress   409  the first request with this Idempotency-Key has no response yet
   idempotency_mismatch  422  this Idempotency-Key came with another body
   job_not_found         404  the project has no job with this id; task_not_found below /tasks
+  media_not_found       404  the project has no media item with this id
   job_ended             409  a job that has ended cannot be cancelled
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
@@ -52,6 +53,18 @@ def idempotency_mismatch() -> ApiError:
 def job_not_found(noun: Literal["job", "task"]) -> ApiError:
     """404: never accepted, purged, or of another project."""
     return not_found("job_not_found" if noun == "job" else "task_not_found", f"There is no {noun} with this id.")
+
+
+def media_not_found() -> ApiError:
+    """404: never accepted, deleted, or of another project."""
+    return not_found("media_not_found", "There is no media item with this id.")
+
+
+def still_imported() -> ApiError:
+    """409 with Retry-After: the names of the item's files are not known yet."""
+    error = conflict("The file of the media item is still being fetched: change it once its status is active.")
+    error.headers["Retry-After"] = "2"
+    return error
 
 
 def job_ended(status: str) -> ApiError:

@@ -32,6 +32,11 @@ def derived_path(folder: str | None, media_id: str, ref: str, output: Output) ->
     return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(output.path).suffix}"
 
 
+def moved_path(folder: str | None, media_id: str, path: str) -> str:
+    """The name of a derived file in another folder."""
+    return f"{folder or DEFAULT_FOLDER}/{media_id}/{PurePosixPath(path).name}"
+
+
 def storage_key(project: str, media_id: str, file_id: str, format_: str, attempt: int) -> str:
     """The key in storage of the original that import attempt number `attempt` stores."""
     return attempt_key(f"{project}/media/{media_id}", file_id, attempt, extension(format_))

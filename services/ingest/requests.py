@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import parse
-from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
+from schemas.api import JOB_REQUEST, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest import names
@@ -54,6 +54,13 @@ def media_request(data: Any, egress: EgressPolicy) -> MediaRequest:
     return request
 
 
+def media_patch(data: Any) -> MediaPatch:
+    """The body of `PATCH /media/{id}`, validated."""
+    patch = parse(MediaPatch, data)
+    _raise_if_any(_folder_faults(patch.folder))
+    return patch
+
+
 def job_request_faults(request: JobRequest, egress: EgressPolicy) -> list[FieldFault]:
     """What the schema of a job request cannot see: addresses that are forbidden as far as their text shows."""
     urls = {"input": request.input, "webhook_url": request.webhook_url}
@@ -62,11 +69,14 @@ def job_request_faults(request: JobRequest, egress: EgressPolicy) -> list[FieldF
 
 def media_request_faults(request: MediaRequest, egress: EgressPolicy) -> list[FieldFault]:
     """What the schema of a media request cannot see."""
-    faults = _address_faults("url", request.url, egress)
-    reserved = names.reserved_part(request.folder) if request.folder else None
-    if reserved is not None:
-        faults.append(_fault("folder", f"must not hold the id of a job or media item ({reserved})", request.folder))
-    return faults
+    return _address_faults("url", request.url, egress) + _folder_faults(request.folder)
+
+
+def _folder_faults(folder: str | None) -> list[FieldFault]:
+    reserved = names.reserved_part(folder) if folder else None
+    if reserved is None:
+        return []
+    return [_fault("folder", f"must not hold the id of a job or media item ({reserved})", folder)]
 
 
 def _address_faults(field: str, url: str, egress: EgressPolicy) -> list[FieldFault]:

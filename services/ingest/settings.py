@@ -36,6 +36,12 @@ class Settings(FileSettings):
         title="Unfinished imports of a project",
         description="POST /media responds with 429 (queue_full) while a project has so many items in processing.",
     )
+    retain_deleted_files: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=5),
+        title="Retention of deleted media items",
+        description="How long a deleted media item can be restored; then its stored files are removed.",
+    )
     announce_again_after: Duration = Field(
         timedelta(minutes=10),
         ge=timedelta(seconds=1),

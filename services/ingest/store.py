@@ -98,6 +98,10 @@ class Store:
         rows = await conn.fetch(QUERIES["cancellations_of"], ids)
         return {row["id"]: row["cancel_requested_at"] for row in rows}
 
+    async def jobs_without_end(self, conn: Connection, ids: Sequence[str]) -> list[str]:
+        """Those of the jobs that have no end."""
+        return [row["id"] for row in await conn.fetch(QUERIES["jobs_without_end"], ids)]
+
     async def unfinished_jobs(self, project: str, most: int) -> int:
         """How many jobs of the project have no end, counted up to `most`."""
         return await self._counted("unfinished_jobs", project, most)
@@ -140,6 +144,11 @@ class Store:
         async with self.connection() as conn:
             row = await conn.fetchrow(QUERIES["media_item"], id)
         return MediaItem.model_validate(row["item"]) if row else None
+
+    async def deleted_within(self, id: str, time: timedelta) -> bool:
+        """Whether the item was deleted so recently, by the clock of Postgres, which removes its files."""
+        async with self.connection() as conn:
+            return bool(await conn.fetchval(QUERIES["deleted_within"], id, time))
 
     async def lock_media_items(self, conn: Connection, ids: Iterable[str]) -> dict[str, MediaItem]:
         """The items by id; no other transaction can change them until this one ends."""

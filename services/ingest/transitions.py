@@ -1,11 +1,12 @@
-"""The states of a media item: accepted, stored or failed, then extended by derived files.
+"""The states of a media item: accepted, stored or failed, then extended by derived files, changed, deleted, restored.
 
 Pure; each transition raises the version by one.
 """
 
+from pathlib import PurePosixPath
 from typing import Any
 
-from schemas.api import MediaRequest
+from schemas.api import MediaPatch, MediaRequest
 from schemas.faults import Fault
 from schemas.files import File
 from schemas.jobs import Job
@@ -79,6 +80,39 @@ def attached(item: MediaItem, job: Job, at: int) -> MediaItem | None:
     if job.ref == POSTER_REF:
         changes |= {"placeholder": job.output.placeholder, "background": job.output.background}
     return _changed(item, at, **changes)
+
+
+def edited(item: MediaItem, patch: MediaPatch, at: int) -> MediaItem:
+    """The item with another title, folder or metadata. Raises MetadataOutOfBounds."""
+    changes: dict[str, Any] = {"metadata": patch.merged(item.metadata)}
+    if "title" in patch.model_fields_set:
+        changes["title"] = patch.title
+    if "folder" in patch.model_fields_set:
+        changes |= _moved(item, patch.folder)
+    return _changed(item, at, **changes)
+
+
+def deleted(item: MediaItem, at: int) -> MediaItem:
+    """Hidden from customers, with everything that is needed to restore it."""
+    return _changed(item, at, status="deleted", retry_at=None)
+
+
+def restored(item: MediaItem, at: int) -> MediaItem:
+    """A deleted item whose original is stored is active again."""
+    return _changed(item, at, status="active")
+
+
+def purged(item: MediaItem, at: int) -> MediaItem:
+    """The last state: its files are deleted."""
+    return _changed(item, at, status="deleted")
+
+
+def _moved(item: MediaItem, folder: str | None) -> dict[str, Any]:
+    files = [
+        derived.model_copy(update={"path": names.moved_path(folder, item.id, derived.path)}) for derived in item.files
+    ]
+    path = None if item.original_path is None else names.original_path(folder, PurePosixPath(item.original_path).name)
+    return {"folder": folder, "files": files, "original_path": path}
 
 
 def _changed(item: MediaItem, at: int, **changes: Any) -> MediaItem:

@@ -4,6 +4,9 @@ INSERT INTO media (id, project, version, status, item) VALUES ($1, $2, $3, $4, $
 -- name: media_item
 SELECT item FROM media WHERE id = $1
 
+-- name: deleted_within
+SELECT deleted_at > extract(epoch FROM now() - $2::interval) * 1000 FROM media WHERE id = $1
+
 -- name: lock_media_items
 -- For changes that follow in the same transaction. In the order of ids, so that two transactions cannot deadlock.
 SELECT id, item FROM media WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
@@ -15,7 +18,8 @@ WHERE id = $1 AND version = $2 RETURNING id
 
 -- name: update_locked_media
 UPDATE media SET version = new.version, status = new.status, item = new.item::json, announced_at = now(),
-    announced_twice = false
+    announced_twice = false,
+    deleted_at = CASE WHEN new.status = 'deleted' THEN coalesce(deleted_at, (new.item::json ->> 'updated_at')::bigint) END
 FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[]) AS new (id, version, status, item)
 WHERE media.id = new.id
 

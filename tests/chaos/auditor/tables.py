@@ -3,6 +3,8 @@
 The auditor reads the tables of all services, which no service does.
 """
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +16,7 @@ QUEUES = ("transcoder", "thumbnailer")
 ALL_QUEUES = ("ingest", *QUEUES, "notifier")
 DISK_FULL_SECONDS = 30.0
 """Before and after a full disk: an attempt that finds no space waits for it, and then fetches its input again."""
+PUBLISH_SECONDS = 30.0
 OUTBOXES = ("ingest", *QUEUES)
 
 
@@ -92,8 +95,18 @@ async def _check_queues(
         audit.report("stuck", waiting, f"{name}.job_queue still has queued items")
     for name in OUTBOXES:
         for table in ("outbox", "outbox_quarantine"):
-            ids = [str(row["id"]) for row in await connection.fetch(f"SELECT id FROM {name}.{table}")]
-            audit.report("unpublished", ids, f"events in {name}.{table}")
+            left = await _still_there(connection, f"{name}.{table}")
+            audit.report("unpublished", left, f"events in {name}.{table}")
+
+
+async def _still_there(connection: asyncpg.Connection, table: str) -> list[str]:
+    """Ids of events that are not published after a while: new announcements may be written at any moment."""
+    query = f"SELECT id FROM {table} WHERE id <= $1"
+    newest = await connection.fetchval(f"SELECT max(id) FROM {table}")
+    end = time.monotonic() + PUBLISH_SECONDS
+    while (left := await connection.fetch(query, newest)) and time.monotonic() < end:
+        await asyncio.sleep(0.5)
+    return [str(row["id"]) for row in left]
 
 
 def _disk_was_full(fetched_at: Sequence[float], disk_full: Sequence[tuple[float, float]]) -> bool:

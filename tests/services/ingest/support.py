@@ -110,14 +110,15 @@ class RunningIngest:
 
     async def post(self, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> "Answer":
         """POST with a body; headers as for `send`."""
-        data = BytesIO(orjson.dumps(body) if raw is None else raw)
+        data = orjson.dumps(body) if raw is None else raw
         return await self.send("POST", path, data, **headers)
 
-    async def send(self, method: str, path: str, data: BytesIO | None = None, **headers: str) -> "Answer":
+    async def send(self, method: str, path: str, data: bytes | None = None, **headers: str) -> "Answer":
         """`Idempotency_Key="…"` and the like are headers, `Authorization=""` sends none."""
         sent = {"Authorization": f"Bearer {self.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         sent = {name: value for name, value in sent.items() if value}
-        async with self.session.request(method, self.url + path, data=data, headers=sent) as response:
+        body = None if data is None else BytesIO(data)
+        async with self.session.request(method, self.url + path, data=body, headers=sent) as response:
             return Answer(response.status, await response.json(), response.headers, await response.read())
 
     async def count(self, table: str) -> int:

@@ -1,0 +1,69 @@
+"""What the HTTP handlers of ingest share: their collaborators, idempotency keys, the bound of unfinished work."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.errors import invalid_input
+from chassis.core.encryption import Keyring
+from schemas.delivery import DeliverySigner
+from schemas.keys import ApiKey
+from schemas.projects import Project
+from services.ingest import idempotency
+from services.ingest.cancellations import Cancellations
+from services.ingest.errors import queue_full
+from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
+from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
+from services.ingest.jobs import JobWriter
+from services.ingest.media_changes import MediaChanges
+from services.ingest.media_items import MediaWriter
+from services.ingest.queue_bounds import QueueBound, QueueFull
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+@dataclass(frozen=True)
+class ApiParts:
+    """What the handlers use. `public_base` is the API's public address; `signer` gives the addresses of files.
+
+    `find_key` gives the API key with a hash, `find_project` the project with an id. `keyring` encrypts addresses.
+    """
+
+    jobs: JobWriter
+    media: MediaWriter
+    changes: MediaChanges
+    cancellations: Cancellations
+    job_bound: QueueBound
+    media_bound: QueueBound
+    responses: IdempotentResponses
+    waiter: ImportWaiter
+    visibility: CatalogVisibility
+    egress: EgressPolicy
+    public_base: str
+    signer: DeliverySigner
+    keyring: Keyring | None
+    find_key: Callable[[str], Awaitable[ApiKey | None]]
+    find_project: Callable[[str], Awaitable[Project | None]]
+
+    async def admit(self, bound: QueueBound, project: str, key: IdempotencyKey | None) -> None:
+        """ApiError 429 where the project has too much unfinished work, unless it repeats a request."""
+        try:
+            await bound.admit(project)
+        except QueueFull as full:
+            if key is None or not await self.responses.is_known(key, project):
+                raise queue_full(full) from None
+
+
+def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyKey | None:
+    """The key in the header Idempotency-Key, if there is one. ApiError 400 where it is invalid."""
+    try:
+        key = idempotency.key_from_headers(request.headers.getall("Idempotency-Key", []))
+    except idempotency.InvalidIdempotencyKey as error:
+        raise invalid_input([error.fault]) from None
+    return None if key is None else idempotency.request_key(request.path, key, data, at)
+
+
+def json_answer(body: bytes, status: int, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")

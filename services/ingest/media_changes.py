@@ -1,0 +1,128 @@
+"""Changes that customers make to media items: title, folder and metadata; deletion and restoration.
+
+Each is one transaction: the item's row, its names and its event. Files are not moved: a name points at an object.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chassis.adapters.postgres import Connection
+from chassis.core import logs
+from chassis.core.ids import now_ms
+from chassis.runtime.job_queue import JobQueue
+from chassis.runtime.outbox import Outbox
+from schemas.api import MediaPatch
+from schemas.events import CancelRequested, Event, MediaDeleted, MediaRestored, MediaUpdated
+from schemas.ids import derived, is_id
+from schemas.media import MediaItem
+from services.ingest import transitions
+from services.ingest.store import Store
+
+log = logs.get_logger(__name__)
+
+
+class UnknownItem(Exception):
+    """The project has no media item with this id, or it is deleted."""
+
+
+class NotDeleted(Exception):
+    """The item is not deleted, so that it cannot be restored."""
+
+
+class StillImported(Exception):
+    """The item's file is being fetched: its names are not known yet."""
+
+
+class NoFile(Exception):
+    """The file of the deleted item was never stored, or is being removed: there is nothing to restore."""
+
+
+@dataclass(frozen=True)
+class MediaChanges:
+    """`refs` are the labels of the files that are made of each item. The methods raise UnknownItem.
+
+    `restorable_for` ends before the files of a deleted item are removed, by more than a request can take.
+    """
+
+    store: Store
+    queue: JobQueue
+    outbox: Outbox
+    refs: tuple[str, ...]
+    restorable_for: timedelta
+
+    async def edit(self, id: str, project: str, patch: MediaPatch) -> MediaItem:
+        """Raises StillImported, NameTaken and MetadataOutOfBounds."""
+
+        def edited(item: MediaItem) -> MediaItem:
+            if item.status == "processing":
+                raise StillImported(id)
+            return transitions.edited(item, patch, now_ms())
+
+        return await self._change(id, project, edited, MediaUpdated)
+
+    async def restore(self, id: str, project: str) -> MediaItem:
+        """Raises NotDeleted, NoFile, and NameTaken where another item has the name by now."""
+
+        def restored(item: MediaItem) -> MediaItem:
+            if item.status != "deleted":
+                raise NotDeleted(id)
+            if item.original is None or not recently:
+                raise NoFile(id)
+            return transitions.restored(item, now_ms())
+
+        recently = await self.store.deleted_within(id, self.restorable_for)
+        item = await self._change(id, project, restored, MediaRestored, deleted=True)
+        log.info("media_restored", media_id=id, project=project)
+        return item
+
+    async def delete(self, id: str, project: str) -> None:
+        """Hides the item and frees its names. Its import and the jobs for it that have not ended are cancelled."""
+        at = now_ms()
+        async with self.store.transaction() as conn:
+            item = await self._locked(conn, id, project)
+            if item.status == "deleted":
+                raise UnknownItem(id)
+            deleted = transitions.deleted(item, at)
+            await self.store.update_media_items(conn, [deleted])
+            await self.store.release_names(conn, id)
+            imports = await self.queue.request_cancel(conn, id) if item.status == "processing" else []
+            jobs = await self.store.jobs_without_end(conn, [derived("job", id, ref) for ref in self.refs])
+            cancelled = [CancelRequested(job_id=job, project=project, at=at) for job in jobs]
+            await self.outbox.put(conn, MediaDeleted(media=deleted), *cancelled)
+        self.outbox.wake()
+        for queued in imports:
+            await self.queue.finish(queued, "cancelled")
+        log.info("media_deleted", media_id=id, project=project)
+
+    async def _change(
+        self,
+        id: str,
+        project: str,
+        change: Callable[[MediaItem], MediaItem],
+        event: Callable[..., Event],
+        *,
+        deleted: bool = False,
+    ) -> MediaItem:
+        async with self.store.transaction() as conn:
+            item = await self._locked(conn, id, project)
+            if item.status == "deleted" and not deleted:
+                raise UnknownItem(id)
+            changed = change(item)
+            await self._rename(conn, changed)
+            await self.store.update_media_items(conn, [changed])
+            await self.outbox.put(conn, event(media=changed))
+        self.outbox.wake()
+        return changed
+
+    async def _locked(self, conn: Connection, id: str, project: str) -> MediaItem:
+        item = (await self.store.lock_media_items(conn, [id])).get(id) if is_id(id, "med") else None
+        if item is None or item.project != project:
+            raise UnknownItem(id)
+        return item
+
+    async def _rename(self, conn: Connection, item: MediaItem) -> None:
+        """Its name is reserved, and no other. Raises NameTaken."""
+        await self.store.release_names(conn, item.id)
+        if item.original_path is not None:
+            await self.store.reserve_name(conn, item.project, item.original_path, item.id)
