@@ -88,6 +88,9 @@ REFUSALS: dict[RequestFault, Refusal] = {
     "method_not_allowed": Refusal("405", "The path has no such method.", "Use one that the header `Allow` names."),
     "request_timeout": Refusal("408", "The body of the request did not arrive in time.", "Send it again, faster."),
     "conflict": Refusal("409", "Another item has this folder and filename.", "Choose another `filename` or `folder`."),
+    "job_ended": Refusal(
+        "409", "The job has ended already: it cannot be cancelled.", "Read its result with `GET /jobs/{id}`."
+    ),
     "request_in_progress": Refusal(
         "409",
         "The first request with this `Idempotency-Key` has no response yet.",
