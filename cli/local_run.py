@@ -21,7 +21,7 @@ from cli.reporter import Reporter, summary
 from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
-from schemas.faults import FAULTS, Fault
+from schemas.faults import FAULTS, Fault, OutputWarning, warning_resource
 from schemas.options import ImageOptions, VideoOptions
 from worker.input import fetch_fault
 from worker.settings import SandboxSettings
@@ -47,7 +47,7 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
                 info = await tools.prober.probe(source)
                 target = output_path(arguments, options.format or _image_format(info))
                 try:
-                    output_info = await _make(source, info, options, target, tools, reporter)
+                    made, rescued = await _make(source, info, options, target, tools, reporter)
                 except OSError as error:
                     raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
         except StartRefused as error:
@@ -61,8 +61,10 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
             log.error("local_job_failed", detail=str(error), exc_info=arguments.debug)
             fault = Fault(kind="internal_error", message=FAULTS["internal_error"])
             return _failed(arguments, reporter, fault)
-    output = {"path": str(target), **_output_fields(output_info)}
-    reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)})")
+    warnings = [warning_resource(warning) for warning in rescued]
+    output = {"path": str(target), **_output_fields(made), "warnings": warnings}
+    told = "".join(f"\nwarning: {warning['message']} [{warning['kind']}]" for warning in warnings)
+    reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)}){told}")
     return 0
 
 
@@ -135,7 +137,7 @@ async def _make(
     target: Path,
     tools: Tools,
     reporter: Reporter,
-) -> MediaInfo:
+) -> tuple[MediaInfo, tuple[OutputWarning, ...]]:
     match options:
         case VideoOptions():
             from services.transcoder import encode as video
@@ -143,14 +145,14 @@ async def _make(
             film = await video.encode(
                 source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("video", fraction)
             )
-            return film.info
+            return film.info, film.warnings
         case ImageOptions():
             from services.thumbnailer import encode as images
 
             image = await images.encode(
                 source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("image", fraction)
             )
-            return image.info
+            return image.info, ()
 
 
 def _image_format(info: MediaInfo) -> str:

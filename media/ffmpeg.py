@@ -132,12 +132,12 @@ def failure_of(finished: Finished) -> Exception:
         return MediaFault("output_too_large", detail=output)
     if finished.returncode == -_SIGSYS:
         # The sandbox's filter ended it: no version of ffmpeg makes such a system call, so that the input made it.
-        return MediaFault("input_unreadable", detail=f"killed for a forbidden system call: {output}")
+        return MediaFault("input_damaged", detail=f"killed for a forbidden system call: {output}")
     if finished.returncode > 0 and says_disk_full(output):
         return ChildDiskFull(output[-_STDERR_CHARS:])
     if finished.returncode > 0 and _INPUT_ERRORS.search(output) and not _OUR_ERRORS.search(output):
         truncated = "moov atom not found" in output
-        return MediaFault("input_truncated" if truncated else "input_unreadable", detail=output)
+        return MediaFault("input_truncated" if truncated else "input_damaged", detail=output)
     return FfmpegFailed(f"ffmpeg exited with status {finished.returncode}: {output[-_STDERR_CHARS:]}")
 
 

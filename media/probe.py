@@ -70,7 +70,7 @@ class Prober:
             raise from_excess(error) from error
         except ChildDied as error:
             if error.signal in _CRASH_SIGNALS:
-                raise MediaFault("input_unreadable", detail=str(error)) from error
+                raise MediaFault("input_damaged", detail=str(error)) from error
             raise
 
 

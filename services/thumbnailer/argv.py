@@ -5,6 +5,7 @@ Raw pixels, so that libvips encodes frames and images alike (one quality table, 
 intermediate format is needed. Encoding in ffmpeg would not be faster.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +48,27 @@ def last_frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: P
     return ffmpeg.command(pixels.output(str(dest), vcodec="rawvideo", pix_fmt=pix_fmt, format="image2", update=1))
 
 
+def standing_frame(
+    source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool
+) -> list[str]:
+    """The same where the last frame stands for long: from the key frame before `plan.start`, without dropping any."""
+    stream = _from(source, video, replace(plan, preroll=0.0), plan.start, noaccurate_seek=None)
+    pixels = _scaled(stream, video, plan, tone_maps)
+    pix_fmt = _pix_fmt(plan)
+    return ffmpeg.command(pixels.output(str(dest), vcodec="rawvideo", pix_fmt=pix_fmt, format="image2", update=1))
+
+
 def _pix_fmt(plan: FramePlan) -> str:
     return "rgba" if plan.alpha else "rgb24"
 
 
-def _from(source: Path, video: VideoStream | None, plan: FramePlan, start: float) -> Any:
+def _from(source: Path, video: VideoStream | None, plan: FramePlan, start: float, **flags: Any) -> Any:
     """The video stream from `start` on; ffmpeg applies the rotation itself."""
     seek = max(start - plan.preroll, 0)
-    options: dict[str, str] = {"ss": _seconds(seek)} if seek > 0 else {}
+    options: dict[str, Any] = {"ss": _seconds(seek)} if seek > 0 else {}
     if plan.alpha and video is not None and video.codec in _ALPHA_DECODERS:
         options["vcodec"] = _ALPHA_DECODERS[video.codec]
-    node = ffmpeg.input_node(source, **options)
+    node = ffmpeg.input_node(source, **options, **flags)
     # "V" is a video stream that is not cover art.
     stream = node[str(video.index)] if video is not None else node["V:0"]
     return stream.filter("trim", start=_seconds(start - seek)) if start > seek else stream

@@ -72,11 +72,13 @@ async def encode(
 async def _extract_frame(source: Path, info: MediaInfo, plan: FramePlan, pixels: Path, tools: Tools) -> None:
     """Writes one frame of a video to `pixels`: RGB or RGBA, 8 bits, exactly the plan's size.
 
-    It is the first frame at or after `plan.start`, or the last frame of the file where that is shortly before.
+    It is the first frame at or after `plan.start`, or the last frame of the file where that is shortly before, or
+    is still shown at `plan.start`.
     """
     cpu_seconds = min(FRAME_CPU_SECONDS, tools.limits.cpu_seconds)
     limits = replace(tools.limits, cpu_seconds=cpu_seconds, wall=FRAME_WALL).may(read=(source,), write=(pixels.parent,))
-    for command in (argv.frame, argv.last_frame):
+    stands = info.video is not None and info.video.end is not None and plan.start < info.video.end
+    for command in (argv.frame, argv.last_frame, *((argv.standing_frame,) if stands else ())):
         line = command(source, info.video, plan, pixels, tone_maps=tools.ffmpeg.tone_maps)
         try:
             await tools.ffmpeg.run(line, limits)

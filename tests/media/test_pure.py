@@ -101,8 +101,8 @@ def test_a_stored_file_has_the_codecs_of_its_main_streams() -> None:
     ("returncode", "output", "kind"),
     [
         (183, "moov atom not found\nError opening input: Invalid data found when processing input", "input_truncated"),
-        (183, "Error opening input: Invalid data found when processing input", "input_unreadable"),
-        (69, "Error while decoding stream #0:0", "input_unreadable"),
+        (183, "Error opening input: Invalid data found when processing input", "input_damaged"),
+        (69, "Error while decoding stream #0:0", "input_damaged"),
         (-25, "", "output_too_large"),
         (-9, "Invalid data found when processing input", None),
         (8, "Unrecognized option 'nope'", None),
@@ -154,7 +154,7 @@ def test_an_excess_is_the_fault_of_the_input(resource: Literal["memory", "thread
 
 def test_a_child_that_was_killed_for_a_forbidden_system_call_is_not_retried() -> None:
     fault = failure_of(Finished(-31, b"", "", 1.0))
-    assert isinstance(fault, MediaFault) and fault.kind == "input_unreadable"
+    assert isinstance(fault, MediaFault) and fault.kind == "input_damaged"
 
 
 def test_progress_grows_and_only_growing_counters_count() -> None:

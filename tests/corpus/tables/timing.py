@@ -23,7 +23,7 @@ CASES = (
         (
             Film(size=(320, 240), seconds=10, frames=range(3, 400), patches=quarters(9)),
             Film({"format": "webm"}, seconds=10, frames=range(3, 400), patches=quarters(9)),
-            Still({"start": 8}, size=(320, 240), patches=quarters(), open_kind=_LENGTH),
+            Still({"start": 8}, size=(320, 240), patches=quarters()),
         ),
     ),
     Case(
@@ -53,8 +53,14 @@ CASES = (
     Case(
         "ts_concat.ts",
         _LENGTH,
+        joined(*[film(X264, "-shortest")] * 2),
+        (Film(seconds=4, seconds_within=0.15, frames=120, patches=quarters(3.5), onset=ONSET, sound=_SOUND),),
+    ),
+    Case(
+        "ts_concat_from_0.ts",
+        _LENGTH,
         joined(_TS, _TS),
-        (Film(seconds=4, seconds_within=0.15, frames=range(118, 122), sound=_SOUND, open_kind=_LENGTH),),
+        (Film(frames=120, sound=_SOUND, onset=ONSET),),
     ),
     Case(
         "ps_concat.mpg",

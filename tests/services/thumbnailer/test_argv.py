@@ -60,6 +60,7 @@ CASES = {
     ),
     "writes small times in full": argv.frame(SOURCE, HD, planned(0.00001), PIXELS, tone_maps=True),
     "takes the last frame from a moment before": argv.last_frame(SOURCE, HD, planned(9.98), PIXELS, tone_maps=True),
+    "takes the last frame that stands for long": argv.standing_frame(SOURCE, HD, planned(8), PIXELS, tone_maps=True),
     "takes the last frame of a very short video": argv.last_frame(SOURCE, HD, planned(0.5), PIXELS, tone_maps=True),
 }
 
