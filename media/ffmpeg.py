@@ -61,7 +61,7 @@ class FfmpegFailed(Exception):
     """ffmpeg failed for another reason than its input: a fault of ours; retried."""
 
 
-def input_node(path: Path, **options: str | float | int) -> Any:
+def input_node(path: Path, **options: str | float | int | None) -> Any:
     """The graph node that reads a customer's file. `file:` keeps a name with a colon from being taken for a URL."""
     return graph.input(f"file:{path}", **INPUT_FLAGS, **options)
 

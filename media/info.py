@@ -38,6 +38,8 @@ class VideoStream(EventModel):
     alpha: bool = False
     interlaced: bool = False
     frames: ByteCount | None = None
+    start: DurationSeconds = 0.0
+    """Second of the file at which the first frame is shown."""
     end: DurationSeconds | None = None
     """Second of the file at which the last frame has been shown."""
     uneven: bool = False
@@ -60,8 +62,9 @@ class AudioStream(EventModel):
     language: StoredText | None = None
     layout: StoredText = ""
     """ffmpeg's name of the channel layout: `stereo`, `5.1`, `ambisonic 1`, `16 channels` …"""
+    start: DurationSeconds = 0.0
     end: DurationSeconds | None = None
-    """Second of the file at which the sound ends."""
+    """Seconds of the file at which the sound begins and ends."""
 
 
 class CutContent(EventModel):

@@ -95,7 +95,7 @@ def _film(container: Any, main: Any, tracks: list[Any], *, fragmented: bool) -> 
     ends, last = _ends(container, main, heard, reading)
     return {
         **_sizes(main, reading.frame.width, reading.frame.height, reading.frame),
-        "audio": [_audio(track, ends.get(track.index)) for track in heard],
+        "audio": [{**_audio(track, ends.get(track.index)), "start": _start(container, track)} for track in heard],
         "empty_tracks": len(tracks) - len(heard),
         "joined": reading.restarts > 0,
         "damaged": reading.damaged > 0,
@@ -172,10 +172,15 @@ def _video(container: Any, stream: Any, frame: Any, end: float | None, last: Rea
         "alpha": _has_alpha(container, stream, frame),
         "interlaced": bool(frame.interlaced_frame),
         "frames": stream.frames or None,
+        "start": _start(container, stream),
         "end": end,
         "uneven": _is_uneven(stream, end, last),
     }
     return {"fps": float(rate) if rate else None, "video": video}
+
+
+def _start(container: Any, stream: Any) -> float:
+    return max(float((stream.start_time or 0) * stream.time_base) - start_of(container), 0.0)
 
 
 def _has_alpha(container: Any, stream: Any, frame: Any) -> bool:

@@ -22,10 +22,15 @@ _MAX_WAITING_PACKETS = 1_000_000
 
 def argv(plan: Plan, source: Path, dest: Path) -> list[str]:
     """The command line that encodes `source` to `dest`. The format is the plan's, whatever the extension of `dest`."""
-    file = ffmpeg.input_node(source, **_input(plan))
+    file = sounding = ffmpeg.input_node(source, **_input(plan))
+    if plan.joined and plan.audio is not None:
+        # Where the clock starts again, ffmpeg moves all tracks of an input at the first that it sees: around the joint,
+        # where packets of both parts are mixed, it would move them twice. Each track gets an input of its own.
+        file = ffmpeg.input_node(source, **_input(plan), an=None, itsoffset=_seconds(plan.video_start))
+        sounding = ffmpeg.input_node(source, **_input(plan), vn=None, itsoffset=_seconds(plan.audio.start))
     streams = [_video(file[str(plan.video_stream)], plan)]
     if plan.audio is not None:
-        streams.append(_sound(file[str(plan.audio.stream)], plan.audio, plan.cut))
+        streams.append(_sound(sounding[str(plan.audio.stream)], plan.audio, plan.cut))
     alpha = plan.alpha is not None and plan.alpha.background is None
     settings = encoder_settings(plan.format, plan.quality, alpha=alpha)
     options: dict[str, str | int] = {

@@ -23,13 +23,15 @@ _TYPICAL_SECONDS = 20.0
 class AudioPlan:
     """The one audio track of the output: the number of its stream in the input, and its channels and rate in Hz.
 
-    Of the input's `source_channels` the first `ambisonic` are ambisonic, 0 for other layouts; the others are stereo.
+    It begins at the second `start` of the input. Of the input's `source_channels` the first `ambisonic` are ambisonic,
+    0 for other layouts; the others are stereo.
     """
 
     stream: int
     channels: int
     sample_rate: int
     source_channels: int
+    start: float
     ambisonic: int = 0
 
 
@@ -73,13 +75,14 @@ class Plan:
     `aspect` is the input's width over height as shown. A frame in mid stream with another one gets bars; `sar` False
     means that pixels are square whatever the input says. With `uneven` the last frame needs a duration of its own: it
     is shown up to `picture_end`, in seconds of the output, where that is known. With `from_zero` the first frame that
-    can be decoded is shown from the beginning, for the damaged ones before it.
+    can be decoded is shown from the beginning, for the damaged ones before it. A `joined` input's clock starts again.
     """
 
     format: VideoFormat
     quality: Quality
     size: Size
     video_stream: int
+    video_start: float
     audio: AudioPlan | None
     colour: ColourPlan
     alpha: Alpha | None
@@ -88,6 +91,7 @@ class Plan:
     sar: bool
     uneven: bool
     from_zero: bool
+    joined: bool
     cut: Cut | None
     limit: float | None
     length: float | None
@@ -127,6 +131,7 @@ def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool, content: Cu
         quality=options.quality,
         size=size,
         video_stream=info.video.index,
+        video_start=info.video.start,
         audio=_audio(info.main_audio()) if content is None or content.sound else None,
         colour=_colour(info.video, tone_maps, alpha is not None),
         alpha=alpha,
@@ -135,6 +140,7 @@ def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool, content: Cu
         sar=info.sar != 1,
         uneven=info.video.uneven or (content is not None and content.uneven),
         from_zero=info.damaged,
+        joined=info.joined,
         cut=_cut(start, content, from_the_beginning=info.joined) if start else None,
         limit=limit,
         length=length,
@@ -189,7 +195,7 @@ def _audio(track: AudioStream | None) -> AudioPlan | None:
         return None
     rate = next((rate for rate in _SAMPLE_RATES if rate >= track.sample_rate), _SAMPLE_RATES[-1])
     # All browsers and phones play two channels, and only some play more. Mono stays mono.
-    return AudioPlan(track.index, min(track.channels, 2), rate, track.channels, _ambisonic_channels(track))
+    return AudioPlan(track.index, min(track.channels, 2), rate, track.channels, track.start, _ambisonic_channels(track))
 
 
 def _ambisonic_channels(track: AudioStream) -> int:

@@ -64,6 +64,10 @@ CASES: dict[str, tuple[MediaInfo, dict[str, Any]]] = {
     "transparent, kept in mov": (video(alpha=True, rgb=True, pix_fmt="rgba"), {"format": "mov"}),
     "frames that stand for unequal times": (video(uneven=True, end=9.5), {}),
     "ambisonic": (video(audio=(track(1, channels=4, layout="ambisonic 1"),)), {}),
+    "joined": (
+        video(start=0.021, audio=(track(1, start=0.0),)).model_copy(update={"joined": True}),
+        {"start": 2},
+    ),
     "one channel": (video(audio=(track(1, channels=1),)), {"format": "webm"}),
 }
 

@@ -68,6 +68,7 @@ async def test_subtitles_that_are_longer_do_not_count(tools: Tools, films: Films
     ("extension", "codecs"),
     [
         ("ts", (*X264, *AAC)),
+        ("m2t", ("-c:v", "libx264", *AAC, "-f", "mpegts")),
         ("mpg", ("-c:v", "mpeg1video", "-c:a", "mp2")),
         ("vob", ("-c:v", "mpeg2video", "-c:a", "ac3")),
     ],
@@ -80,6 +81,7 @@ async def test_joined_recordings_are_whole(
     made, path = await encode_film(source)
     shown = picture_of(path)
     assert len(shown.times) == pytest.approx(120, abs=2)
+    assert shown.times[-1] == pytest.approx(4, abs=0.09), "the picture is as long as the sound"
     assert made.info.duration == pytest.approx(4, abs=0.2)
     assert loudness_of(path) == pytest.approx(-21, abs=2)
 
