@@ -60,7 +60,7 @@ CASES = (
         "ts_concat_from_0.ts",
         _LENGTH,
         joined(_TS, _TS),
-        (Film(seconds=4, seconds_within=0.15, frames=range(118, 122), sound=_SOUND),),
+        (Film(seconds=4, seconds_within=0.15, frames=range(118, 122), onset=ONSET, sound=_SOUND),),
     ),
     Case(
         "ps_concat.mpg",
