@@ -14,6 +14,10 @@ _NOT_EMPTY: Mapping[str, str] = {
     "jobs without an end": "SELECT count(*) FROM ingest.jobs WHERE ended IS NULL",
     "items without an end": "SELECT count(*) FROM ingest.media WHERE status = 'processing'",
     "jobs without an end in the catalog": "SELECT count(*) FROM catalog.jobs WHERE rank <> 2",
+    "items of which the catalog shows another version": (
+        "SELECT count(*) FROM ingest.media LEFT JOIN catalog.media AS shown USING (id)"
+        " WHERE shown.version IS DISTINCT FROM media.version"
+    ),
     "open webhooks": "SELECT count(*) FROM notifier.deliveries WHERE state = 'pending'",
     **{
         f"queue of {name}": f"SELECT count(*) FROM {name}.job_queue WHERE state IN ('queued', 'running')"
