@@ -33,10 +33,16 @@ def _blocks() -> list[Block]:
 def _media_blocks() -> list[Block]:
     if not SEEDS:
         return []
-    reads = [
-        block for block in curls(_document("003")) if " -X PATCH " not in block.text and "DELETE" not in block.text
-    ]
+    reads = [block for block in curls(_document("003")) if not _changes(block)]
     return [*reads, *fetches(_document("003"))]
+
+
+def _changes(block: Block) -> bool:
+    return " -X PATCH " in block.text or " -X DELETE " in block.text
+
+
+def _change_blocks() -> list[Block]:
+    return [block for block in curls(_document("003")) if _changes(block)] if SEEDS else []
 
 
 def replaced(text: str, up: BitmillUp, uploads: FileServer, media_id: str = "") -> str:
@@ -121,3 +127,19 @@ async def test_a_request_of_the_media_reference_works(
     assert answer["meta"]["version"] == "2024-08-21"
     assert answer["meta"]["status"] == 200
     assert answer["data"]
+
+
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; test_requests.py makes the same requests")
+async def test_the_changes_of_the_media_reference_work_in_turn(
+    up: BitmillUp, uploads: FileServer, tmp_path: Path
+) -> None:
+    media = {"url": uploads.url("photo.png"), "title": "My Video Upload", "metadata": {"purpose": "profile_video"}}
+    id = (await up.api.post("/media", media))["data"]["id"]
+    patch, delete = _change_blocks()
+    text = replaced(patch.text, up, uploads, id)
+    changed = _json(await run(patch, text, up, tmp_path))["data"]
+    assert (changed["title"], changed["folder"]) == ("My New Title", "new/folder/path")
+    assert changed["metadata"] == {"new_value": "New value"}
+    text = replaced(delete.text.replace("med_abcdefgh", "med_abcdefgh1234"), up, uploads, id)
+    answer = _json(await run(delete, text, up, tmp_path))
+    assert (answer["data"], answer["meta"]["type"], list(answer["links"])) == (None, None, ["parent"])

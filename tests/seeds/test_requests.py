@@ -166,3 +166,33 @@ async def test_a_media_item_is_stored_listed_by_its_metadata_and_shown(up: Bitmi
     assert seen["links"]["self"] == f"{up.api.address}/media/{item['id']}"
     other = await up.api.get("/media", **{**query, "metadata.source": "ourapp/ios"})
     assert other["meta"]["total"] == 0
+
+
+async def test_a_media_item_is_changed_deleted_and_restored(up: BitmillUp, uploads: FileServer) -> None:
+    item = await up.api.post("/media", {"url": uploads.url("photo.png"), "folder": "changes", "metadata": {"a": "1"}})
+    id, first = item["data"]["id"], item["data"]["original"]
+    path = f"{up.api.address}/media/{id}"
+
+    async def shown() -> dict[str, Any]:
+        data: dict[str, Any] = (await up.api.get(f"/media/{id}"))["data"]
+        return data
+
+    async def status(url: str) -> int:
+        async with up.api.session.get(url) as response:
+            return response.status
+
+    change = {"title": "Second", "folder": "changes/moved", "metadata": {"b": "2", "a": None}}
+    async with up.api.session.patch(path, json=change) as response:
+        assert response.status == 200, await response.text()
+        changed = (await response.json())["data"]
+    assert await shown() == changed
+    assert (changed["title"], changed["folder"], changed["metadata"]) == ("Second", "changes/moved", {"b": "2"})
+    assert (await status(first), await status(changed["original"])) == (404, 200)
+    async with up.api.session.delete(path) as response:
+        assert (response.status, (await response.json())["data"]) == (200, None)
+    assert (await status(path), await status(changed["original"])) == (404, 404)
+    listed = await up.api.get("/media", **{"metadata.b": "2"})
+    assert id not in [each["id"] for each in listed["data"]]
+    restored = (await up.api.post(f"/media/{id}/restore", {}))["data"]
+    assert {**restored, "updated": ""} == {**await shown(), "updated": ""}
+    assert await status(restored["original"]) == 200
