@@ -45,6 +45,7 @@ from chassis.core.metrics import gauge
 from chassis.core.settings import CommonSettings, StartRefused
 from chassis.runtime import process_gauges
 from chassis.runtime.job_queue import JobQueue
+from chassis.runtime.job_queue.inspection import QueueGauges
 from chassis.runtime.outbox import GaugeLeader, Outbox
 from chassis.runtime.purge import Purger
 from chassis.runtime.service_spec import Components, Resources, ServiceSpec
@@ -159,15 +160,15 @@ class ServiceApp(Generic[S, P]):
         return found
 
     async def _refresh_table_gauges(self, resources: Resources, leader: GaugeLeader) -> None:
-        outbox, queue = resources.outbox, resources.job_queue if self.spec.job_queue else None
+        outbox, queue = resources.outbox, QueueGauges(resources.pool, self.name) if self.spec.job_queue else None
         if await leader.leads():
             await outbox.set_gauges()
             if queue is not None:
-                await queue.set_gauges(self.name)
+                await queue.measure()
         else:
             outbox.clear_gauges()
             if queue is not None:
-                queue.clear_gauges(self.name)
+                queue.clear()
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

@@ -14,7 +14,8 @@ from chassis.adapters.kafka.record_decoder import ReceivedRecord
 from chassis.adapters.kafka.record_handler import RecordHandler
 from chassis.adapters.postgres.connection import GuardedConnection
 from chassis.runtime.job_queue import FinalState, JobQueue, QueueItem
-from chassis.runtime.job_queue.item import Heartbeat, Write
+from chassis.runtime.job_queue.claims import Claims
+from chassis.runtime.job_queue.item import Renewal, Write
 from cli.__main__ import main
 from schemas.events import Event
 from services.ingest.announcements import Announced, Announcements
@@ -52,14 +53,13 @@ def ack_before_insert() -> None:
 def no_fence() -> None:
     """The transaction that ends an attempt does not ask whether the item is still this worker's."""
     _replace_queries({"finish": ((_FENCE, _NO_FENCE),), "retry": ((_FENCE, _NO_FENCE),)})
-    ask = JobQueue.heartbeat
+    ask = Claims.renew
 
-    async def heartbeat(self: JobQueue, item: QueueItem) -> Heartbeat:
+    async def renew(self: Claims, items: Sequence[QueueItem]) -> list[Renewal]:
         """Nobody else tells the worker either."""
-        response = await ask(self, item)
-        return "held" if response == "lost" else response
+        return ["held" if result == "lost" else result for result in await ask(self, items)]
 
-    _replace(JobQueue, "heartbeat", heartbeat)
+    _replace(Claims, "renew", renew)
     write = JobQueue.finish
 
     async def finish(self: JobQueue, item: QueueItem, *arguments: Any, **options: Any) -> None:

@@ -7,7 +7,6 @@ events through that service's outbox. The work itself is done by the functions t
 from chassis.runtime.job_queue.item import (
     Cause,
     Complete,
-    Counts,
     FinalState,
     JointWrite,
     LastAttempt,
@@ -26,7 +25,6 @@ __all__ = [
     "AttemptSlot",
     "Cause",
     "Complete",
-    "Counts",
     "FinalState",
     "JobQueue",
     "JointWrite",

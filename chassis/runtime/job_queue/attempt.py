@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal
 
 from chassis.adapters.failure_policy import FailurePolicy, GiveUp, RetryAfter, classify, describe, is_outage
 from chassis.core import logs
@@ -21,13 +21,11 @@ from chassis.core.retry import Backoff
 from chassis.core.tracing import Span
 from chassis.runtime.job_queue.attempt_span import attempt_span, count_outcome, show_outcome
 from chassis.runtime.job_queue.item import Cause, Complete, LastAttempt, LeaseLost, Outcome, Poisoned, QueueItem, Retry
-from chassis.runtime.job_queue.lease import HEARTBEAT_EVERY, HEARTBEAT_LONGEST_PAUSE, HEARTBEAT_TIMEOUT
+from chassis.runtime.job_queue.lease import Heartbeats, HeldLease
 from chassis.runtime.job_queue.queue import JobQueue
 from schemas.ids import log_field
 
 POLICY = FailurePolicy(attempts=5, first_delay_s=1.0, longest_delay_s=30.0)
-
-StopReason: TypeAlias = Literal["lost", "cancelled"]
 
 log = logs.get_logger(__name__)
 
@@ -63,12 +61,15 @@ class AttemptLimits:
 class Attempt:
     """An attempt at `item`."""
 
-    def __init__(self, queue: JobQueue, handlers: Handlers, item: QueueItem, limits: AttemptLimits) -> None:
+    def __init__(
+        self, queue: JobQueue, handlers: Handlers, item: QueueItem, limits: AttemptLimits, heartbeats: Heartbeats
+    ) -> None:
         self._queue = queue
         self._handlers = handlers
         self._item = item
         self._limits = limits
-        self._lease_ends = time.monotonic() + queue.lease.total_seconds()
+        self._heartbeats = heartbeats
+        self._lease = HeldLease(item, queue.lease)
         self._working: asyncio.Future[Outcome] | None = None
         self._given_up = False
         self._decided = False
@@ -86,7 +87,7 @@ class Attempt:
 
     def overdue_s(self) -> float:
         """For how many seconds the lease has been over, as far as this process knows; not positive while it is held."""
-        return time.monotonic() - self._lease_ends
+        return self._lease.overdue_s()
 
     def is_working(self) -> bool:
         """Whether the work has not ended; also after `run`, where the work was given up."""
@@ -96,11 +97,10 @@ class Attempt:
         """Raises nothing but CancelledError; the item is then back in the queue."""
         item = self._item
         fields = {"project": item.project, "attempt": item.attempt, log_field(item.id): item.id}
-        with logs.bind_context(**fields), attempt_span(item) as span:
+        with logs.bind_context(**fields), attempt_span(item) as span, self._heartbeats.of(self._lease):
             self._span = span
-            heartbeats = asyncio.create_task(self._heartbeats())
             try:
-                await self._run(heartbeats)
+                await self._run()
             except asyncio.CancelledError:
                 await self._release()
                 raise
@@ -115,13 +115,11 @@ class Attempt:
                 # The item could be neither ended nor put back: its lease expires.
                 log.exception("queue_item_abandoned", attempt=item.attempt)
             finally:
-                heartbeats.cancel()
-                await asyncio.gather(heartbeats, return_exceptions=True)
                 await self._discard_unwritten()
 
-    async def _run(self, heartbeats: "asyncio.Task[StopReason]") -> None:
+    async def _run(self) -> None:
         try:
-            await self._write(await self._outcome(heartbeats))
+            await self._write(await self._outcome())
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - of the work, or of the writes of the outcome
@@ -135,14 +133,14 @@ class Attempt:
                 delay = timedelta(seconds=self._limits.policy.delay_s(self._item.postponements + 1))
                 await self._write(Retry(delay, describe(second), counts=False))
 
-    async def _outcome(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome:
+    async def _outcome(self) -> Outcome:
         item = self._item
         if item.cancelled:
             return await self._handlers.on_cancel(item)
         if item.poisoned:
             log.error("queue_item_quarantined", attempt=item.attempt, crashed=item.crashed)
             return await self._handlers.exhausted(item, Poisoned())
-        outcome = await self._work(heartbeats)
+        outcome = await self._work()
         if outcome == "cancelled":
             return await self._handlers.on_cancel(item)
         if isinstance(outcome, Retry) and outcome.counts and item.failures + 1 >= self._limits.max_attempts:
@@ -164,17 +162,18 @@ class Attempt:
                 log.error("queue_item_given_up", attempt=item.attempt, failures=earlier + 1, exc_info=error)
                 return await self._handlers.exhausted(item, LastAttempt(reason))
 
-    async def _work(self, heartbeats: "asyncio.Task[StopReason]") -> Outcome | Literal["cancelled"]:
+    async def _work(self) -> Outcome | Literal["cancelled"]:
         """The outcome of the service's work, or `cancelled`. Raises LeaseLost."""
         work = self._working = asyncio.ensure_future(self._handlers.work(self._item))
         try:
-            await asyncio.wait([work, heartbeats], return_when=asyncio.FIRST_COMPLETED)
+            ends: tuple[asyncio.Future[Any], ...] = (work, self._lease.stopped)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if work.cancelled():
                 raise RuntimeError("the work cancelled itself")
             if work.done():
                 return work.result()
             await self._stop(work)
-            if heartbeats.result() == "lost":
+            if self._lease.stopped.result() == "lost":
                 raise LeaseLost(self._item)
             # Work that succeeded although it was being stopped keeps its result.
             succeeded = work.done() and not work.cancelled() and work.exception() is None
@@ -193,25 +192,6 @@ class Attempt:
         if not work.done() and not self._given_up:
             self._given_up = True
             log.critical("queue_item_work_stuck", attempt=self._item.attempt, seconds=self._limits.stop_s)
-
-    async def _heartbeats(self) -> StopReason:
-        """Renews the lease until Postgres says that the claim is another's, or that the item is to be cancelled."""
-        lease_s = self._queue.lease.total_seconds()
-        backoff = Backoff(log, "queue_item_heartbeat", longest_s=lease_s * HEARTBEAT_LONGEST_PAUSE)
-        while True:
-            subscription = self._queue.cancelled.subscribe()
-            if not backoff.failures:
-                await subscription.wait(self._queue.lease * HEARTBEAT_EVERY)
-            sent = time.monotonic()
-            try:
-                response = await abandon_after(lease_s * HEARTBEAT_TIMEOUT, self._queue.heartbeat(self._item))
-            except Exception as error:  # noqa: BLE001 - only a response of Postgres stops the work, never an error
-                await backoff.sleep(error)
-                continue
-            backoff.reset()
-            if response != "held":
-                return response
-            self._lease_ends = sent + lease_s
 
     async def _write(self, outcome: Outcome) -> None:
         """Writes the outcome, however long Postgres is away; a shutdown waits `shutdown_write_s` for it."""

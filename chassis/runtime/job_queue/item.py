@@ -10,7 +10,8 @@ from schemas.events import Event
 from schemas.faults import Fault
 
 FinalState = Literal["done", "failed", "cancelled"]
-Heartbeat = Literal["held", "lost", "cancelled"]
+Renewal = Literal["held", "lost", "cancelled", "locked"]
+"""What has become of a claim; `locked`: a transaction has the row, so that nobody can claim it now."""
 
 POISONED_AFTER = 3
 """Crashes of workers that ran nothing but the item."""
@@ -131,14 +132,6 @@ class ClaimedItems(NamedTuple):
     limited: bool = False
 
 
-class Claimed(NamedTuple):
-    """As `ClaimedItems`, of `JobQueue.claim_next`."""
-
-    item: QueueItem | None
-    next_due: timedelta | None
-    limited: bool = False
-
-
 @dataclass(frozen=True)
 class Complete:
     """The end of an item: its state, the events that say so, and what else is written in the same transaction.
@@ -196,20 +189,6 @@ class LastAttempt:
 
 Cause: TypeAlias = Poisoned | LastAttempt
 """Why an item gets no further attempt."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Items and their estimated seconds of work."""
-
-    queued: int
-    running: int
-    queued_seconds: float
-    running_seconds: float
-    oldest_seconds: float = field(default=0.0, compare=False)
-    """For how long the item has been due that has been due the longest."""
-    expired: int = field(default=0, compare=False)
-    """Running items whose lease has run out: nobody works on them, and nobody has claimed them yet."""
 
 
 class LeaseLost(Exception):

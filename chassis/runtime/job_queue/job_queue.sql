@@ -5,7 +5,17 @@
 -- cannot have been given since, are moved by it. Without that what was due would wait for as long again, and so would
 -- the items of a worker that is gone. $1 is the lease; smaller differences than $2 are left alone. A clock that was set
 -- forward needs nothing: retries come early, and leases that run out are renewed (`PostgresContact`).
-WITH seen AS (SELECT at FROM job_queue_clock FOR UPDATE),
+-- The time is written down when what is written is older than $3 and there are items whose times may have to be moved,
+-- otherwise when it is older than $4: of many callers one writes, and of those of an empty queue hardly any.
+WITH seen AS (
+    SELECT at FROM job_queue_clock
+    WHERE at > clock_timestamp() + $2::interval OR at < clock_timestamp() - CASE
+        WHEN (SELECT true FROM job_queue WHERE state = 'queued' ORDER BY not_before LIMIT 1)
+            OR (SELECT true FROM job_queue WHERE state = 'running' ORDER BY project LIMIT 1) THEN $3::interval
+        ELSE $4::interval
+    END
+    FOR UPDATE
+),
 back AS (SELECT at - clock_timestamp() AS difference FROM seen WHERE at > clock_timestamp() + $2::interval),
 queued AS (
     UPDATE job_queue SET not_before = not_before - difference FROM back
@@ -15,7 +25,7 @@ running AS (
     UPDATE job_queue SET lease_until = lease_until - difference FROM back
     WHERE state = 'running' AND lease_until > clock_timestamp() + 2 * $1::interval
 ),
-moved AS (UPDATE job_queue_clock SET at = clock_timestamp())
+moved AS (UPDATE job_queue_clock SET at = clock_timestamp() FROM seen)
 SELECT difference FROM back;
 
 -- name: add
@@ -212,12 +222,33 @@ SELECT now() AS at, claimed.*,
     EXISTS (SELECT FROM running WHERE here >= $5) AS limited
 FROM (VALUES (1)) AS always (row) LEFT JOIN claimed ON true;
 
--- name: heartbeat
-UPDATE job_queue SET lease_until = now() + $4::interval
-WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
-RETURNING now() AS at, cancel_requested OR EXISTS (
-    SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
-) AS cancelled;
+-- name: renew
+-- A result for each claim. A row that another transaction has locked is not waited for, or one transaction that stands
+-- still would cost the leases of all items; while it is locked nobody can claim it.
+WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]) AS asked (id, worker, attempt)),
+free AS MATERIALIZED (
+    SELECT job_queue.id
+    FROM asked JOIN job_queue ON job_queue.id = asked.id
+    WHERE job_queue.worker = asked.worker AND job_queue.attempt = asked.attempt AND state = 'running'
+    FOR NO KEY UPDATE OF job_queue SKIP LOCKED
+),
+renewed AS (
+    UPDATE job_queue SET lease_until = now() + $4::interval FROM free WHERE job_queue.id = free.id
+    RETURNING job_queue.id, attempt, cancel_requested OR EXISTS (
+        SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
+    ) AS cancelled
+)
+SELECT now() AS at, asked.id, asked.attempt,
+    CASE
+        WHEN renewed.cancelled THEN 'cancelled'
+        WHEN renewed.id IS NOT NULL THEN 'held'
+        WHEN job_queue.id IS NOT NULL THEN 'locked'
+        ELSE 'lost'
+    END AS result
+FROM asked
+LEFT JOIN renewed ON renewed.id = asked.id AND renewed.attempt = asked.attempt
+LEFT JOIN job_queue ON job_queue.id = asked.id AND job_queue.worker = asked.worker
+    AND job_queue.attempt = asked.attempt AND job_queue.state = 'running';
 
 -- name: retract_crash
 -- The worker of attempt $2 lives: that its lease ran out was no crash. Takes back what the claim after it has counted.

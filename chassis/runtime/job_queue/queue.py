@@ -1,66 +1,29 @@
-"""The queue: the only module with its SQL. The guarantees of the queries are described in `job_queue.sql`."""
+"""The queue of one service: adding items, ending them, and cancelling. What its SQL guarantees: `job_queue.sql`."""
 
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import timedelta
-from typing import Any, Unpack
+from typing import Any
 
-import asyncpg
 import orjson
-from asyncpg.pool import PoolAcquireContext
 
-from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.pool import Connection, Pool
 from chassis.core import tracing
-from chassis.core.concurrency import WakeSignal
-from chassis.core.metrics import clear_gauges, gauge
-from chassis.runtime.job_queue.item import (
-    SUSPECT_AFTER_WAITING,
-    Claimed,
-    ClaimedItems,
-    ClaimOptions,
-    Counts,
-    FinalState,
-    Heartbeat,
-    JointWrite,
-    LeaseLost,
-    NewItem,
-    QueueItem,
-    Write,
-)
+from chassis.runtime.job_queue.claims import CONNECTION_SECONDS, Claims, fence, item_of
+from chassis.runtime.job_queue.clock import QueueClock
+from chassis.runtime.job_queue.item import FinalState, JointWrite, LeaseLost, NewItem, QueueItem, Write
 from chassis.runtime.job_queue.joint_ends import JointEnds
-from chassis.runtime.job_queue.lease import LEASE, NEVER, SUSPECT_PAUSE, PostgresContact
+from chassis.runtime.job_queue.lease import LEASE, SUSPECT_PAUSE
 from chassis.runtime.outbox import Outbox
 from schemas.events import Event
 from schemas.storable import storable_text
 
-UNLIMITED = 2**31 - 1
-MAX_CLAIMS = 32
-"""Items of one claim; as many of each project are looked at."""
 MAX_REASON_CHARS = 2000
 MAX_ESTIMATE_S = 1e9
 """Sums over many items stay within the range of the column's type."""
-CLOCK_TOLERANCE = timedelta(seconds=10)
-"""By which Postgres' clock may be set back without further ado: everything then waits for so long at most."""
-CHARGE_LIMIT_S = 300.0
-"""Of the estimated work of one item in the order of the projects; an estimate may be wrong."""
-CONNECTION_SECONDS = 5.0
-"""For getting a connection, and for giving it back: one that hangs is then discarded instead of given back."""
-_ITEM_COLUMNS = tuple(field.name for field in fields(QueueItem))
-_GAUGES = {
-    "bitmill_job_queue_queued": "Items that wait for a worker.",
-    "bitmill_job_queue_running": "Items that are worked on.",
-    "bitmill_job_queue_queued_seconds": "Estimated seconds of work that wait.",
-    "bitmill_job_queue_running_seconds": "Estimated seconds of the running items.",
-    "bitmill_job_queue_oldest_seconds": "For how long the item has been due that has been due the longest.",
-    "bitmill_job_queue_expired": "Running items whose lease has run out, and that nobody has claimed yet.",
-}
-"""Name, which ends with the field of `Counts` -> help."""
 
 
-class JobQueue:
+class JobQueue(Claims):
     """The queue of one service. After the commit of a transaction that called `add…` or `request_cancel`: `wake()`."""
 
     def __init__(
@@ -72,19 +35,11 @@ class JobQueue:
         suspect_pause: timedelta = SUSPECT_PAUSE,
         connection_s: float = CONNECTION_SECONDS,
     ) -> None:
-        self._pool = pool
+        super().__init__(pool, lease=lease, suspect_pause=suspect_pause, connection_s=connection_s)
         self._outbox = outbox
-        self._connection_s = connection_s
-        self._queries = sql.load("chassis.runtime.job_queue")
         self._joint_ends = JointEnds(pool, connection_s)
         self._cancelling = False
-        self.lease = lease
-        self._suspect_pause = suspect_pause
-        self.contact = PostgresContact(lease)
-        self.added = WakeSignal()
-        """Notified when there may be an item to claim."""
-        self.cancelled = WakeSignal()
-        """Notified when a running item may have been cancelled: heartbeats are then sent at once."""
+        self.clock = QueueClock(pool, lease, connection_s)
 
     async def add(
         self,
@@ -123,55 +78,6 @@ class JobQueue:
             self._cancelling = False
             self.cancelled.notify()
 
-    async def claim(self, worker: str) -> QueueItem | None:
-        """Claims the next item, if any. `worker` must be unique among all processes."""
-        return (await self.claim_next(worker)).item
-
-    async def claim_next(self, worker: str, **options: Unpack[ClaimOptions]) -> Claimed:
-        """`claim`, with the time until the next item is due."""
-        items, next_due, limited = await self.claim_many(worker, 1, **options)
-        return Claimed(items[0] if items else None, next_due, limited)
-
-    async def claim_many(self, worker: str, most: int, **options: Unpack[ClaimOptions]) -> ClaimedItems:
-        """Claims up to `most` items, at most `MAX_CLAIMS`, in the order in which as many claims would get them."""
-        sent = time.monotonic()
-        async with self._connection() as conn:
-            rows = await conn.fetch(
-                self._queries["claim"],
-                worker,
-                self.lease,
-                options.get("valid_until", NEVER),
-                options.get("expired", True),
-                options.get("per_project", UNLIMITED),
-                SUSPECT_AFTER_WAITING,
-                list(options.get("full_projects", ())),
-                list(options.get("held", ())),
-                self._suspect_pause,
-                CHARGE_LIMIT_S,
-                min(most, MAX_CLAIMS),
-            )
-        first = rows[0]
-        self.contact.responded(first["at"], _since(sent))
-        items = [_item(row) for row in rows if row["id"] is not None]
-        due_s = first["next_due_s"]
-        due = None if due_s is None else timedelta(seconds=max(0.0, due_s))
-        return ClaimedItems(items, due, first["limited"])
-
-    async def heartbeat(self, item: QueueItem) -> Heartbeat:
-        """Extends the lease, even one that ran out, as long as no other worker claimed the item."""
-        sent = time.monotonic()
-        async with self._connection() as conn:
-            row = await conn.fetchrow(self._queries["heartbeat"], *_fence(item), self.lease)
-        if row is None:
-            return "lost"
-        self.contact.responded(row["at"], _since(sent))
-        return "cancelled" if row["cancelled"] else "held"
-
-    async def retract_crash(self, item: QueueItem) -> bool:
-        """Says that the worker of this claim, whose lease was lost, has not crashed; whether it was taken for that."""
-        async with self._connection() as conn:
-            return bool(await conn.fetchval(self._queries["retract_crash"], item.id, str(item.attempt)))
-
     async def start_alone(self, item: QueueItem) -> None:
         """Records that the worker works on nothing else from now on. Raises `LeaseLost`."""
         await self._fenced("start_alone", item)
@@ -188,7 +94,7 @@ class JobQueue:
     async def emit(self, item: QueueItem, *events: Event) -> None:
         """Publishes events of an attempt that is under way. Raises `LeaseLost`."""
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["lock_claimed"], *_fence(item)):
+            if not await conn.fetchval(self._queries["lock_claimed"], *fence(item)):
                 raise LeaseLost(item)
             await self._outbox.put(conn, *events)
         self._outbox.wake()
@@ -205,7 +111,7 @@ class JobQueue:
         rows = self._outbox.rows(*events) if events else None
         async with self._connection() as conn, conn.transaction():
             final = rows.records_json() if rows else None
-            if not await conn.fetchval(self._queries["finish"], *_fence(item), state, final):
+            if not await conn.fetchval(self._queries["finish"], *fence(item), state, final):
                 raise LeaseLost(item)
             if also is not None:
                 await also(conn)
@@ -237,7 +143,7 @@ class JobQueue:
         # The reason may quote what a foreign server sent.
         last_error = storable_text(reason, MAX_REASON_CHARS)
         async with self._connection() as conn, conn.transaction():
-            if not await conn.fetchval(self._queries["retry"], *_fence(item), delay, last_error, counts, deferred):
+            if not await conn.fetchval(self._queries["retry"], *fence(item), delay, last_error, counts, deferred):
                 raise LeaseLost(item)
             if also is not None:
                 await also(conn)
@@ -245,16 +151,6 @@ class JobQueue:
         if events:
             self._outbox.wake()
         self.wake()
-
-    async def is_lost(self, item: QueueItem) -> bool:
-        """Whether the claim is over without having ended the item as `done`, so that it never will."""
-        async with self._connection() as conn:
-            return bool(await conn.fetchval(self._queries["is_lost"], *_fence(item)))
-
-    async def release(self, item: QueueItem) -> None:
-        """Puts the item back as if it had not been claimed. Nothing happens where the lease was lost."""
-        async with self._connection() as conn:
-            await conn.execute(self._queries["release"], *_fence(item))
 
     async def request_cancel(self, conn: Connection, *ids: str) -> list[QueueItem]:
         """Requests cancellations. Items that were still queued are returned, claimed for the caller, who finishes them:
@@ -274,60 +170,13 @@ class JobQueue:
             await conn.execute(self._queries["remember_cancellations"], unknown)
             # Who adds one at this moment may have looked for its cancellation just before; then the item is here now.
             rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease)
-        return [_item(row) for row in rows if row["worker"] == caller]
+        return [item_of(row) for row in rows if row["worker"] == caller]
 
     async def pending_cancellations(self, conn: Connection, ids: Sequence[str]) -> list[str]:
         """Those ids whose cancellation was requested before they were added: `request_cancel` is to be called again."""
         return [row["id"] for row in await conn.fetch(self._queries["pending_cancellations"], list(ids))]
 
-    async def watch_clock(self) -> timedelta | None:
-        """Moves the times of the queue if Postgres' clock was set back since the last call; by how much, or None."""
-        async with self._connection() as conn:
-            difference: timedelta | None = await conn.fetchval(
-                self._queries["watch_clock"], self.lease, CLOCK_TOLERANCE
-            )
-        return difference
-
-    async def counts(self) -> Counts:
-        """For metrics and autoscaling."""
-        async with self._connection() as conn:
-            row = await conn.fetchrow(self._queries["counts"])
-        assert row is not None  # noqa: S101 - aggregates always have one row
-        return Counts(
-            queued=row["queued"],
-            running=row["running"],
-            queued_seconds=float(row["queued_seconds"]),
-            running_seconds=float(row["running_seconds"]),
-            oldest_seconds=row["oldest_seconds"],
-            expired=row["expired"],
-        )
-
-    async def set_gauges(self, service: str) -> None:
-        """Measures the queue of `service` for Prometheus."""
-        counts = await self.counts()
-        for name, help in _GAUGES.items():
-            gauge(name, help).labels(service).set(getattr(counts, name.removeprefix("bitmill_job_queue_")))
-
-    def clear_gauges(self, service: str) -> None:
-        """Shows no values any more: another replica measures."""
-        clear_gauges(_GAUGES, service)
-
     async def _fenced(self, query: str, item: QueueItem, *arguments: object) -> None:
         async with self._connection() as conn:
-            if not await conn.fetchval(self._queries[query], *_fence(item), *arguments):
+            if not await conn.fetchval(self._queries[query], *fence(item), *arguments):
                 raise LeaseLost(item)
-
-    def _connection(self) -> "PoolAcquireContext[asyncpg.Record]":
-        return self._pool.acquire(timeout=self._connection_s)
-
-
-def _item(row: asyncpg.Record) -> QueueItem:
-    return QueueItem(**{name: row[name] for name in _ITEM_COLUMNS})
-
-
-def _since(sent: float) -> timedelta:
-    return timedelta(seconds=time.monotonic() - sent)
-
-
-def _fence(item: QueueItem) -> tuple[str, str, int]:
-    return item.id, item.worker, item.attempt

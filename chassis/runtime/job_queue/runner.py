@@ -10,10 +10,11 @@ from datetime import timedelta
 from chassis.core import logs
 from chassis.core.concurrency import abandon_after
 from chassis.core.ids import new_process_name
-from chassis.core.retry import Backoff, run_periodically
+from chassis.core.retry import Backoff
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
 from chassis.runtime.job_queue.attempt_span import record_claim
 from chassis.runtime.job_queue.item import Cause, ClaimedItems, Complete, Outcome, QueueItem
+from chassis.runtime.job_queue.lease import Heartbeats
 from chassis.runtime.job_queue.queue import JobQueue
 
 _SHORTEST_PAUSE = timedelta(milliseconds=10)
@@ -84,6 +85,7 @@ class Runner:
         self._has_begun = has_begun
         self._full_projects = full_projects
         self._draining = asyncio.Event()
+        self._heartbeats = Heartbeats(queue.renew, queue.cancelled, queue.lease)
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._abandoned: list[Attempt] = []
         """Attempts that were given up, because their work did not end when it was stopped."""
@@ -103,7 +105,10 @@ class Runner:
         """Runs until cancelled: then the work is stopped, and items that did not end are back in the queue."""
         claiming = asyncio.create_task(self._claim_items())
         draining = asyncio.create_task(self._draining.wait())
-        watching = asyncio.create_task(self._watch_clock())
+        watching = asyncio.create_task(
+            self._queue.clock.watch(self._times.watch_clock, self._times.claim_s, self._queue.wake)
+        )
+        renewing = asyncio.create_task(self._heartbeats.run())
         try:
             await asyncio.wait([claiming, draining], return_when=asyncio.FIRST_COMPLETED)
             if claiming.done():
@@ -115,6 +120,8 @@ class Runner:
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def drain(self, timeout: timedelta) -> None:
         """Claims nothing any more, and returns once no attempt works, at latest after `timeout`.
@@ -145,15 +152,6 @@ class Runner:
                 f"{len(stuck)} of {self._slots} slots: the lease ended {max(stuck):.0f} s ago, the work has not"
             )
 
-    async def _watch_clock(self) -> None:
-        async def watch() -> None:
-            difference = await abandon_after(self._times.claim_s, self._queue.watch_clock())
-            if difference is not None:
-                log.warning("queue_clock_set_back", seconds=round(difference.total_seconds()))
-                self._queue.wake()
-
-        await run_periodically(watch, self._times.watch_clock, log, "queue_clock")
-
     async def _claim_items(self) -> None:
         while True:
             if len(self._attempts) >= self._slots:
@@ -163,7 +161,7 @@ class Runner:
                 self._start(item)
 
     def _start(self, item: QueueItem) -> None:
-        attempt = Attempt(self._queue, self._handlers, item, self._limits)
+        attempt = Attempt(self._queue, self._handlers, item, self._limits, self._heartbeats)
         task = asyncio.create_task(attempt.run())
         self._attempts[task] = attempt
         task.add_done_callback(self._on_ended)

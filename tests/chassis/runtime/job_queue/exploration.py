@@ -105,9 +105,10 @@ class Exploration:
         item = before.remembers(worker).get(id)
         match step.kind:
             case "claim":
-                claimed = (await self._queue.claim_next(before.names[worker], held=[*before.remembers(worker)])).item
+                held = [*before.remembers(worker)]
+                claimed = (await self._queue.claim_many(before.names[worker], 1, held=held)).items
                 after = await self.snapshot(before)
-                return after if claimed is None else after.with_memory(worker, claimed.id, claimed)
+                return after.with_memory(worker, claimed[0].id, claimed[0]) if claimed else after
             case "crash":
                 number = int(before.names[worker].partition(".")[2]) + 1
                 names, memories = {**before.names, worker: f"{worker}.{number}"}, {**before.memories, worker: {}}
@@ -129,7 +130,7 @@ class Exploration:
         try:
             match step.kind:
                 case "renew":
-                    response = await self._queue.heartbeat(item)
+                    (response,) = await self._queue.renew([item])
                     if response == "lost":
                         raise LeaseLost(item)
                     kept = replace(item, cancelled=response == "cancelled")

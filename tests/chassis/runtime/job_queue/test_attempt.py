@@ -18,6 +18,7 @@ from chassis.runtime.job_queue import (
     Retry,
 )
 from chassis.runtime.job_queue.attempt import Attempt, AttemptLimits, Handlers
+from chassis.runtime.job_queue.lease import Heartbeats
 from schemas.faults import Fault
 from tests.chassis.runtime.job_queue.conftest import LEASE, QUICK, QueueFixture, Worker, event, never, running
 from tests.support.waiting import until
@@ -275,5 +276,6 @@ async def test_what_an_attempt_made_is_discarded_unless_its_outcome_counts(
     await fixture.add("job_1")
     item = await fixture.claim("one")
     handlers = Handlers(worker.work, worker.exhausted, worker.on_cancel)
-    await Attempt(fixture.queue, handlers, item, QUICK).run()
+    queue = fixture.queue
+    await Attempt(queue, handlers, item, QUICK, Heartbeats(queue.renew, queue.cancelled, queue.lease)).run()
     assert calls == ["discarded"] * discarded

@@ -39,17 +39,17 @@ async def test_many_items_are_cancelled_at_once_whatever_their_state(fixture: Qu
     assert sorted(item.id for item in items) == ["queued_1", "queued_2"]
     for item in items:
         await fixture.queue.finish(item, "cancelled")
-    assert await fixture.queue.heartbeat(running) == "cancelled"
+    assert await fixture.queue.renew([running]) == ["cancelled"]
     assert await fixture.state("a_done") == "done"
 
 
 async def test_the_heartbeat_of_a_running_item_says_that_it_is_cancelled(fixture: QueueFixture) -> None:
     await fixture.add("job_1")
     item = await fixture.claim()
-    assert await fixture.queue.heartbeat(item) == "held"
+    assert await fixture.queue.renew([item]) == ["held"]
     async with fixture.pool.acquire() as conn:
         assert await fixture.queue.request_cancel(conn, "job_1") == []
-    assert await fixture.queue.heartbeat(item) == "cancelled"
+    assert await fixture.queue.renew([item]) == ["cancelled"]
 
 
 async def test_a_cancellation_that_comes_before_its_item_is_remembered(fixture: QueueFixture) -> None:
@@ -59,7 +59,7 @@ async def test_a_cancellation_that_comes_before_its_item_is_remembered(fixture: 
     await fixture.add("job_1")
     item = await fixture.claim()
     assert item.cancelled
-    assert await fixture.queue.heartbeat(item) == "cancelled"
+    assert await fixture.queue.renew([item]) == ["cancelled"]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -46,25 +46,24 @@ async def test_within_a_project_priority_comes_before_age(fixture: QueueFixture)
 async def test_an_item_is_not_claimed_before_it_is_due(fixture: QueueFixture) -> None:
     await fixture.add("later", not_before_ms=now_ms() + 60_000)
     assert await fixture.queue.claim("w1") is None
-    item, due, _ = await fixture.queue.claim_next("w1")
-    assert item is None and due is not None
+    items, due, _ = await fixture.queue.claim_many("w1", 1)
+    assert not items and due is not None
     assert timedelta(seconds=10) < due <= timedelta(seconds=60)
     await fixture.add("now", not_before_ms=now_ms() - 5)
     assert (await fixture.claim()).id == "now"
 
 
 async def test_nothing_is_due_where_nothing_is_queued(fixture: QueueFixture) -> None:
-    assert await fixture.queue.claim_next("w1") == (None, None, False)
+    assert await fixture.queue.claim_many("w1", 1) == ([], None, False)
 
 
 async def test_a_claim_that_comes_too_late_claims_nothing(fixture: QueueFixture) -> None:
     """An outage can hold a claim back in the network, and its sender may have given it up since."""
     await fixture.add("job_1")
     now = await fixture.pool.fetchval("SELECT now()")
-    item, due, _ = await fixture.queue.claim_next("w1", valid_until=now - timedelta(milliseconds=1))
-    assert item is None and due == timedelta(0)
-    item, _, _ = await fixture.queue.claim_next("w1", valid_until=now + timedelta(hours=1))
-    assert item is not None
+    items, due, _ = await fixture.queue.claim_many("w1", 1, valid_until=now - timedelta(milliseconds=1))
+    assert not items and due == timedelta(0)
+    assert (await fixture.queue.claim_many("w1", 1, valid_until=now + timedelta(hours=1))).items
 
 
 async def test_twenty_claimers_get_each_of_two_hundred_items_exactly_once(fixture: QueueFixture) -> None:
@@ -90,15 +89,15 @@ async def test_the_same_worker_is_fenced_from_its_own_earlier_attempt(fixture: Q
     first = await fixture.claim("w1")
     await fixture.expire("job_1")
     second = await fixture.claim("w1")
-    assert await fixture.queue.heartbeat(first) == "lost"
-    assert await fixture.queue.heartbeat(second) == "held"
+    assert await fixture.queue.renew([first]) == ["lost"]
+    assert await fixture.queue.renew([second]) == ["held"]
 
 
 async def test_a_lease_that_ran_out_is_still_held_while_nobody_else_claimed(fixture: QueueFixture) -> None:
     await fixture.add("job_1")
     item = await fixture.claim()
     await fixture.expire("job_1")
-    assert await fixture.queue.heartbeat(item) == "held"
+    assert await fixture.queue.renew([item]) == ["held"]
     assert await fixture.queue.claim("w2") is None
 
 
@@ -118,8 +117,8 @@ async def test_a_released_item_is_queued_as_before_and_its_next_claim_has_a_fenc
     assert await fixture.state("job_1") == "queued"
     second = await fixture.claim("w1")
     assert (second.failures, second.crashed) == (0, 0)
-    assert await fixture.queue.heartbeat(first) == "lost"
-    assert await fixture.queue.heartbeat(second) == "held"
+    assert await fixture.queue.renew([first]) == ["lost"]
+    assert await fixture.queue.renew([second]) == ["held"]
 
 
 async def test_a_crash_counts_and_as_one_alone_only_after_the_worker_had_nothing_else(fixture: QueueFixture) -> None:
@@ -159,8 +158,8 @@ async def test_an_item_that_was_alone_and_put_back_is_not_alone_any_more(fixture
 
 async def claim_of(fixture: QueueFixture, worker: str, per_project: int) -> str | None:
     """The id of what the worker claims."""
-    item = (await fixture.queue.claim_next(worker, per_project=per_project)).item
-    return None if item is None else item.id
+    items = (await fixture.queue.claim_many(worker, 1, per_project=per_project)).items
+    return items[0].id if items else None
 
 
 async def test_a_worker_gets_no_more_items_of_a_project_than_its_bound_and_at_once_those_of_others(
@@ -178,10 +177,10 @@ async def test_a_worker_gets_no_more_items_of_a_project_than_its_bound_and_at_on
 
 async def test_what_a_bound_holds_back_is_not_due(fixture: QueueFixture) -> None:
     await fixture.add("a1", "a2", project="prj_a")
-    await fixture.queue.claim_next("w1", per_project=1)
-    assert await fixture.queue.claim_next("w1", per_project=1) == (None, None, True)
+    await fixture.queue.claim_many("w1", 1, per_project=1)
+    assert await fixture.queue.claim_many("w1", 1, per_project=1) == ([], None, True)
     await fixture.add("later", project="prj_b", not_before_ms=now_ms() + 60_000)
-    _, due, _ = await fixture.queue.claim_next("w1", per_project=1)
+    _, due, _ = await fixture.queue.claim_many("w1", 1, per_project=1)
     assert due is not None and timedelta(seconds=10) < due <= timedelta(seconds=60)
 
 
@@ -253,6 +252,6 @@ async def test_the_end_of_another_workers_lease_is_waited_for(fixture: QueueFixt
     """Otherwise the item of a killed worker waits for the next poll as well."""
     await fixture.add("a1")
     await fixture.claim("w1")
-    _, due, _ = await fixture.queue.claim_next("w2")
+    _, due, _ = await fixture.queue.claim_many("w2", 1)
     assert due is not None and due <= fixture.queue.lease
-    assert await fixture.queue.claim_next("w1") == (None, None, False)
+    assert await fixture.queue.claim_many("w1", 1) == ([], None, False)

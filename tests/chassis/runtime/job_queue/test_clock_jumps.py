@@ -49,22 +49,44 @@ async def test_a_clock_that_was_set_back_changes_neither_pauses_nor_leases_that_
         if pause is not None:
             await fixture.queue.retry(item, pause, "why")
     await set_clock(fixture, -HOUR)
-    assert await fixture.queue.heartbeat(item) == "held"
-    difference = await fixture.queue.watch_clock()
+    assert await fixture.queue.renew([item]) == ["held"]
+    difference = await fixture.queue.clock.look()
     assert difference is not None and abs(difference - HOUR) < timedelta(minutes=1)
     assert timedelta(minutes=8) < await fixture.due_in("a_retried") <= timedelta(minutes=11)
     left = await fixture.pool.fetchval("SELECT lease_until - now() FROM job_queue WHERE id = 'b_held'")
     assert timedelta(0) < left <= LEASE
-    assert await fixture.queue.watch_clock() is None, "only once"
+    assert await fixture.queue.clock.look() is None, "only once"
 
 
 async def test_a_clock_that_was_set_forward_takes_no_item_from_a_worker_that_lives(fixture: QueueFixture) -> None:
     await fixture.add("held")
     item = await fixture.claim("w1")
     await set_clock(fixture, HOUR)
-    assert await fixture.queue.watch_clock() is None
-    assert await fixture.queue.heartbeat(item) == "held"
+    assert await fixture.queue.clock.look() is None
+    assert await fixture.queue.renew([item]) == ["held"]
     assert await fixture.queue.claim("w2") is None
+
+
+async def test_of_many_looks_one_writes_and_of_those_of_an_idle_queue_hardly_any(fixture: QueueFixture) -> None:
+    """A write is one to the disk, of every service, for ever."""
+
+    async def look_after(seconds: int) -> int:
+        """How many of five looks write, so long after the last write."""
+        await fixture.pool.execute("UPDATE job_queue_clock SET at = now() - $1::interval", timedelta(seconds=seconds))
+        written = []
+        for _ in range(5):
+            before = await fixture.pool.fetchval("SELECT xmin::text || xmax::text FROM job_queue_clock")
+            await fixture.queue.clock.look()
+            written.append(
+                before != await fixture.pool.fetchval("SELECT xmin::text || xmax::text FROM job_queue_clock")
+            )
+        return sum(written)
+
+    assert [await look_after(seconds) for seconds in (0, 30, 90)] == [0, 0, 1]
+    await fixture.add("job_1")
+    assert [await look_after(seconds) for seconds in (0, 30, 90)] == [0, 1, 1]
+    await fixture.claim()
+    assert [await look_after(seconds) for seconds in (0, 30, 90)] == [0, 1, 1]
 
 
 def test_a_jump_in_either_direction_counts_as_a_gap_after_which_leases_can_be_renewed() -> None:

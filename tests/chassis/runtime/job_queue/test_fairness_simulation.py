@@ -9,6 +9,7 @@ from itertools import count
 
 from chassis.core.fair_slots import FairSlots
 from chassis.runtime.job_queue import JobQueue, NewItem, QueueItem
+from chassis.runtime.job_queue.item import ClaimOptions
 from chassis.runtime.job_queue.work_slots import SHORT_LIMIT_S, SHORT_WORK_S
 from tests.chassis.runtime.job_queue.conftest import QueueFixture
 
@@ -91,10 +92,11 @@ class Simulation:
     async def _claim(self) -> None:
         while len(self._attempts) < FETCH_SLOTS + SLOTS:
             full = [project for project, waiting in self.slots.waiting().items() if waiting >= SLOTS]
-            item = (await self.queue.claim_next("w1", per_project=PER_PROJECT + SLOTS, full_projects=full)).item
-            if item is None:
+            bounds = ClaimOptions(per_project=PER_PROJECT + SLOTS, full_projects=full)
+            items = (await self.queue.claim_many("w1", 1, **bounds)).items
+            if not items:
                 return
-            self._attempts.add(asyncio.create_task(self._attempt(item)))
+            self._attempts.add(asyncio.create_task(self._attempt(items[0])))
             await self._settle()
 
     async def _settle(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from chassis.core.metrics import exposition
+from chassis.runtime.job_queue.inspection import QueueGauges
 from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
 
 
@@ -20,7 +21,7 @@ async def test_what_waits_and_what_runs_is_measured(fixture: QueueFixture) -> No
     await fixture.add("a", "b", estimate_s=20)
     await fixture.add("c", estimate_s=2.5)
     await fixture.queue.emit(await fixture.claim(), event("a"))
-    await fixture.queue.set_gauges("test")
+    await QueueGauges(fixture.pool, "test").measure()
     await fixture.outbox.set_gauges()
     measured = gauges("test")
     ages = ("bitmill_job_queue_oldest_seconds", "bitmill_outbox_oldest_seconds")
@@ -37,9 +38,9 @@ async def test_what_waits_and_what_runs_is_measured(fixture: QueueFixture) -> No
 
 
 async def test_a_replica_that_does_not_measure_shows_no_values(fixture: QueueFixture) -> None:
-    await fixture.queue.set_gauges("test")
+    await QueueGauges(fixture.pool, "test").measure()
     await fixture.outbox.set_gauges()
-    fixture.queue.clear_gauges("test")
+    QueueGauges(fixture.pool, "test").clear()
     fixture.outbox.clear_gauges()
     assert gauges("test") == {}
 

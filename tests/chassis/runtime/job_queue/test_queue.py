@@ -9,7 +9,8 @@ import pytest
 
 from chassis.adapters.postgres import Connection
 from chassis.core.ids import now_ms
-from chassis.runtime.job_queue import Counts, JointWrite, LeaseLost, NewItem
+from chassis.runtime.job_queue import JointWrite, LeaseLost, NewItem
+from chassis.runtime.job_queue.inspection import Counts, count
 from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
 
 
@@ -102,7 +103,7 @@ async def test_a_worker_that_lost_its_lease_can_write_nothing(fixture: QueueFixt
         await fixture.queue.set_step(first, "probe")
     with pytest.raises(LeaseLost):
         await fixture.queue.start_alone(first)
-    assert await fixture.queue.heartbeat(first) == "lost"
+    assert await fixture.queue.renew([first]) == ["lost"]
     await fixture.queue.release(first)
     assert (await fixture.state("job_1"), await fixture.published(), written) == ("running", [], [])
 
@@ -197,7 +198,7 @@ async def test_counts_are_of_items_and_of_seconds_of_work(fixture: QueueFixture)
     await fixture.add("c", estimate_s=2.5)
     await fixture.queue.finish(await fixture.claim(), "done")
     await fixture.claim()
-    assert await fixture.queue.counts() == Counts(queued=1, running=1, queued_seconds=2.5, running_seconds=20)
+    assert await count(fixture.pool) == Counts(queued=1, running=1, queued_seconds=2.5, running_seconds=20)
 
 
 async def test_a_claim_is_lost_once_it_cannot_end_the_item_any_more(fixture: QueueFixture) -> None:
