@@ -50,9 +50,7 @@ async def read_json(request: web.Request) -> Any:
     except web.HTTPRequestEntityTooLarge:
         raise invalid_input(_TOO_LARGE) from None
     except web.RequestPayloadError:
-        raise invalid_input(
-            "body cannot be read: its framing is wrong, or there is more of it than of the body"
-        ) from None
+        raise invalid_input("body cannot be read: its chunks are malformed, or far too small") from None
     begin_response_deadline(request)
     return decode_json(_decompressed(raw, request.headers.get("Content-Encoding", "")))
 
