@@ -1,8 +1,11 @@
 """One job in this process, without any service: the workers' own code, on files of this machine."""
 
 import argparse
+import os
+import stat
 import sys
 import tempfile
+from errno import EACCES
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -57,7 +60,6 @@ async def run_locally(arguments: argparse.Namespace, options: VideoOptions | Ima
         except (MediaFault, FetchError) as error:
             return _failed(arguments, reporter, fetch_fault(error) if isinstance(error, FetchError) else error.fault())
         except Exception as error:
-            # Also a file that root may read and a child without root's rights may not.
             log.error("local_job_failed", detail=str(error), exc_info=arguments.debug)
             fault = Fault(kind="internal_error", message=FAULTS["internal_error"])
             return _failed(arguments, reporter, fault)
@@ -125,9 +127,20 @@ def _readable_file(name: str) -> Path:
         raise CliError(f"--input {name}: there is no such file")
     try:
         path.open("rb").close()
+        if not _readable_by_child(path.stat()):
+            raise PermissionError(EACCES, os.strerror(EACCES))
     except OSError as error:
         raise CliError(f"--input {name} cannot be read: {error.strerror}") from None
     return path.absolute()
+
+
+def _readable_by_child(status: os.stat_result) -> bool:
+    """Whether this user may read the file without the rights of root, which a sandboxed child does not have."""
+    if status.st_uid == os.geteuid():
+        return bool(status.st_mode & stat.S_IRUSR)
+    if status.st_gid in {os.getegid(), *os.getgroups()}:
+        return bool(status.st_mode & stat.S_IRGRP)
+    return bool(status.st_mode & stat.S_IROTH)
 
 
 async def _make(
