@@ -61,6 +61,7 @@ class WorkerHarness:
         self.storage: Storage
         self.events: dict[str, list[JobEvent]] = defaultdict(list)
         self.progress: dict[str, list[JobEvent]] = defaultdict(list)
+        self._terminal_ids: dict[str, set[bytes]] = defaultdict(set)
         self._producer: Any = None
         self._reading: asyncio.Task[None] | None = None
         self._received = asyncio.Condition()
@@ -118,7 +119,8 @@ class WorkerHarness:
             return f"{await inspect_job(pool, job_id)}; events are read by {self._reading!r}"
 
     def terminal_events(self, job_id: str) -> int:
-        return sum(event.job.finished for event in self.events[job_id])
+        """How many there are with ids of their own: a record may come twice, when a process dies that has sent it."""
+        return len(self._terminal_ids[job_id])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["WorkerHarness"]:
@@ -160,6 +162,8 @@ class WorkerHarness:
             async with self._received:
                 by_job = self.progress if record.topic == JOB_PROGRESS.name else self.events
                 by_job[event.job.id].append(event)
+                if event.job.finished:
+                    self._terminal_ids[event.job.id].add(dict(record.headers)["ce_id"])
                 self._received.notify_all()
 
 
