@@ -192,6 +192,9 @@ DECODERS: tuple[str, ...] = (
     "dvaudio",
 )
 
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""By codec: the decoder to name for films with transparency. ffmpeg's own skip the second picture that holds it."""
+
 MAX_PIXELS = 8192 * 8192
 """Of one frame of film; more needs gigabytes of memory to decode."""
 MAX_IMAGE_PIXELS = 16384 * 16384

@@ -78,8 +78,8 @@ class Reading:
         return not self.complete or self.timelines[index].packets > 0
 
 
-def read(container: Any, video: Any, tracks: list[Any], *, whole: bool, joined: bool) -> Reading:
-    """Reads from the start: up to the first frame of `video` and one packet of each track, or the `whole` file.
+def read_packets(container: Any, video: Any, tracks: list[Any], *, to_end: bool, joined: bool) -> Reading:
+    """Reads from the start: up to the first frame of `video` and one packet of each track, or `to_end` of the file.
 
     Raises MediaFault for a video of which no frame can be decoded.
     """
@@ -94,7 +94,7 @@ def read(container: Any, video: Any, tracks: list[Any], *, whole: bool, joined: 
             awaited.discard(index)
         if video is not None and index == video.index and reading.frame is None:
             _decode(packet, reading)
-        if not whole and not awaited and (video is None or reading.frame is not None):
+        if not to_end and not awaited and (video is None or reading.frame is not None):
             break
         if number >= _MAX_PACKETS:
             break
@@ -105,7 +105,7 @@ def read(container: Any, video: Any, tracks: list[Any], *, whole: bool, joined: 
     return reading
 
 
-def read_end(container: Any, streams: list[Any], near: float | None) -> Reading | None:
+def read_last_packets(container: Any, streams: list[Any], near: float | None) -> Reading | None:
     """What lies after the last key frame before `near` seconds (the declared end); None if that is too much."""
     reading = Reading({stream.index: Timeline() for stream in streams})
     base = start_of(container)

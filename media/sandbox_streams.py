@@ -13,7 +13,7 @@ from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
 from media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from media.faults import MediaFault
 from media.formats import container_format
-from media.sandbox_packets import Reading, is_uneven, read, read_end, start_of
+from media.sandbox_packets import Reading, is_uneven, read_last_packets, read_packets, start_of
 
 _OPTIONS = {
     "protocol_whitelist": "file",
@@ -80,17 +80,17 @@ def _unsupported(what: str, codec: str) -> MediaFault:
 def _sound(container: Any, tracks: list[Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"audio": [_audio(track, None) for track in tracks]}
     if not container.duration:
-        reading = read(container, None, tracks[:1], whole=True, joined=False)
+        reading = read_packets(container, None, tracks[:1], to_end=True, joined=False)
         facts["duration"] = reading.timelines[tracks[0].index].end
     return facts
 
 
 def _film(container: Any, main: Any, tracks: list[Any], *, fragmented: bool) -> dict[str, Any]:
     joined = container.format.name in _JOINED
-    whole = joined or fragmented or not container.duration
+    to_end = joined or fragmented or not container.duration
     # With threads the decoder needs more packets before the first frame comes out.
     main.codec_context.thread_count = 1
-    reading = read(container, main, tracks, whole=whole, joined=joined)
+    reading = read_packets(container, main, tracks, to_end=to_end, joined=joined)
     heard = [track for track in tracks if reading.has_packets(track.index)]
     ends, last = _ends(container, main, heard, reading)
     return {
@@ -116,7 +116,7 @@ def _ends(container: Any, main: Any, tracks: list[Any], reading: Reading) -> tup
                 declared[stream.index] = end
     if not reading.complete:
         near = declared.get(main.index, container.duration / av.time_base if container.duration else None)
-        found = read_end(container, streams, near)
+        found = read_last_packets(container, streams, near)
         if found is None:
             return declared, reading
         reading = found

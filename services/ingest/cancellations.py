@@ -58,11 +58,11 @@ class Cancellations:
     async def _store_request(self, id: str, project: str, at: int) -> Status | None:
         """How the job has ended, if it has."""
         async with self.store.transaction() as conn:
-            found = await self.store.request_cancellation(conn, id, project, at)
-            if found is None:
+            end = await self.store.request_cancellation(conn, id, project, at)
+            if end is None:
                 raise UnknownJob(id)
-            if found.ended is not None:
-                return found.ended
+            if end.status is not None:
+                return end.status
             await self.outbox.put(conn, CancelRequested(job_id=id, project=project, at=at))
         self.outbox.wake()
         log.info("job_cancel_requested", job_id=id, project=project)

@@ -13,6 +13,7 @@ from chassis.runtime.purge import PurgeHook
 from schemas.events import MediaPurged
 from schemas.media import MediaItem
 from services.ingest import transitions
+from services.ingest.inspection import item_keys
 from services.ingest.store import Store
 
 AT_ONCE = 8
@@ -35,20 +36,14 @@ def deleted_media(storage: Storage, store: Store, outbox: Outbox) -> PurgeHook:
         items = [MediaItem.model_validate(row["item"]) for row in rows]
         async with asyncio.TaskGroup() as group:
             for item in items:
-                for key in stored_keys(item):
+                for key in item_keys(item):
                     group.create_task(delete(key))
         at = now_ms()
         async with store.transaction() as conn:
-            await outbox.put(conn, *[MediaPurged(media=transitions.purged(item, at)) for item in items])
+            await outbox.put(conn, *[MediaPurged(media=transitions.deleted(item, at)) for item in items])
         outbox.wake()
         for item in items:
             log.info("media_purged", media_id=item.id, project=item.project)
         _purged.labels("ingest").inc(len(items))
 
     return PurgeHook(("item",), before)
-
-
-def stored_keys(item: MediaItem) -> list[str]:
-    """The objects of an item: its original and the files that were made of it (pure)."""
-    files = [item.original] if item.original is not None else []
-    return [file.key for file in [*files, *(derived.file for derived in item.files)]]

@@ -34,10 +34,10 @@ JobWrite = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class AcceptedJob:
-    """What ingest knows of a job that was accepted: how it has ended, None where it has not."""
+class JobEnd:
+    """How a job that was accepted has ended; `status` is None where it has not."""
 
-    ended: Status | None
+    status: Status | None
 
 
 class Store:
@@ -82,10 +82,10 @@ class Store:
         ends = ([job.id for job in jobs], [job.status for job in jobs], [job.finished_at for job in jobs])
         await conn.execute(QUERIES["end_jobs"], *ends)
 
-    async def request_cancellation(self, conn: Connection, id: str, project: str, at: int) -> AcceptedJob | None:
+    async def request_cancellation(self, conn: Connection, id: str, project: str, at: int) -> JobEnd | None:
         """Marks a job of the project that has no end; None where the project has no such job."""
         row = await conn.fetchrow(QUERIES["request_cancellation"], id, project, at)
-        return AcceptedJob(row["ended"]) if row else None
+        return JobEnd(row["ended"]) if row else None
 
     async def job_end(self, id: str) -> Status | None:
         """How the job has ended; None where it has not, or is not there."""

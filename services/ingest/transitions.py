@@ -93,18 +93,13 @@ def edited(item: MediaItem, patch: MediaPatch, at: int) -> MediaItem:
 
 
 def deleted(item: MediaItem, at: int) -> MediaItem:
-    """Hidden from customers, with everything that is needed to restore it."""
+    """Hidden from customers, with everything that is needed to restore it, or to remove its files."""
     return _changed(item, at, status="deleted", retry_at=None)
 
 
 def restored(item: MediaItem, at: int) -> MediaItem:
     """A deleted item whose original is stored is active again."""
     return _changed(item, at, status="active")
-
-
-def purged(item: MediaItem, at: int) -> MediaItem:
-    """The last state: its files are deleted."""
-    return _changed(item, at, status="deleted")
 
 
 def _moved(item: MediaItem, folder: str | None) -> dict[str, Any]:

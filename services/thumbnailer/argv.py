@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from media import colour, ffmpeg
+from media.allowlists import ALPHA_DECODERS
 from media.colour import Colour
 from media.info import VideoStream
 from services.thumbnailer.plan import FramePlan
@@ -30,8 +31,6 @@ _MATRICES = {
     "bt2020c": "bt2020",
 }
 _SRGB = "iec61966-2-1"
-# The decoders of libavcodec itself leave out the transparency of WebM.
-_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def frame(source: Path, video: VideoStream | None, plan: FramePlan, dest: Path, *, tone_maps: bool) -> list[str]:
@@ -66,8 +65,8 @@ def _from(source: Path, video: VideoStream | None, plan: FramePlan, start: float
     """The video stream from `start` on; ffmpeg applies the rotation itself."""
     seek = max(start - plan.preroll, 0)
     options: dict[str, Any] = {"ss": _seconds(seek)} if seek > 0 else {}
-    if plan.alpha and video is not None and video.codec in _ALPHA_DECODERS:
-        options["vcodec"] = _ALPHA_DECODERS[video.codec]
+    if plan.alpha and video is not None and video.codec in ALPHA_DECODERS:
+        options["vcodec"] = ALPHA_DECODERS[video.codec]
     node = ffmpeg.input_node(source, **options, **flags)
     # "V" is a video stream that is not cover art.
     stream = node[str(video.index)] if video is not None else node["V:0"]

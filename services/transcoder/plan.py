@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from media import colour, geometry
+from media.allowlists import ALPHA_DECODERS
 from media.colour import BT709, Colour
 from media.geometry import Size
 from media.info import AudioStream, CutContent, MediaInfo, VideoStream
@@ -184,8 +185,7 @@ def _cut(start: float, content: CutContent | None, *, from_the_beginning: bool) 
 def _alpha(options: VideoOptions, video: VideoStream) -> Alpha | None:
     if not video.alpha:
         return None
-    # The decoders that ffmpeg takes by default skip the second picture that holds the transparency.
-    decoder = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(video.codec)
+    decoder = ALPHA_DECODERS.get(video.codec)
     keeps = options.format in ("webm", "mov") and options.background is None
     return Alpha(None if keeps else options.background or "#FFFFFF", decoder)
 

@@ -20,7 +20,7 @@ def shown(frame: Any, x: float, y: float) -> tuple[float, float, float]:
 
     Untagged frames are taken for what players take them for.
     """
-    luma, first, second = (_mean(plane, x, y) for plane in frame.planes)
+    luma, first, second = (_mean_around(plane, x, y) for plane in frame.planes)
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED:
         matrix = 1 if frame.height >= 720 else 6
@@ -34,11 +34,11 @@ def shown(frame: Any, x: float, y: float) -> tuple[float, float, float]:
     return _in_srgb((red, green, blue), int(frame.color_primaries))
 
 
-def _mean(plane: Any, x: float, y: float, reach: int = 4) -> float:
+def _mean_around(plane: Any, x: float, y: float, radius: int = 4) -> float:
     data, line = bytes(plane), plane.line_size
     middle = (min(int(x * plane.width), plane.width - 1), min(int(y * plane.height), plane.height - 1))
-    columns = range(max(middle[0] - reach, 0), min(middle[0] + reach, plane.width - 1) + 1)
-    rows = range(max(middle[1] - reach, 0), min(middle[1] + reach, plane.height - 1) + 1)
+    columns = range(max(middle[0] - radius, 0), min(middle[0] + radius, plane.width - 1) + 1)
+    rows = range(max(middle[1] - radius, 0), min(middle[1] + radius, plane.height - 1) + 1)
     total: int = sum(data[row * line + column] for row in rows for column in columns)
     return total / (len(rows) * len(columns))
 

@@ -1,7 +1,6 @@
 """What is in an output: its frames with their times, the samples of its sound, its streams and tags."""
 
 import math
-import struct
 import subprocess
 from array import array
 from collections.abc import Iterator
@@ -103,15 +102,3 @@ def alpha_at(path: Path, x: float, y: float, at: float) -> int:
     ).stdout
     column, row = int(x * width), int(y * height)
     return pixels[(row * width + column) * 4 + 3]
-
-
-def top_level_boxes(path: Path) -> list[str]:
-    """The names of the boxes of an ISO base media file, in their order."""
-    data, position, names = path.read_bytes(), 0, []
-    while position + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        if length == 1:
-            length = struct.unpack_from(">Q", data, position + 8)[0]
-        names.append(name.decode("latin-1"))
-        position += length or len(data)
-    return names

@@ -14,6 +14,7 @@ from schemas.files import Output
 from tests.corpus import colours, decoded
 from tests.corpus.case import Check, Film, Item, Patch, Refused, Sound, Still
 from tests.corpus.product import Result
+from tests.support.iso_media import top_level_boxes
 
 _SYNC = 0.020
 _START = 0.05
@@ -109,7 +110,7 @@ def _wrong_container(path: Path, check: Film) -> list[str]:
             wrong.append("it has chapters")
     format = check.options.get("format", "mp4")
     if format != "webm":
-        boxes = decoded.top_level_boxes(path)
+        boxes = top_level_boxes(path)
         if boxes.index("moov") > boxes.index("mdat"):
             wrong.append(f"the index is behind the data: {boxes}")
     return wrong

@@ -73,7 +73,7 @@ async def test_damaged_heic_is_refused_in_our_words(image_maker: ImageMaker, mat
     assert fault.message == "The image cannot be decoded: its data is damaged, or of a kind that is not supported."
 
 
-async def test_bytes_after_a_whole_heic_do_not_matter(image_maker: ImageMaker, tmp_path: Path) -> None:
+async def test_trailing_bytes_after_a_heic_are_ignored(image_maker: ImageMaker, tmp_path: Path) -> None:
     trailing = tmp_path / "trailing.heic"
     trailing.write_bytes((HEIC / "plain.heic").read_bytes() + b"\0\0\x40\0mpvd" + bytes(0x4000 - 8))
     _, image = await image_maker(trailing, format="png")

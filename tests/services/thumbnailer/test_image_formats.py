@@ -83,7 +83,7 @@ async def test_big_tiff_cmyk_lab_and_fax(image_maker: ImageMaker, material: Mate
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("missing", [1, 2])
-async def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(
+async def test_a_jpeg_without_its_end_marker_is_not_truncated(
     image_maker: ImageMaker, material: Material, progressive: bool, missing: int
 ) -> None:
     whole = saved(material.folder / "whole.jpg", quality=95, progressive=progressive).read_bytes()
@@ -93,14 +93,14 @@ async def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(
     assert [path.name for path in image_maker.folder.iterdir()] == ["image"]
 
 
-async def test_a_png_that_lacks_only_its_end_is_whole(image_maker: ImageMaker, material: Material) -> None:
+async def test_a_png_without_its_iend_chunk_is_not_truncated(image_maker: ImageMaker, material: Material) -> None:
     source = material.folder / "no-end.png"
     source.write_bytes(saved(material.folder / "whole.png").read_bytes()[:-12])
     await assert_quarters(image_maker, source)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "tif", "bmp", "ico", "avif"])
-async def test_bytes_after_a_whole_image_do_not_matter(
+async def test_trailing_bytes_after_an_image_are_ignored(
     image_maker: ImageMaker, material: Material, suffix: str
 ) -> None:
     side = 256 if suffix == "ico" else 320

@@ -17,9 +17,9 @@ from media.info import MediaInfo
 from media.tools import ENCODE_LIMITS, Tools
 from schemas.options import VideoOptions
 from services.transcoder.encode import encode
-from tests.services.transcoder.boxes import top_boxes
 from tests.services.worker_harness import ffmpeg_processes
 from tests.support.footage import FLAT_COLOUR, Material
+from tests.support.iso_media import top_level_boxes
 from tests.support.waiting import until
 
 
@@ -70,7 +70,7 @@ async def test_a_clip_with_sound(tools: Tools, material: Material, tmp_path: Pat
     assert info.video is not None and (info.video.codec, info.video.pix_fmt) == ("h264", "yuv420p")
     assert [track.codec for track in info.audio] == ["aac"]
     assert info.duration == pytest.approx(1, abs=0.1)
-    assert top_boxes(path).index("moov") < top_boxes(path).index("mdat"), "players can start before the end"
+    assert top_level_boxes(path).index("moov") < top_level_boxes(path).index("mdat"), "players can start before the end"
 
 
 async def test_progress_only_grows_and_reaches_the_end(tools: Tools, material: Material, tmp_path: Path) -> None:

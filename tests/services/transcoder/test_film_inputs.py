@@ -153,7 +153,7 @@ async def test_damaged_first_packets_cost_only_their_frames(
 
 
 @pytest.mark.parametrize("trailing", [b"\0" * 5000, b"\r\n--boundary--\r\n" * 9, bytes(range(1, 256)) * 20, b"xyz"])
-async def test_bytes_after_a_whole_file_do_not_matter(films: Films, encode_film: EncodeFilm, trailing: bytes) -> None:
+async def test_trailing_bytes_after_a_film_are_ignored(films: Films, encode_film: EncodeFilm, trailing: bytes) -> None:
     source = films.write(f"trailing-{len(trailing)}.mp4", films.plain().read_bytes() + trailing)
     made, path = await encode_film(source)
     assert len(picture_of(path).times) == 60 and made.info.duration == pytest.approx(2, abs=0.05)

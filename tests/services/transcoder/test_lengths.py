@@ -73,7 +73,7 @@ async def test_subtitles_that_are_longer_do_not_count(tools: Tools, films: Films
         ("vob", ("-c:v", "mpeg2video", "-c:a", "ac3")),
     ],
 )
-async def test_joined_recordings_are_whole(
+async def test_joined_recordings_have_all_their_frames(
     tools: Tools, films: Films, encode_film: EncodeFilm, extension: str, codecs: tuple[str, ...]
 ) -> None:
     source = films.joined(extension, *codecs)

@@ -1,10 +1,10 @@
-"""Reads the top-level boxes of an mp4."""
+"""Reads ISO base media files (mp4, mov)."""
 
 import struct
 from pathlib import Path
 
 
-def top_boxes(path: Path) -> list[str]:
+def top_level_boxes(path: Path) -> list[str]:
     """The names of the file's boxes, in order."""
     names, data, position = [], path.read_bytes(), 0
     while position + 8 <= len(data):
