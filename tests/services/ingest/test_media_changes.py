@@ -24,6 +24,7 @@ from services.ingest.store import Store
 from tests.services.ingest.support import Answer, EventLog, RunningIngest, running
 from tests.support.file_server import FileServer
 from tests.support.system import free_port
+from tests.support.waiting import until
 
 DAY = timedelta(days=1)
 
@@ -163,8 +164,12 @@ async def test_an_item_that_is_deleted_while_it_is_imported_is_fetched_no_furthe
         busy = await change(ingest, "PATCH", f"/media/{slow['id']}", {"title": "x"})
         assert (busy.status, busy.headers["Retry-After"]) == (409, "2")
         assert (await change(ingest, "DELETE", f"/media/{slow['id']}")).status == 200
-        state = await ingest.pool.fetchval("SELECT state FROM job_queue WHERE id = $1", slow["id"])
-        assert state in ("cancelled", "running")
+
+        async def is_cancelled() -> bool:
+            state = await ingest.pool.fetchval("SELECT state FROM job_queue WHERE id = $1", slow["id"])
+            return bool(state == "cancelled")
+
+        await until(is_cancelled, within=60)
         lost = await change(ingest, "POST", f"/media/{slow['id']}/restore")
         assert (lost.status, lost.body["error"]["kind"]) == (409, "conflict")
 
