@@ -19,7 +19,17 @@ from chassis.core import logs, tracing
 from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.ids import now_ms
 from chassis.core.metrics import counter
-from chassis.runtime.job_queue import Cause, Complete, LastAttempt, Outcome, Poisoned, QueueItem, Retry, WorkSlots
+from chassis.runtime.job_queue import (
+    Cause,
+    Complete,
+    FinalState,
+    LastAttempt,
+    Outcome,
+    Poisoned,
+    QueueItem,
+    Retry,
+    WorkSlots,
+)
 from media.faults import MediaFault
 from media.info import MediaInfo
 from schemas.events import MediaCreated, MediaFailed, MediaUpdated
@@ -69,7 +79,7 @@ class Imports:
         """One attempt."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
-            return Complete("done", ())
+            return _already_ended(media, "done")
         with logs.bind_context(media_id=item.id, project=item.project):
             try:
                 async with attempt_object(self.storage) as stored:
@@ -87,7 +97,7 @@ class Imports:
         """The end of an import without a further attempt."""
         media = await self.store.media_item(item.id)
         if media is None or media.status != "processing":
-            return Complete("failed", ())
+            return _already_ended(media, "failed")
         match cause:
             case Poisoned():
                 fault = Fault(kind="poisoned", message=FAULTS["poisoned"])
@@ -173,3 +183,8 @@ class Imports:
     def _ended(self, media_id: str, result: str) -> None:
         imports_total.labels("ingest", result).inc()
         self.waiter.notify(media_id)
+
+
+def _already_ended(media: MediaItem | None, state: FinalState) -> Complete:
+    """The end of an import whose media item has ended: deleted after the claim, or ended by an earlier attempt."""
+    return Complete("cancelled" if media is not None and media.status == "deleted" else state)

@@ -79,14 +79,17 @@ class MediaChanges:
     async def delete(self, id: str, project: str) -> None:
         """Hides the item and frees its names. Its import and the jobs for it that have not ended are cancelled."""
         at = now_ms()
+        seen = await self.store.media_item(id) if is_id(id, "med") else None
+        processing = seen is not None and seen.project == project and seen.status == "processing"
         async with self.store.transaction() as conn:
+            # Before the item is locked: an import that ends locks its queue row first, then the item.
+            imports = await self.queue.request_cancel(conn, id) if processing else []
             item = await self._locked(conn, id, project)
             if item.status == "deleted":
                 raise UnknownItem(id)
             deleted = transitions.deleted(item, at)
             await self.store.update_media_items(conn, [deleted])
             await self.store.release_names(conn, id)
-            imports = await self.queue.request_cancel(conn, id) if item.status == "processing" else []
             jobs = await self.store.jobs_without_end(conn, [derived("job", id, ref) for ref in self.refs])
             cancelled = [CancelRequested(job_id=job, project=project, at=at) for job in jobs]
             await self.outbox.put(conn, MediaDeleted(media=deleted), *cancelled)

@@ -1,6 +1,8 @@
-"""The end of imports that have no attempt left."""
+"""The end of imports that have no attempt left, and of those whose item is deleted meanwhile."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
-from chassis.adapters.postgres import Pool
+from chassis.adapters.postgres import Connection, Pool
 from chassis.adapters.storage import open_storage
 from chassis.runtime.job_queue import Cause, JobQueue, LastAttempt, Poisoned, WorkSlots
 from chassis.runtime.outbox import Outbox
@@ -19,8 +21,10 @@ from schemas.ids import typeid, uuid7
 from services.ingest import keys, transitions
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
+from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.store import Store
+from tests.support.waiting import until
 from worker.fetch_bounds import FetchBounds
 from worker.input_space import InputSpace
 
@@ -44,15 +48,18 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
 UNREACHABLE = Fault(kind="input_unreachable", message="The server answered 503.")
 
 
-@pytest.mark.parametrize(
-    ("cause", "kind"),
-    [
-        (Poisoned(), "poisoned"),
-        (LastAttempt("disk on fire"), "internal_error"),
-        (LastAttempt("503", UNREACHABLE), "input_unreachable"),
-    ],
-)
-async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: Path, cause: Cause, kind: str) -> None:
+@dataclass(frozen=True)
+class AcceptedImport:
+    """The import of one accepted item, `MEDIA`, which is still in the queue."""
+
+    store: Store
+    queue: JobQueue
+    outbox: Outbox
+    imports: Imports
+
+
+@pytest.fixture
+async def accepted(pool: Pool, tmp_path: Path) -> AsyncIterator[AcceptedImport]:
     store, outbox = Store(pool), Outbox(pool, "ingest")
     queue = JobQueue(pool, outbox)
     waiter = ImportWaiter(store.media_item, timeout=timedelta(0))
@@ -73,15 +80,70 @@ async def test_the_item_fails_and_its_name_is_free_again(pool: Pool, tmp_path: P
             (),
             "http://cdn",
         )
-        claimed = await queue.claim("worker")
-        assert claimed is not None
-        done = await imports.exhausted(claimed, cause)
-        await queue.finish(claimed, done.state, *done.events, also=done.also)
-        failed = await store.media_item(MEDIA)
-        assert failed is not None
-        assert failed.error is not None
-        assert (failed.status, failed.version, failed.error.kind) == ("failed", 2, kind)
-        assert await pool.fetchval("SELECT count(*) FROM names") == 0
-        # A second worker with the same item changes nothing.
-        again = await imports.work(claimed)
+        yield AcceptedImport(store, queue, outbox, imports)
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (Poisoned(), "poisoned"),
+        (LastAttempt("disk on fire"), "internal_error"),
+        (LastAttempt("503", UNREACHABLE), "input_unreachable"),
+    ],
+)
+async def test_the_item_fails_and_its_name_is_free_again(
+    pool: Pool, accepted: AcceptedImport, cause: Cause, kind: str
+) -> None:
+    store, queue, imports = accepted.store, accepted.queue, accepted.imports
+    claimed = await queue.claim("worker")
+    assert claimed is not None
+    done = await imports.exhausted(claimed, cause)
+    await queue.finish(claimed, done.state, *done.events, also=done.also)
+    failed = await store.media_item(MEDIA)
+    assert failed is not None
+    assert failed.error is not None
+    assert (failed.status, failed.version, failed.error.kind) == ("failed", 2, kind)
+    assert await pool.fetchval("SELECT count(*) FROM names") == 0
+    # A second worker with the same item changes nothing.
+    again = await imports.work(claimed)
     assert (getattr(again, "state", None), getattr(again, "events", None)) == ("done", ())
+
+
+async def test_an_item_that_is_deleted_after_the_claim_ends_its_import_as_cancelled(accepted: AcceptedImport) -> None:
+    claimed = await accepted.queue.claim("worker")
+    assert claimed is not None
+    await media_changes(accepted).delete(MEDIA, PROJECT)
+    for ended in (await accepted.imports.work(claimed), await accepted.imports.exhausted(claimed, LastAttempt("503"))):
+        assert (getattr(ended, "state", None), getattr(ended, "events", None)) == ("cancelled", ())
+
+
+async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(accepted: AcceptedImport) -> None:
+    claimed = await accepted.queue.claim("worker")
+    assert claimed is not None
+    failed = await accepted.imports.exhausted(claimed, LastAttempt("503", UNREACHABLE))
+    deletions: list[asyncio.Task[None]] = []
+
+    async def begin_deletion_then_end(conn: Connection) -> None:
+        # The queue row is locked by now.
+        deletions.append(asyncio.create_task(media_changes(accepted).delete(MEDIA, PROJECT)))
+        await until(lambda: another_waits(conn))
+        assert failed.also is not None
+        await failed.also(conn)
+
+    await accepted.queue.finish(claimed, failed.state, *failed.events, also=begin_deletion_then_end)
+    await asyncio.gather(*deletions)
+    item = await accepted.store.media_item(MEDIA)
+    assert item is not None
+    assert (item.status, item.error) == ("deleted", UNREACHABLE)
+
+
+def media_changes(accepted: AcceptedImport) -> MediaChanges:
+    return MediaChanges(accepted.store, accepted.queue, accepted.outbox, (), timedelta(days=1))
+
+
+async def another_waits(conn: Connection) -> bool:
+    """Whether another transaction waits for what this one has locked."""
+    waiting = await conn.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+    )
+    return bool(waiting)
