@@ -20,18 +20,27 @@ LONGEST_RETRY_AFTER_S = 1e9
 """What `retry_after_seconds` gives for more."""
 
 
-def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """`Retry-After` as seconds from now (RFC 9110, 10.2.3: whole seconds or a date); None where it is neither."""
+def retry_after_seconds(header: str | None, now: datetime, *, date: str | None = None) -> float | None:
+    """`Retry-After` as seconds from now (RFC 9110, 10.2.3: whole seconds or a date); None where it is neither.
+
+    `date` is the `Date` of the same response: the sender's clock, which the date in `Retry-After` is by. Without it,
+    `now` stands for it, by our own clock.
+    """
     text = (header or "").strip()
     if not text:
         return None
     if text.isascii() and text.isdigit():
         # int() of thousands of digits is slow and refused by Python: such a number is above any limit.
         return float(text) if len(text) < 12 else LONGEST_RETRY_AFTER_S
+    at = _http_date(text)
+    return None if at is None else max(0.0, (at - (_http_date(date or "") or now)).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(text)
         # "-0000" parses to a time without a zone; HTTP dates are always GMT.
-        return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 

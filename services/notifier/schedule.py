@@ -21,13 +21,14 @@ class AttemptResult:
     """The result of one attempt.
 
     `status` is the HTTP status, None without a response; `error` is then `timeout`, `tls_failed`, `bad_answer` or
-    `unreachable`. `retry_after` is the header's text, `excerpt` the first bytes of the body, `address` the IP address
-    of the receiver, `seconds` the duration of the exchange.
+    `unreachable`. `retry_after` and `date` are the headers' texts, `excerpt` the first bytes of the body, `address` the
+    IP address of the receiver, `seconds` the duration of the exchange.
     """
 
     status: int | None
     error: str | None = None
     retry_after: str | None = None
+    date: str | None = None
     excerpt: bytes = b""
     address: str | None = None
     seconds: float = 0.0
@@ -66,7 +67,7 @@ def decide(result: AttemptResult, attempt: int, *, jitter: float, now: datetime)
         return GaveUp("gone")
     if attempt >= MAX_ATTEMPTS:
         return GaveUp("exhausted")
-    requested = retry_after_seconds(result.retry_after, now)
+    requested = retry_after_seconds(result.retry_after, now, date=result.date)
     return RetryLater(delay_before(attempt + 1, jitter=jitter, requested=requested))
 
 

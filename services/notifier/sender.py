@@ -45,6 +45,7 @@ class Sender:
             status=response.status,
             error=response.error,
             retry_after=response.retry_after,
+            date=response.date,
             excerpt=bytes(response.excerpt),
             address=response.address,
             seconds=monotonic() - started,
@@ -71,6 +72,7 @@ class Sender:
         ) as response:
             received.address = response.address
             received.retry_after = response.headers.get("retry-after")
+            received.date = response.headers.get("date")
             received.status = response.status
             while chunk := await response.read():
                 received.excerpt += chunk[: MAX_EXCERPT_BYTES - len(received.excerpt)]
@@ -86,6 +88,7 @@ class _PartialResponse:
         self.status: int | None = None
         self.error: str | None = None
         self.retry_after: str | None = None
+        self.date: str | None = None
         self.address: str | None = None
         self.excerpt = bytearray()
 

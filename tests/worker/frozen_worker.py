@@ -30,6 +30,8 @@ COPIED = "copied"
 """Name of the file that says that the output is copied, and is not under its key yet."""
 GO_ON = "go_on"
 """Name of the file that the copy then waits for."""
+LEASE = timedelta(seconds=2)
+"""Short, so that the tests do not wait long."""
 
 
 class TaggingWorker(WorkerApp[FileSettings]):
@@ -46,8 +48,7 @@ class TaggingWorker(WorkerApp[FileSettings]):
         return WorkerSpec(kind="video", slots=1, encoder=lambda _: tagging(self._tag), estimate=lambda *_: 1.0)
 
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
-        # A short lease, so that the test does not wait long.
-        return JobQueue(pool, outbox, lease=timedelta(seconds=2))
+        return JobQueue(pool, outbox, lease=LEASE)
 
     async def build(self, resources: Resources) -> Components[None]:
         storage = LocalStorage(Path(urlsplit(self.settings.storage_url).path), copy=self._copy)

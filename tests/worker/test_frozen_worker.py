@@ -1,10 +1,6 @@
 """A worker that was frozen past its lease while it stored an output does not touch that of the attempt which won."""
 
-import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.services.worker_harness import WorkerHarness, worker_settings
@@ -12,48 +8,15 @@ from tests.support.footage import Material
 from tests.support.servers import Postgres
 from tests.support.waiting import until
 from tests.worker.frozen_worker import COPIED, GO_ON, TaggingWorker
+from tests.worker.worker_process import WorkerProcess
 from worker.settings import FileSettings
-
-ROOT = Path(__file__).parents[2]
-
-
-class WorkerProcess:
-    """The first worker, in a process of its own."""
-
-    name = "transcoder"
-
-    def __init__(self, *arguments: str) -> None:
-        self._command = (sys.executable, "-m", "tests.worker.frozen_worker", *arguments)
-        self._process: asyncio.subprocess.Process | None = None
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        self._process = await asyncio.create_subprocess_exec(*self._command, cwd=ROOT)
-        try:
-            yield
-        finally:
-            # In order, so that no consumer of it is left in the groups: the next test resets their offsets.
-            with suppress(ProcessLookupError):
-                self.send(signal.SIGCONT)
-                self.send(signal.SIGINT)
-            try:
-                # A request to Kafka that the freeze interrupted may have to time out first, once for each consumer.
-                await asyncio.wait_for(self._process.wait(), 180)
-            finally:
-                with suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
 
 
 async def test_a_thawed_worker_neither_replaces_the_output_nor_leaves_its_own(
     postgres_server: Postgres, kafka_bootstrap: str, material: Material, tmp_path: Path
 ) -> None:
     url = await postgres_server.database()
-    frozen = WorkerProcess(url, kafka_bootstrap, str(tmp_path))
+    frozen = WorkerProcess("tests.worker.frozen_worker", url, kafka_bootstrap, str(tmp_path))
     settings = FileSettings(**worker_settings(url, kafka_bootstrap, tmp_path))
     async with WorkerHarness(frozen, settings, "video").running() as worker:
         source = material.flat()

@@ -126,7 +126,8 @@ async def _fetch(
 
 
 def _retry_after_s(response: Response) -> float | None:
-    return retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
+    headers = response.headers
+    return retry_after_seconds(headers.get("retry-after"), datetime.now(UTC), date=headers.get("date"))
 
 
 def _next_url(url: str, location: str) -> str:

@@ -20,7 +20,7 @@ HEARTBEAT_EVERY = 1 / 3
 """Of a lease; as are the next two."""
 HEARTBEAT_TIMEOUT = 1 / 5
 HEARTBEAT_LONGEST_PAUSE = 1 / 15
-"""After a failed heartbeat. Timeout and pause together are shorter than the grace period of `PostgresContact`."""
+"""After a failed heartbeat."""
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _SHORTEST_GAP = timedelta(seconds=2.5)
 
@@ -32,9 +32,11 @@ log = logs.get_logger(__name__)
 class PostgresContact:
     """When Postgres last responded to this process, and since when without a gap, by Postgres' clock.
 
-    A lease can expire while its worker runs: Postgres or the network was away, or the process was suspended. Every
-    process sees a gap then. For a grace period after the gap no process claims items with expired leases, so that the
-    running workers can renew theirs, which takes at most a heartbeat's timeout and pause. A claim that was sent before
+    A lease can expire while its worker runs: Postgres or the network was away, the process was suspended, or Postgres'
+    clock was set. Every process sees a gap then. For a grace period after the gap no process claims items with expired
+    leases, so that the running workers can renew theirs. A worker that has noticed nothing, because only the clock was
+    set, sends its next heartbeat when that is due anyway: so the period is the time between two heartbeats and the
+    timeout of one. After an outage a timeout and a short pause are enough. A claim that was sent before
     the gap and executed after it claims nothing: it is valid for as long as a gap may be (`valid_until`). An outage
     that is shorter than a gap cannot make a lease expire.
     """
@@ -42,7 +44,7 @@ class PostgresContact:
     def __init__(self, lease: timedelta) -> None:
         # A worker without a free slot sends only heartbeats, a third of a lease apart.
         self._longest_gap = max(0.4 * lease, _SHORTEST_GAP)
-        self._grace = lease / 3
+        self._grace = lease * (HEARTBEAT_EVERY + HEARTBEAT_TIMEOUT)
         self._heartbeat_timeout = lease * HEARTBEAT_TIMEOUT
         self._since: datetime | None = None
         self._last: datetime | None = None

@@ -68,6 +68,12 @@ def test_retry_after_as_a_date_postpones() -> None:
     assert decide(AttemptResult(503, retry_after=date), 1, jitter=0, now=NOW) == RetryLater(600)
 
 
+@pytest.mark.parametrize("off_by", [timedelta(hours=1), -timedelta(hours=1)])
+def test_a_date_is_by_the_clock_of_the_receiver_where_the_response_shows_it(off_by: timedelta) -> None:
+    date, at = (format_datetime(NOW + off_by + timedelta(minutes=later), usegmt=True) for later in (0, 10))
+    assert decide(AttemptResult(503, retry_after=at, date=date), 1, jitter=0, now=NOW) == RetryLater(600)
+
+
 def test_retry_after_is_never_earlier_than_the_schedule() -> None:
     assert decide(AttemptResult(503, retry_after="1"), 4, jitter=0, now=NOW) == RetryLater(DELAYS_S[4])
 
@@ -90,9 +96,9 @@ def test_a_date_that_is_past_means_now_and_a_date_without_a_zone_means_gmt() -> 
     assert retry_after_seconds("Sun, 01 Mar 2026 12:01:00 -0000", NOW) == 60
 
 
-@given(st.text())
-def test_any_retry_after_header_is_parsed_or_ignored(header: str) -> None:
-    seconds = retry_after_seconds(header, NOW)
+@given(st.text(), st.none() | st.text())
+def test_any_retry_after_header_is_parsed_or_ignored(header: str, date: str | None) -> None:
+    seconds = retry_after_seconds(header, NOW, date=date)
     assert seconds is None or seconds >= 0
 
 

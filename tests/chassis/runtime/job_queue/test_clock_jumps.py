@@ -97,8 +97,11 @@ def test_a_jump_in_either_direction_counts_as_a_gap_after_which_leases_can_be_re
         assert contact.is_established()
         contact.responded(at + jump)
         assert not contact.is_established()
-        for second in range(1, 7):
+        # A worker that has noticed nothing sends its next heartbeat after 5 s, a third of its lease, and waits 3 s.
+        for second in range(1, 8):
             contact.responded(at + jump + timedelta(seconds=second))
+            assert not contact.is_established()
+        contact.responded(at + jump + timedelta(seconds=8))
         assert contact.is_established()
 
 
