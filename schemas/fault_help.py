@@ -85,11 +85,19 @@ REFUSALS: dict[RequestFault, Refusal] = {
     "file_not_found": Refusal(
         "404", "No file is stored at this address.", "Take the address from a response of the API."
     ),
+    "file_gone": Refusal(
+        "410", "The media item of the file is deleted.", "Restore it with `POST /media/{id}/restore` while it is kept."
+    ),
     "method_not_allowed": Refusal("405", "The path has no such method.", "Use one that the header `Allow` names."),
     "request_timeout": Refusal("408", "The body of the request did not arrive in time.", "Send it again, faster."),
     "conflict": Refusal("409", "Another item has this folder and filename.", "Choose another `filename` or `folder`."),
     "job_ended": Refusal(
         "409", "The job has ended already: it cannot be cancelled.", "Read its result with `GET /jobs/{id}`."
+    ),
+    "version_mismatch": Refusal(
+        "412",
+        "The item was changed since the version that `If-Match` names.",
+        "Read it with `GET /media/{id}`, and send its new `ETag`.",
     ),
     "request_in_progress": Refusal(
         "409",

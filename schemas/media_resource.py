@@ -3,6 +3,7 @@
 Typed dictionaries, as in `schemas.job_resource`.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from schemas.faults import FaultResource, fault_resource
 from schemas.files import File, MediaKind
 from schemas.media import MediaItem, MediaStatus
 
+_ETAG = re.compile(r'(W/)?("[^"]*")')
 Orientation = Literal["landscape", "portrait", "square"]
 
 
@@ -156,3 +158,13 @@ def _orientation(file: File) -> Orientation | None:
     if file.width == file.height:
         return "square"
     return "landscape" if file.width > file.height else "portrait"
+
+
+def media_etag(item: MediaItem) -> str:
+    """The entity tag of a media item, with its quotes. It changes with each change of the item."""
+    return f'"{item.version}"'
+
+
+def names_etag(header: str, etag: str, *, weak: bool = False) -> bool:
+    """Whether If-Match or, with `weak` comparison, If-None-Match names the tag. RFC 9110, sections 8.8.3.2 and 13.1."""
+    return header.strip() == "*" or any(tag == etag and (weak or not prefix) for prefix, tag in _ETAG.findall(header))

@@ -47,6 +47,10 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "422",
         "`idempotency_mismatch`: this Idempotency-Key came with another body within the last 24 hours.",
     ),
+    "VersionMismatch": (
+        "412",
+        "`version_mismatch`: `If-Match` names another version of the item; nothing was changed. `ETag` is its version.",
+    ),
     "QueueFull": (
         "429",
         "`queue_full`: the project has as much unfinished work as it may have; the sentence names the bound. Nothing "
@@ -61,10 +65,17 @@ _ERRORS: dict[str, tuple[str, str]] = {
 
 def _error(name: str, schema: str) -> dict[str, Any]:
     _, sentence = _ERRORS[name]
-    return response(sentence, schema, *(("Retry-After",) if name in ("Unavailable", "Conflict", "QueueFull") else ()))
+    headers = {
+        "Unavailable": "Retry-After",
+        "Conflict": "Retry-After",
+        "QueueFull": "Retry-After",
+        "VersionMismatch": "ETag",
+    }
+    return response(sentence, schema, *((headers[name],) if name in headers else ()))
 
 
-RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS} | {
+_MEDIA_ONLY = frozenset({"VersionMismatch"})
+RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS if name not in _MEDIA_ONLY} | {
     f"Media{name}": _error(name, "MediaErrorEnvelope") for name in _ERRORS
 }
 HEADERS: dict[str, Any] = {
@@ -81,6 +92,10 @@ HEADERS: dict[str, Any] = {
     "Has-More": {
         "schema": {"type": "string", "enum": ["true", "false"]},
         "description": "Whether a page follows.",
+    },
+    "ETag": {
+        "schema": {"type": "string"},
+        "description": "The version of the item: see `If-Match`.",
     },
     "Limit": {"schema": {"type": "integer"}, "description": "The greatest number of jobs on a page."},
 }
@@ -110,6 +125,18 @@ def integer(default: int, maximum: int | None = None) -> dict[str, Any]:
 PARAMETERS: dict[str, Any] = {
     "JobId": parameter("id", "path", {"type": "string"}, "`job_…`, or `task_…` of one made by `POST /tasks`."),
     "MediaId": parameter("id", "path", {"type": "string"}, "`med_…`"),
+    "IfMatch": parameter(
+        "If-Match",
+        "header",
+        {"type": "string", "maxLength": 255},
+        "The `ETag` of the version that was read: the item is changed only if it still has this version.",
+    ),
+    "IfNoneMatch": parameter(
+        "If-None-Match",
+        "header",
+        {"type": "string", "maxLength": 255},
+        "The `ETag` of the version that the client has: 304 if the item still has it. Not with signed delivery.",
+    ),
     "IdempotencyKey": parameter(
         "Idempotency-Key",
         "header",

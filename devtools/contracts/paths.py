@@ -169,8 +169,12 @@ _GET_MEDIA: dict[str, Any] = {
     "operationId": "get_media",
     "summary": "Read a media item",
     "tags": ["media"],
-    "parameters": [shared("MediaId")],
-    "responses": {"200": response("The item.", "MediaEnvelope"), **errors("Media", "InvalidInput", "NotFound")},
+    "parameters": [shared("MediaId"), shared("IfNoneMatch")],
+    "responses": {
+        "200": response("The item.", "MediaEnvelope", "ETag"),
+        "304": {"description": "It has the version that `If-None-Match` names."},
+        **errors("Media", "InvalidInput", "NotFound"),
+    },
 }
 
 _EDIT_MEDIA: dict[str, Any] = {
@@ -181,11 +185,11 @@ _EDIT_MEDIA: dict[str, Any] = {
         "ones. Metadata is merged: null removes a value, an empty object all of them."
     ),
     "tags": ["media"],
-    "parameters": [shared("MediaId")],
+    "parameters": [shared("MediaId"), shared("IfMatch")],
     "requestBody": {"required": True, "content": content("MediaPatch")},
     "responses": {
-        "200": response("The item after the change.", "MediaEnvelope"),
-        **errors("Media", "InvalidInput", "NotFound", "Conflict"),
+        "200": response("The item after the change.", "MediaEnvelope", "ETag"),
+        **errors("Media", "InvalidInput", "NotFound", "Conflict", "VersionMismatch"),
     },
 }
 _DELETE_MEDIA: dict[str, Any] = {
@@ -196,10 +200,10 @@ _DELETE_MEDIA: dict[str, Any] = {
         "stored files are removed."
     ),
     "tags": ["media"],
-    "parameters": [shared("MediaId")],
+    "parameters": [shared("MediaId"), shared("IfMatch")],
     "responses": {
         "200": response("It is deleted.", "EmptyEnvelope"),
-        **errors("Media", "InvalidInput", "NotFound"),
+        **errors("Media", "InvalidInput", "NotFound", "VersionMismatch"),
     },
 }
 _RESTORE_MEDIA: dict[str, Any] = {
@@ -209,7 +213,7 @@ _RESTORE_MEDIA: dict[str, Any] = {
     "tags": ["media"],
     "parameters": [shared("MediaId")],
     "responses": {
-        "200": response("The item, with its files.", "MediaEnvelope"),
+        "200": response("The item, with its files.", "MediaEnvelope", "ETag"),
         **errors("Media", "InvalidInput", "NotFound", "Conflict"),
     },
 }
@@ -235,6 +239,7 @@ _GET_FILE: dict[str, Any] = {
         "304": {"description": "Unchanged since the ETag or the time that was sent."},
         "403": response("`signature_missing`, `signature_invalid` or `signature_expired`", "ErrorResource"),
         "404": response("`file_not_found`", "ErrorResource"),
+        "410": response("`file_gone`: its media item is deleted", "ErrorResource"),
         "416": response("`range_not_satisfiable`", "ErrorResource"),
     },
 }

@@ -13,7 +13,7 @@ from chassis.adapters.http.middleware import REQUEST_ID
 from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
 from schemas.job_resource import job_resource
 from schemas.keys import ApiKey
-from schemas.media_resource import media_resource
+from schemas.media_resource import media_etag, media_resource, names_etag
 from services.catalog import paging
 from services.catalog.delivery import Delivery
 from services.catalog.errors import job_not_found, media_not_found, task_not_found
@@ -92,8 +92,12 @@ class Api:
         item = await self._lookup().media_item(id, caller.project)
         if item is None:
             raise media_not_found()
-        resource = media_resource(item, await self._delivery.urls(caller.project))
-        return json_response(envelope(self._request_info(request, caller.project), resource))
+        urls, headers = await self._delivery.urls(caller.project), {"ETag": media_etag(item)}
+        # The addresses of signed delivery end: whoever asks again needs new ones, whatever the item's version.
+        if urls.sign is None and names_etag(request.headers.get("If-None-Match", ""), headers["ETag"], weak=True):
+            return web.Response(status=304, headers=headers)
+        resource = media_resource(item, urls)
+        return json_response(envelope(self._request_info(request, caller.project), resource), headers=headers)
 
     def media_error(self, request: web.Request, error: ApiError, request_id: str) -> MediaErrorEnvelope:
         """The body of errors below `/media`: the envelope (an `ErrorStyle`)."""

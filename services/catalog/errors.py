@@ -1,4 +1,4 @@
-"""The errors of the catalog. The same response for what never existed, is deleted, or belongs to another project."""
+"""The errors of the catalog. An id gets the same response if it never existed, is deleted, or is another project's."""
 
 from chassis.adapters.http.errors import ApiError, not_found, unavailable
 from schemas.delivery import SignatureFault
@@ -25,6 +25,11 @@ def media_not_found() -> ApiError:
 
 def file_not_found() -> ApiError:
     return not_found("file_not_found", "There is no file at this address.")
+
+
+def file_gone() -> ApiError:
+    """410: the media item of the file is deleted."""
+    return ApiError(410, "file_gone", "The media item of this file is deleted.")
 
 
 def signature_refused(fault: SignatureFault) -> ApiError:

@@ -9,7 +9,7 @@ from aiohttp import web
 from chassis.adapters.http.errors import ApiError, range_not_satisfiable
 from chassis.adapters.storage import ObjectMissing, Stat, Storage
 from services.catalog.delivery import Delivery
-from services.catalog.errors import file_not_found
+from services.catalog.errors import file_gone, file_not_found
 from services.catalog.lookup import Lookup
 from services.catalog.queries import StoredFile
 from services.catalog.ranges import NotModified, PartialContent, Unsatisfiable, decide, http_date
@@ -69,12 +69,22 @@ class FilesApi:
             signed = await self._delivery.check(project, path, request.query, turn)
         except ApiError as error:
             raise _with_cors(error) from None
-        # No file has U+0000 in its name, and Postgres rejects a query with it.
-        file = None if "\0" in path else await self._lookup().file(project, path, self._client(request))
-        stat = await storage.stat(file.key) if file else None
-        if file is None or stat is None:
+        file = await self._file(project, path, self._client(request))
+        stat = await storage.stat(file.key)
+        if stat is None:
             raise _with_cors(file_not_found())
         return await _respond(request, storage, file, stat, _SIGNED if signed else _caching(file))
+
+    async def _file(self, project: str, path: str, client: str) -> StoredFile:
+        """Raises ApiError 404 and, where a deleted item had the name, 410."""
+        # No file has U+0000 in its name, and Postgres rejects a query with it.
+        if "\0" in path:
+            raise _with_cors(file_not_found())
+        file = await self._lookup().file(project, path, client)
+        if file is None:
+            had = await self._lookup().had_file(project, path, client)
+            raise _with_cors(file_gone() if had else file_not_found())
+        return file
 
 
 def _caching(file: StoredFile) -> str:

@@ -137,6 +137,11 @@ class Lookup:
         name = file_name(project, path)
         return await self._by_name(name, party, lambda: self._queries.file(project, path), certain, self._name_wait)
 
+    async def had_file(self, project: str, path: str, party: str) -> bool:
+        """Whether a deleted media item had the name: for names that `file` does not find."""
+        async with self.anonymous(party):
+            return await self._queries.had_file(project, path)
+
     async def _by_name(
         self,
         name: str,

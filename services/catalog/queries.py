@@ -114,6 +114,10 @@ class Queries:
             row = await connection.fetchrow(SQL["find_file"], project, path)
         return StoredFile(**dict(row)) if row else None
 
+    async def had_file(self, project: str, path: str) -> bool:
+        """Whether a deleted media item had the name."""
+        return bool(await self._value("had_file", project, path))
+
     async def key(self, hash: str) -> ApiKey | None:
         text = await self._value("find_key", hash)
         return ApiKey.model_validate_json(text) if text else None

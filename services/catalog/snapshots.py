@@ -51,12 +51,13 @@ class JobSnapshot(NamedTuple):
 class MediaSnapshot:
     """A media item as an event shows it, in the field `media` of the event's JSON.
 
-    `hidden` from customers because it is deleted or purged.
+    `hidden` from customers because it is deleted or purged; with `purged`, its files are removed as well.
     """
 
     item: MediaItem
     hidden: bool
     event_json: bytes
+    purged: bool = False
 
 
 class NewMedia(NamedTuple):
@@ -72,7 +73,7 @@ def job_snapshot(event: JobEvent, event_json: bytes) -> JobSnapshot:
 
 def media_snapshot(event: MediaEvent, event_json: bytes) -> MediaSnapshot:
     hidden = event.media.status == "deleted" or isinstance(event, MediaDeleted | MediaPurged)
-    return MediaSnapshot(event.media, hidden, event_json)
+    return MediaSnapshot(event.media, hidden, event_json, purged=isinstance(event, MediaPurged))
 
 
 def new_media(event: MediaCreated, event_json: bytes) -> NewMedia:
@@ -128,9 +129,12 @@ def _latest(snapshots: Iterable[T], id_of: Callable[[T], str], replaces: Callabl
 
 
 def named_files(snapshot: MediaSnapshot) -> dict[str, File]:
-    """The files of a media item by their paths below the project: the original, then derived ones; none if hidden."""
+    """The files of a media item by their paths below the project: the original, then derived ones; none if purged.
+
+    A deleted item keeps its names, so that its addresses answer that they are gone.
+    """
     item = snapshot.item
-    if snapshot.hidden:
+    if snapshot.purged:
         return {}
     named: dict[str, File] = {}
     if item.original is not None and item.original_path is not None:

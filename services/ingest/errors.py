@@ -6,6 +6,7 @@ ApiError (chassis.adapters.http.errors)
   idempotency_mismatch  422  this Idempotency-Key came with another body
   job_not_found         404  the project has no job with this id; task_not_found below /tasks
   media_not_found       404  the project has no media item with this id
+  version_mismatch      412  If-Match names another version of the media item
   job_ended             409  a job that has ended cannot be cancelled
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
@@ -65,6 +66,12 @@ def still_imported() -> ApiError:
     error = conflict("The file of the media item is still being fetched: change it once its status is active.")
     error.headers["Retry-After"] = "2"
     return error
+
+
+def version_mismatch(etag: str) -> ApiError:
+    """412 with the ETag of the item as it is now: If-Match names another version."""
+    message = f"The media item was changed since the version that If-Match names: its ETag is {etag} now."
+    return ApiError(412, "version_mismatch", message, headers={"ETag": etag})
 
 
 def job_ended(status: str) -> ApiError:

@@ -16,11 +16,11 @@ from schemas.api import MetadataOutOfBounds
 from schemas.envelope import MediaErrorEnvelope, RequestInfo, empty_envelope, envelope, error_envelope
 from schemas.faults import FieldFault
 from schemas.media import MediaItem
-from schemas.media_resource import media_resource
+from schemas.media_resource import media_etag, media_resource
 from services.ingest import transitions
 from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
-from services.ingest.errors import NameTaken, media_not_found, name_taken, still_imported
-from services.ingest.media_changes import NoFile, NotDeleted, StillImported, UnknownItem
+from services.ingest.errors import NameTaken, media_not_found, name_taken, still_imported, version_mismatch
+from services.ingest.media_changes import NoFile, NotDeleted, StillImported, UnknownItem, VersionMismatch
 from services.ingest.media_items import media_accepted
 from services.ingest.requests import media_patch, media_request
 
@@ -77,7 +77,7 @@ class MediaApi:
         parts = self._parts()
         patch = media_patch(await read_json(request))
         with _errors_as_responses(patch.folder):
-            item = await parts.changes.edit(_id(request), caller.project, patch)
+            item = await parts.changes.edit(_id(request), caller.project, patch, request.headers.get("If-Match"))
         return await self._changed(request, caller, item)
 
     async def restore(self, request: web.Request, caller: Caller) -> web.Response:
@@ -90,7 +90,7 @@ class MediaApi:
         """DELETE /media/{id}."""
         parts = self._parts()
         with _errors_as_responses(None):
-            await parts.changes.delete(_id(request), caller.project)
+            await parts.changes.delete(_id(request), caller.project, request.headers.get("If-Match"))
         await parts.visibility.wait()
         info = _request_info(request, caller.project, parts.public_base, request[REQUEST_ID])
         return json_answer(json_bytes(empty_envelope(info)), 200)
@@ -98,7 +98,7 @@ class MediaApi:
     async def _changed(self, request: web.Request, caller: Caller, item: MediaItem) -> web.Response:
         render = await self._renderer(request, caller)
         await self._parts().visibility.wait()
-        return json_answer(render(item), 200)
+        return json_answer(render(item), 200, {"ETag": media_etag(item)})
 
     async def _renderer(self, request: web.Request, caller: Caller) -> Callable[[MediaItem], bytes]:
         parts = self._parts()
@@ -120,6 +120,8 @@ def _errors_as_responses(folder: str | None) -> Iterator[None]:
         yield
     except UnknownItem:
         raise media_not_found() from None
+    except VersionMismatch as error:
+        raise version_mismatch(error.etag) from None
     except StillImported:
         raise still_imported() from None
     except NotDeleted:

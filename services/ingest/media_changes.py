@@ -16,6 +16,7 @@ from schemas.api import MediaPatch
 from schemas.events import CancelRequested, Event, MediaDeleted, MediaRestored, MediaUpdated
 from schemas.ids import derived, is_id
 from schemas.media import MediaItem
+from schemas.media_resource import media_etag, names_etag
 from services.ingest import transitions
 from services.ingest.store import Store
 
@@ -30,6 +31,14 @@ class NotDeleted(Exception):
     """The item is not deleted, so that it cannot be restored."""
 
 
+class VersionMismatch(Exception):
+    """The item is not in the version that the customer has seen. `etag` is of its version now."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(etag)
+        self.etag = etag
+
+
 class StillImported(Exception):
     """The item's file is being fetched: its names are not known yet."""
 
@@ -42,6 +51,7 @@ class NoFile(Exception):
 class MediaChanges:
     """`refs` are the labels of the files that are made of each item. The methods raise UnknownItem.
 
+    `if_match` is the request header: unless it names the item's version, VersionMismatch is raised and nothing changed.
     `restorable_for` ends before the files of a deleted item are removed, by more than a request can take.
     """
 
@@ -51,10 +61,11 @@ class MediaChanges:
     refs: tuple[str, ...]
     restorable_for: timedelta
 
-    async def edit(self, id: str, project: str, patch: MediaPatch) -> MediaItem:
+    async def edit(self, id: str, project: str, patch: MediaPatch, if_match: str | None = None) -> MediaItem:
         """Raises StillImported, NameTaken and MetadataOutOfBounds."""
 
         def edited(item: MediaItem) -> MediaItem:
+            _require_version(item, if_match)
             if item.status == "processing":
                 raise StillImported(id)
             return transitions.edited(item, patch, now_ms())
@@ -76,7 +87,7 @@ class MediaChanges:
         log.info("media_restored", media_id=id, project=project)
         return item
 
-    async def delete(self, id: str, project: str) -> None:
+    async def delete(self, id: str, project: str, if_match: str | None = None) -> None:
         """Hides the item and frees its names. Its import and the jobs for it that have not ended are cancelled."""
         at = now_ms()
         seen = await self.store.media_item(id) if is_id(id, "med") else None
@@ -87,6 +98,7 @@ class MediaChanges:
             item = await self._locked(conn, id, project)
             if item.status == "deleted":
                 raise UnknownItem(id)
+            _require_version(item, if_match)
             deleted = transitions.deleted(item, at)
             await self.store.update_media_items(conn, [deleted])
             await self.store.release_names(conn, id)
@@ -129,3 +141,9 @@ class MediaChanges:
         await self.store.release_names(conn, item.id)
         if item.original_path is not None:
             await self.store.reserve_name(conn, item.project, item.original_path, item.id)
+
+
+def _require_version(item: MediaItem, if_match: str | None) -> None:
+    etag = media_etag(item)
+    if if_match is not None and not names_etag(if_match, etag):
+        raise VersionMismatch(etag)

@@ -190,7 +190,7 @@ async def test_a_media_item_is_changed_deleted_and_restored(up: BitmillUp, uploa
     assert (await status(first), await status(changed["original"])) == (404, 200)
     async with up.api.session.delete(path) as response:
         assert (response.status, (await response.json())["data"]) == (200, None)
-    assert (await status(path), await status(changed["original"])) == (404, 404)
+    assert (await status(path), await status(changed["original"])) == (404, 410)
     listed = await up.api.get("/media", **{"metadata.b": "2"})
     assert id not in [each["id"] for each in listed["data"]]
     restored = (await up.api.post(f"/media/{id}/restore", {}))["data"]

@@ -18,6 +18,13 @@ WHERE project = $1 AND path = $2
 ORDER BY since DESC, owner
 LIMIT 1;
 
+-- name: had_file
+-- Whether a deleted item had the name.
+SELECT EXISTS (
+    SELECT FROM files JOIN media ON media.id = files.media_id
+    WHERE files.project = $1 AND files.path = $2 AND media.hidden
+);
+
 -- name: find_place
 SELECT position, minted FROM jobs WHERE id = $1 AND project = $2;
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from multidict import CIMultiDict
 
-from chassis.core.ids import new_id
+from chassis.core.ids import new_id, now_ms
 from schemas.events import JobCreated, JobSucceeded, MediaCreated, MediaDeleted, ProjectChanged
 from schemas.jobs import Job
 from schemas.projects import Project
@@ -160,7 +160,17 @@ async def test_a_deleted_items_files_are_gone_and_were_never_immutable(catalog: 
     assert (status, body, headers["Cache-Control"]) == (200, b"original", "public, no-cache")
     await catalog.publish(MediaDeleted(media=item.model_copy(update={"version": 2, "status": "deleted"})))
     async with asyncio.timeout(10):
-        while (await fetch(catalog, path))[0] != 404:
+        while (await fetch(catalog, path))[0] != 410:
+            await asyncio.sleep(0.02)
+    status, headers, body = await fetch(catalog, path)
+    assert (json.loads(body)["kind"], headers["Access-Control-Allow-Origin"]) == ("file_gone", "*")
+    # Who takes the name over is served under it.
+    other = factories.item(item.project, id=new_id("med"), original_path=item.original_path, updated_at=now_ms())
+    assert other.original is not None
+    await catalog.store(other.original.key, b"other", "video/mp4")
+    await catalog.publish(MediaCreated(media=other))
+    async with asyncio.timeout(60):
+        while (await fetch(catalog, path))[2] != b"other":
             await asyncio.sleep(0.02)
 
 

@@ -192,6 +192,19 @@ async def test_without_a_key_the_envelope_names_nobody(catalog: CatalogService) 
     assert (body["meta"]["project_id"], body["meta"]["org_id"]) == (None, None)
 
 
+async def test_the_etag_of_an_item_is_its_version(catalog: CatalogService) -> None:
+    who, (item,) = await media_of(catalog, {})
+    url = f"{catalog.url}/media/{item.id}"
+    for condition, status in ((None, 200), ('"1"', 304), ('W/"1", "7"', 304), ("*", 304), ('"2"', 200), ("1", 200)):
+        headers = who.headers | ({} if condition is None else {"If-None-Match": condition})
+        async with catalog.session.get(url, headers=headers) as answer:
+            assert (answer.status, answer.headers["ETag"], bool(await answer.read())) == (
+                status,
+                '"1"',
+                status == 200,
+            ), condition
+
+
 async def test_an_item_is_waited_for_until_it_is_projected_and_a_deleted_one_is_not(
     catalog: CatalogService,
 ) -> None:

@@ -296,8 +296,9 @@ async def test_a_deleted_item_is_hidden_with_its_files_and_its_jobs_outputs(tabl
     assert await tables.queries.file(project, f"clips/{id}.mp4") is None
     assert await tables.queries.file(project, f"{poster.id}/video.mp4") is not None
     await project_one_by_one(tables, events[4:5])
-    assert await tables.queries.file(project, path) is None
-    assert await tables.queries.file(project, f"{poster.id}/video.mp4") is None
+    for name in (path, f"{poster.id}/video.mp4"):
+        assert await tables.queries.file(project, name) is None
+        assert await tables.queries.had_file(project, name)
     assert (await tables.queries.media(project, media_filter([]))).total == 0
     assert (await tables.queries.media(project, media_filter([("metadata.new", "1")]))).total == 0
     await project_one_by_one(tables, events[5:])
@@ -311,6 +312,7 @@ async def test_a_purged_item_stays_hidden_when_an_old_event_comes_again(tables: 
     last = events[-1].media.model_copy(update={"version": 7, "status": "deleted"})
     await project_one_by_one(tables, [*events, MediaPurged(media=last), *events])
     assert await tables.queries.media_item(last.id, project) == Hidden()
+    assert await tables.pool.fetchval("SELECT count(*) FROM files WHERE project = $1", project) == 0
 
 
 async def test_jobs_of_a_new_item_are_queued_unless_more_is_known(tables: Tables, project: str) -> None:

@@ -174,6 +174,21 @@ async def test_an_item_that_is_deleted_while_it_is_imported_is_fetched_no_furthe
         assert (lost.status, lost.body["error"]["kind"]) == (409, "conflict")
 
 
+async def test_if_match_allows_only_changes_of_the_version_that_was_read(
+    ingest: RunningIngest, files: FileServer
+) -> None:
+    item = await new_item(ingest, files)
+    path = f"/media/{item['id']}"
+    first = await change(ingest, "PATCH", path, {"title": "first"}, **{"If-Match": '"2"'})
+    assert (first.status, first.headers["ETag"]) == (200, '"3"')
+    for method, body in (("PATCH", {"title": "second"}), ("DELETE", None)):
+        for tag in ('"2"', 'W/"3"', "3"):
+            late = await change(ingest, method, path, body, **{"If-Match": tag})
+            assert (late.status, late.body["error"]["kind"], late.headers["ETag"]) == (412, "version_mismatch", '"3"')
+    assert (await change(ingest, "PATCH", path, {}, **{"If-Match": "*"})).body["data"]["title"] == "first"
+    assert (await change(ingest, "DELETE", path, **{"If-Match": '"1", "4"'})).status == 200
+
+
 async def test_items_of_others_are_not_found(ingest: RunningIngest, files: FileServer) -> None:
     item = await new_item(ingest, files)
     stranger = {"Authorization": f"Bearer {(await keys.create_key(ingest.pool, 'stranger')).text}"}
