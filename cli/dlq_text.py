@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from chassis.adapters.kafka.dead_letter import DeadLetter, Position, ReplayMark, Summary
-from chassis.adapters.kafka.dead_letters import REASON, SOURCE_SERVICE
+from chassis.adapters.kafka.dead_letters import REASON, REASON_CODE, SOURCE_SERVICE
 from chassis.core import redact
 from cli.database import table
 from cli.safe_text import printable, printable_lines, shortened, time
@@ -28,11 +28,12 @@ def list_table(found: Sequence[Summary]) -> str:
             _cell(each.subject, 60),
             _cell(each.service, 20),
             "" if each.replayed is None else time(each.replayed.at_ms),
+            _cell(each.code, 20),
             _cell(each.reason, REASON_CHARS),
         )
         for each in found
     ]
-    return table([("Position", "Given up", "Type", "Subject", "By", "Replayed", "Reason"), *rows])
+    return table([("Position", "Given up", "Type", "Subject", "By", "Replayed", "Code", "Reason"), *rows])
 
 
 def summary_fields(each: Summary) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def summary_fields(each: Summary) -> dict[str, Any]:
         "type": each.type,
         "subject": each.subject,
         "reason": redact.text(each.reason),
+        "code": each.code,
         "service": each.service,
         "source": each.source,
         "replayed": mark_fields(each.replayed),
@@ -59,6 +61,7 @@ def letter_text(letter: DeadLetter, mark: ReplayMark | None, *, masked: bool) ->
         ("Position", str(letter.position)),
         ("Given up", time(letter.at_ms)),
         ("By", letter.text(SOURCE_SERVICE)),
+        ("Code", letter.text(REASON_CODE)),
         ("Reason", _masked(letter.text(REASON), masked)),
         ("Original", str(letter.source or "not known")),
         ("Replayed", replayed),
@@ -82,6 +85,7 @@ def letter_fields(letter: DeadLetter, mark: ReplayMark | None, *, masked: bool) 
         "at": letter.at_ms,
         "service": letter.text(SOURCE_SERVICE),
         "reason": _masked(letter.text(REASON), masked),
+        "code": letter.text(REASON_CODE),
         "source": str(letter.source or ""),
         "replayed": mark_fields(mark),
         "key": None if letter.key is None else _text(letter.key),

@@ -56,11 +56,15 @@ _OUTAGE_ERRNOS = frozenset(
 
 
 class Rejected(Exception):
-    """Refused by a rule of ours: no retry will succeed. `reason` is a sentence for the sender of the input."""
+    """Refused by a rule of ours: no retry will succeed.
 
-    def __init__(self, reason: str) -> None:
+    `reason` is a sentence for the sender of the input, `code` a stable word for the sender's program.
+    """
+
+    def __init__(self, reason: str, code: str = "rejected") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,11 @@ class RetryAfter:
 
 @dataclass(frozen=True)
 class GiveUp:
-    """No further attempt; `reason` says why, for people."""
+    """No further attempt; `reason` says why, for people, and `code` for programs."""
 
     kind: FailureKind
     reason: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ class FailurePolicy:
         """What follows from `error`, which is failure number `failures` in a row (from 1) of the same work."""
         kind = classify(error)
         if kind == "rejected":
-            return GiveUp(kind, describe(error))
+            return GiveUp(kind, describe(error), error.code if isinstance(error, Rejected) else "unstorable")
         if kind == "unexpected" and failures >= self.attempts:
-            return GiveUp(kind, f"failed {failures} times: {describe(error)}")
+            return GiveUp(kind, f"failed {failures} times: {describe(error)}", "unexpected")
         return RetryAfter(self.delay_s(failures), counts=kind == "unexpected")
 
     def delay_s(self, failures: int) -> float:

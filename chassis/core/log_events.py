@@ -118,7 +118,7 @@ kafka_handler_recovered | info | failures
     A handler works again after this many outages in a row.
 kafka_producer_not_stopped | debug | error
     A producer could not be closed; what it had not sent is still in the outbox.
-kafka_record_dead_lettered | error | reason dead_letter_topic partition offset subject event_type
+kafka_record_dead_lettered | error | reason code dead_letter_topic partition offset subject event_type
     A record was written to the dead letter topic and skipped. Level error: unexpected errors, a bug to fix before the
     record is replayed. Level warning: the record is unreadable or rejected, so that its producer has to change.
 faststream_failed | error | message

@@ -24,6 +24,11 @@ _BY_NAME = {topic.name: topic for topic in TOPICS}
 _DEAD_LETTER = "DeadLetter"
 _DEAD_LETTER_HEADERS = {
     dead_letters.REASON: "What was wrong, in a sentence.",
+    dead_letters.REASON_CODE: (
+        "The same for programs. Of refused submissions the `kind` that POST responds with: `invalid_input`, "
+        "`not_found` (the project), `conflict` (the name is taken), `queue_full` (send it again later). `unreadable`: "
+        "not what the topic takes; `unstorable`: a value that cannot be stored; `unexpected`: a failure of ours."
+    ),
     dead_letters.SOURCE_TOPIC: "The topic that the record came from.",
     dead_letters.SOURCE_PARTITION: "Its partition.",
     dead_letters.SOURCE_OFFSET: "Its offset.",
@@ -198,7 +203,12 @@ def _dead_letter_message() -> dict[str, Any]:
         "name": _DEAD_LETTER,
         "title": "A record that a consumer gave up",
         "description": "Key, value and headers are the record's own; the headers below are added to them.",
-        "headers": {"type": "object", "required": [*properties], "properties": properties},
+        # Dead letters of earlier releases have no code.
+        "headers": {
+            "type": "object",
+            "required": [name for name in properties if name != dead_letters.REASON_CODE],
+            "properties": properties,
+        },
         "payload": {"description": "The value of the record, whatever it is."},
     }
 

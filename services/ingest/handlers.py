@@ -14,7 +14,7 @@ from chassis.core.ids import new_id, now_ms
 from schemas.api import MediaRequest
 from schemas.events import JobCancelled, JobFailed, JobSucceeded, Submission
 from schemas.explain import format_errors, render_value
-from schemas.faults import FieldFault
+from schemas.faults import FieldFault, RequestFault
 from schemas.ids import is_id
 from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC
 from services.ingest import transitions
@@ -27,6 +27,8 @@ from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.requests import job_request_faults, media_request_faults
 from services.ingest.store import Store
 
+_INVALID: RequestFault = "invalid_input"
+
 log = logs.get_logger(__name__)
 
 
@@ -35,7 +37,7 @@ class Submissions:
     """Accepts jobs and media items that producers submit over Kafka, by the rules of HTTP.
 
     The id of a submission makes it take effect once, whatever Kafka or its producer repeats. The methods raise
-    RecordRejected with a sentence for the producer.
+    RecordRejected with a sentence and, as code, the `kind` that the refusal of the same request over HTTP has.
     """
 
     store: Store
@@ -50,7 +52,7 @@ class Submissions:
     async def accept_job(self, submission: Submission) -> None:
         request = submission.body
         if isinstance(request, MediaRequest):
-            raise RecordRejected("this topic takes the bodies of POST /jobs")
+            raise RecordRejected("this topic takes the bodies of POST /jobs", _INVALID)
         await self._check(submission, job_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
@@ -65,7 +67,7 @@ class Submissions:
     async def accept_media(self, submission: Submission) -> None:
         request = submission.body
         if not isinstance(request, MediaRequest):
-            raise RecordRejected("this topic takes the bodies of POST /media")
+            raise RecordRejected("this topic takes the bodies of POST /media", _INVALID)
         await self._check(submission, media_request_faults(request, self.egress))
         at = now_ms()
         key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
@@ -74,7 +76,8 @@ class Submissions:
         try:
             new = await self.media.accept(item, request.url, key)
         except NameTaken:
-            raise RecordRejected(format_errors(name_taken(request.folder, request.filename or "").faults)) from None
+            taken = name_taken(request.folder, request.filename or "")
+            raise RecordRejected(format_errors(taken.faults), taken.kind) from None
         if new:
             media_accepted.labels("ingest", "kafka").inc()
             log.info("media_submitted", media_id=item.id, project=item.project, submission_id=submission.id)
@@ -88,19 +91,19 @@ class Submissions:
             await bound.admit(project)
         except QueueFull as full:
             if await self.store.stored_response(project, key) is None:
-                raise RecordRejected(f"queue_full: {full}") from None
+                raise RecordRejected(str(full), "queue_full") from None
 
     async def _check(self, submission: Submission, faults: list[FieldFault]) -> None:
         # Here and not by an error of Postgres, which would count as a failure of ours.
         if not is_storable(submission.id):
-            raise RecordRejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters")
+            raise RecordRejected(f"ce_id must be 1 to {MAX_KEY_CHARS} printable characters", _INVALID)
         project = submission.project
         if project not in self._known_projects:
             if not is_id(project, "prj") or await self.store.project(project) is None:
-                raise RecordRejected(f"unknown project {render_value(project)} in the header ce_project")
+                raise RecordRejected(f"unknown project {render_value(project)} in the header ce_project", "not_found")
             self._known_projects.add(project)
         if faults:
-            raise RecordRejected(format_errors(faults))
+            raise RecordRejected(format_errors(faults), _INVALID)
 
 
 def register(broker: KafkaBroker, submissions: Submissions, results: JobResults) -> None:

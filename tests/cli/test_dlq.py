@@ -61,7 +61,7 @@ class Dlq:
                     sending.topic, sending.value, key=sending.key, headers=sending.headers
                 )
                 record = await self.record(f"{sent.topic}/{sent.partition}/{sent.offset}")
-                await letters.write(PROJECT_CHANGED, record, "refused")
+                await letters.write(PROJECT_CHANGED, record, "refused", "rejected")
                 positions.append(f"{DLQ}/0/{await self._last()}")
         await letters.close()
         return positions
@@ -99,8 +99,8 @@ async def test_a_list_is_a_table_for_people_and_json_lines_for_programs(dlq: Dlq
     first, second = await dlq.add(2)
     listed = (await dlq("list", "--json", "--topic", "project.changed", "--since", "1h")).lines
     assert [each["position"] for each in listed] == [first, second]
-    assert {(each["type"], each["reason"], each["service"]) for each in listed} == {
-        ("bitmill.project.changed.v1", "refused", "catalog")
+    assert {(each["type"], each["code"], each["reason"], each["service"]) for each in listed} == {
+        ("bitmill.project.changed.v1", "rejected", "refused", "catalog")
     }
     shown = await dlq("list", "--topic", DLQ, "--limit", "1")
     assert shown.out.splitlines()[0].split() == [
@@ -111,6 +111,7 @@ async def test_a_list_is_a_table_for_people_and_json_lines_for_programs(dlq: Dlq
         "Subject",
         "By",
         "Replayed",
+        "Code",
         "Reason",
     ]
     assert shown.out.splitlines()[1].split()[0] == second and len(shown.out.splitlines()) == 2

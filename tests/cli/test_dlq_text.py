@@ -26,6 +26,7 @@ SIGNED = "https://bucket.example/a.mov?X-Amz-Signature=do-not-show"
 def letter(value: bytes | None = b"{}", reason: str = "refused", key: bytes | None = b"prj_1") -> DeadLetter:
     headers = [
         ("reason", reason.encode()),
+        ("reason_code", b"invalid_input"),
         ("source_topic", b"job.submitted"),
         ("source_partition", b"3"),
         ("source_offset", b"41"),
@@ -63,7 +64,9 @@ def test_one_dead_letter_is_safe_on_a_terminal(value: bytes | None, masked: bool
 
 
 def test_a_list_has_one_safe_line_for_each() -> None:
-    found = Summary(AT, 1_700_000_000_000, NASTY, NASTY, f"{NASTY} {SIGNED}" + "r" * 400, NASTY, "job.submitted/3/41")
+    found = Summary(
+        AT, 1_700_000_000_000, NASTY, NASTY, f"{NASTY} {SIGNED}" + "r" * 400, NASTY, NASTY, "job.submitted/3/41"
+    )
     lines = list_table([found, found]).split("\n")
     assert len(lines) == 3 and all(line.isprintable() for line in lines)
     assert "do-not-show" not in "".join(lines) + json_line(summary_fields(found))
@@ -71,9 +74,8 @@ def test_a_list_has_one_safe_line_for_each() -> None:
 
 def test_what_a_dead_letter_says_is_shown() -> None:
     text = letter_text(letter(b'{"kind": "image", "input": "x"}'), None, masked=True)
-    assert (
-        "Position  job.submitted.dlq/0/17\nGiven up  2023-11-14 22:13:20\nBy        ingest\nReason    refused" in text
-    )
+    assert "Position  job.submitted.dlq/0/17\nGiven up  2023-11-14 22:13:20\nBy        ingest\n" in text
+    assert "Code      invalid_input\nReason    refused\n" in text
     assert "Original  job.submitted/3/41\nReplayed  no\nKey       prj_1" in text
     assert text.endswith('Value     31 bytes\n{\n  "kind": "image",\n  "input": "x"\n}')
 

@@ -121,6 +121,7 @@ def test_every_alert_has_a_section_of_the_runbook_and_the_other_way_round() -> N
 def test_the_runbook_names_only_metrics_and_log_events_that_exist() -> None:
     assert {name for name in _NAME.findall(RUNBOOK) if name not in series()} <= set(metrics())
     fields = {"job_id", "trace_id", "pg_stat_activity", "internal_error", "tls_failed", "input_unreachable"}
+    fields |= {"reason_code", "queue_full"}
     quoted = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", RUNBOOK)) - set(series()) - set(metrics()) - fields
     operations = {"outbox_relay", "queue_claim", "outbox_quarantine"}
     assert quoted - operations <= set(LOG_EVENTS)

@@ -220,7 +220,7 @@ async def test_a_principal_writes_and_reads_what_the_table_says_and_nothing_else
 async def test_an_operator_replays_and_deletes_dead_letters(kafka: SecuredKafka, all_topics: None) -> None:
     name = JOB_RESULTS.dead_letter
     record = ConsumerRecord(JOB_RESULTS.name, 0, 0, 0, 0, b"k", b"{}", None, 1, 2, ())
-    headers = dead_letter_headers(record, "catalog", "refused")
+    headers = dead_letter_headers(record, "catalog", "refused", "rejected")
     async with producer(kafka, ADMIN) as opened:
         sent = await opened.send_and_wait(name, b"{}", key=b"k", headers=headers)
     async with open_dead_letters(kafka.connection(**login(OPERATOR))) as log:

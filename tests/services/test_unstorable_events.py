@@ -65,7 +65,7 @@ class Letters:
     def __init__(self) -> None:
         self.written: dict[int, str] = {}
 
-    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None:
         self.written[record.offset] = reason
 
 

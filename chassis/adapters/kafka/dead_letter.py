@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord
 from chassis.adapters.kafka.dead_letters import (
     OUR_HEADERS,
     REASON,
+    REASON_CODE,
     SOURCE_OFFSET,
     SOURCE_PARTITION,
     SOURCE_SERVICE,
@@ -109,6 +110,7 @@ class Summary:
     type: str
     subject: str
     reason: str
+    code: str
     service: str
     source: str
     replayed: ReplayMark | None = None
@@ -152,8 +154,8 @@ def summary(letter: DeadLetter) -> Summary:
     """The dead letter without its value and without long texts."""
     texts = (letter.text("ce_type"), letter.subject, letter.text(REASON), letter.text(SOURCE_SERVICE))
     type_, subject, reason, service = (text[:SUMMARY_CHARS] for text in texts)
-    source = str(letter.source or "")
-    return Summary(letter.position, letter.at_ms, type_, subject, reason, service, source)
+    source, code = str(letter.source or ""), letter.text(REASON_CODE)[:SUMMARY_CHARS]
+    return Summary(letter.position, letter.at_ms, type_, subject, reason, code, service, source)
 
 
 def mark_headers(letter: DeadLetter, to: str) -> list[tuple[str, bytes]]:

@@ -15,11 +15,12 @@ from schemas.storable import storable_text
 from schemas.topics import Topic
 
 REASON = "reason"
+REASON_CODE = "reason_code"
 SOURCE_TOPIC = "source_topic"
 SOURCE_PARTITION = "source_partition"
 SOURCE_OFFSET = "source_offset"
 SOURCE_SERVICE = "source_service"
-OUR_HEADERS = frozenset({REASON, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
+OUR_HEADERS = frozenset({REASON, REASON_CODE, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_SERVICE})
 _REASON_CHARS = 2000
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024
 _WRITE_SECONDS = 15.0
@@ -28,7 +29,7 @@ _WRITE_SECONDS = 15.0
 class DeadLetterWriter(Protocol):
     """Returns once Kafka has acknowledged the dead letter: only then may the record's offset be committed."""
 
-    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None: ...
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None: ...
 
 
 class KafkaDeadLetters:
@@ -40,10 +41,10 @@ class KafkaDeadLetters:
         self._producer: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
 
-    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None:
         async with asyncio.timeout(_WRITE_SECONDS):
             producer = await self._open()
-            headers = dead_letter_headers(record, self._service, reason)
+            headers = dead_letter_headers(record, self._service, reason, code)
             # aiokafka sends no record without both: any other producer can, and its dead letter must not fail.
             without_value = None if record.key is not None else b""
             value = without_value if record.value is None else record.value
@@ -68,10 +69,13 @@ class KafkaDeadLetters:
             return self._producer
 
 
-def dead_letter_headers(record: ConsumerRecord, service: str, reason: str) -> Sequence[tuple[str, bytes | None]]:
+def dead_letter_headers(
+    record: ConsumerRecord, service: str, reason: str, code: str
+) -> Sequence[tuple[str, bytes | None]]:
     """Our headers, then the record's own; those of an earlier dead letter are replaced (pure)."""
     ours = {
         REASON: storable_text(reason, _REASON_CHARS),
+        REASON_CODE: code,
         SOURCE_TOPIC: record.topic,
         SOURCE_PARTITION: str(record.partition),
         SOURCE_OFFSET: str(record.offset),

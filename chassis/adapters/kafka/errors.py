@@ -16,6 +16,9 @@ from chassis.core.settings import StartRefused
 class RecordUnreadable(Rejected):
     """The record does not have the format that its topic declares."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, "unreadable")
+
 
 class RecordRejected(Rejected):
     """The record can be read, but the requested action is refused."""

@@ -122,7 +122,7 @@ class RecordHandler:
                 await self._handle_one(received)
         for received in batch:
             if isinstance(received.error, RecordUnreadable):
-                await self._write_dead_letter(received, GiveUp("rejected", received.error.reason))
+                await self._write_dead_letter(received, GiveUp("rejected", received.error.reason, received.error.code))
 
     async def _handled_together(self, wanted: Sequence[ReceivedRecord]) -> bool:
         if self._one_by_one or any(received.position in self._failures for received in wanted):
@@ -202,7 +202,7 @@ class RecordHandler:
         if counts:
             self._halt_if_limit_exceeded(received)
         try:
-            await self._dead_letters.write(self.topic, received.record, given_up.reason)
+            await self._dead_letters.write(self.topic, received.record, given_up.reason, given_up.code)
         except Exception as error:  # noqa: BLE001 - whatever Kafka's client raises: the record must not be lost
             self._log_failure(error, "outage")
             await self._wait_for_recovery()
@@ -215,6 +215,7 @@ class RecordHandler:
             logging.ERROR if given_up.kind == "unexpected" else logging.WARNING,
             "kafka_record_dead_lettered",
             reason=given_up.reason,
+            code=given_up.code,
             dead_letter_topic=self.topic.dead_letter,
             partition=partition,
             offset=offset,

@@ -62,16 +62,16 @@ def test_an_outage_is_retried_without_limit_and_never_counts(error: Exception) -
 def test_anything_unexpected_gets_five_attempts(error: Exception) -> None:
     decisions = [POLICY.decide(error, failures) for failures in range(1, 6)]
     assert decisions[:4] == [RetryAfter(delay, counts=True) for delay in (0.2, 0.4, 0.8, 1.6)]
-    assert decisions[4] == GiveUp("unexpected", f"failed 5 times: {describe(error)}")
+    assert decisions[4] == GiveUp("unexpected", f"failed 5 times: {describe(error)}", "unexpected")
 
 
 def test_a_rejection_is_never_retried() -> None:
-    assert POLICY.decide(Rejected("no such project"), 1) == GiveUp("rejected", "no such project")
+    assert POLICY.decide(Rejected("no such project"), 1) == GiveUp("rejected", "no such project", "rejected")
 
 
 @pytest.mark.parametrize("error", UNSTORABLE, ids=lambda error: type(error).__name__)
 def test_what_no_column_can_hold_is_rejected_at_once(error: Exception) -> None:
-    assert POLICY.decide(error, 1) == GiveUp("rejected", describe(error))
+    assert POLICY.decide(error, 1) == GiveUp("rejected", describe(error), "unstorable")
 
 
 def test_a_row_that_no_model_can_read_is_rejected_at_once() -> None:

@@ -50,27 +50,46 @@ async def test_a_submitted_media_item_is_imported(ingest: RunningIngest, events:
 
 
 @pytest.mark.parametrize(
-    ("topic", "value", "headers", "reason"),
+    ("topic", "value", "headers", "code", "reason"),
     [
-        ("job.submitted", orjson.dumps({**GOOD, "kind": "hologram"}), {}, "kind must be one of"),
-        ("job.submitted", orjson.dumps({**GOOD, "input": "http://10.0.0.1/a"}), {}, "input is refused"),
-        ("job.submitted", b"{", {}, "not JSON"),
-        ("job.submitted", orjson.dumps(GOOD), {"ce_project": "prj_01h455vb4pex5vsknk084sn02q"}, "unknown project"),
-        ("job.submitted", orjson.dumps(GOOD), {"ce_project": "a\x00b"}, "unknown project"),
-        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "a\x00b"}, "ce_id"),
-        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "x" * 5000}, "ce_id"),
-        ("media.submitted", orjson.dumps({"url": "http://127.1.1.1:1/a", "folder": "../x"}), {}, "folder"),
-        ("media.submitted", orjson.dumps({"url": "http://192.168.0.1/a"}), {}, "url is refused"),
+        ("job.submitted", orjson.dumps({**GOOD, "kind": "hologram"}), {}, "unreadable", "kind must be one of"),
+        (
+            "job.submitted",
+            orjson.dumps({**GOOD, "input": "http://10.0.0.1/a"}),
+            {},
+            "invalid_input",
+            "input is refused",
+        ),
+        ("job.submitted", b"{", {}, "unreadable", "not JSON"),
+        (
+            "job.submitted",
+            orjson.dumps(GOOD),
+            {"ce_project": "prj_01h455vb4pex5vsknk084sn02q"},
+            "not_found",
+            "unknown project",
+        ),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_project": "a\x00b"}, "not_found", "unknown project"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "a\x00b"}, "invalid_input", "ce_id"),
+        ("job.submitted", orjson.dumps(GOOD), {"ce_id": "x" * 5000}, "invalid_input", "ce_id"),
+        (
+            "media.submitted",
+            orjson.dumps({"url": "http://127.1.1.1:1/a", "folder": "../x"}),
+            {},
+            "unreadable",
+            "folder",
+        ),
+        ("media.submitted", orjson.dumps({"url": "http://192.168.0.1/a"}), {}, "invalid_input", "url is refused"),
     ],
 )
 async def test_a_refused_submission_goes_to_the_dead_letter_topic(
-    ingest: RunningIngest, events: EventLog, topic: str, value: bytes, headers: dict[str, str], reason: str
+    ingest: RunningIngest, events: EventLog, topic: str, value: bytes, headers: dict[str, str], code: str, reason: str
 ) -> None:
     mark = f"{topic}-{reason}-{len(value)}-{headers}"
     before = [await ingest.count(table) for table in ("jobs", "media")]
     await ingest.submit(topic, value, **{"ce_project": ingest.project, "mark": mark, **headers})
     letter = await events.dead_letter(mark)
     assert reason in letter["reason"]
+    assert letter["reason_code"] == code
     assert letter["source_topic"] == topic
     assert [await ingest.count(table) for table in ("jobs", "media")] == before
 

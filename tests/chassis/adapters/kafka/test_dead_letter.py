@@ -43,7 +43,7 @@ def record(topic: str, offset: int, headers: Any, value: bytes | None = BODY) ->
 
 def letter(*headers: tuple[str, bytes | None], reason: str = "refused", topic: str = "job.submitted") -> DeadLetter:
     """The dead letter, at offset 17, of the record 41 with these headers."""
-    made = dead_letter_headers(record(topic, 41, headers), "ingest", reason)
+    made = dead_letter_headers(record(topic, 41, headers), "ingest", reason, "queue_full")
     found = read_record(record(f"{topic}.dlq", 17, made))
     assert isinstance(found, DeadLetter)
     return found

@@ -28,7 +28,7 @@ class Failed:
         """A record that was given up; the reason is its key."""
         await self.producer.send_and_wait(self.topic.name, value, key=key.encode(), headers=[("x", b"1")])
         record = (await read(self.bootstrap, self.topic.name, await self.end()))[-1]
-        await self.letters.write(self.topic, record, key)
+        await self.letters.write(self.topic, record, key, "rejected")
         return record
 
     async def end(self) -> int:
@@ -107,7 +107,7 @@ async def test_the_value_of_a_dead_letter_without_one_comes_from_the_original_re
 ) -> None:
     record = await failed.add("a", b'{"n": 1}')
     record.value = None
-    await failed.letters.write(failed.topic, record, "too large")
+    await failed.letters.write(failed.topic, record, "too large", "rejected")
     found = await log.at(failed.at(1))
     assert found is not None and found.value is None
     await log.replay(found, failed.topic)
@@ -130,5 +130,5 @@ async def test_records_up_to_an_offset_are_deleted_and_the_others_are_left(faile
 async def test_a_record_without_key_and_value_becomes_a_dead_letter(failed: Failed, log: DeadLetterLog) -> None:
     record = await failed.add("a")
     record.key = record.value = None
-    await failed.letters.write(failed.topic, record, "the record has no value")
+    await failed.letters.write(failed.topic, record, "the record has no value", "unreadable")
     assert await keys(log, failed, 9) == ["a", "the record has no value"]

@@ -26,12 +26,14 @@ class Letters:
 
     def __init__(self) -> None:
         self.written: list[tuple[int, str]] = []
+        self.codes: list[str] = []
         self.away = False
 
-    async def write(self, topic: Topic, record: ConsumerRecord, reason: str) -> None:
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None:
         if self.away:
             raise ConnectionError("Kafka is away")
         self.written.append((record.offset, reason))
+        self.codes.append(code)
 
 
 class Attempts:
@@ -92,12 +94,13 @@ async def test_a_bug_with_one_record_lets_its_neighbours_and_its_topic_go_on() -
 
 async def test_a_rejected_record_is_tried_once_by_itself() -> None:
     letters = Letters()
-    work = Attempts(lambda job_id: RecordRejected("no such project") if job_id == "b" else None)
+    work = Attempts(lambda job_id: RecordRejected("no such project", "not_found") if job_id == "b" else None)
     handler = make(work, letters)
     await handler(batch(handler, "a", "b", "unreadable"))
     assert work.calls == [["a", "b"], ["a"], ["b"]]
     assert letters.written[0] == (1, "no such project")
     assert letters.written[1][0] == 2
+    assert letters.codes == ["not_found", "unreadable"]
 
 
 async def test_a_record_that_postgres_cannot_hold_is_a_dead_letter_at_once_and_its_neighbours_are_handled() -> None:
@@ -108,6 +111,7 @@ async def test_a_record_that_postgres_cannot_hold_is_a_dead_letter_at_once_and_i
     assert work.done == ["a", "c"]
     assert work.calls == [["a", "b", "c"], ["a"], ["b"], ["c"]]
     assert letters.written == [(1, "DataError: value out of int32 range")]
+    assert letters.codes == ["unstorable"]
 
 
 async def test_an_outage_is_repeated_without_limit_and_never_ends_in_a_dead_letter() -> None:

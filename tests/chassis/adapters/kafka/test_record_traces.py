@@ -45,7 +45,7 @@ def test_a_header_that_is_no_trace_is_ignored(value: bytes) -> None:
 
 def test_a_replayed_dead_letter_goes_on_with_the_trace_of_its_record() -> None:
     failed = carrying("job_1", ONE)
-    headers = dead_letter_headers(failed, "catalog", "it failed")
+    headers = dead_letter_headers(failed, "catalog", "it failed", "unexpected")
     letter = read_record(record("job_1", *headers, topic=JOB_CREATED.dead_letter))  # type: ignore[arg-type]
     assert isinstance(letter, DeadLetter)
     again = replay_of(letter, JOB_CREATED, letter.value)
