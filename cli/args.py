@@ -213,11 +213,11 @@ def _projects(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list projects")
     listing.set_defaults(run=_lazy("cli.projects", "list_"))
-    change = actions.add_parser("set", help="set how the files of a project are delivered")
+    change = actions.add_parser("set", help="set how the files of a project are delivered, and what is removed of them")
     change.add_argument("project", metavar="PROJECT", help="its name or id")
-    change.add_argument(
-        "--delivery", choices=get_args(DeliveryMode), required=True, help="signed: 403 without a signature"
-    )
+    change.add_argument("--delivery", choices=get_args(DeliveryMode), help="signed: 403 without a signature")
+    strip_help = "on: remove tags of place and device from new media items (POST /media) before they are stored"
+    change.add_argument("--strip", choices=("on", "off"), help=strip_help)
     change.set_defaults(run=_lazy("cli.projects", "set_"))
     rotate = actions.add_parser("rotate-secret", help="give a project a new webhook secret; it is shown once")
     rotate.add_argument("project", metavar="PROJECT", help="its name or id")

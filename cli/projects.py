@@ -1,4 +1,4 @@
-"""`bitmill projects`: lists projects, sets how their files are delivered, rotates their webhook secrets.
+"""`bitmill projects`: lists projects, sets how their files are stored and delivered, rotates their webhook secrets.
 
 Changes reach the other services as events, by the outbox relay of the running ingest service; webhook secrets are the
 notifier's own and are used from the next webhook on.
@@ -38,21 +38,30 @@ def list_(arguments: argparse.Namespace) -> int:
             listed = [vars(secret) for secret in secrets[project.id]]
             print(orjson.dumps({**project.model_dump(exclude={"version"}), "webhook_secrets": listed}).decode())
         return 0
-    rows = [(project.id, project.name, project.delivery, _secrets(secrets[project.id])) for project in found]
-    print(table([("Id", "Name", "Delivery", "Webhook secrets"), *rows]))
+    rows = [(*_settings(project), _secrets(secrets[project.id])) for project in found]
+    print(table([("Id", "Name", "Delivery", "Strip", "Webhook secrets"), *rows]))
     return 0
 
 
 def set_(arguments: argparse.Namespace) -> int:
-    """Set how the files of a project are delivered."""
+    """Set how the files of a project are stored and delivered."""
+    strip = None if arguments.strip is None else arguments.strip == "on"
+    if arguments.delivery is None and strip is None:
+        raise UsageError("set what? --delivery or --strip")
     if arguments.delivery == "signed" and keyring(arguments) is None:
         raise UsageError("signed delivery needs ENCRYPTION_KEYS, which every service must have as well")
     id = _project(arguments).id
-    project = with_database(arguments, keys.database, lambda pool: projects.set_delivery(pool, id, arguments.delivery))
+    project = with_database(
+        arguments,
+        keys.database,
+        lambda pool: projects.set_project(pool, id, delivery=arguments.delivery, strip=strip),
+    )
     if project is None:
         raise _unknown(arguments.project)
     fields = project.model_dump(exclude={"version"})
-    print(orjson.dumps(fields).decode() if arguments.json else f"{project.id} {project.name}: {project.delivery}")
+    _, name, delivery, strips = _settings(project)
+    text = f"{project.id} {name}: {delivery}, strip {strips}"
+    print(orjson.dumps(fields).decode() if arguments.json else text)
     return 0
 
 
@@ -112,6 +121,11 @@ def _project(arguments: argparse.Namespace) -> Project:
 
 def _unknown(name: str) -> CliError:
     return CliError(f"there is no project {name}; `bitmill projects list` shows them")
+
+
+def _settings(project: Project) -> tuple[str, str, str, str]:
+    """What people read: id, name, delivery, and whether tags are removed."""
+    return project.id, project.name, project.delivery, "on" if project.strip else "off"
 
 
 def _secrets(secrets: list[WebhookSecret]) -> str:

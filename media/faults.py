@@ -25,6 +25,12 @@ class OutputMismatch(Exception):
     """An encoder reported success, but the file that it wrote is not what was planned. A fault of ours; retried."""
 
 
+def tags_unremovable(why: str, *, detail: str | None = None) -> MediaFault:
+    """The fault of a file whose tags of place and device cannot be removed; `why` is a sentence for the uploader."""
+    message = f"{why} Its tags of place and device, which are to be removed, cannot be removed."
+    return MediaFault("input_strip_unsupported", message, detail=detail)
+
+
 def from_child(kind: str, message: str) -> Exception:
     """The exception for a fault that a sandboxed child reported. An unpublished kind is a failure of ours."""
     for known in FAULTS:

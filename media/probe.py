@@ -60,18 +60,24 @@ class Prober:
 
     async def _call(self, function: str, path: Path, args: dict[str, Any]) -> Any:
         limits = self._limits.may(read=(path,))
-        try:
-            return await self._fork_server.call(function, {"path": str(path), **args}, limits)
-        except ChildCpuExceeded as error:
-            raise MediaFault(
-                "input_limits_exceeded", "The input takes too much processor time to read.", detail=str(error)
-            ) from error
-        except ChildExceeded as error:
-            raise from_excess(error) from error
-        except ChildDied as error:
-            if error.signal in _CRASH_SIGNALS:
-                raise MediaFault("input_damaged", detail=str(error)) from error
-            raise
+        return await call_in_sandbox(self._fork_server, function, {"path": str(path), **args}, limits)
+
+
+async def call_in_sandbox(fork_server: ForkServer, function: str, args: dict[str, Any], limits: Limits) -> Any:
+    """What a function returns that reads an untrusted file. Raises MediaFault for a fault of the file, SandboxError for
+    one of ours."""
+    try:
+        return await fork_server.call(function, args, limits)
+    except ChildCpuExceeded as error:
+        raise MediaFault(
+            "input_limits_exceeded", "The input takes too much processor time to read.", detail=str(error)
+        ) from error
+    except ChildExceeded as error:
+        raise from_excess(error) from error
+    except ChildDied as error:
+        if error.signal in _CRASH_SIGNALS:
+            raise MediaFault("input_damaged", detail=str(error)) from error
+        raise
 
 
 def child_environment(workdir: Path) -> dict[str, str]:
@@ -87,7 +93,7 @@ async def open_fork_server(workdir: Path, *, preload: Sequence[str] = ()) -> Asy
     """
     workdir.mkdir(parents=True, exist_ok=True)
     env = {**_LIBRARY_ENV, **child_environment(workdir)}
-    modules = ("media.library_check", "media.sandbox_cut", *preload)
+    modules = ("media.library_check", "media.sandbox_cut", "media.sandbox_strip.run", *preload)
     async with AsyncExitStack() as stack:
         try:
             fork_server = await stack.enter_async_context(
@@ -105,13 +111,6 @@ async def _check_libraries(fork_server: ForkServer) -> dict[str, Any]:
     args = {"decoders": requirements.DECODERS, "demuxers": requirements.DEMUXERS}
     facts: dict[str, Any] = await fork_server.call("media.library_check:check", args, PROBE_LIMITS)
     return facts
-
-
-@asynccontextmanager
-async def open_prober(workdir: Path) -> AsyncIterator[Prober]:
-    """A prober with a fork server of its own, for a service that reads files and makes none."""
-    async with open_fork_server(workdir) as fork_server:
-        yield Prober(fork_server)
 
 
 def to_media_info(facts: dict[str, Any]) -> MediaInfo:

@@ -158,10 +158,15 @@ class MediaPatch(RequestModel):
 
 
 class MediaRequest(RequestModel):
-    """Body of `POST /media`."""
+    """Body of `POST /media`.
+
+    `strip`: whether tags of place and device are removed from the file before it is stored; without it the setting of
+    the project decides.
+    """
 
     url: HttpUrl
     title: Annotated[Text, StringConstraints(max_length=500)] | None = None
     filename: Filename | None = None
     folder: Folder | None = None
     metadata: Metadata = Field(default_factory=dict)
+    strip: bool | None = None

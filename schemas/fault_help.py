@@ -33,6 +33,10 @@ CURES: dict[FaultKind, str] = {
         "names the one that it has."
     ),
     "input_limits_exceeded": "The sentence names the limit: send a smaller, shorter or simpler file.",
+    "input_strip_unsupported": (
+        "Export the file as JPEG, PNG, WebP, HEIC, TIFF, mp4, mov, webm, mp3, FLAC or WAV; or send it with "
+        '`"strip": false` if its tags may be seen.'
+    ),
     "start_out_of_range": "Choose `start` and `end` within the length that the sentence names.",
     "output_too_large": "Ask for a smaller `width` or `height`, or a shorter part.",
     "poisoned": "Convert the file with another program and upload that. The operator finds the reason in the logs.",

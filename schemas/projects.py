@@ -12,12 +12,14 @@ DeliveryMode = Literal["public", "signed"]
 class Project(EventModel):
     """`version` grows with each change: of two snapshots, the one with the higher version is current.
 
+    `strip`: tags of place and device are removed from files of media items before they are stored.
     A delivery mode of a newer release (`unknown`) counts as `signed`: files are never shown by mistake.
     """
 
     id: IdText
     name: StoredText
     delivery: OpenEnum[DeliveryMode] = "public"
+    strip: bool = False
     version: Version = 1
 
     @property

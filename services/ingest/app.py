@@ -16,7 +16,8 @@ from chassis.runtime.job_queue import JobQueue, Runner, WorkSlots
 from chassis.runtime.outbox import Outbox
 from chassis.runtime.retention import Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
-from media.probe import open_prober
+from media.probe import Prober, open_fork_server
+from media.strip import TagRemover
 from schemas.delivery import DeliverySigner
 from schemas.keys import ApiKey
 from services.ingest import announcements, handlers, revocations
@@ -170,12 +171,15 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     async def _imports(self, resources: Resources, store: Store, waiter: ImportWaiter) -> Imports:
         settings = self.settings
         scratch = resources.stack.enter_context(scratch_dir(settings.work_dir))
+        fork_server = await resources.stack.enter_async_context(open_fork_server(scratch))
+        prober = Prober(fork_server)
         return Imports(
             store=store,
             waiter=waiter,
             storage=resources.storage,
             egress=self._egress,
-            prober=await resources.stack.enter_async_context(open_prober(scratch)),
+            prober=prober,
+            remover=TagRemover(fork_server, prober),
             limits=settings.fetch_limits,
             bounds=settings.fetch_bounds(settings.import_slots),
             slots=WorkSlots(resources.job_queue, settings.import_slots),

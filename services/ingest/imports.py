@@ -57,6 +57,12 @@ class Prober(Protocol):
     async def probe(self, path: Path) -> MediaInfo: ...
 
 
+class TagRemover(Protocol):
+    """Removes tags of place and device from a file in the sandbox; raises MediaFault."""
+
+    async def strip(self, path: Path, info: MediaInfo) -> MediaInfo: ...
+
+
 @dataclass(frozen=True)
 class Imports:
     """The functions of the import queue's Runner. The id of a queue item is the media item's."""
@@ -66,6 +72,7 @@ class Imports:
     storage: Storage
     egress: EgressPolicy
     prober: Prober
+    remover: TagRemover
     limits: FetchLimits
     bounds: FetchBounds
     slots: WorkSlots
@@ -133,12 +140,23 @@ class Imports:
                 async with attempt.work():
                     with tracing.span("probe"):
                         info = await self.prober.probe(path)
+                    if await self._strips(item):
+                        with tracing.span("strip"):
+                            info = await self.remover.strip(path, info)
                 file_id = derived("file", media.id, "original")
                 key = names.storage_key(media.project, media.id, file_id, info.format, item.attempt)
                 file = info.to_file(file_id, key)
                 with tracing.span("store"):
                     await stored.put(key, path, file.content_type)
             return file
+
+    async def _strips(self, item: QueueItem) -> bool:
+        """Whether tags are removed: as the request says, otherwise as the project is set now."""
+        asked: bool | None = item.payload.get("strip")
+        if asked is not None:
+            return asked
+        project = await self.store.project(item.project)
+        return project is not None and project.strip
 
     def _stored(self, media: MediaItem, original: File, stored: AttemptObject) -> Complete:
         at = now_ms()

@@ -28,10 +28,13 @@ class MediaWriter:
     outbox: Outbox
     keyring: Keyring | None = None
 
-    async def accept(self, item: MediaItem, url: str, key: IdempotencyKey | None = None) -> bool:
+    async def accept(
+        self, item: MediaItem, url: str, key: IdempotencyKey | None = None, *, strip: bool | None = None
+    ) -> bool:
         """Stores the item, its import from `url` and its event; False where the idempotency key was used before.
 
-        From then on the item survives any crash, because its import is in the queue. Raises NameTaken.
+        `strip` is what the request says about the file's tags; None where it says nothing. From then on the item
+        survives any crash, because its import is in the queue. Raises NameTaken.
         """
         shown, encrypted = protect_url(self.keyring, url, url_context(item.project, "media_url"))
         async with self.store.transaction() as conn:
@@ -43,7 +46,7 @@ class MediaWriter:
                 path = names.original_path(item.folder, item.filename)
                 await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            payload = {"url": shown, "encrypted_url": encrypted}
+            payload = {"url": shown, "encrypted_url": encrypted, "strip": strip}
             await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload=payload)
             await self.outbox.put(conn, MediaAccepted(media=item))
         self.queue.wake()

@@ -16,13 +16,15 @@ async def list_projects(pool: Pool) -> list[Project]:
         return [Project.model_validate(dict(row)) for row in await conn.fetch(QUERIES["list_projects"])]
 
 
-async def set_delivery(pool: Pool, id: str, delivery: DeliveryMode) -> Project | None:
-    """The project with this delivery mode; None where there is no such project.
+async def set_project(
+    pool: Pool, id: str, *, delivery: DeliveryMode | None = None, strip: bool | None = None
+) -> Project | None:
+    """The project with these settings, of which None stays as it is; None where there is no such project.
 
-    Setting the same mode again publishes the project again, which repairs a reader that has lost it.
+    Setting the same values again publishes the project again, which repairs a reader that has lost it.
     """
     async with pool.acquire() as conn, conn.transaction():
-        row = await conn.fetchrow(QUERIES["set_delivery"], id, delivery)
+        row = await conn.fetchrow(QUERIES["set_project"], id, delivery, strip)
         if row is None:
             return None
         project = Project.model_validate(dict(row))

@@ -37,12 +37,21 @@ def profile(icc: bytes) -> Property:
     return Property(box(b"colr", b"prof", icc))
 
 
-def plain(width: int = 320, height: int = 240, *properties: Property, pixels: str = "yuv420p") -> Recipe:
-    """One picture of the four colours, 8 or 10 bits, BT.601 in full range as phones write it."""
+def plain(
+    width: int = 320,
+    height: int = 240,
+    *properties: Property,
+    pixels: str = "yuv420p",
+    tags: Sequence[tuple[bytes, bytes]] = (),
+) -> Recipe:
+    """One picture of the four colours, 8 or 10 bits, BT.601 in full range as phones write it.
+
+    `tags` are further items that describe it: their type (for `mime` with the content type behind it) and content.
+    """
 
     def make(shop: Workshop) -> None:
         coded = _coded(shop, "whole", width, height, pixels)
-        shop.path.write_bytes(_file([coded], [(width, height)], properties, grid=None))
+        shop.path.write_bytes(_file([coded], [(width, height)], properties, grid=None, tags=tags))
 
     return make
 
@@ -78,19 +87,22 @@ def _file(
     sizes: Sequence[tuple[int, int]],
     properties: Sequence[Property],
     grid: tuple[int, int, int, int] | None,
+    tags: Sequence[tuple[bytes, bytes]] = (),
 ) -> bytes:
-    """The items are numbered from 1; a grid is the last one."""
+    """The items are numbered from 1; a grid is the last picture, and tags follow."""
     payloads = [picture for _, picture in coded]
     primary = 1
     if grid is not None:
         columns, rows, width, height = grid
         payloads.append(struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height))
         primary = len(payloads)
+    payloads += [content for _, content in tags]
+    kinds = [kind for kind, _ in tags]
     head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
     # Once with offsets of 0 to learn its length: they stand in fields of a fixed size.
-    length = len(head) + len(_meta(coded, sizes, properties, grid, primary, [0] * len(payloads), payloads)) + 8
+    length = len(head) + len(_meta(coded, sizes, properties, grid, primary, [0] * len(payloads), payloads, kinds)) + 8
     offsets = [length + sum(map(len, payloads[:number])) for number in range(len(payloads))]
-    meta = _meta(coded, sizes, properties, grid, primary, offsets, payloads)
+    meta = _meta(coded, sizes, properties, grid, primary, offsets, payloads, kinds)
     return head + meta + box(b"mdat", *payloads)
 
 
@@ -102,13 +114,14 @@ def _meta(
     primary: int,
     offsets: Sequence[int],
     payloads: Sequence[bytes],
+    tags: Sequence[bytes],
 ) -> bytes:
     count = len(payloads)
     handler = box(b"hdlr", _FULL_BOX, bytes(4), b"pict", bytes(13))
-    types = [b"hvc1"] * len(coded) + [b"grid"] * (grid is not None)
+    types = [b"hvc1"] * len(coded) + [b"grid"] * (grid is not None) + [*tags]
     hidden = 1 if grid is not None else 0
     entries = [
-        box(b"infe", struct.pack(">BBHHH", 2, 0, hidden if kind == b"hvc1" else 0, number, 0), kind, b"\0")
+        box(b"infe", struct.pack(">BBHHH", 2, 0, hidden if kind == b"hvc1" else 0, number, 0), *_name(kind))
         for number, kind in enumerate(types, 1)
     ]
     infos = box(b"iinf", _FULL_BOX, struct.pack(">H", count), *entries)
@@ -122,6 +135,10 @@ def _meta(
     if grid is not None:
         tiles = struct.pack(f">HH{len(coded)}H", primary, len(coded), *range(1, len(coded) + 1))
         references = box(b"iref", _FULL_BOX, box(b"dimg", tiles))
+    elif tags:
+        numbers = range(primary + 1, primary + 1 + len(tags))
+        described = [box(b"cdsc", struct.pack(">HHH", number, 1, primary)) for number in numbers]
+        references = box(b"iref", _FULL_BOX, *described)
     return box(
         b"meta",
         _FULL_BOX,
@@ -132,6 +149,11 @@ def _meta(
         _properties(coded, sizes, properties, grid, primary),
         locations,
     )
+
+
+def _name(kind: bytes) -> tuple[bytes, bytes, bytes]:
+    """The type of an item, its empty name, and its content type if it has one."""
+    return kind[:4], b"\0", kind[4:]
 
 
 def _properties(

@@ -5,13 +5,16 @@ ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id
 
 -- name: project
-SELECT id, name, delivery, version FROM projects WHERE id = $1
+SELECT id, name, delivery, strip, version FROM projects WHERE id = $1
 
 -- name: list_projects
-SELECT id, name, delivery, version FROM projects ORDER BY created_at, id
+SELECT id, name, delivery, strip, version FROM projects ORDER BY created_at, id
 
--- name: set_delivery
-UPDATE projects SET delivery = $2, version = version + 1 WHERE id = $1 RETURNING id, name, delivery, version
+-- name: set_project
+-- What is null stays.
+UPDATE projects SET
+    delivery = coalesce($2::text, delivery), strip = coalesce($3::boolean, strip), version = version + 1
+WHERE id = $1 RETURNING id, name, delivery, strip, version
 
 -- name: add_key
 INSERT INTO api_keys (id, project, name, hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)

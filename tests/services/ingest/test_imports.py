@@ -33,10 +33,13 @@ PROJECT = typeid("prj", uuid7(1, b"0123456789"))
 
 
 class NeverCalled:
-    """The prober of imports that do not get that far."""
+    """The prober, and the remover of tags, of imports that do not get that far."""
 
     async def probe(self, path: Path) -> MediaInfo:
         raise AssertionError(f"{path} was probed")
+
+    async def strip(self, path: Path, info: MediaInfo) -> MediaInfo:
+        raise AssertionError(f"{path} was changed: {info}")
 
 
 @pytest.fixture
@@ -72,6 +75,7 @@ async def accepted(pool: Pool, tmp_path: Path) -> AsyncIterator[AcceptedImport]:
             waiter,
             storage,
             EgressPolicy(),
+            NeverCalled(),
             NeverCalled(),
             FetchLimits(),
             FetchBounds(InputSpace(1, 1), per_host=1),
