@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis.adapters.kafka import codec
+from chassis.adapters.kafka.bounded_fetch import BoundedConsumer
 from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
@@ -39,7 +40,7 @@ class OutboxWatermarks:
         self._service = service
         self._recent: deque[Watermark] = deque(maxlen=KEPT)
         self._received = WakeSignal()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: BoundedConsumer | None = None
 
     @property
     def recent(self) -> Sequence[Watermark]:
@@ -73,7 +74,7 @@ class OutboxWatermarks:
                 await backoff.sleep(error)
 
     async def _read(self, backoff: Backoff) -> None:
-        consumer = AIOKafkaConsumer(
+        consumer = BoundedConsumer(
             client_id=self._client_id,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             consumer_timeout_ms=_FETCH_WAIT_MS,

@@ -13,7 +13,7 @@ from inspect import signature
 from operator import or_
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream import kafka as faststream_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -21,6 +21,7 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import REGISTRY
 
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
+from chassis.adapters.kafka.bounded_fetch import BoundedConsumer
 from chassis.adapters.kafka.connection import Kafka, connection
 from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
 from chassis.adapters.kafka.errors import ConsumerNotReady
@@ -43,7 +44,7 @@ _FETCHER_POLL_MS = 5_000
 resumed partition wake it at once. Its default of 0.2 s took 40 % of the processor time of an idle process."""
 _FETCH_MAX_BYTES = 8 * 1024 * 1024
 """What a consumer holds at most besides the batch in progress, a larger single record aside: while a batch is handled,
-nothing is fetched."""
+nothing is fetched. Compressed records are bounded by `bounded_fetch` besides."""
 _REQUEST_TIMEOUT_MS = 15_000
 """A connection without a response for so long is reopened. Longer than `_FETCH_WAIT_MS`."""
 _SESSION_MS = 6_000
@@ -132,7 +133,7 @@ class ServiceBroker(KafkaBroker):
         return [decoder.decode(record) for record in records]
 
 
-class LongPollConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+class LongPollConsumer(BoundedConsumer):
     """A consumer whose `getmany` returns only with records, and which fetches only during `getmany`.
 
     After an empty poll FastStream sleeps for the poll timeout; records that arrive meanwhile would be delayed. While a

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from aiokafka import ConsumerRecord
 
+from chassis.adapters.kafka.bounded_fetch import UNREADABLE_BATCH
 from chassis.adapters.kafka.dead_letters import (
     OUR_HEADERS,
     REASON,
@@ -174,6 +175,8 @@ def replay_of(letter: DeadLetter, topic: Topic, value: bytes | None) -> Replay:
     source = letter.source
     if source is None or not letter.text(REASON):
         raise NotReplayable("it does not say where it came from: it was not written by a service of this system")
+    if any(name == UNREADABLE_BATCH for name, _ in letter.own_headers):
+        raise NotReplayable("it stands for a batch of records that cannot be read: only who sent them has them")
     if source.topic != topic.name:
         raise NotReplayable(f"it says that it came from {source.topic}, and belongs to {topic.name}")
     return Replay(topic.name, source.partition, letter.key, value, list(_replay_headers(letter, source)))

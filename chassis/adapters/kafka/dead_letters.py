@@ -53,7 +53,12 @@ class KafkaDeadLetters:
             except MessageSizeTooLargeError:
                 # A topic that the operator made may take less. The record must not stop its partition: its position
                 # is in the headers, and the record itself is there for as long as the topic keeps it.
-                await producer.send_and_wait(topic.dead_letter, without_value, key=record.key, headers=headers)
+                try:
+                    await producer.send_and_wait(topic.dead_letter, without_value, key=record.key, headers=headers)
+                except MessageSizeTooLargeError:
+                    # Its key or its headers are the large part: megabytes of them may have been compressed.
+                    ours = [header for header in headers if header[0] in OUR_HEADERS]
+                    await producer.send_and_wait(topic.dead_letter, b"", key=None, headers=ours)
 
     async def close(self) -> None:
         if self._producer is not None:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord
 
+from chassis.adapters.kafka.bounded_fetch import unreadable_reason
 from chassis.adapters.kafka.codec import UnknownEvent, decode
 from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
@@ -21,6 +22,8 @@ _unknown = counter(
 )
 _MAX_WARNINGS = 100
 _SHOWN_CHARS = 120
+_MAX_VALUE_BYTES = 1024 * 1024
+"""Of a record: what a request may have, and what Kafka takes of a record by default, unless it is compressed."""
 
 Prepare: TypeAlias = Callable[[Any, bytes], Any]
 """From an event and its JSON to what the handler gets in its place."""
@@ -82,6 +85,7 @@ class RecordDecoder:
         """The record with what the handler gets for it, or with the error."""
         origin = f"{record.topic}/{record.partition}/{record.offset}"
         try:
+            _check_readable(record)
             event = decode(
                 self._topic, record.headers, record.value, origin=origin, on_unknown=self._count_unknown_value
             )
@@ -113,3 +117,10 @@ class RecordDecoder:
             return False
         self._warned.add(key)
         return True
+
+
+def _check_readable(record: ConsumerRecord) -> None:
+    if (reason := unreadable_reason(record)) is not None:
+        raise RecordUnreadable(reason)
+    if len(record.value or b"") > _MAX_VALUE_BYTES:
+        raise RecordUnreadable(f"the value has {len(record.value)} bytes; at most {_MAX_VALUE_BYTES} are allowed")

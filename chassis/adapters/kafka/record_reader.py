@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.adapters.kafka.admin import wait_for_kafka
+from chassis.adapters.kafka.bounded_fetch import BoundedConsumer
 from chassis.adapters.kafka.connection import Kafka, KafkaConnection, connection
 
 REQUEST_MS = 15_000
@@ -111,7 +112,7 @@ async def open_reader(kafka: Kafka, client_id: str, *, wait: float = 60.0) -> As
         yield RecordReader(target, client_id, admin, offsets)
 
 
-async def _next_records(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> list[ConsumerRecord]:
+async def _next_records(consumer: BoundedConsumer, tp: TopicPartition, end: int) -> list[ConsumerRecord]:
     """The next records; empty where the position has reached `end`. Offsets may have gaps."""
     while await consumer.position(tp) < end:
         if found := (await consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp):
@@ -119,8 +120,8 @@ async def _next_records(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
     return []
 
 
-def _consumer(kafka: KafkaConnection, client_id: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
+def _consumer(kafka: KafkaConnection, client_id: str) -> BoundedConsumer:
+    return BoundedConsumer(
         client_id=client_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
