@@ -18,14 +18,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from media.allowlists import MAX_IMAGE_PIXELS
 from media.animation import animation_of
 from media.faults import MediaFault
+from media.image_signatures import TIFF_STARTS, pillow_format
 from media.libvips import pyvips
 
-_HEIF_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"mif2", b"msf1", b"heic", b"heix", b"hevc", b"hevx"})
-_MORE_HEIF_BRANDS = frozenset({b"heim", b"heis", b"hevm", b"hevs", b"miaf"})
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""The last two are BigTIFF's, for files beyond 4 GiB."""
-_BMP_HEADER_BYTES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-_MAX_ICONS = 256
 _VIPS_FORMATS = {"jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "tiff": "tiff"}
 _ANIMATED = frozenset({"gif", "webp", "avif", "tiff"})
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
@@ -46,30 +41,6 @@ pi_heif.options.DEPTH_IMAGES = False
 pi_heif.options.AUX_IMAGES = False
 
 
-def is_image(head: bytes) -> bool:
-    """Whether a file that begins with `head` (64 bytes) is one of the image formats that are read."""
-    return (
-        is_heif(head)
-        or _pillow_format(head) is not None
-        or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", *_TIFF_STARTS))
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-    )
-
-
-def is_heif(head: bytes) -> bool:
-    """Whether a file that begins with `head` is HEIC or AVIF."""
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS | _MORE_HEIF_BRANDS
-
-
-def _pillow_format(head: bytes) -> Literal["bmp", "ico"] | None:
-    if head[:2] == b"BM" and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADER_BYTES:
-        return "bmp"
-    # Of an entry of the directory the fourth byte is 0. Without that MPEG video would be taken for icons.
-    if head[:4] == b"\0\0\1\0" and len(head) >= 22 and 0 < head[4] + 256 * head[5] <= _MAX_ICONS and not head[9]:
-        return "ico"
-    return None
-
-
 def decodes_heic() -> bool:
     """Whether the installed libheif has a decoder for HEVC."""
     return bool(pi_heif.libheif_info()["decoders"].keys() & {"libde265", "ffmpeg"})
@@ -80,13 +51,13 @@ def facts(path: str, head: bytes) -> dict[str, Any]:
 
     Raises pyvips.Error and MediaFault for a file that cannot be read.
     """
-    format_ = _pillow_format(head)
+    format_ = pillow_format(head)
     if format_ is not None:
         return _pillow_facts(path, format_)
     try:
         return _libvips_facts(path)
     except pyvips.Error:
-        if not head.startswith(_TIFF_STARTS):
+        if not head.startswith(TIFF_STARTS):
             raise
         if _tiff_directory(head) >= Path(path).stat().st_size:
             raise MediaFault("input_truncated") from None

@@ -10,6 +10,7 @@ import av.error
 
 from media import sandbox_image
 from media.faults import MediaFault
+from media.image_signatures import HEAD_BYTES, is_image
 from media.libvips import pyvips
 from media.sandbox_streams import probe_streams
 from media.truncation import is_fragmented, is_truncated
@@ -22,14 +23,11 @@ def probe(path: str) -> dict[str, Any]:
     if not size:
         raise MediaFault("input_empty")
     with file.open("rb") as opened:
-        head = opened.read(64)
+        head = opened.read(HEAD_BYTES)
         truncated = is_truncated(opened, size)
         fragmented = is_fragmented(opened, size)
     try:
-        if sandbox_image.is_image(head):
-            facts = sandbox_image.facts(path, head)
-        else:
-            facts = probe_streams(path, head, fragmented=fragmented)
+        facts = sandbox_image.facts(path, head) if is_image(head) else probe_streams(path, head, fragmented=fragmented)
     except (av.error.FFmpegError, pyvips.Error) as error:
         raise MediaFault("input_truncated" if truncated else "input_unreadable") from error
     except MediaFault as error:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from chassis.adapters.sandbox.fork_server import ForkServer
 from chassis.adapters.sandbox.limits import ChildCpuExceeded, ChildTimedOut, Limits, SandboxError
 from media.faults import MediaFault
-from media.probe import Prober, to_media_info
+from media.probe import IMAGE_HEADER_CPU_SECONDS, Prober, to_media_info
 from media.tools import Tools
+from tests.media.slow_images import SLOW_IMAGES, jpeg_with_looping_exif
 from tests.support.footage import Material
 
 
@@ -22,6 +23,28 @@ async def fault_kind(tools: Tools, path: Path) -> str:
     with pytest.raises(MediaFault) as fault:
         await tools.prober.probe(path)
     return fault.value.kind
+
+
+@pytest.mark.parametrize("make", SLOW_IMAGES)
+async def test_an_image_whose_header_takes_seconds_is_refused(
+    tools: Tools, tmp_path: Path, make: Callable[[], bytes]
+) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(make())
+    with pytest.raises(MediaFault, match="takes too much processor time to read") as fault:
+        await Prober(tools.fork_server, image_cpu_seconds=1).probe(path)
+    assert fault.value.kind == "input_limits_exceeded"
+
+
+async def test_the_time_for_images_is_three_seconds_and_films_have_more(
+    tools: Tools, material: Material, tmp_path: Path
+) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(jpeg_with_looping_exif())
+    assert IMAGE_HEADER_CPU_SECONDS == 3
+    assert await fault_kind(tools, path) == "input_limits_exceeded"
+    without_time = Prober(tools.fork_server, image_cpu_seconds=0)
+    assert (await without_time.probe(material.footage.bunny)).kind == "video"
 
 
 async def test_a_clip_with_sound(tools: Tools, material: Material) -> None:
