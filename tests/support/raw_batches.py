@@ -1,5 +1,6 @@
 """Record batches that no client library makes, and sending them to Kafka as they are."""
 
+import asyncio
 import struct
 import time
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import for_code
+from aiokafka.errors import NoError, NotLeaderForPartitionError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -53,9 +54,17 @@ async def send_batches(bootstrap: str, topic: str, *batches: bytes, partition: i
         node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         for data in batches:
             request = ProduceRequest(None, -1, 10_000, [(topic, [(partition, data)])])
-            response = await client.send(node, request)
-            ((_, ((_, code, *_),)),) = response.topics
-            if code:
-                raise for_code(code)(f"{len(data)} bytes")
+            # A broker needs a moment until it leads a topic that was made just now.
+            async with asyncio.timeout(60):
+                while (error := _error_of(await client.send(node, request))) is NotLeaderForPartitionError:
+                    await asyncio.sleep(0.05)
+            if error is not NoError:
+                raise error(f"{len(data)} bytes")
     finally:
         await client.close()
+
+
+def _error_of(response: Any) -> type[Exception]:
+    ((_, ((_, code, *_),)),) = response.topics
+    kind: type[Exception] = for_code(code)
+    return kind
