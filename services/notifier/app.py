@@ -44,9 +44,11 @@ class Notifier(ServiceApp[Settings, None]):
         store = Store(resources.pool)
         signer = DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime)
         deliveries = DeliveryQueue(resources.pool, queue, store, signer)
+        sender = Sender(egress, settings.response_limits, deadline_s=deadline_s)
+        resources.stack.callback(sender.close)
         runner = DeliveryRunner(
             store=store,
-            sender=Sender(egress, settings.response_limits, deadline_s=deadline_s),
+            sender=sender,
             hosts=HostSlots(HostLimiter(settings.notifier_slots_per_host)),
             secret=settings.webhook_secret.get_secret_value(),
             keyring=settings.keyring,

@@ -201,8 +201,6 @@ class DeliveryRunner:
             "Content-Type": "application/json",
             "User-Agent": self.user_agent,
             "Accept-Encoding": "identity",
-            # A kept-alive connection that the receiver closes at the moment of the next POST would fail the attempt.
-            "Connection": "close",
             **signed_headers(self._secrets(attempt), attempt.delivery_id, timestamp, attempt.body),
         }
         result = await self._post(attempt, url, headers)

@@ -6,6 +6,7 @@ from time import monotonic
 from chassis.adapters.egress.client import request
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.kept_connections import KeptConnections
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.core import logs
 from chassis.core.concurrency import PausableTimeout
@@ -24,6 +25,11 @@ class Sender:
         self._egress = egress
         self._limits = limits
         self._deadline_s = deadline_s
+        self._kept = KeptConnections()
+
+    def close(self) -> None:
+        """Closes the connections that are kept for further deliveries."""
+        self._kept.close()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, *, project: str) -> AttemptResult:
         """POSTs `body` as it is. The exchange, from the DNS lookup to the response body, ends by the deadline.
@@ -69,6 +75,7 @@ class Sender:
             body=body,
             project=project,
             queued=deadline.paused,
+            kept=self._kept,
         ) as response:
             received.address = response.address
             received.retry_after = response.headers.get("retry-after")

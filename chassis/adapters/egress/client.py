@@ -1,4 +1,6 @@
-"""Requests to customers' addresses: one connection each, checked by the egress policy and bounded.
+"""Requests to customers' addresses: checked by the egress policy and bounded.
+
+Each has a connection of its own, unless the caller keeps connections for further requests (`KeptConnections`).
 
 Redirects are not followed, cookies not kept (see `cookies`), proxies of the environment not used: each would contact an
 address that the policy has not seen, or mix customers.
@@ -11,10 +13,11 @@ from dataclasses import dataclass
 import h11
 from yarl import URL
 
-from chassis.adapters.egress.connection import AddressPolicy, Pausing, connection
+from chassis.adapters.egress.connection import AddressPolicy, Connection, Pausing, connect
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.exchange import Exchange, ResponseLimits
 from chassis.adapters.egress.hosts import AddressForbidden
+from chassis.adapters.egress.kept_connections import KeptConnections, Receiver
 
 USER_AGENT = "bitmill"
 
@@ -53,8 +56,13 @@ async def request(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     queued: Pausing = nullcontext,
+    kept: KeptConnections | None = None,
 ) -> AsyncIterator[Response]:
     """Sends one request and gives the response; the connection is closed at the end of the block.
+
+    With `kept`, it is kept there instead if the response was read to its end, and one that is kept is used: only for
+    requests that may be sent twice. Where the server has closed it and nothing came in response, the request is sent
+    once more over a new one.
 
     The characters of the URL are sent as they are where that is possible, because signatures are computed over them.
     While the name waits for its turn to be looked up, `queued()` is entered. Raises RequestError, and
@@ -63,18 +71,41 @@ async def request(
     target = _checked(url, policy)
     # Made at first, so that nothing is sent of a request that cannot be.
     exchange = Exchange(limits, project)
-    data = _request_bytes(exchange, method, target, headers or {}, body)
+    data = _request_bytes(exchange, method, target, headers or {}, body, keep=kept is not None)
+    receiver = Receiver(project, target.scheme, target.raw_host or "", target.port or 0)
+    connection = None if kept is None else kept.take(receiver)
     try:
-        async with connection(target, policy, project=project, queued=queued, timeout_s=limits.connect_s) as (
-            stream,
-            address,
-        ):
-            # Without waiting for the peer to read: the head's time limit runs.
-            stream.write(data)
-            head = await exchange.head(stream)
-            yield Response(head.status_code, _headers(head), address, exchange, _cookies(head))
+        head = None if connection is None else await _head_if_open(exchange, connection, data)
+        if connection is None or head is None:
+            if connection is not None:
+                connection.close()
+            connection = await connect(target, policy, project=project, queued=queued, timeout_s=limits.connect_s)
+            head = await _head(exchange, connection, data)
+        yield Response(head.status_code, _headers(head), connection.address, exchange, _cookies(head))
+        if kept is not None and exchange.is_over() and connection.stream.is_silent():
+            kept.keep(receiver, connection)
+            connection = None
     except AddressForbidden as error:
         raise RequestError("forbidden", detail=error.reason) from None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+async def _head(exchange: Exchange, connection: Connection, data: bytes) -> h11.Response:
+    # Without waiting for the peer to read: the head's time limit runs.
+    connection.stream.write(data)
+    return await exchange.head(connection.stream)
+
+
+async def _head_if_open(exchange: Exchange, connection: Connection, data: bytes) -> h11.Response | None:
+    """None where the server closed the connection before it responded."""
+    try:
+        return await _head(exchange, connection, data)
+    except RequestError as error:
+        if error.reason == "disconnected" and not exchange.responded:
+            return None
+        raise
 
 
 def _checked(url: str, policy: AddressPolicy) -> URL:
@@ -87,14 +118,16 @@ def _checked(url: str, policy: AddressPolicy) -> URL:
         raise RequestError("forbidden", detail="The address is not a well-formed URL.") from None
 
 
-def _request_bytes(exchange: Exchange, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> bytes:
+def _request_bytes(
+    exchange: Exchange, method: str, url: URL, headers: Mapping[str, str], body: bytes, *, keep: bool
+) -> bytes:
     path = url.raw_path_qs
     own = {
         "Host": url.host_port_subcomponent or "",
         "User-Agent": USER_AGENT,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
-        "Connection": "close",
+        "Connection": "keep-alive" if keep else "close",
     }
     if body:
         own["Content-Length"] = str(len(body))

@@ -8,9 +8,11 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from time import monotonic
 from typing import Any, Protocol
 
 from aiohappyeyeballs import start_connection
@@ -19,14 +21,13 @@ from yarl import URL
 from chassis.adapters.egress.addresses import Address
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.lookups import NameServersUnavailable
+from chassis.adapters.egress.stream import SocketStream
 from chassis.adapters.egress.tls import TlsStream
 
 HAPPY_EYEBALLS_S = 0.25
 """The next address of a host is tried after so many seconds (RFC 8305)."""
 _LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors of our own machine: no host is to blame."""
-BUFFER_BYTES = 256 * 1024
-"""Of received bytes; the kernel is not asked for more once twice as many wait."""
 
 Pausing = Callable[[], AbstractContextManager[None]]
 """A context in which the caller's deadline stands still."""
@@ -55,41 +56,46 @@ class ByteStream(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def is_silent(self) -> bool: ...
 
-@asynccontextmanager
-async def connection(
-    url: URL, policy: AddressPolicy, *, project: str, queued: Pausing, timeout_s: float
-) -> AsyncIterator[tuple[ByteStream, str]]:
-    """A new connection to the URL's host, and the address that it goes to.
 
-    At the end of the block it is closed at once, whatever the peer still sends. `timeout_s` is for TCP and TLS. Raises
-    RequestError, AddressForbidden, and for an outage of ours OSError: NameServersUnavailable, or one that says what
-    this machine lacks.
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """A connection to `address`, which the egress policy has checked."""
+
+    stream: ByteStream
+    address: str
+    socket: SocketStream
+    opened_at: float = field(default_factory=monotonic)
+
+    def close(self) -> None:
+        """Closes it at once, whatever the peer still sends."""
+        self.socket.close()
+
+
+async def connect(url: URL, policy: AddressPolicy, *, project: str, queued: Pausing, timeout_s: float) -> Connection:
+    """A new connection to the URL's host.
+
+    `timeout_s` is for TCP and TLS. Raises RequestError, AddressForbidden, and for an outage of ours OSError:
+    NameServersUnavailable, or one that says what this machine lacks.
     """
     host, port = (url.raw_host or "").rstrip("."), url.port or 0
     addresses = await _addresses(host, port, policy, project, queued)
-    writer: asyncio.StreamWriter | None = None
     try:
-        try:
-            async with asyncio.timeout(timeout_s):
-                reader, writer = await _connect(addresses, port, policy)
-                peer = _checked_peer(writer, policy)
-                stream: ByteStream = _Plain(reader, writer)
-                if url.scheme == "https":
-                    stream = TlsStream(reader, writer)
-                    await stream.handshake(policy.tls_context(), host)
-        except TimeoutError:
-            raise RequestError("response_timeout", limit=timeout_s) from None
-        yield stream, peer
-    finally:
-        if writer is not None:
-            writer.transport.abort()
-
-
-class _Plain:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.read = reader.read
-        self.write = writer.write
+        async with asyncio.timeout(timeout_s):
+            stream = await _connect(addresses, port, policy)
+            try:
+                address = _checked_peer(stream, policy)
+                if url.scheme != "https":
+                    return Connection(stream, address, stream)
+                tls = TlsStream(stream)
+                await tls.handshake(policy.tls_context(), host)
+                return Connection(tls, address, stream)
+            except BaseException:
+                stream.close()
+                raise
+    except TimeoutError:
+        raise RequestError("response_timeout", limit=timeout_s) from None
 
 
 async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, queued: Pausing) -> list[str]:
@@ -110,9 +116,7 @@ async def _addresses(host: str, port: int, policy: AddressPolicy, project: str, 
         raise RequestError("host_not_found") from None
 
 
-async def _connect(
-    addresses: list[str], port: int, policy: AddressPolicy
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(addresses: list[str], port: int, policy: AddressPolicy) -> SocketStream:
     def make_socket(info: Any) -> socket.socket:
         family, kind, protocol, _, target = info
         policy.check_address(str(target[0]))
@@ -125,7 +129,8 @@ async def _connect(
             socket_factory=make_socket,
         )
         try:
-            return await asyncio.open_connection(sock=sock, limit=BUFFER_BYTES)
+            _, stream = await asyncio.get_running_loop().create_connection(SocketStream, sock=sock)
+            return stream
         except BaseException:
             sock.close()
             raise
@@ -135,12 +140,12 @@ async def _connect(
         raise RequestError("connect_failed") from None
 
 
-def _checked_peer(writer: asyncio.StreamWriter, policy: AddressPolicy) -> str:
-    peer = writer.get_extra_info("peername")
+def _checked_peer(stream: SocketStream, policy: AddressPolicy) -> str:
+    peer = stream.peer
     if peer is None:
         raise RequestError("connect_failed")
-    policy.check_address(str(peer[0]))
-    return str(peer[0])
+    policy.check_address(peer)
+    return peer
 
 
 def _addr_info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:

@@ -6,6 +6,7 @@ loopback address. So a host is either clearly an address, or clearly a name, or 
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -48,6 +49,7 @@ class AddressForbidden(Exception):
         self.reason = reason
 
 
+@lru_cache(maxsize=1024)  # every request checks its address, and most receivers get many
 def check_syntax(url: str) -> tuple[str, Address | None]:
     """The host of an http(s) URL, and its address unless it needs a look-up. Raises AddressForbidden."""
     if any(char <= " " or char in "\\\x7f" for char in url):

@@ -4,10 +4,10 @@ The event loop's own TLS decrypts all that has arrived in one go, also a million
 happens when somebody reads, 16 KiB at a time, and a peer whose records are mostly framing is given up.
 """
 
-import asyncio
 import ssl
 
 from chassis.adapters.egress.errors import RequestError
+from chassis.adapters.egress.stream import SocketStream
 
 SLICE_BYTES = 16 * 1024
 """Encrypted bytes given to OpenSSL at once."""
@@ -20,9 +20,8 @@ MAX_OVERHEAD_BYTES = 64 * 1024
 class TlsStream:
     """A connection after `handshake`. `read` raises OSError like a reader without TLS."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream = stream
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._encrypted = 0
         self._decrypted = 0
@@ -55,6 +54,11 @@ class TlsStream:
         self._tls.write(data)
         self._send()
 
+    def is_silent(self) -> bool:
+        """Whether the connection is open and nothing has been received that was not read."""
+        waiting = self._incoming.pending or self._tls.pending()
+        return not waiting and not self._ended and self._stream.is_silent()
+
     def _step(self) -> bool:
         try:
             self._tls.do_handshake()
@@ -80,7 +84,7 @@ class TlsStream:
         return bytes(data)
 
     async def _receive(self) -> None:
-        data = await self._reader.read(SLICE_BYTES)
+        data = await self._stream.read(SLICE_BYTES)
         # Servers often close without saying so in TLS; the framing of HTTP tells whether something is missing.
         self._ended = not data
         self._encrypted += len(data)
@@ -88,4 +92,4 @@ class TlsStream:
 
     def _send(self) -> None:
         if self._outgoing.pending:
-            self._writer.write(self._outgoing.read())
+            self._stream.write(self._outgoing.read())

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chassis.adapters.egress.client import request
 from chassis.adapters.egress.errors import RequestError
 from chassis.adapters.egress.exchange import ResponseLimits
+from chassis.adapters.egress.kept_connections import KeptConnections
 from chassis.adapters.egress.policy import EgressPolicy
 from tests.chassis.adapters.egress.raw_server import Serve, file, raw_server, respond, unresponsive
 from tests.support.event_loop import loop_stalls
@@ -89,6 +90,23 @@ async def test_a_large_file_arrives_unchanged(certificate: Path) -> None:
     body = bytes(range(256)) * 20_000
     trusted = ssl.create_default_context(cafile=certificate)
     assert await get(certificate, NAME, lambda: trusted, file(body)) == body
+
+
+async def test_one_handshake_serves_many_requests(certificate: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: str) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
+            await reader.readuntil(b"\r\n\r\n")
+
+    trusted = ssl.create_default_context(cafile=certificate)
+    egress, kept = policy(lambda: trusted), KeptConnections()
+    async with raw_server(serve, tls=serving(certificate)) as server:
+        url = f"https://{NAME}:{server.port}/"
+        for _ in range(3):
+            async with request("GET", url, egress, ResponseLimits(), project="prj_1", kept=kept) as response:
+                assert [await response.read(), await response.read()] == [b"secret", b""]
+        kept.close()
+        assert server.connections == 1
 
 
 async def test_a_server_that_never_ends_the_handshake_times_out(certificate: Path) -> None:
