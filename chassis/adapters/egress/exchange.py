@@ -50,7 +50,7 @@ class Reader(Protocol):
 Headers = Sequence[tuple[str, str]]
 _STATUS_LINE = b"HTTP/"
 _REQUEST_LINE = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n")
-_HEADER_LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [!-~]?([ \t!-~]*[!-~])?\r\n")
+_HEADER_LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ([!-~]([ \t!-~]*[!-~])?)?\r\n")
 """A value begins and ends with a visible character (RFC 9110, 5.5)."""
 _END_OF_REQUEST = h11.EndOfMessage()
 _expensive: "WeakKeyDictionary[asyncio.AbstractEventLoop, FairSlots]" = WeakKeyDictionary()
