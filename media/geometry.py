@@ -6,6 +6,8 @@ from typing import NamedTuple
 MAX_DISPLAY_SIDE = 65_535
 """Pixels. No picture format holds a longer side, and no screen shows one."""
 
+_SAME_ASPECT = 0.02
+"""Shares of the aspect by which frames may differ without bars: sizes of the same shape are rounded differently."""
 MAX_SAMPLE_ASPECT = 16
 """Width over height of a pixel, or the other way round: four times what any camera or disc uses."""
 
@@ -59,6 +61,23 @@ def fit(display: tuple[int, int], width: int | None, height: int | None, *, even
     if not even:
         return Size(*display)
     return Size(max(display[0] // 2 * 2, 2), max(display[1] // 2 * 2, 2))
+
+
+def sides_in_mid_stream(size: Size, aspect: float, *, step: int) -> tuple[str, str]:
+    """The sides of frames as expressions of ffmpeg: `size` for frames of this aspect; one of another shape keeps that,
+    and is smaller on one side, which is a multiple of `step`.
+
+    ffmpeg builds the filters anew for each size of the input; `dar` is the width over height of the frame as shown.
+    """
+    ratio = f"dar/{aspect:.9g}"
+    fits = f"lt(abs({ratio}-1),{_SAME_ASPECT})"
+
+    def side(length: int, share: str) -> str:
+        exact = f"{length}*min(1,{share})"
+        rounded = f"{step}*round({exact}/{step})" if step > 1 else f"round({exact})"
+        return f"if({fits},{length},max({step},{rounded}))"
+
+    return side(size.width, ratio), side(size.height, f"1/({ratio})")
 
 
 def _side(exact: float, even: bool) -> int:

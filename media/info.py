@@ -129,6 +129,15 @@ class MediaInfo(EventModel):
         return self.width, self.height
 
     @property
+    def aspect(self) -> float:
+        """Width over height as shown. Not that of the display size, whose sides are rounded: one pixel is much of a
+        small picture."""
+        if self.kind == "image" or self.video is None:
+            return self.display[0] / self.display[1]
+        aspect = self.video.coded_width * self.sar / self.video.coded_height
+        return 1 / aspect if round(self.rotation / 90) % 2 else aspect
+
+    @property
     def extension(self) -> str:
         """Without a dot: `jpg`, `mp4`."""
         return FORMATS[self.format].extension

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from media import colour, ffmpeg
+from media import colour, ffmpeg, geometry
 from media.allowlists import ALPHA_DECODERS
 from media.colour import Colour
+from media.geometry import Size
 from media.info import VideoStream
 from services.thumbnailer.plan import FramePlan
 
@@ -85,15 +86,24 @@ def _scaled(stream: Any, video: VideoStream | None, plan: FramePlan, tone_maps: 
     if video.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     source = colour.infer(video)
-    size = (plan.width, plan.height)
+    if not plan.sar:
+        stream = stream.filter("setsar", "1")
+    size = geometry.sides_in_mid_stream(Size(plan.width, plan.height), plan.aspect, step=1)
     converts = tone_maps and (colour.is_wide_gamut(source) or colour.has_other_primaries(source))
     if plan.alpha:
         # Scaled after the colours were multiplied: otherwise those of hidden pixels get into their neighbours.
         stream = _to_srgb(stream, video, source, "gbrap") if converts else _to_rgb(stream, source, "gbrap")
-        return stream.filter("premultiply", inplace=1).filter("scale", *size, flags=_FLAGS)
+        scaled = stream.filter("premultiply", inplace=1).filter("scale", *size, flags=_FLAGS)
+        return _with_bars(scaled.filter("format", "rgba"), plan, "black@0")
     if converts:
-        return _to_srgb(stream, video, source, "gbrp", size)
-    return stream.filter("scale", *size, flags=_FLAGS, **_input_colour(source))
+        return _with_bars(_to_srgb(stream, video, source, "gbrp", size), plan, "black")
+    scaled = stream.filter("scale", *size, flags=_FLAGS, **_input_colour(source))
+    # In RGB, because bars of subsampled colours have even sides.
+    return _with_bars(scaled.filter("format", "rgb24"), plan, "black")
+
+
+def _with_bars(stream: Any, plan: FramePlan, colour: str) -> Any:
+    return stream.filter("pad", plan.width, plan.height, "trunc((ow-iw)/2)", "trunc((oh-ih)/2)", color=colour)
 
 
 def _to_rgb(stream: Any, source: Colour, pix_fmt: str) -> Any:
@@ -106,7 +116,7 @@ def _input_colour(source: Colour) -> dict[str, str]:
     return {"in_color_matrix": matrix, "in_range": source.range} if matrix else {}
 
 
-def _to_srgb(stream: Any, video: VideoStream, source: Colour, pix_fmt: str, size: tuple[int, ...] = ()) -> Any:
+def _to_srgb(stream: Any, video: VideoStream, source: Colour, pix_fmt: str, size: tuple[str, ...] = ()) -> Any:
     """Converts wide gamut or HDR in linear light; after scaling, because that is slow per pixel.
 
     Without HDR the curve is the same before and after, so that greys stay what they are.

@@ -1,6 +1,6 @@
 """From options and a probed file to a plan (pure)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from media import geometry
@@ -37,12 +37,17 @@ class FramePlan(ImagePlan):
 
     Where `preroll` is not 0, a seek may land between key frames: ffmpeg seeks that many seconds earlier, and frames
     before `start` are dropped after decoding.
+
+    `aspect` is the video's width over height as shown at its beginning: a frame of another shape gets bars. `sar` False
+    means that pixels are square whatever the input says.
     """
 
     start: float = 0.0
     preroll: float = 0.0
     alpha: bool = False
     """Whether the frame is extracted with its transparency."""
+    aspect: float = field(kw_only=True)
+    sar: bool = field(kw_only=True)
 
 
 def estimate(job: Job, duration: float | None) -> float:  # noqa: ARG001 - the same for every job
@@ -76,7 +81,9 @@ def plan(options: ImageOptions, info: MediaInfo) -> ImagePlan:
         raise errors.start_past_end(options.start, info.duration)
     preroll = PREROLL_SECONDS if info.format in _WITHOUT_INDEX else 0.0
     alpha = info.video is not None and info.video.alpha
-    return FramePlan(**vars(image), start=options.start, preroll=preroll, alpha=alpha)
+    return FramePlan(
+        **vars(image), start=options.start, preroll=preroll, alpha=alpha, aspect=info.aspect, sar=info.sar != 1
+    )
 
 
 def _background(options: ImageOptions, format: ImageFormat) -> tuple[int, int, int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import ffmpeg as graph
 
-from media import ffmpeg
+from media import ffmpeg, geometry
 from media.colour import DIFFUSE_WHITE_NITS, TONE_CURVE, Colour
 from schemas.options import red_green_blue
 from services.transcoder.plan import AudioPlan, ColourPlan, Cut, Plan
@@ -14,8 +14,6 @@ from services.transcoder.quality import EncoderSettings, encoder_settings
 
 _ROUNDING = 0.0005
 """Seconds: more than times are rounded by, less than between two frames."""
-_SAME_ASPECT = 0.02
-"""Shares of the aspect by which frames may differ without bars: sizes of the same shape are rounded differently."""
 _EXACT = "accurate_rnd+full_chroma_int+full_chroma_inp"
 _MAX_WAITING_PACKETS = 1_000_000
 
@@ -134,19 +132,8 @@ def _laid_on(stream: Any, background: str) -> Any:
 
 
 def _sized(stream: Any, plan: Plan, **options: str) -> Any:
-    """Scaled to the plan's size. A frame in mid stream of another shape keeps it, and is smaller on two sides.
-
-    ffmpeg builds the filters anew for each size of the input; `dar` is the width over height of the frame as shown.
-    """
-    width, height = plan.size
-    ratio = f"dar/{plan.aspect:.9g}"
-    fits = f"lt(abs({ratio}-1),{_SAME_ASPECT})"
-    return stream.filter(
-        "scale",
-        f"if({fits},{width},max(2,2*round({width}*min(1,{ratio})/2)))",
-        f"if({fits},{height},max(2,2*round({height}*min(1,1/({ratio}))/2)))",
-        **options,
-    )
+    """Scaled to the plan's size, or smaller: see `geometry.sides_in_mid_stream`."""
+    return stream.filter("scale", *geometry.sides_in_mid_stream(plan.size, plan.aspect, step=2), **options)
 
 
 def _with_bars(stream: Any, plan: Plan, colour: str) -> Any:

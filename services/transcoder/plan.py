@@ -137,7 +137,7 @@ def plan(options: VideoOptions, info: MediaInfo, *, tone_maps: bool, content: Cu
         colour=_colour(info.video, tone_maps, alpha is not None),
         alpha=alpha,
         deinterlace=info.video.interlaced,
-        aspect=_aspect(info, info.video),
+        aspect=info.aspect,
         sar=info.sar != 1,
         uneven=info.video.uneven or (content is not None and content.uneven),
         from_zero=info.damaged,
@@ -204,14 +204,6 @@ def _ambisonic_channels(track: AudioStream) -> int:
     if len(words) != 2 or words[0] != "ambisonic" or not words[1].isdecimal():
         return 0
     return min((int(words[1]) + 1) ** 2, track.channels)
-
-
-def _aspect(info: MediaInfo, video: VideoStream) -> float:
-    """Not that of the display size, whose sides are rounded: one pixel is much of a small picture."""
-    if info.kind == "image":
-        return info.display[0] / info.display[1]
-    aspect = video.coded_width * info.sar / video.coded_height
-    return 1 / aspect if round(info.rotation / 90) % 2 else aspect
 
 
 def _colour(video: VideoStream, tone_maps: bool, transparent: bool) -> ColourPlan:

@@ -169,9 +169,15 @@ CASES = (
             Still(
                 {"start": 1.5},
                 size=(320, 240),
-                patches=(Patch(0.5, 0.5, BLUE), Patch(0.1, 0.5, BLACK)),
-                open_kind=_RESIZED,
+                patches=(Patch(0.5, 0.5, BLUE), Patch(0.30, 0.5, BLUE), Patch(0.1, 0.5, BLACK), Patch(0.9, 0.5, BLACK)),
             ),
+            Still(
+                {"start": 1.5, "width": 101, "height": 77, "format": "png"},
+                format="png",
+                size=(101, 77),
+                patches=(Patch(0.5, 0.5, BLUE), Patch(0.1, 0.5, BLACK), Patch(0.9, 0.5, BLACK)),
+            ),
+            Still({"start": 0.5}, size=(320, 240), patches=(Patch(0.05, 0.05, RED), Patch(0.95, 0.95, RED))),
         ),
     ),
     Case(

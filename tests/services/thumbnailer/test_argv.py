@@ -38,7 +38,17 @@ CLEAR = HD.model_copy(update={"codec": "vp9", "alpha": True})
 
 
 def planned(start: float, preroll: float = 0, *, alpha: bool = False) -> FramePlan:
-    return FramePlan(width=640, height=360, format="webp", save={}, start=start, preroll=preroll, alpha=alpha)
+    return FramePlan(
+        width=640,
+        height=360,
+        format="webp",
+        save={},
+        start=start,
+        preroll=preroll,
+        alpha=alpha,
+        aspect=16 / 9,
+        sar=True,
+    )
 
 
 CASES = {

@@ -65,7 +65,7 @@ def test_a_frame_becomes_a_jpeg_unless_another_format_is_asked() -> None:
 
 def test_a_video_gives_a_frame_at_start_and_an_image_gives_itself() -> None:
     assert plan(ImageOptions(start=2.5, width=640, format="webp"), video()) == FramePlan(
-        width=640, height=360, format="webp", save={"Q": 75, "effort": 4}, start=2.5
+        width=640, height=360, format="webp", save={"Q": 75, "effort": 4}, start=2.5, aspect=16 / 9, sar=False
     )
     assert plan(ImageOptions(quality="high"), image()) == ImagePlan(
         width=600, height=400, format="png", save={"compression": 6}
