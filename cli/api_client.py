@@ -1,11 +1,11 @@
-"""One job through the API: create it, poll it until it ends, download the output when `-o` names a file; or cancel it.
+"""Jobs through the API: create one, poll it until it ends, download the output when `-o` names a file; cancel, list.
 
 Ctrl-C while it is waited for cancels the job.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,17 @@ class ApiClient:
         self._base = base.rstrip("/")
 
     async def create_job(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._call("POST", "/jobs", json=body)
+        return await self._object("POST", "/jobs", json=body)
 
     async def get_job(self, job_id: str) -> dict[str, Any]:
-        return await self._call("GET", f"/jobs/{job_id}")
+        return await self._object("GET", f"/jobs/{job_id}")
+
+    async def list_jobs(self, parameters: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = await self._call("GET", "/jobs", params=parameters)
+        return jobs
 
     async def cancel_job(self, job_id: str) -> dict[str, Any]:
-        return await self._call("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/cancel")
+        return await self._object("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/cancel")
 
     async def download(self, url: str, target: Path) -> None:
         """Fetch `url` under a temporary name beside `target`, then move it into place."""
@@ -51,10 +55,14 @@ class ApiClient:
         finally:
             partial.unlink(missing_ok=True)
 
-    async def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    async def _object(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        data: dict[str, Any] = await self._call(method, path, **arguments)
+        return data
+
+    async def _call(self, method: str, path: str, **arguments: Any) -> Any:
         async with self._session.request(method, self._base + path, timeout=_TIMEOUT, **arguments) as response:
             try:
-                data: dict[str, Any] = await response.json()
+                data = await response.json()
             except (aiohttp.ContentTypeError, ValueError):
                 raise CliError(
                     f"{self._base} responded with {response.status} and no JSON: is it bitmill's API?"
@@ -81,6 +89,12 @@ async def run_job(
                 await client.cancel_job(job["id"])
             raise
         return await _finish(client, job, reporter, output)
+
+
+async def list_jobs(base: str, key: str, parameters: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """One page of jobs, by the parameters of `GET /jobs`."""
+    async with _client(base, key) as client:
+        return await client.list_jobs(parameters)
 
 
 async def cancel_job(base: str, key: str, job_id: str, reporter: Reporter) -> int:

@@ -1,4 +1,4 @@
-"""`bitmill video` and `bitmill image`: one job, through the API or in this process. `bitmill jobs cancel`."""
+"""`bitmill video` and `bitmill image`: one job, through the API or in this process."""
 
 import argparse
 import asyncio
@@ -8,7 +8,6 @@ import sys
 from cli.errors import UsageError, missing_package
 from cli.job_options import option_values, request_body, require_output, uses_api, validated
 from cli.reporter import open_reporter
-from schemas.ids import is_id
 
 DEFAULT_API_URL = "http://127.0.0.1:8080"
 
@@ -22,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
         if uses_api(arguments, has_key=bool(key)):
             from cli.api_client import run_job
 
-            base, key = _api("--cloud")
+            base, key = api_address("--cloud")
             body = request_body(arguments, values)
             require_output(arguments.output)
             return asyncio.run(run_job(base, key, body, reporter, output=arguments.output, wait=not arguments.detach))
@@ -36,18 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         return asyncio.run(run_locally(arguments, options, reporter))
 
 
-def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel a job of the API. Exit status: 0 if it is or will be cancelled, 1 if it has ended or is not known."""
-    if not is_id(arguments.id, "job", "task"):
-        raise UsageError(f"JOB_ID must be the id of a job (job_… or task_…), not {arguments.id[:60]!r}")
-    from cli.api_client import cancel_job
-
-    base, key = _api("jobs cancel")
-    with open_reporter(arguments, sys.stdout, sys.stderr) as reporter:
-        return asyncio.run(cancel_job(base, key, arguments.id, reporter))
-
-
-def _api(used_by: str) -> tuple[str, str]:
+def api_address(used_by: str) -> tuple[str, str]:
     """The address of the API and the key, from the environment."""
     key = os.environ.get("ITTYBIT_API_KEY")
     if not key:

@@ -2,6 +2,9 @@
 
 import argparse
 from collections.abc import Callable
+from typing import get_args
+
+from schemas.jobs import JobKind, Status
 
 Lazy = Callable[[str, str], Callable[[argparse.Namespace], int]]
 _POSITION = "TOPIC/PARTITION/OFFSET"
@@ -36,11 +39,32 @@ def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.Argument
     inspect = actions.add_parser("inspect", help="what each service knows of a job: states, attempts, workers, times")
     inspect.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
     inspect.set_defaults(run=lazy("cli.jobs", "inspect"))
-    cancel = actions.add_parser("cancel", help="cancel a job, through the API (ITTYBIT_API_URL, ITTYBIT_API_KEY)")
+    api = "through the API (ITTYBIT_API_URL, ITTYBIT_API_KEY)"
+    listing = actions.add_parser("list", help=f"list the jobs of a project, {api}")
+    _job_filters(listing)
+    listing.set_defaults(run=lazy("cli.job_actions", "list_"))
+    cancel = actions.add_parser("cancel", help=f"cancel a job, {api}")
     cancel.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
-    cancel.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
-    cancel.set_defaults(run=lazy("cli.job_command", "cancel"), tty=False)
+    cancel.set_defaults(run=lazy("cli.job_actions", "cancel"))
+    for action in (listing, cancel):
+        action.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
+        action.add_argument("--tty", action="store_true", help="text, even when piped")
     return [inspect]
+
+
+def _job_filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--kind", choices=get_args(JobKind))
+    command.add_argument("--status", choices=get_args(Status))
+    command.add_argument("--input", metavar="URL", help="of exactly this input")
+    for name, when in (("created-after", "after"), ("created-before", "before")):
+        names = dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}"))
+        command.add_argument(*names, metavar="TIME", help=f"created {when} it; Unix milliseconds or ISO 8601")
+    pair = "whose metadata has this value; several: all of them"
+    command.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help=pair)
+    command.add_argument("--limit", type=count, default=10, metavar="COUNT", help="at most so many (%(default)s)")
+    command.add_argument("--after", metavar="JOB_ID", help="the id that ends the page before")
+    command.add_argument("--before", metavar="JOB_ID", help="the id that begins the page after")
+    command.add_argument("--order", choices=("asc", "desc"), help="oldest or newest first (desc)")
 
 
 def gc(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:

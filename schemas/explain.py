@@ -1,6 +1,8 @@
 """Turns pydantic's errors into faults that a customer understands: the field, the rule, the value (pure)."""
 
 import json
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,6 +40,13 @@ def format_errors(faults: list[FieldFault]) -> str:
     return "; ".join(
         f"{fault.field} {fault.rule}" + ("" if fault.value == _ABSENT else f" (got {fault.value})") for fault in faults
     )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the known one that looks most like it, or nothing."""
+    names = {each.lower(): each for each in known}
+    found = get_close_matches(name[:_MAX_CHARS].lower(), names, n=1, cutoff=0.65)
+    return f"; did you mean {names[found[0]]}?" if found else ""
 
 
 def render_value(value: Any) -> str:

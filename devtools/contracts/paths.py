@@ -8,10 +8,18 @@ from schemas.jobs import JobKind, Status
 
 _ORDER = {"type": "string", "enum": ["desc", "asc"], "default": "desc"}
 _SORT = ["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
+_MILLISECONDS = {"type": "integer", "minimum": 0}
 _JOB_FILTERS = [
     query("kind", {"type": "string", "enum": [*get_args(JobKind)]}, "Only jobs of this kind."),
     query("status", {"type": "string", "enum": [*get_args(Status)]}, "Only jobs in this state."),
     query("input", {"type": "string"}, "Only jobs of exactly this input."),
+    query("created_after", _MILLISECONDS, "Only jobs created after this time, in Unix milliseconds."),
+    query("created_before", _MILLISECONDS, "Only jobs created before this time, in Unix milliseconds."),
+    query(
+        "metadata.{key}",
+        {"type": "string"},
+        "`metadata.user_id=123`: only jobs whose metadata has exactly this value; several are joined by AND.",
+    ),
     query("limit", integer(20, 100), "How many."),
     query("after", {"type": "string"}, "The id that ends the page before."),
     query("before", {"type": "string"}, "The id that begins the page after."),

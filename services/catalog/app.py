@@ -49,6 +49,8 @@ RETENTION = (
         note="the marks of deleted items",
     ),
     Kept("media_metadata", "a row for each metadata pair of an item that is not deleted"),
+    Kept("job_metadata", "a row for each metadata pair of a job; goes with the job"),
+    Kept("job_spans", "a row for 256 jobs of a project; goes with the last of them"),
     Kept("job_positions", "a row for each project"),
     Kept("api_keys", "a row for each key"),
     Kept("projects", "a row for each project that has changed its delivery"),

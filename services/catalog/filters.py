@@ -1,20 +1,21 @@
 """From the query string of a list to a validated query (pure).
 
 The query string is decoded like a form: `+` and `%20` are a space, `%2B` is a plus. Names and values are compared
-exactly, case included. An unknown parameter is an error, so that a mistyped filter does not return everything.
+exactly, case included. An unknown parameter is an error, so that a mistyped filter does not return everything; it
+names the nearest known parameter.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.api import MAX_METADATA_KEYS
 from schemas.base import Text
-from schemas.explain import explain, render_value
+from schemas.explain import explain, nearest, render_value
 from schemas.faults import FieldFault
 from schemas.files import MediaKind
 from schemas.ids import is_id
@@ -28,6 +29,7 @@ _MAX_DIGITS = 18
 SortOrder = Literal["asc", "desc"]
 SortKey = Literal["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
 Parameters = Sequence[tuple[str, str]]
+Model = TypeVar("Model", bound="_Query")
 
 
 class QueryError(ValueError):
@@ -54,14 +56,17 @@ def _cursor(text: str) -> str:
 
 Integer = Annotated[int, BeforeValidator(_parse_integer)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
+Time = Annotated[Integer, Field(ge=0)]
+"""Unix milliseconds."""
 
 
 class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class JobsQuery(_Query):
-    """`GET /jobs`. Cursors are ids: `after` ends the page before, `before` begins the page after.
+class JobsParameters(_Query):
+    """`GET /jobs`, without its metadata filters. Cursors are ids: `after` ends the page before, `before` begins the
+    page after. Times in Unix milliseconds, exclusive.
 
     The order is that in which the jobs became visible here.
     """
@@ -73,6 +78,14 @@ class JobsQuery(_Query):
     kind: JobKind | None = None
     status: Status | None = None
     input: Text | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+
+
+class JobsQuery(JobsParameters):
+    """`GET /jobs` with its metadata filters: a job must have all pairs of `metadata`."""
+
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class MediaQuery(_Query):
@@ -111,24 +124,15 @@ def parse_query_string(query_string: str) -> list[tuple[str, str]]:
 
 def jobs_query(parameters: Parameters) -> JobsQuery:
     """The query in the parameters of `GET /jobs`. Raises `QueryError`."""
-    try:
-        return JobsQuery.model_validate(_each_once(parameters))
-    except ValidationError as error:
-        raise QueryError(_field_faults(error)) from None
+    others, pairs = _split(parameters, "a job")
+    query = _validated(JobsParameters, others)
+    return JobsQuery(**dict(query), metadata=pairs)
 
 
 def media_filter(parameters: Parameters) -> MediaFilter:
     """The query in the parameters of `GET /media`. Raises `QueryError`."""
-    named = [(name[len(METADATA) :], value) for name, value in parameters if _is_metadata(name)]
-    pairs = tuple(dict.fromkeys(named))
-    if len(pairs) > MAX_METADATA_KEYS:
-        rule = f"must have at most {MAX_METADATA_KEYS} filters, as an item has at most so many keys"
-        raise QueryError([FieldFault(field="metadata", rule=rule, value=str(len(pairs)))])
-    try:
-        query = MediaQuery.model_validate(_each_once([item for item in parameters if not _is_metadata(item[0])]))
-    except ValidationError as error:
-        raise QueryError(_field_faults(error)) from None
-    return MediaFilter(query=query, metadata=pairs)
+    others, pairs = _split(parameters, "an item")
+    return MediaFilter(query=_validated(MediaQuery, others), metadata=pairs)
 
 
 def no_parameters(parameters: Parameters) -> None:
@@ -164,9 +168,26 @@ def _each_once(parameters: Parameters) -> dict[str, str]:
     return dict(parameters)
 
 
-def _field_faults(error: ValidationError) -> list[FieldFault]:
-    known = "is not a known parameter"
-    return [
-        fault.model_copy(update={"rule": known}) if fault.rule == "is not a known field" else fault
-        for fault in explain(error)
-    ]
+def _split(parameters: Parameters, described: str) -> tuple[Parameters, tuple[tuple[str, str], ...]]:
+    """The parameters that are no metadata filters, and the pairs of those that are, each once."""
+    named = [(name[len(METADATA) :], value) for name, value in parameters if _is_metadata(name)]
+    pairs = tuple(dict.fromkeys(named))
+    if len(pairs) > MAX_METADATA_KEYS:
+        rule = f"must have at most {MAX_METADATA_KEYS} filters, as {described} has at most so many keys"
+        raise QueryError([FieldFault(field="metadata", rule=rule, value=str(len(pairs)))])
+    return [item for item in parameters if not _is_metadata(item[0])], pairs
+
+
+def _validated(model: type[Model], parameters: Parameters) -> Model:
+    try:
+        return model.model_validate(_each_once(parameters))
+    except ValidationError as error:
+        known = [*model.model_fields, METADATA + "KEY"]
+        raise QueryError(
+            [
+                fault.model_copy(update={"rule": f"is not a known parameter{nearest(fault.field, known)}"})
+                if fault.rule == "is not a known field"
+                else fault
+                for fault in explain(error)
+            ]
+        ) from None

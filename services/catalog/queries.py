@@ -7,13 +7,12 @@ from typing import TypeAlias
 from uuid import UUID
 
 from chassis.adapters.postgres import Connection, Pool, open_pool, sql
-from chassis.core.redact import masked_url
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from services.catalog.filters import JobsQuery, MediaFilter, pair_ids
-from services.catalog.job_positions import place_after, place_before
-from services.catalog.paging import JobsPage, page_of, scan_of
+from services.catalog.job_lists import read_page
+from services.catalog.paging import JobsPage, page_of
 
 SQL = sql.load("services.catalog.sql")
 SORT_ALL_MAX = 6_000
@@ -75,15 +74,9 @@ class Queries:
         return bool(await self._value("project_is_signed", project))
 
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
-        scan = scan_of(query)
-        name = "jobs_newest_first" if scan.newest_first else "jobs_oldest_first"
-        filters = (query.kind, query.status, query.input)
         async with self._pool.acquire() as connection:
-            masked = masked_url(query.input) if query.input is not None else None
-            above = await place_after(connection, project, scan.above) if scan.above else (None, None)
-            below = await place_before(connection, project, scan.below) if scan.below else (None, None)
-            rows = await connection.fetch(SQL[name], project, *filters, *above, *below, query.limit + 1, masked)
-        jobs = {job.id: job for job in (Job.model_validate_json(row["job"]) for row in rows)}
+            rows = await read_page(connection, project, query)
+        jobs = {job.id: job for job in map(Job.model_validate_json, rows)}
         page = page_of(list(jobs), query)
         return page, [jobs[id] for id in page.ids]
 

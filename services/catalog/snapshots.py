@@ -40,6 +40,7 @@ class JobSnapshot(NamedTuple):
     kind: JobKind | Unknown
     status: Status | Unknown
     input: str
+    created_at: int
     updated_at: int
     media_id: str | None
     output: OutputName | None
@@ -91,6 +92,7 @@ def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
         kind=job.kind,
         status=job.status,
         input=job.input,
+        created_at=job.created_at,
         updated_at=job.updated_at,
         media_id=job.media_id,
         output=output,

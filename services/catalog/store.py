@@ -96,6 +96,7 @@ def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
         snapshot.media_id,
         *(snapshot.output or (None, None, None)),
         position,
+        snapshot.created_at,
     )
 
 

@@ -9,7 +9,19 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import claims, durability, idle, overhead, projection, rate, relay, startup, takeover, webhooks
+from tests.bench import (
+    claims,
+    durability,
+    idle,
+    job_lists,
+    overhead,
+    projection,
+    rate,
+    relay,
+    startup,
+    takeover,
+    webhooks,
+)
 from tests.bench.figures import Row, table
 from tests.support.system import free_port
 
@@ -22,7 +34,7 @@ async def measure() -> list[Row]:
     rows: list[Row] = []
     for rows_of in (
         *(startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows),
-        *(claims.rows, webhooks.rows, relay.rows, takeover.rows),
+        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows),
     ):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))

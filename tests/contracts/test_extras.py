@@ -141,5 +141,5 @@ def test_a_command_that_needs_another_extra_names_it(command: str, extra: str) -
 
 
 def test_a_job_through_the_api_needs_no_extra() -> None:
-    code = "import cli.job_command, cli.api_client, cli.reporter\nprint('imported')"
+    code = "import cli.job_command, cli.job_actions, cli.api_client, cli.reporter\nprint('imported')"
     assert run_in_image("catalog", code).stdout == "imported\n"

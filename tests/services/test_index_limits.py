@@ -57,6 +57,8 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
             "jobs.kind": _ENUM,
             "jobs.status": _ENUM,
             "job_positions.project": MAX_ID_CHARS,
+            "job_metadata.minted": 26,
+            "job_spans.project": MAX_ID_CHARS,
             "projects.id": MAX_ID_CHARS,
             "media.id": MAX_ID_CHARS,
             "media.project": MAX_ID_CHARS,

@@ -39,31 +39,80 @@ SELECT max(position) FROM (
     SELECT position FROM jobs WHERE project = $1 AND minted < $2 ORDER BY minted DESC LIMIT 1000
 ) AS preceding;
 
--- name: jobs_newest_first
--- Filters that are not requested are NULL, and are removed when the query is planned for its values.
+-- name: jobs_page
+-- Filters that are not requested are NULL, and are removed when the query is planned for its values. {order} is put in
+-- by the caller, out of a closed list; so below.
 SELECT job::text
 FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    -- The address as it was given, or as it is kept where its private parts are masked ($10).
-    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($10)) AND input IN ($4, $10)))
-    AND ($5::bigint IS NULL OR (position, minted) > ($5, $6::text))
-    AND ($7::bigint IS NULL OR (position, minted) < ($7, $8::text))
-ORDER BY position DESC, minted DESC
-LIMIT $9;
+    -- The address as it was given, or as it is kept where its private parts are masked ($5).
+    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($5)) AND input IN ($4, $5)))
+    AND ($6::bigint IS NULL OR coalesce(created_at, (job ->> 'created_at')::bigint) > $6)
+    AND ($7::bigint IS NULL OR coalesce(created_at, (job ->> 'created_at')::bigint) < $7)
+    AND ($8::bigint IS NULL OR (position, minted) > ($8, $9::text))
+    AND ($10::bigint IS NULL OR (position, minted) < ($10, $11::text))
+    AND ($12::bigint IS NULL OR position >= $12)
+    AND ($13::bigint IS NULL OR position <= $13)
+    AND (cardinality($14::uuid[]) = 0 OR cardinality($14::uuid[]) <= (
+        SELECT count(*) FROM job_metadata AS other
+        WHERE other.pair = ANY ($14::uuid[]) AND other.position = jobs.position AND other.minted = jobs.minted
+    ))
+ORDER BY position {order}, minted {order}
+LIMIT $15;
 
--- name: jobs_oldest_first
-SELECT job::text
-FROM jobs
+-- name: jobs_page_with
+-- As jobs_page, by the rows of job_metadata with the first of the pairs $14.
+SELECT jobs.job::text
+FROM job_metadata AS one
+CROSS JOIN LATERAL (
+    SELECT job, kind, status, input, created_at FROM jobs
+    WHERE jobs.project = $1 AND jobs.position = one.position AND jobs.minted = one.minted
+    LIMIT 1 -- a job has one place; the planner then takes the rows one by one, in their order
+) AS jobs
+WHERE one.pair = ($14::uuid[])[1]
+    AND ($2::text IS NULL OR kind = $2)
+    AND ($3::text IS NULL OR status = $3)
+    AND ($4::text IS NULL OR input IN ($4, $5))
+    AND ($6::bigint IS NULL OR coalesce(created_at, (job ->> 'created_at')::bigint) > $6)
+    AND ($7::bigint IS NULL OR coalesce(created_at, (job ->> 'created_at')::bigint) < $7)
+    AND ($8::bigint IS NULL OR (one.position, one.minted) > ($8, $9::text))
+    AND ($10::bigint IS NULL OR (one.position, one.minted) < ($10, $11::text))
+    AND ($12::bigint IS NULL OR one.position >= $12)
+    AND ($13::bigint IS NULL OR one.position <= $13)
+    AND (cardinality($14::uuid[]) = 1 OR cardinality($14::uuid[]) <= (
+        SELECT count(*) FROM job_metadata AS other
+        WHERE other.pair = ANY ($14::uuid[]) AND other.position = one.position AND other.minted = one.minted
+    ))
+ORDER BY one.position {order}, one.minted {order}
+LIMIT $15;
+
+-- name: rarest_pairs_of_jobs
+-- The pairs $1 in order of how many jobs have them, counted up to $2.
+SELECT pair, (SELECT count(*) FROM (SELECT FROM job_metadata WHERE job_metadata.pair = pair.pair LIMIT $2) AS counted)
+FROM unnest($1::uuid[]) AS pair
+ORDER BY count;
+
+-- name: jobs_with_pair
+-- Estimated, not read; so below.
+SELECT FROM job_metadata WHERE pair = $1;
+
+-- name: jobs_with_columns
+SELECT FROM jobs
 WHERE project = $1
     AND ($2::text IS NULL OR kind = $2)
     AND ($3::text IS NULL OR status = $3)
-    AND ($4::text IS NULL OR (md5(input) IN (md5($4), md5($10)) AND input IN ($4, $10)))
-    AND ($5::bigint IS NULL OR (position, minted) > ($5, $6::text))
-    AND ($7::bigint IS NULL OR (position, minted) < ($7, $8::text))
-ORDER BY position, minted
-LIMIT $9;
+    AND ($4::text IS NULL OR md5(input) IN (md5($4), md5($5)));
+
+-- name: job_spans
+-- Of the spans $3 to $4 of $2 positions those with jobs created after $5 and before $6; `whole`: all of their jobs were.
+SELECT span,
+    ($5::bigint IS NULL OR first_created_at > $5) AND ($6::bigint IS NULL OR last_created_at < $6) AS whole
+FROM job_spans
+WHERE project = $1 AND size = $2 AND span BETWEEN $3 AND $4
+    AND ($5::bigint IS NULL OR last_created_at > $5) AND ($6::bigint IS NULL OR first_created_at < $6)
+ORDER BY span;
 
 -- name: count_media
 SELECT count(*) FROM media WHERE project = $1 AND NOT hidden AND ($2::text IS NULL OR kind = $2);

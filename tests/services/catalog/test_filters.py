@@ -86,9 +86,12 @@ def test_a_metadata_key_named_kind_does_not_hide_the_filter_by_kind() -> None:
         ("sort=created_at;DROP TABLE media", {"sort": None}),
         ("order=up", {"order": None}),
         ("kind=Video", {"kind": None}),
-        ("metadata=1", {"metadata": "is not a known parameter"}),
-        ("metadata.=1", {"metadata.": "is not a known parameter"}),
-        ("Limit=1&cursor=2", {"Limit": "is not a known parameter", "cursor": "is not a known parameter"}),
+        ("metadata=1", {"metadata": "is not a known parameter; did you mean metadata.KEY?"}),
+        ("metadata.=1", {"metadata.": "is not a known parameter; did you mean metadata.KEY?"}),
+        (
+            "Limit=1&cursor=2",
+            {"Limit": "is not a known parameter; did you mean limit?", "cursor": "is not a known parameter"},
+        ),
         ("metadata.a=%ff", {"query": "must be percent-encoded UTF-8"}),
     ],
 )
@@ -110,15 +113,41 @@ def test_a_bad_parameter_is_named_with_its_rule(query: str, fields: dict[str, st
         ("kind=audio", "kind"),
         ("input=%00", "input"),
         ("page=1", "page"),
-        ("metadata.a=1", "metadata.a"),
+        ("metadata=1", "metadata"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=-1", "created_before"),
+        ("created_before=2026-11-27", "created_before"),
     ],
 )
 def test_lists_of_jobs_refuse_likewise(query: str, field: str) -> None:
     assert list(refused(query, "jobs")) == [field]
 
 
+def test_lists_of_jobs_take_metadata_and_times() -> None:
+    query = jobs_query(parse_query_string("metadata.a=1&created_after=1700000000000&metadata.b.c=&metadata.a=1"))
+    assert query.metadata == (("a", "1"), ("b.c", ""))
+    assert (query.created_after, query.created_before) == (1_700_000_000_000, None)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "known"),
+    [
+        ("states", "status"),
+        ("create_after", "created_after"),
+        ("created_until", "created_after"),
+        ("meta.user_id", None),
+        ("metadata_user", "metadata.KEY"),
+        ("x" * 5000, None),
+    ],
+)
+def test_an_unknown_parameter_is_answered_with_the_nearest_known_one(unknown: str, known: str | None) -> None:
+    (rule,) = refused(f"{unknown}=1", "jobs").values()
+    assert rule == "is not a known parameter" + (f"; did you mean {known}?" if known else "")
+
+
 def test_more_filters_than_an_item_can_have_keys_are_refused() -> None:
-    assert list(refused("&".join(f"metadata.k{n}=v" for n in range(65)))) == ["metadata"]
+    for kind in ("media", "jobs"):
+        assert list(refused("&".join(f"metadata.k{n}=v" for n in range(65)), kind)) == ["metadata"]
     assert list(refused("&".join(f"metadata.k{n}=v" for n in range(10_000)))) == ["query"]
 
 

@@ -151,11 +151,33 @@ async def test_filters_by_kind_status_and_input_are_exact(catalog: CatalogServic
     assert await ids(input="' OR 1=1 --") == []
 
 
+async def test_filters_by_metadata_and_time_are_chained_and_kept_by_the_links(catalog: CatalogService) -> None:
+    who = await catalog.new_customer()
+    jobs = [
+        factories.queued(who.project, at=factories.OLD_MS + number, metadata={"user": "a b&", "n": str(number % 2)})
+        for number in range(6)
+    ]
+    for job in jobs:
+        await catalog.publish(JobCreated(job=job))
+        await catalog.until(f"/jobs/{job.id}", who, lambda body: body["status"] == "queued")
+    path = f"/jobs?metadata.user=a+b%26&metadata.n=0&created_after={factories.OLD_MS}&limit=1"
+    async with catalog.session.get(catalog.url + path, headers=who.headers) as response:
+        assert [found["id"] for found in await response.json()] == [jobs[4].id]
+        assert (response.headers["Limit"], response.headers["Has-More"]) == ("1", "true")
+        next_ = re.search(r'<https://api\.example\.com(/jobs\?[^>]*)>; rel="next"', response.headers["Link"])
+    assert next_ is not None
+    async with catalog.session.get(catalog.url + next_[1], headers=who.headers) as response:
+        assert [found["id"] for found in await response.json()] == [jobs[2].id]
+        assert response.headers["Has-More"] == "false"
+
+
 async def test_refused_parameters_are_named(catalog: CatalogService) -> None:
     who = await catalog.new_customer()
     status, body = await catalog.get("/jobs?limit=101&colour=red", who)
     assert (status, body["kind"]) == (400, "invalid_input")
     assert sorted(fault["field"] for fault in body["errors"]) == ["colour", "limit"]
+    status, body = await catalog.get("/jobs?state=failed", who)
+    assert (status, body["message"]) == (400, 'state is not a known parameter; did you mean status? (got "failed")')
     status, body = await catalog.get(f"/jobs/{factories.old_id('job')}?expand=1", who)
     assert (status, body["errors"][0]["field"]) == (400, "expand")
 

@@ -1,0 +1,135 @@
+"""`jobs list` and `jobs cancel` against a small API: what is requested, and what is printed."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from cli.__main__ import main
+from cli.job_actions import milliseconds
+from schemas.ids import typeid, uuid7
+
+JOB = typeid("job", uuid7(1_700_000_000_000, b"0123456789"))
+
+
+@dataclass
+class Api:
+    """Answers every request with `status` and `body`, and keeps what was requested."""
+
+    status: int = 200
+    body: object = None
+    requested: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requested.append((request.method, request.path, list(request.query.items())))
+        return web.json_response(self.body, status=self.status)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The command has an event loop of its own: the server has one in a thread."""
+    answers, loop, started = Api(), asyncio.new_event_loop(), threading.Event()
+
+    async def start() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answers.answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner
+
+    def serve() -> None:
+        loop.call_soon(started.set)
+        loop.run_forever()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert started.wait(60)
+    runner = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+    host, port = runner.addresses[0][:2]
+    monkeypatch.setenv("ITTYBIT_API_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("ITTYBIT_API_KEY", "ittybit_live_test")
+    yield answers
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(60)
+    loop.close()
+
+
+def a_job(**fields: object) -> dict[str, object]:
+    job = {"id": JOB, "status": "failed", "kind": "video", "created_at": 1_700_000_000_000, "input": "https://h/a.mov"}
+    return job | fields
+
+
+def test_every_filter_is_a_parameter_of_the_request(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.body = [a_job()]
+    line = ["jobs", "list", "--kind", "video", "--status", "failed", "--input", "https://h/a?b=c", "--order", "asc"]
+    line += ["--metadata", "user=7", "--metadata", "a.b==c d&", "--created-after", "2023-11-14T22:13:20Z"]
+    line += ["--created_before", "1700000001000", "--limit", "5", "--after", JOB]
+    assert main(line) == 0
+    assert api.requested == [
+        (
+            "GET",
+            "/jobs",
+            [
+                ("kind", "video"),
+                ("status", "failed"),
+                ("input", "https://h/a?b=c"),
+                ("after", JOB),
+                ("order", "asc"),
+                ("limit", "5"),
+                ("created_after", "1700000000000"),
+                ("created_before", "1700000001000"),
+                ("metadata.user", "7"),
+                ("metadata.a.b", "=c d&"),
+            ],
+        )
+    ]
+    assert json.loads(capsys.readouterr().out) == a_job()
+
+
+def test_ten_jobs_are_listed_a_line_each(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.body = [a_job(), a_job(status="queued", kind="image", input="https://h/\x1b[2J")]
+    assert main(["jobs", "list", "--tty"]) == 0
+    assert api.requested == [("GET", "/jobs", [("limit", "10")])]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [JOB, "failed", "video", "2023-11-14", "22:13:20", "https://h/a.mov"]
+    assert lines[1].endswith("https://h/\\x1b[2J")
+
+
+def test_a_refusal_is_the_sentence_of_the_api(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.status, api.body = 400, {"kind": "invalid_input", "message": "limit must be at most 100 (got 1000)"}
+    assert main(["jobs", "list", "--limit", "1000"]) == 1
+    assert capsys.readouterr().err == "bitmill: limit must be at most 100 (got 1000) [invalid_input]\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--metadata", "user"], "--metadata must be KEY=VALUE (got 'user')"),
+        (["--created-after", "yesterday"], "--created-after must be Unix milliseconds or a time such as"),
+    ],
+)
+def test_a_filter_that_cannot_be_read_is_named(
+    api: Api, capsys: pytest.CaptureFixture[str], option: list[str], words: str
+) -> None:
+    assert main(["jobs", "list", *option]) == 2
+    assert words in capsys.readouterr().err
+    assert api.requested == []
+
+
+def test_times_are_milliseconds_or_iso_8601() -> None:
+    assert milliseconds("1700000000000") == milliseconds("2023-11-14T22:13:20Z") == "1700000000000"
+    assert milliseconds("2023-11-14T23:13:20.5+01:00") == "1700000000500"
+
+
+def test_a_job_is_cancelled_by_its_id(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.body = {"id": JOB, "status": "cancelling"}
+    assert main(["jobs", "cancel", JOB, "--tty"]) == 0
+    assert api.requested == [("POST", f"/jobs/{JOB}/cancel", [])]
+    assert capsys.readouterr().out == f"{JOB} cancelling\n"
+    assert main(["jobs", "cancel", "nonsense"]) == 2
