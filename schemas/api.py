@@ -136,12 +136,13 @@ class MetadataOutOfBounds(ValueError):
 class MediaPatch(RequestModel):
     """Body of `PATCH /media/{id}`. What is left out stays; null removes a title, a folder, or a value of `metadata`.
 
-    Metadata is merged with what is there, and an empty object removes all of it.
+    Metadata is merged with what is there, and an empty object removes all of it. With `overwrite`, an item that has the
+    name in the new folder gets its file's default name instead.
     """
 
     title: Annotated[Text, StringConstraints(max_length=500)] | None = None
     folder: Folder | None = None
-    overwrite: Literal[False] = False
+    overwrite: bool = False
     metadata: dict[_MetadataKey, _MetadataValue | None] | None = None
 
     def merged(self, metadata: Mapping[str, str]) -> dict[str, str]:
@@ -161,12 +162,13 @@ class MediaRequest(RequestModel):
     """Body of `POST /media`.
 
     `strip`: whether tags of place and device are removed from the file before it is stored; without it the setting of
-    the project decides.
+    the project decides. With `overwrite`, an item that has the name gets its file's default name instead.
     """
 
     url: HttpUrl
     title: Annotated[Text, StringConstraints(max_length=500)] | None = None
     filename: Filename | None = None
     folder: Folder | None = None
+    overwrite: bool = False
     metadata: Metadata = Field(default_factory=dict)
     strip: bool | None = None

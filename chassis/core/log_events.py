@@ -186,6 +186,8 @@ media_deleted | info |
     A customer deleted a media item; it can be restored for a time.
 media_purged | info |
     The stored files of a deleted media item were removed.
+media_name_overwritten | info | filename
+    Another item took the name of this one (`overwrite`), whose file has this name from now on. No action.
 media_restored | info |
     A customer restored a deleted media item.
 media_submitted | info | submission_id

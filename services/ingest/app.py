@@ -35,6 +35,7 @@ from services.ingest.jobs import JobWriter
 from services.ingest.media_api import MediaApi, media_error_style
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
+from services.ingest.name_takeover import NameTakeover
 from services.ingest.queue_bounds import QueueBound
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
@@ -133,6 +134,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 store,
                 queue,
                 outbox,
+                NameTakeover(store, outbox),
                 tuple(template.ref for template in settings.media_jobs),
                 settings.retain_deleted_files - RESTORE_MARGIN,
             ),
@@ -175,6 +177,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         prober = Prober(fork_server)
         return Imports(
             store=store,
+            takeover=NameTakeover(store, resources.outbox),
             waiter=waiter,
             storage=resources.storage,
             egress=self._egress,

@@ -74,7 +74,7 @@ class Submissions:
         await self._admit(self.media_bound, submission.project, key)
         item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)
         try:
-            new = await self.media.accept(item, request.url, key, strip=request.strip)
+            new = await self.media.accept(item, request, key)
         except NameTaken:
             taken = name_taken(request.folder, request.filename or "")
             raise RecordRejected(format_errors(taken.faults), taken.kind) from None

@@ -41,6 +41,7 @@ from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
 from services.ingest.import_waiter import ImportWaiter
+from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
 from worker.attempt_object import AttemptObject, attempt_object
 from worker.fetch_bounds import FetchBounds, HostAtLimit
@@ -68,6 +69,7 @@ class Imports:
     """The functions of the import queue's Runner. The id of a queue item is the media item's."""
 
     store: Store
+    takeover: NameTakeover
     waiter: ImportWaiter
     storage: Storage
     egress: EgressPolicy
@@ -98,7 +100,8 @@ class Imports:
             except MediaFault as error:
                 log.info("import_rejected", fault=error.kind, detail=error.detail)
                 return self._failed(media, error.fault())
-            return self._stored(media, original, stored)
+            # Rows of release 0.1 do not say it.
+            return self._stored(media, original, stored, overwrite=bool(item.payload.get("overwrite")))
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of an import without a further attempt."""
@@ -158,13 +161,15 @@ class Imports:
         project = await self.store.project(item.project)
         return project is not None and project.strip
 
-    def _stored(self, media: MediaItem, original: File, stored: AttemptObject) -> Complete:
+    def _stored(self, media: MediaItem, original: File, stored: AttemptObject, *, overwrite: bool) -> Complete:
         at = now_ms()
         active = transitions.stored(media, original, at)
         jobs = jobs_for(active, self.media_jobs, base=self.delivery_base, at=at)
 
         async def write(conn: Connection) -> None:
-            if active.original_path is not None:
+            if overwrite:
+                await self.takeover.take(conn, active)
+            elif active.original_path is not None:
                 await self.store.reserve_name(conn, active.project, active.original_path, active.id)
             await self.store.add_jobs(conn, jobs)
             await self._write(conn, active)

@@ -57,7 +57,7 @@ class MediaApi:
 
         with parts.waiter.expect(caller.project, item.id):
             try:
-                accepted = await parts.media.accept(item, body.url, key, strip=body.strip)
+                accepted = await parts.media.accept(item, body, key)
             except NameTaken:
                 raise name_taken(body.folder, body.filename or "") from None
             if key is not None and not accepted:

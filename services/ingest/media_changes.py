@@ -18,6 +18,7 @@ from schemas.ids import derived, is_id
 from schemas.media import MediaItem
 from schemas.media_resource import media_etag, names_etag
 from services.ingest import transitions
+from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
 
 log = logs.get_logger(__name__)
@@ -58,6 +59,7 @@ class MediaChanges:
     store: Store
     queue: JobQueue
     outbox: Outbox
+    takeover: NameTakeover
     refs: tuple[str, ...]
     restorable_for: timedelta
 
@@ -70,7 +72,7 @@ class MediaChanges:
                 raise StillImported(id)
             return transitions.edited(item, patch, now_ms())
 
-        return await self._change(id, project, edited, MediaUpdated)
+        return await self._change(id, project, edited, MediaUpdated, overwrite=patch.overwrite)
 
     async def restore(self, id: str, project: str) -> MediaItem:
         """Raises NotDeleted, NoFile, and NameTaken where another item has the name by now."""
@@ -118,13 +120,14 @@ class MediaChanges:
         event: Callable[..., Event],
         *,
         deleted: bool = False,
+        overwrite: bool = False,
     ) -> MediaItem:
         async with self.store.transaction() as conn:
             item = await self._locked(conn, id, project)
             if item.status == "deleted" and not deleted:
                 raise UnknownItem(id)
             changed = change(item)
-            await self._rename(conn, changed)
+            await self._rename(conn, changed, overwrite=overwrite)
             await self.store.update_media_items(conn, [changed])
             await self.outbox.put(conn, event(media=changed))
         self.outbox.wake()
@@ -136,10 +139,12 @@ class MediaChanges:
             raise UnknownItem(id)
         return item
 
-    async def _rename(self, conn: Connection, item: MediaItem) -> None:
+    async def _rename(self, conn: Connection, item: MediaItem, *, overwrite: bool) -> None:
         """Its name is reserved, and no other. Raises NameTaken."""
         await self.store.release_names(conn, item.id)
-        if item.original_path is not None:
+        if overwrite:
+            await self.takeover.take(conn, item)
+        elif item.original_path is not None:
             await self.store.reserve_name(conn, item.project, item.original_path, item.id)
 
 

@@ -6,6 +6,7 @@ from chassis.core.encryption import Keyring, protect_url
 from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
+from schemas.api import MediaRequest
 from schemas.events import MediaAccepted
 from schemas.jobs import url_context
 from schemas.media import MediaItem
@@ -28,25 +29,28 @@ class MediaWriter:
     outbox: Outbox
     keyring: Keyring | None = None
 
-    async def accept(
-        self, item: MediaItem, url: str, key: IdempotencyKey | None = None, *, strip: bool | None = None
-    ) -> bool:
-        """Stores the item, its import from `url` and its event; False where the idempotency key was used before.
+    async def accept(self, item: MediaItem, request: MediaRequest, key: IdempotencyKey | None = None) -> bool:
+        """Stores the item, its import and its event; False where the idempotency key was used before.
 
-        `strip` is what the request says about the file's tags; None where it says nothing. From then on the item
-        survives any crash, because its import is in the queue. Raises NameTaken.
+        From then on the item survives any crash, because its import is in the queue. With `overwrite` it takes its name
+        from another item once its file is stored; without, raises NameTaken where another has it.
         """
-        shown, encrypted = protect_url(self.keyring, url, url_context(item.project, "media_url"))
+        shown, encrypted = protect_url(self.keyring, request.url, url_context(item.project, "media_url"))
         async with self.store.transaction() as conn:
             if key is not None and not await self.store.use_key(
                 conn, key, project=item.project, resource_id=item.id, at=item.created_at, response=None
             ):
                 return False
-            if item.filename is not None:
+            if item.filename is not None and not request.overwrite:
                 path = names.original_path(item.folder, item.filename)
                 await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            payload = {"url": shown, "encrypted_url": encrypted, "strip": strip}
+            payload = {
+                "url": shown,
+                "encrypted_url": encrypted,
+                "strip": request.strip,
+                "overwrite": request.overwrite,
+            }
             await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload=payload)
             await self.outbox.put(conn, MediaAccepted(media=item))
         self.queue.wake()

@@ -176,8 +176,13 @@ class Store:
         """Reserves the path for the item, once or again. Raises NameTaken where another item has it."""
         if await conn.fetchval(QUERIES["reserve_name"], project, path, media_id) is not None:
             return
-        if await conn.fetchval(QUERIES["name_holder"], project, path) != media_id:
+        if await self.name_holder(conn, project, path) != media_id:
             raise NameTaken(path)
+
+    async def name_holder(self, conn: Connection, project: str, path: str) -> str | None:
+        """The id of the item that has the name."""
+        holder: str | None = await conn.fetchval(QUERIES["name_holder"], project, path)
+        return holder
 
     async def release_names(self, conn: Connection, media_id: str) -> None:
         await conn.execute(QUERIES["release_names"], media_id)

@@ -92,6 +92,14 @@ def edited(item: MediaItem, patch: MediaPatch, at: int) -> MediaItem:
     return _changed(item, at, **changes)
 
 
+def displaced(item: MediaItem, at: int) -> MediaItem:
+    """The item without its name, which another takes over: its file has the default name, once it is stored."""
+    if item.original is None:
+        return _changed(item, at, filename=None)
+    filename = names.default_filename(item.original.id, item.original.format)
+    return _changed(item, at, filename=filename, original_path=names.original_path(item.folder, filename))
+
+
 def deleted(item: MediaItem, at: int) -> MediaItem:
     """Hidden from customers, with everything that is needed to restore it, or to remove its files."""
     return _changed(item, at, status="deleted", retry_at=None)

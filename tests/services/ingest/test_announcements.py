@@ -187,7 +187,7 @@ async def imported(pool: Pool, *, fails: bool = False) -> MediaItem:
     queue = JobQueue(pool, outbox)
     request = MediaRequest(url="https://example.com/a.png")
     item = transitions.accepted(request, id=new_id("med"), project=new_id("prj"), at=1)
-    await MediaWriter(store, queue, outbox).accept(item, request.url)
+    await MediaWriter(store, queue, outbox).accept(item, request)
     claimed = await queue.claim("test")
     assert claimed is not None
     file_id = derived("file", item.id, "original")

@@ -23,6 +23,7 @@ from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
+from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
 from tests.support.waiting import until
 from worker.fetch_bounds import FetchBounds
@@ -68,10 +69,11 @@ async def accepted(pool: Pool, tmp_path: Path) -> AsyncIterator[AcceptedImport]:
     waiter = ImportWaiter(store.media_item, timeout=timedelta(0))
     request = MediaRequest(url="https://example.com/a.mp4", filename="a.mp4")
     item = transitions.accepted(request, id=MEDIA, project=PROJECT, at=1)
-    assert await MediaWriter(store, queue, outbox).accept(item, request.url)
+    assert await MediaWriter(store, queue, outbox).accept(item, request)
     async with open_storage(tmp_path.as_uri()) as storage:
         imports = Imports(
             store,
+            NameTakeover(store, outbox),
             waiter,
             storage,
             EgressPolicy(),
@@ -142,7 +144,8 @@ async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(accep
 
 
 def media_changes(accepted: AcceptedImport) -> MediaChanges:
-    return MediaChanges(accepted.store, accepted.queue, accepted.outbox, (), timedelta(days=1))
+    takeover = NameTakeover(accepted.store, accepted.outbox)
+    return MediaChanges(accepted.store, accepted.queue, accepted.outbox, takeover, (), timedelta(days=1))
 
 
 async def another_waits(conn: Connection) -> bool:

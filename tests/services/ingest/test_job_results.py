@@ -34,7 +34,7 @@ async def active_item(pool: Pool, project: str) -> MediaItem:
     store, outbox = Store(pool), Outbox(pool, "ingest")
     request = MediaRequest(url="https://example.com/a.png")
     item = transitions.accepted(request, id=new_id("med"), project=project, at=1)
-    await MediaWriter(store, JobQueue(pool, outbox), outbox).accept(item, request.url)
+    await MediaWriter(store, JobQueue(pool, outbox), outbox).accept(item, request)
     original = File(
         id=derived("file", item.id, "original"),
         key=f"{project}/media/original.png",

@@ -87,7 +87,7 @@ async def test_what_is_left_out_stays_and_an_empty_object_removes_all_metadata(
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"metadata": "all"}, "metadata"),
         ({"title": "x" * 501}, "title"),
-        ({"overwrite": True}, "overwrite"),
+        ({"overwrite": "yes"}, "overwrite"),
         ({"filename": "a.png"}, "filename"),
         ({"metadata": {f"key{n}": "v" for n in range(64)}}, "metadata"),
     ],
@@ -172,6 +172,64 @@ async def test_an_item_that_is_deleted_while_it_is_imported_is_fetched_no_furthe
         await until(is_cancelled, within=60)
         lost = await change(ingest, "POST", f"/media/{slow['id']}/restore")
         assert (lost.status, lost.body["error"]["kind"]) == (409, "conflict")
+
+
+async def test_with_overwrite_the_newest_item_has_the_name_and_the_older_ones_stay_reachable(
+    ingest: RunningIngest, events: EventLog, files: FileServer
+) -> None:
+    name = {"folder": "over", "filename": "same.png"}
+    first = await new_item(ingest, files, **name)
+    second = await new_item(ingest, files, **name, overwrite=True)
+    displaced = (await events.first(MediaUpdated, first["id"])).media
+    assert displaced.original is not None
+    assert (second["filename"], second["original"]) == (first["filename"], first["original"])
+    assert (displaced.filename, displaced.original_path, displaced.status) == (
+        f"{displaced.original.id}.png",
+        f"over/{displaced.original.id}.png",
+        "active",
+    )
+    # An item that is moved takes the name as well.
+    third = await new_item(ingest, files, folder="elsewhere", filename="same.png")
+    moved = await change(ingest, "PATCH", f"/media/{third['id']}", {"folder": "over", "overwrite": True})
+    assert (moved.status, moved.body["data"]["original"]) == (200, first["original"])
+    held = await names_of(ingest, first["id"], second["id"], third["id"])
+    assert held[first["id"]] == displaced.original_path
+    assert held[second["id"]].startswith("over/file_")
+    assert held[third["id"]] == "over/same.png"
+    # The older ones can be changed and deleted as before.
+    for id in (first["id"], second["id"]):
+        assert (await change(ingest, "PATCH", f"/media/{id}", {"title": "older"})).status == 200
+        assert (await change(ingest, "DELETE", f"/media/{id}")).status == 200
+
+
+async def test_an_item_without_a_file_takes_no_name(ingest: RunningIngest, files: FileServer) -> None:
+    item = await new_item(ingest, files, folder="kept", filename="kept.png")
+    body = {"url": files.url("missing.png"), "folder": "kept", "filename": "kept.png", "overwrite": True}
+    assert (await ingest.post("/media", body)).body["data"]["status"] == "failed"
+    assert await names_of(ingest, item["id"]) == {item["id"]: "kept/kept.png"}
+
+
+async def test_of_many_items_that_overwrite_one_name_at_once_one_has_it_and_all_are_stored(
+    ingest: RunningIngest, files: FileServer
+) -> None:
+    body = {"url": files.url("photo.png"), "folder": "crowd", "filename": "one.png", "overwrite": True}
+    answers = await asyncio.gather(*(ingest.post("/media", body) for _ in range(10)))
+    ids = {answer.body["data"]["id"] for answer in answers}
+
+    async def all_are_stored() -> bool:
+        rows = await ingest.pool.fetch("SELECT status FROM media WHERE id = ANY ($1::text[])", list(ids))
+        return [row["status"] for row in rows] == ["active"] * 10
+
+    await until(all_are_stored, within=60)
+    held = await names_of(ingest, *ids)
+    assert set(held) == ids
+    assert list(held.values()).count("crowd/one.png") == 1
+
+
+async def names_of(ingest: RunningIngest, *ids: str) -> dict[str, str]:
+    rows = await ingest.pool.fetch("SELECT media_id, path FROM names WHERE media_id = ANY ($1::text[])", list(ids))
+    assert len(rows) == len(ids), "one name each"
+    return {row["media_id"]: row["path"] for row in rows}
 
 
 async def test_if_match_allows_only_changes_of_the_version_that_was_read(

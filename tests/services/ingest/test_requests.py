@@ -112,7 +112,7 @@ def test_a_task_with_the_body_of_a_job_is_accepted() -> None:
         ({"folder": "/abs"}, "folder"),
         ({"folder": "a/job_01h455vb4pex5vsknk084sn02q"}, "folder"),
         ({"metadata": {"a": {"b": "c"}}}, "metadata.a"),
-        ({"overwrite": True}, "overwrite"),
+        ({"overwrite": 1}, "overwrite"),
     ],
 )
 def test_each_bad_field_of_a_media_item_is_named(change: dict[str, Any], field: str) -> None:
