@@ -3,7 +3,10 @@
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from structlog.testing import capture_logs
 
 from chassis.adapters.kafka.admin import ensure_topics
-from chassis.adapters.kafka.durability import TopicDurability, at_risk
+from chassis.adapters.kafka.durability import TopicDurability, at_risk, log_durability
 from embedded.kafka import KafkaServer, free_ports
 from embedded.kafka_login import BrokerSecurity
 from tests.chassis.adapters.kafka.examples import eventually, topic_of_its_own
@@ -65,14 +68,46 @@ async def _has_brokers(bootstrap: str, count: int) -> bool:
         await admin.close()
 
 
-async def _replicas(bootstrap: str, topic: str) -> int:
+async def _has_replicas(bootstrap: str, topic: str, count: int) -> bool:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         [found] = await admin.describe_topics([topic])
-        return len(found["partitions"][0]["replicas"])
+        # The broker that is asked may not know the topic yet.
+        return bool(found["partitions"]) and len(found["partitions"][0]["replicas"]) == count
     finally:
         await admin.close()
+
+
+class AdminOfALateBroker:
+    """Answers as a broker that learns of new topics a moment after the first: at the third question of each kind."""
+
+    def __init__(self, replicas: int, min_insync: int) -> None:
+        self._replicas = replicas
+        self._min_insync = min_insync
+        self._asked = 0
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": [{}, {}]}
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        partitions = [{"replicas": list(range(self._replicas))}] if self._asked > 2 else []
+        return [{"topic": name, "partitions": partitions} for name in names]
+
+    async def describe_configs(self, wanted: list[Any]) -> list[Any]:
+        self._asked += 1
+        if self._asked < 2:
+            return [SimpleNamespace(resources=[(3, "", 2, each.name, []) for each in wanted])]
+        entries = [("min.insync.replicas", str(self._min_insync))]
+        return [SimpleNamespace(resources=[(0, "", 2, each.name, entries) for each in wanted])]
+
+
+async def test_topics_that_a_broker_does_not_know_yet_are_waited_for() -> None:
+    with capture_logs() as logged:
+        await log_durability(AdminOfALateBroker(replicas=2, min_insync=1), ["new", "new.dlq"])
+    assert [(entry["event"], entry["topics"]) for entry in logged] == [
+        ("kafka_topics_acknowledged_by_one", ["new", "new.dlq"])
+    ]
 
 
 async def test_new_topics_have_the_replication_of_the_cluster_and_those_at_risk_are_named(two_brokers: str) -> None:
@@ -84,8 +119,8 @@ async def test_new_topics_have_the_replication_of_the_cluster_and_those_at_risk_
 
     with capture_logs() as logged:
         await ensure_topics(two_brokers, [replicated])
-    assert await _replicas(two_brokers, replicated.name) == 2
-    assert await _replicas(two_brokers, replicated.dead_letter) == 2
+    for name in (replicated.name, replicated.dead_letter):
+        await eventually(partial(_has_replicas, two_brokers, name, 2))
     assert [entry["event"] for entry in logged if entry["event"].startswith("kafka_topics")] == [
         "kafka_topics_acknowledged_by_one"
     ]
