@@ -159,7 +159,7 @@ class MediaPatch(RequestModel):
 
 
 class MediaRequest(RequestModel):
-    """Body of `POST /media`.
+    """Body of `POST /media`. A signed `url` has to work for 10 more minutes, where its query string shows its end.
 
     `strip`: whether tags of place and device are removed from the file before it is stored; without it the setting of
     the project decides. With `overwrite`, an item that has the name gets its file's default name instead.

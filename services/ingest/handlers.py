@@ -68,8 +68,8 @@ class Submissions:
         request = submission.body
         if not isinstance(request, MediaRequest):
             raise RecordRejected("this topic takes the bodies of POST /media", _INVALID)
-        await self._check(submission, media_request_faults(request, self.egress))
         at = now_ms()
+        await self._check(submission, media_request_faults(request, self.egress, at))
         key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
         await self._admit(self.media_bound, submission.project, key)
         item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)

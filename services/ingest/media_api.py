@@ -46,8 +46,8 @@ class MediaApi:
         """
         parts = self._parts()
         data = await read_json(request)
-        body = media_request(data, parts.egress)
         at = now_ms()
+        body = media_request(data, parts.egress, at)
         key = idempotency_key(request, data, at)
         item = transitions.accepted(body, id=new_id("med"), project=caller.project, at=at)
         bind_contextvars(media_id=item.id)

@@ -4,21 +4,26 @@ Beyond the schemas it explains what the API has elsewhere and is not offered her
 forbidden as far as their text shows.
 """
 
+from datetime import UTC, timedelta
 from typing import Any, TypeAlias
 
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import parse
+from chassis.core.redact import masked_url
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest import names
+from services.ingest.signed_urls import expires_at
 
 JobRequest: TypeAlias = VideoJobRequest | ImageJobRequest
 
 ATOMIC_KINDS = frozenset({"probe", "import", "export", "ingest", "upload"})
 """Kinds of the atomic `POST /tasks`, under both of their names."""
 
+SHORTEST_EXPIRY = timedelta(minutes=10)
+"""A signed address has to work so much longer: an import can wait for its turn, and is retried."""
 _NO_ATOMIC_TASKS = "atomic tasks are not available here"
 _NO_S3 = "must start with http:// or https://; s3:// is not available here"
 _NO_OUTPUT = "is not available here: outputs are stored by this server and get a delivery address"
@@ -47,10 +52,10 @@ def task_request(data: Any, egress: EgressPolicy) -> JobRequest:
     return job_request(data, egress)
 
 
-def media_request(data: Any, egress: EgressPolicy) -> MediaRequest:
-    """The body of `POST /media`, validated."""
+def media_request(data: Any, egress: EgressPolicy, at: int) -> MediaRequest:
+    """The body of `POST /media` at this time (Unix milliseconds), validated."""
     request = parse(MediaRequest, data)
-    _raise_if_any(media_request_faults(request, egress))
+    _raise_if_any(media_request_faults(request, egress, at))
     return request
 
 
@@ -67,9 +72,21 @@ def job_request_faults(request: JobRequest, egress: EgressPolicy) -> list[FieldF
     return [fault for field, url in urls.items() if url is not None for fault in _address_faults(field, url, egress)]
 
 
-def media_request_faults(request: MediaRequest, egress: EgressPolicy) -> list[FieldFault]:
+def media_request_faults(request: MediaRequest, egress: EgressPolicy, at: int) -> list[FieldFault]:
     """What the schema of a media request cannot see."""
-    return _address_faults("url", request.url, egress) + _folder_faults(request.folder)
+    return [
+        *_address_faults("url", request.url, egress),
+        *_expiry_faults(request.url, at),
+        *_folder_faults(request.folder),
+    ]
+
+
+def _expiry_faults(url: str, at: int) -> list[FieldFault]:
+    end = expires_at(url)
+    if end is None or end.timestamp() * 1000 > at + SHORTEST_EXPIRY.total_seconds() * 1000:
+        return []
+    minutes, shown = SHORTEST_EXPIRY.total_seconds() / 60, f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return [_fault("url", f"must not expire within {minutes:g} minutes, and expires at {shown}", masked_url(url))]
 
 
 def _folder_faults(folder: str | None) -> list[FieldFault]:
