@@ -168,6 +168,11 @@ claimed AS (
             SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
         ) AS cancelled
 ),
+free AS MATERIALIZED (
+    -- Claims of one project at the same time do not wait for one another: one of them is charged.
+    SELECT project FROM job_queue_projects WHERE project IN (SELECT project FROM claimed)
+    FOR UPDATE SKIP LOCKED
+),
 charged AS (
     UPDATE job_queue_projects AS projects
     SET work = greatest(
@@ -177,11 +182,7 @@ charged AS (
     FROM (
         SELECT project, sum(least(greatest(estimate, 0.1), $10)) AS work FROM claimed GROUP BY project
     ) AS claims
-    JOIN (
-        -- Claims of one project at the same time do not wait for one another: one of them is charged.
-        SELECT project FROM job_queue_projects WHERE project IN (SELECT project FROM claimed)
-        FOR UPDATE SKIP LOCKED
-    ) AS free ON free.project = claims.project
+    JOIN free ON free.project = claims.project
     WHERE projects.project = free.project
 ),
 idle AS (
