@@ -6,7 +6,7 @@ holds no slot.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,8 @@ from chassis.core.retry import backoff_seconds
 
 LONGEST_RETRY_AFTER = timedelta(minutes=10)
 """A server's `Retry-After` is honoured up to this."""
+_HOST_UNKNOWN = frozenset({"host_not_found", "name_server_timeout"})
+"""After any other reason the host has had an address."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class FetchRetries:
     """`span` is the sum of the pauses between attempts from which on the next failure is the last.
 
     Pauses and not times of clocks are added up, so that a clock that is set ends no job. `unknown_host_span` is that of
-    hosts that cannot be found, which most often are mistyped. Pauses double from the first to the longest, less up to
-    30 % of jitter; `jitter` gives numbers from 0 to 1.
+    hosts that cannot be found, which most often are mistyped; not of one that was found in an earlier attempt. Pauses
+    double from the first to the longest, less up to 30 % of jitter; `jitter` gives numbers from 0 to 1.
     """
 
     span: timedelta = timedelta(minutes=15)
@@ -32,12 +34,16 @@ class FetchRetries:
     longest_s: float = 60.0
     jitter: Callable[[], float] = random.random
 
-    def pause(self, error: FetchError, failures: int, paused_s: float) -> timedelta | None:
+    def pause(
+        self, error: FetchError, failures: int, paused_s: float, reasons: Collection[str] = ()
+    ) -> timedelta | None:
         """How long until the next attempt; None if there is none.
 
-        `failures` is the number of earlier failures of this kind, `paused_s` the sum of the pauses after them.
+        `failures` is the number of earlier failures of this kind, `paused_s` the sum of the pauses after them, and
+        `reasons` are those of the earlier errors.
         """
-        span = min(self.span, self.unknown_host_span) if error.reason == "host_not_found" else self.span
+        mistyped = error.reason == "host_not_found" and _HOST_UNKNOWN.issuperset(reasons)
+        span = min(self.span, self.unknown_host_span) if mistyped else self.span
         if not error.retriable or paused_s >= span.total_seconds():
             return None
         pause = backoff_seconds(failures + 1, first_s=self.first_s, longest_s=self.longest_s)

@@ -144,13 +144,13 @@ class JobRunner:
 
     def _not_fetched(self, item: QueueItem, reporter: ProgressReporter, error: FetchError) -> Outcome:
         fault, at = fetch_fault(error), reporter.at()
-        pause = self._fetch_retries.pause(error, item.deferrals, item.deferred_s)
+        pause = self._fetch_retries.pause(error, item.deferrals, item.deferred_s, item.deferral_reasons)
         if pause is None:
             log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
             return Complete("failed", [JobFailed(job=reporter.job.fail(fault, at))])
         log.info("input_fetch_failed", error=str(error), retry_in_s=round(pause.total_seconds(), 1))
         retrying = JobProgressed(job=reporter.job.retry(fault, at, at + round(pause.total_seconds() * 1000)))
-        return Retry.defer(pause, str(error), [retrying])
+        return Retry.defer(pause, error.reason, str(error), [retrying])
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a job that gets no further attempt."""

@@ -180,13 +180,14 @@ class Imports:
 
     def _not_fetched(self, media: MediaItem, item: QueueItem, error: FetchError) -> Outcome:
         fault = fetch_fault(error)
-        pause = self.retries.pause(error, item.deferrals, item.deferred_s)
+        pause = self.retries.pause(error, item.deferrals, item.deferred_s, item.deferral_reasons)
         if pause is None:
             return self._failed(media, fault)
         log.info("input_fetch_failed", error=str(error), retry_in_s=round(pause.total_seconds(), 1))
         at = now_ms()
         retrying = transitions.retrying(media, fault, at, at + round(pause.total_seconds() * 1000))
-        return Retry.defer(pause, str(error), [MediaUpdated(media=retrying)], partial(self._write, item=retrying))
+        write = partial(self._write, item=retrying)
+        return Retry.defer(pause, error.reason, str(error), [MediaUpdated(media=retrying)], write)
 
     def _failed(self, media: MediaItem, error: Fault) -> Complete:
         failed = transitions.failed(media, error, now_ms())

@@ -99,7 +99,7 @@ async def test_a_worker_shows_attempts_their_end_and_when_the_next_one_is(system
         running = json.loads((await system.inspect(new.id, "--json"))[1])["workers"]["transcoder"]["queue"]
         assert (running["state"], running["worker"], running["attempt"]) == ("running", "worker-1", 1)
         assert running["lease_expired"] is False and running["next_attempt_at"] is None
-        await queue.retry(item, timedelta(hours=1), f"503 of {SIGNED}", deferred=True, counts=False)
+        await queue.retry(item, timedelta(hours=1), f"503 of {SIGNED}", deferred="unexpected_status", counts=False)
     queued = json.loads((await system.inspect(new.id, "--json"))[1])["workers"]["transcoder"]["queue"]
     assert (queued["state"], queued["worker"], queued["deferrals"]) == ("queued", None, 1)
     assert queued["next_attempt_at"] - queued["started_at"] >= 3_600_000

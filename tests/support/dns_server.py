@@ -96,18 +96,25 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def dns_server(
-    records: Mapping[str, Sequence[str]] | None = None, *, silent: Iterable[str] = (), failing: Iterable[str] = ()
+    records: Mapping[str, Sequence[str]] | None = None,
+    *,
+    silent: Iterable[str] = (),
+    failing: Iterable[str] = (),
+    tcp_only: bool = False,
 ) -> AsyncIterator[DnsServer]:
-    """Listens on a free port of loopback until the end of the block."""
+    """Listens on a free port of loopback until the end of the block. `tcp_only` leaves datagrams to somebody else."""
     server = DnsServer(records or {}, silent, failing)
     streams = await asyncio.start_server(server.serve_stream, HOST, 0)
     server.port = streams.sockets[0].getsockname()[1]
-    datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Datagrams(server), (HOST, server.port)
-    )
+    datagrams = None
+    if not tcp_only:
+        datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Datagrams(server), (HOST, server.port)
+        )
     try:
         yield server
     finally:
-        datagrams.close()
+        if datagrams is not None:
+            datagrams.close()
         streams.close()
         await streams.wait_closed()

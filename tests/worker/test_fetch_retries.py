@@ -56,6 +56,17 @@ def test_a_host_that_cannot_be_found_is_probably_mistyped_and_given_up_soon() ->
     assert sum(pauses(FetchRetries(span=timedelta(seconds=2)), FetchError("host_not_found"))) < 4
 
 
+@pytest.mark.parametrize("earlier", ["unexpected_status", "connect_failed", "stalled"])
+def test_a_host_that_was_found_before_is_tried_for_as_long_as_any(earlier: FetchReason) -> None:
+    """A server that goes away may take its name servers with it: the name is not mistyped."""
+    retries = FetchRetries(jitter=lambda: 0.0)
+    assert retries.pause(FetchError("host_not_found"), 4, 15.0, [earlier]) == timedelta(seconds=16)
+    assert retries.pause(FetchError("host_not_found"), 4, 899.0, ["host_not_found", earlier]) is not None
+    assert retries.pause(FetchError("host_not_found"), 4, 900.0, [earlier]) is None
+    unknown = ["host_not_found", "name_server_timeout"]
+    assert retries.pause(FetchError("host_not_found"), 4, 15.0, unknown) is None
+
+
 def test_retry_after_is_honoured_and_never_shortens_a_pause() -> None:
     retries = FetchRetries(jitter=lambda: 0.0)
     assert retries.pause(from_status(503, 90), 0, 0.0) == timedelta(seconds=90)

@@ -15,11 +15,11 @@ import dns.asyncbackend
 import dns.asyncresolver
 import dns.exception
 import dns.message
-import dns.nameserver
 import dns.rcode
 import dns.resolver
 
 from chassis.adapters.egress.lookups import NameNotFound, NameServersUnavailable
+from chassis.adapters.egress.name_server import DATAGRAM_BYTES, NameServer
 from chassis.core import logs
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -31,10 +31,6 @@ OTHER_FAMILY_S = 0.5
 LOOKUP_S = 5.0
 PROBE_S = 2.0
 """How long our name servers have to show that they work."""
-DATAGRAM_BYTES = 1232
-"""Of an answer by UDP: fits one packet everywhere (DNS flag day 2020)."""
-MAX_ANSWER_BYTES = 4096
-"""About 250 addresses."""
 _LOOPBACK = ("127.0.0.1", "::1")
 _Stamp = tuple[int, int, int] | None
 
@@ -43,41 +39,6 @@ log = logs.get_logger(__name__)
 
 class _NoServerLeft(NameNotFound):
     """Each of our name servers failed: for this name (SERVFAIL, an answer that is too large), or for all."""
-
-
-class _NameServer(dns.nameserver.Do53Nameserver):
-    """A name server whose answers are small: parsing 64 KiB would stop the event loop for a third of a second."""
-
-    async def async_query(
-        self,
-        request: dns.message.QueryMessage,
-        timeout: float,
-        source: str | None,
-        source_port: int,
-        max_size: bool,
-        backend: Any,
-        one_rr_per_rrset: bool = False,
-        ignore_trailing: bool = False,
-    ) -> dns.message.Message:
-        if not max_size:
-            return await super().async_query(
-                request, timeout, source, source_port, max_size, backend, one_rr_per_rrset, ignore_trailing
-            )
-        # Over TCP, because the answer did not fit a datagram.
-        async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(self.address, self.port)
-            try:
-                question = request.to_wire()
-                writer.write(len(question).to_bytes(2) + question)
-                size = int.from_bytes(await reader.readexactly(2))
-                if size > MAX_ANSWER_BYTES:
-                    raise OSError("the answer is too large")
-                answer = dns.message.from_wire(await reader.readexactly(size))
-            finally:
-                writer.transport.abort()
-        if not request.is_response(answer):
-            raise OSError("the answer is to another question")
-        return answer
 
 
 class DnsClient:
@@ -189,7 +150,7 @@ class DnsClient:
             if not servers:
                 log.warning("name_servers_unknown", error=f"{type(error).__name__}: {error}", used=_LOCAL_NAME_SERVER)
                 servers = [(_LOCAL_NAME_SERVER, 53)]
-        resolver.nameservers = [_NameServer(address, port) for address, port in servers]
+        resolver.nameservers = [NameServer(address, port) for address, port in servers]
         resolver.use_edns(0, 0, DATAGRAM_BYTES)
         return resolver
 

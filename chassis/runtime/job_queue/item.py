@@ -61,7 +61,8 @@ class QueueItem:
 
     `attempt` numbers its claims from 1: (worker, attempt) is the fence that every write has to pass. `failures` counts
     the earlier attempts that failed and counted towards the limit, `postponements` those in a row that did not count,
-    `deferrals` those that somebody else's server failed, with the sum of the pauses after them in `deferred_s`,
+    `deferrals` those that somebody else's server failed, with the sum of the pauses after them in `deferred_s` and the
+    codes of what it did in `deferral_reasons`,
     `crashed` the claims whose worker disappeared while it worked on the item, `crashed_alone` those of them in which it
     worked on nothing else, `crashed_waiting` the claims whose worker disappeared while the item waited. `step` is what
     `JobQueue.set_step` recorded last, in this attempt or an earlier one. `started_at_ms` is the time of the first claim
@@ -80,6 +81,7 @@ class QueueItem:
     postponements: int = 0
     deferrals: int = 0
     deferred_s: float = 0.0
+    deferral_reasons: list[str] = field(default_factory=list)
     crashed: int = 0
     crashed_alone: int = 0
     crashed_waiting: int = 0
@@ -153,8 +155,8 @@ class Retry:
 
     Where the attempt counts and was the last one, the item ends instead, and `exhausted` gets `fault`: what the
     customer is to see. `also` and `events` are written in the same transaction as the retry, and not where the item
-    ends instead. `deferred` says that somebody else's server failed the attempt: it does not count, and `deferrals` and
-    `deferred_s` of the item tell how often and how long that has been so.
+    ends instead. `deferred` is a code for how somebody else's server failed the attempt: it does not count, and
+    `deferrals`, `deferred_s` and `deferral_reasons` of the item tell how often, how long and how that has been so.
     """
 
     delay: timedelta
@@ -163,12 +165,14 @@ class Retry:
     counts: bool = True
     also: Write | None = None
     events: Sequence[Event] = ()
-    deferred: bool = False
+    deferred: str | None = None
 
     @classmethod
-    def defer(cls, delay: timedelta, reason: str, events: Sequence[Event] = (), also: Write | None = None) -> "Retry":
-        """An attempt that somebody else's server failed."""
-        return cls(delay, reason, counts=False, also=also, events=events, deferred=True)
+    def defer(
+        cls, delay: timedelta, code: str, reason: str, events: Sequence[Event] = (), also: Write | None = None
+    ) -> "Retry":
+        """An attempt that somebody else's server failed, in the way that `code` names."""
+        return cls(delay, reason, counts=False, also=also, events=events, deferred=code)
 
 
 Outcome: TypeAlias = Complete | Retry

@@ -161,7 +161,7 @@ claimed AS (
     FROM chosen
     WHERE job_queue.id = chosen.id
     RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
-        crashed, crashed_alone, crashed_waiting, step, estimate, traceparent,
+        deferral_reasons, crashed, crashed_alone, crashed_waiting, step, estimate, traceparent,
         extract(epoch FROM now() - job_queue.not_before)::double precision AS waited_s,
         floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
@@ -300,9 +300,12 @@ UPDATE job_queue
 SET state = 'queued', worker = NULL, lease_until = NULL, alone = false,
     not_before = now() + $4::interval, last_error = $5,
     failures = failures + CASE WHEN $6 THEN 1 ELSE 0 END,
-    postponements = CASE WHEN $6 THEN 0 WHEN $7 THEN postponements ELSE postponements + 1 END,
-    deferrals = CASE WHEN $6 THEN 0 WHEN $7 THEN deferrals + 1 ELSE deferrals END,
-    deferred_s = CASE WHEN $6 THEN 0 WHEN $7 THEN deferred_s + extract(epoch FROM $4::interval) ELSE deferred_s END
+    postponements = CASE WHEN $6 THEN 0 WHEN $7::text IS NOT NULL THEN postponements ELSE postponements + 1 END,
+    deferrals = CASE WHEN $6 THEN 0 WHEN $7::text IS NOT NULL THEN deferrals + 1 ELSE deferrals END,
+    deferred_s = CASE WHEN $6 THEN 0
+        WHEN $7::text IS NOT NULL THEN deferred_s + extract(epoch FROM $4::interval) ELSE deferred_s END,
+    deferral_reasons = CASE WHEN $6 THEN '{}'
+        WHEN $7::text <> ALL (deferral_reasons) THEN deferral_reasons || $7::text ELSE deferral_reasons END
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'
 RETURNING true;
 
@@ -333,8 +336,8 @@ SET cancel_requested = true,
     lease_until = CASE state WHEN 'queued' THEN now() + $3::interval ELSE lease_until END,
     state = 'running'
 WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
-RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s, crashed,
-    crashed_alone, crashed_waiting, step, traceparent, 0::double precision AS waited_s,
+RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
+    deferral_reasons, crashed, crashed_alone, crashed_waiting, step, traceparent, 0::double precision AS waited_s,
     floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
     true AS cancelled;
 

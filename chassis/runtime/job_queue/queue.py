@@ -133,7 +133,7 @@ class JobQueue(Claims):
         reason: str,
         *events: Event,
         counts: bool = True,
-        deferred: bool = False,
+        deferred: str | None = None,
         also: Write | None = None,
     ) -> None:
         """Puts the item back, due after `delay`, with its events and what `also` writes, all or nothing.

@@ -3,13 +3,16 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chassis.adapters.egress.dns_client import DnsClient
 from chassis.adapters.egress.lookups import Lookups, NameNotFound, NameServersUnavailable
 from chassis.adapters.failure_policy import classify
+from tests.chassis.adapters.egress.datagrams import answer_of_60_kb, datagrams
 from tests.support.dns_server import DnsServer, dns_server
+from tests.support.event_loop import loop_stalls
 from tests.support.waiting import until
 
 RECORDS = {
@@ -56,6 +59,25 @@ async def test_an_answer_that_would_take_long_to_parse_is_refused(tmp_path: Path
     async with dns_server(RECORDS) as server:
         with pytest.raises(NameNotFound):
             await client(server, tmp_path)("huge.example", 80)
+
+
+async def test_datagrams_that_are_larger_than_asked_for_do_not_stop_the_event_loop(tmp_path: Path) -> None:
+    """60 KB, of which parsing one takes 0.7 s; eight lookups are two queries each. The answer is then asked by TCP."""
+    async with dns_server(tcp_only=True) as tcp, datagrams(tcp.port, answer_of_60_kb):
+        look_up = client(tcp, tmp_path)
+        async with loop_stalls() as stalls:
+            found = await asyncio.gather(*(look_up(f"{each}.example", 80) for each in range(8)), return_exceptions=True)
+        assert [type(each) for each in found] == [NameNotFound] * 8
+        assert len(tcp.asked) == 16, "over TCP"
+        assert stalls.longest_s < 0.5
+
+
+async def test_a_flood_of_datagrams_that_answer_something_else_ends_the_query(tmp_path: Path) -> None:
+    async with dns_server(tcp_only=True) as tcp, datagrams(tcp.port, lambda _: bytes(500), times=1000):
+        async with loop_stalls() as stalls:
+            with pytest.raises(NameServersUnavailable):
+                await client(tcp, tmp_path)("media.example", 80)
+        assert stalls.longest_s < 0.5
 
 
 async def test_short_names_are_searched_in_the_domains_of_resolv_conf(tmp_path: Path) -> None:
@@ -105,9 +127,7 @@ async def test_failures_of_our_own_name_servers_for_every_name_are_an_outage_of_
 
 
 @pytest.mark.parametrize("zones", [{"silent": ["dead.example"]}, {"failing": ["dead.example"]}])
-async def test_a_zone_that_alone_is_not_answered_is_no_outage_of_ours(
-    tmp_path: Path, zones: dict[str, list[str]]
-) -> None:
+async def test_a_zone_that_alone_is_not_answered_is_no_outage_of_ours(tmp_path: Path, zones: dict[str, Any]) -> None:
     async with dns_server(RECORDS, **zones) as server:
         with pytest.raises((TimeoutError, NameNotFound)) as raised:
             await client(server, tmp_path, timeout_s=0.2)("host.dead.example", 80)

@@ -118,14 +118,20 @@ async def test_a_retry_that_does_not_count_is_granted_for_ever(fixture: QueueFix
 
 async def test_a_deferred_retry_is_granted_for_ever_and_its_pauses_are_added_up(fixture: QueueFixture) -> None:
     seen: list[tuple[int, float, int, int]] = []
+    codes: list[list[str]] = []
 
     async def work(item: QueueItem) -> Outcome:
+        codes.append(list(item.deferral_reasons))
         seen.append((item.deferrals, round(item.deferred_s, 3), item.failures, item.postponements))
         if item.attempt == 3:
             return Retry(MOMENT, "busy", counts=False)
         if item.attempt == 6:
             return Retry(MOMENT, "a fault of ours")
-        return Complete("done") if item.attempt == 7 else Retry.defer(MOMENT, "503", [event(item.id, item.attempt)])
+        return (
+            Complete("done")
+            if item.attempt == 7
+            else Retry.defer(MOMENT, f"code {item.attempt // 3}", "503", [event(item.id, item.attempt)])
+        )
 
     worker = Worker(work)
     await fixture.add("job_1")
@@ -133,6 +139,7 @@ async def test_a_deferred_retry_is_granted_for_ever_and_its_pauses_are_added_up(
         await until(lambda: fixture.is_in("done", "job_1"), within=60)
     assert seen[:4] == [(0, 0, 0, 0), (1, 0.005, 0, 0), (2, 0.01, 0, 0), (2, 0.01, 0, 1)]
     assert seen[4:] == [(3, 0.015, 0, 1), (4, 0.02, 0, 1), (0, 0, 1, 0)]
+    assert codes == [[], ["code 0"], ["code 0"], ["code 0"], ["code 0", "code 1"], ["code 0", "code 1"], []]
     assert worker.exhausted_with == []
     assert await fixture.published() == ["job_1"] * 4
 
