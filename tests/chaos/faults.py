@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
-from tests.chaos.network import Trap, is_offset_commit, is_postgres_commit
+from tests.chaos.network import IsEndCommit, Trap, is_offset_commit, is_postgres_commit
 from tests.chaos.schedule import DISK_KINDS, WAIT_SECONDS, Fault
 
 
@@ -77,7 +77,7 @@ class Faults:
                 await self._freeze([fault.target], fault.seconds)
             case "kill_server":
                 self._cluster.servers.kill(fault.target)
-            case "kill_at_postgres_commit" | "kill_at_kafka_commit":
+            case "kill_at_postgres_commit" | "kill_at_end_commit" | "kill_at_kafka_commit":
                 await self._kill_at_commit(fault)
             case "disk_full":
                 await self._fill_disk(fault.seconds)
@@ -112,9 +112,14 @@ class Faults:
     async def _kill_at_commit(self, fault: Fault) -> None:
         """At the first commit within the fault's time; without one the replica is killed all the same."""
         replica = self._cluster.replicas[fault.target]
-        postgres = fault.kind == "kill_at_postgres_commit"
-        proxy = self._cluster.servers.proxy("postgres" if postgres else "kafka")
-        trap = Trap(replica.name, is_postgres_commit if postgres else is_offset_commit, replica.kill)
+        traps: Mapping[str, tuple[str, Callable[[bytes], bool]]] = {
+            "kill_at_postgres_commit": ("postgres", is_postgres_commit),
+            "kill_at_end_commit": ("postgres", IsEndCommit()),
+            "kill_at_kafka_commit": ("kafka", is_offset_commit),
+        }
+        server, matches = traps[fault.kind]
+        proxy = self._cluster.servers.proxy(server)
+        trap = Trap(replica.name, matches, replica.kill)
         await proxy.arm(trap)
         with suppress(TimeoutError):
             await asyncio.wait_for(trap.sprung.wait(), WAIT_SECONDS)

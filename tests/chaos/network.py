@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 SLOW_SECONDS = 0.3
 _PIECE_BYTES = 65536
+_END_STATES = (b"done", b"failed", b"cancelled")
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 OwnersOf = Callable[[Collection[int]], Awaitable[Mapping[int, str]]]
@@ -176,6 +177,23 @@ class NetworkProxy:
 def is_postgres_commit(data: bytes) -> bool:
     """Whether this piece ends a transaction: a message Query of the protocol with COMMIT."""
     return b"COMMIT;" in data
+
+
+class IsEndCommit:
+    """Whether this piece commits the end of an item of a job queue; to be called with all pieces of one process.
+
+    Most commits of a worker are others: of the relay, of a job's start. Where the machine is busy and few items end, a
+    kill at any commit may not meet one.
+    """
+
+    def __init__(self) -> None:
+        self._ending = False
+
+    def __call__(self, data: bytes) -> bool:
+        # The state is an argument of the statement: its length, then the text.
+        if any(len(state).to_bytes(4, "big") + state in data for state in _END_STATES):
+            self._ending = True
+        return self._ending and is_postgres_commit(data)
 
 
 def is_offset_commit(data: bytes) -> bool:

@@ -26,7 +26,7 @@ _ROUND: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("kill", SERVICES),
     ("kill", SERVICES),
     ("kill_at_fetch", WORKERS),
-    ("kill_at_postgres_commit", WORKERS),
+    ("kill_at_end_commit", WORKERS),
     ("kill_at_postgres_commit", SERVICES),
     ("kill_at_kafka_commit", ("catalog", "notifier")),
     ("kill_at_kafka_commit", SERVICES),
@@ -114,7 +114,7 @@ def _fault(random: Random, kind: str, target: str, at: float) -> Fault:
     match kind:
         case "kill" | "stop":
             return Fault(at, kind, replica)
-        case "kill_at_fetch" | "kill_at_postgres_commit" | "kill_at_kafka_commit":
+        case "kill_at_fetch" | "kill_at_postgres_commit" | "kill_at_end_commit" | "kill_at_kafka_commit":
             return Fault(at, kind, replica, WAIT_SECONDS)
         case "freeze":
             return Fault(at, kind, replica, round(random.uniform(2, 8), 1))

@@ -30,7 +30,7 @@ REVEALING: Mapping[str, Sequence[Fault]] = {
     ),
     # The replica that is frozen finishes after another one has finished its items.
     "no_fence": _kills("freeze_at_fetch", ("transcoder-0", "thumbnailer-0"), (4,), 26),
-    "event_outside_transaction": _kills("kill_at_postgres_commit", _WORKERS, (3, 10), 5),
+    "event_outside_transaction": _kills("kill_at_end_commit", _WORKERS, (3, 12), 8),
     "attempt_counted_at_end": _kills("kill_at_fetch", _WORKERS, (3, 9), 5),
     "no_flush": [Fault(9, "power_cut", "notifier", 5)],
     "swallowed_cancellation": [Fault(4, "silent", "postgres"), Fault(10, "silent", "postgres")],
