@@ -36,10 +36,19 @@ REVEALING: Mapping[str, Sequence[Fault]] = {
     "swallowed_cancellation": [Fault(4, "silent", "postgres"), Fault(10, "silent", "postgres")],
 }
 """The faults of the environment by which each fault of the product shows."""
+SHOWS_AS: Mapping[str, set[str]] = {
+    "ack_before_insert": {"stuck", "webhooks missing"},
+    "no_fence": {"doubled", "wrong end"},
+    "event_outside_transaction": {"lost"},
+    "attempt_counted_at_end": {"uncounted attempts"},
+    "no_flush": {"lost"},
+    "swallowed_cancellation": {"stuck", "not ready"},
+}
+"""The violations by which the auditor finds it: a run on a busy machine may complain of something else."""
 
 
 def test_there_is_a_schedule_for_each_fault() -> None:
-    assert REVEALING.keys() == FAULTS.keys()
+    assert REVEALING.keys() == SHOWS_AS.keys() == FAULTS.keys()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -60,4 +69,5 @@ async def test_a_chaos_run_finds_each_seeded_fault(fault: str) -> None:
     options = Options(1, SECONDS, seeded_fault=fault, drain_seconds=DRAIN_SECONDS, schedule=schedule)
     result = await run(options)
     print(f"{fault}:\n{report.violations(result)}")
-    assert not result.kept, f"{fault} was not found:\n{report.table(result)}"
+    found = {violation.kind for violation in result.audit.violations}
+    assert found & SHOWS_AS[fault], f"{fault} was not found:\n{report.table(result)}"
