@@ -15,6 +15,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.IcoImagePlugin import IcoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from media import png
 from media.allowlists import MAX_IMAGE_PIXELS
 from media.animation import animation_of
 from media.faults import MediaFault
@@ -126,8 +127,12 @@ def decoded(path: str, format_: str) -> Any:
         raise MediaFault("input_limits_exceeded", _TOO_LARGE) from error
 
 
-def code_points(path: str) -> tuple[int, int] | None:
-    """Primaries and transfer of a HEIC or AVIF file as ITU-T H.273 numbers them; None where it does not say."""
+def code_points(path: str, format_: str) -> tuple[int, int] | None:
+    """Primaries and transfer of a PNG, HEIC or AVIF file as ITU-T H.273 numbers them; None where it does not say."""
+    if format_ == "png":
+        return png.code_points(path)
+    if format_ not in ("heic", "avif"):
+        return None
     try:
         profile = _open_heif(path).info.get("nclx_profile")
     except _HEIF_ERRORS:

@@ -8,7 +8,7 @@ from typing import Any
 
 import av.error
 
-from media import sandbox_image
+from media import refused_images, sandbox_image
 from media.faults import MediaFault
 from media.image_signatures import HEAD_BYTES, is_image
 from media.libvips import pyvips
@@ -26,6 +26,10 @@ def probe(path: str) -> dict[str, Any]:
         head = opened.read(HEAD_BYTES)
         truncated = is_truncated(opened, size)
         fragmented = is_fragmented(opened, size)
+        refused = refused_images.name_of(head, opened)
+    if refused is not None:
+        message = f"The picture is in {refused}, a format that is not supported."
+        raise MediaFault("input_codec_unsupported", message)
     try:
         facts = sandbox_image.facts(path, head) if is_image(head) else probe_streams(path, head, fragmented=fragmented)
     except (av.error.FFmpegError, pyvips.Error) as error:

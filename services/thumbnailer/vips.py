@@ -32,7 +32,7 @@ def convert(source: str, source_format: str, dest: str, width: int, height: int,
     see `_finish`. Raises MediaFault for input that cannot be decoded.
     """
     _prepare()
-    points = sandbox_image.code_points(source) if source_format in ("heic", "avif") else None
+    points = sandbox_image.code_points(source, source_format)
     if not wide_gamut.is_needed(points):
         points = None
     in_memory = sandbox_image.decoded(source, source_format)

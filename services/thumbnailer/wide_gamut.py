@@ -1,6 +1,6 @@
-"""Runs in the sandbox only: converts HEIC and AVIF images whose colours only code points describe to sRGB.
+"""Runs in the sandbox only: converts images (PNG, HEIC, AVIF) whose colours code points describe to sRGB.
 
-Images with an ICC profile need none of this. The tone curve of HDR is that of film: `media.colour.TONE_CURVE`.
+The tone curve of HDR is that of film: `media.colour.TONE_CURVE`.
 """
 
 from typing import Any

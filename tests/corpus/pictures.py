@@ -1,10 +1,12 @@
 """Makes still images with libvips: the four colours in every form that cameras and editors store."""
 
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyvips
+from PIL import Image as PillowImage
 
 from tests.corpus.case import BLUE, GREEN, LIGHT, RED, Rgb
 from tests.corpus.colours import to_adobe_rgb
@@ -65,6 +67,43 @@ def tagged(image: Image) -> Image:
     copy.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Model", "Secret Camera")
     copy.set_type(pyvips.GValue.gstr_type, "exif-ifd3-GPSLatitude", "59/1 19/1 0/1")
     return copy
+
+
+def deep_grey(*levels: float) -> Step:
+    """Columns of grey of 16 bits, each of a level from 0 to 1."""
+
+    def step(image: Image) -> Image:
+        columns = [
+            (pyvips.Image.black(image.width // len(levels), image.height, bands=3) + level * 65535) for level in levels
+        ]
+        return pyvips.Image.arrayjoin(columns, across=len(levels)).cast("ushort").copy(interpretation="rgb16")
+
+    return step
+
+
+def with_code_points(primaries: int, transfer: int) -> Callable[[bytes], bytes]:
+    """A PNG whose colours a chunk `cICP` describes."""
+    body = b"cICP" + bytes((primaries, transfer, 0, 1))
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    return lambda data: data[:33] + chunk + data[33:]
+
+
+def raw_photograph(*, mosaic: bool = False) -> Recipe:
+    """A TIFF as cameras write raw files: it has a version of DNG, or pixels of a sensor in a second directory."""
+
+    def make(shop: Workshop) -> None:
+        picture = PillowImage.new("L", (64, 48), 90)
+        if not mosaic:
+            picture.save(shop.path, "TIFF", tiffinfo={50706: (1, 4, 0, 0)})
+            return
+        sensor = PillowImage.new("L", (640, 480), 90)
+        picture.save(shop.path, "TIFF", save_all=True, append_images=[sensor])
+        entry = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+        before, found, after = shop.path.read_bytes().rpartition(entry)
+        assert found
+        shop.path.write_bytes(before + struct.pack("<HHIHH", 262, 3, 1, 32803, 0) + after)
+
+    return make
 
 
 def in_profile(name: str) -> Step:

@@ -1,9 +1,11 @@
 """Still images: orientation, profiles, depths, formats, sizes, animation."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.corpus import heic, pictures
 from tests.corpus.case import BLUE, GREEN, LIGHT, RED, Case, Check, Film, Item, Patch, Refused, Still, quarters, turned
+from tests.corpus.colours import to_display_p3
 from tests.corpus.pictures import drawn, still
 from tests.corpus.workshop import Recipe, changed, content, made
 from tests.corpus.workshop import quarters as picture
@@ -61,6 +63,19 @@ _GREYS = tuple(Patch(x, 0.5, (grey, grey, grey)) for x, grey in ((0.12, 0), (0.3
 
 _CMYK = Still(size=_SIZE, patches=quarters(within=14, order=(RED, GREEN, (51, 75, 149), LIGHT)))
 """Inks cannot print this blue."""
+
+_CODE_POINTS = "colours by code points"
+_HDR_WHITE = Still(
+    format="png",
+    size=_SIZE,
+    patches=(Patch(0.25, 0.5, (0, 0, 0)), Patch(0.75, 0.5, (228, 228, 228), within=4)),
+)
+
+
+def _refused(words: str) -> tuple[Check, ...]:
+    """Formats that are not decoded are named to the uploader."""
+    return tuple(Refused(job=job, code="input_codec_unsupported", words=words) for job in ("image", "item", "video"))
+
 
 CASES = (
     *(_oriented(number) for number in _ORDERS),
@@ -178,6 +193,42 @@ CASES = (
         made(picture(320, 200, seconds=0.1, pixels="bgr8", matrix="gbr"), "-frames:v 1 -c:v bmp"),
         (Still(size=_SIZE),),
     ),
+    Case(
+        "p3_code_points.png",
+        _CODE_POINTS,
+        changed(
+            drawn(lambda: pictures.quarters(colours=[to_display_p3(rgb) for rgb in (RED, GREEN, BLUE, LIGHT)])),
+            pictures.with_code_points(12, 13),
+        ),
+        _right("png", item=True),
+    ),
+    *(
+        Case(
+            f"{name}_code_points.png",
+            _CODE_POINTS,
+            changed(still(pictures.deep_grey(black, white)), pictures.with_code_points(9, transfer)),
+            (_HDR_WHITE, replace(_HDR_WHITE, options={"format": "jpeg", "quality": "high"}, format="jpeg")),
+        )
+        # Of diffuse white: ITU-R BT.2408-7, table 1.
+        for name, transfer, black, white in (("pq", 16, 0.0, 0.5807), ("hlg", 18, 0.0, 0.75))
+    ),
+    Case("sdr_code_points.png", _CODE_POINTS, changed(still(), pictures.with_code_points(1, 13)), _right("png")),
+    *(
+        Case(
+            name,
+            _FORMATS,
+            made(picture(320, 200, seconds=0.1, pixels="rgb24", matrix="gbr"), f"-frames:v 1 -c:v {encoder}"),
+            _refused(words),
+        )
+        for name, encoder, words in (
+            ("photo.jxl", "libjxl", "JPEG XL"),
+            ("photo.jp2", "libopenjpeg -format jp2 -f image2", "JPEG 2000"),
+            ("photo.j2k", "libopenjpeg -format j2k -f image2", "JPEG 2000"),
+        )
+    ),
+    Case("photo.dng", _FORMATS, pictures.raw_photograph(), _refused("raw format (DNG)")),
+    Case("photo.nef", _FORMATS, pictures.raw_photograph(mosaic=True), _refused("raw format")),
+    Case("photo.cr3", _FORMATS, content(bytes(3) + b"\x18ftypcrx \0\0\0\1crx isom" + bytes(64)), _refused("CR3")),
     Case("favicon.ico", _FORMATS, content(_ico()), (Still(size=(48, 48), patches=quarters()),)),
     Case("h_plain.heic", _HEIC, heic.plain(320, 200), _HEIC_RIGHT),
     Case("h_ten_bit.heic", _HEIC, heic.plain(320, 200, pixels="yuv420p10le"), _HEIC_RIGHT[:1]),
