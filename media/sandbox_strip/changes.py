@@ -1,5 +1,6 @@
 """What stripping does to a file, as values: parts that are overwritten or cleared, or the parts that a new file has."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +70,11 @@ def write_pieces(source: Path, dest: Path, pieces: Iterable[Piece]) -> None:
 
 def exactly(file: BinaryIO, at: int, length: int) -> bytes:
     """So many bytes of a file. Raises MediaFault where it has fewer."""
-    file.seek(at)
-    data = file.read(length)
-    if len(data) != length:
+    # Asked first: numbers of a damaged file are larger than any file, and than memory.
+    if at + length > os.fstat(file.fileno()).st_size:
         raise damaged_structure()
-    return data
+    file.seek(at)
+    return file.read(length)
 
 
 def gaps(kept: Sequence[tuple[int, int]], end: int) -> Iterable[tuple[int, int]]:

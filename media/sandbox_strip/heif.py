@@ -86,6 +86,8 @@ def _places(file: BinaryIO, locations: Box, idat: Box | None) -> Iterator[tuple[
     sizes = table.take(2)
     offset_size, length_size, base_size, index_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15, sizes & 15
     wide = 4 if version == 2 else 2
+    if not length_size:
+        raise damaged_structure()
     for _ in range(table.take(wide)):
         number = table.take(wide)
         method = table.take(2) & 15 if version else _IN_FILE

@@ -69,11 +69,11 @@ def _chunks(file: BinaryIO, track: Box) -> Iterator[Range]:
     runs = _numbers(file, table, b"stsc", "III")
     ends, sample = list(accumulate(sizes, initial=0)), 0
     for number, (first, per_chunk) in enumerate(zip(runs[::3], runs[1::3], strict=False)):
-        after = runs[3 * number + 3] if 3 * number + 3 < len(runs) else len(offsets) + 1
+        after = runs[3 * number + 3] if 3 * number + 3 < len(runs) else max(len(offsets), first) + 1
+        if first < 1 or after <= first:
+            raise damaged_structure()
         for chunk in range(first, min(after, len(offsets) + 1)):
             last = min(sample + per_chunk, len(sizes))
-            if chunk < 1:
-                raise damaged_structure()
             at = offsets[chunk - 1]
             if last > sample:
                 yield at, at + ends[last] - ends[sample]

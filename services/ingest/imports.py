@@ -128,6 +128,7 @@ class Imports:
 
     async def _fetch(self, media: MediaItem, url: str, item: QueueItem, stored: AttemptObject) -> File:
         """Fetches and probes the original, and puts it into storage. Raises FetchError, MediaFault and HostAtLimit."""
+        strips = await self._strips(item)
         with (
             self.bounds.input(media.project, url) as place,
             TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder,
@@ -143,7 +144,7 @@ class Imports:
                 async with attempt.work():
                     with tracing.span("probe"):
                         info = await self.prober.probe(path)
-                    if await self._strips(item):
+                    if strips:
                         with tracing.span("strip"):
                             info = await self.remover.strip(path, info)
                 file_id = derived("file", media.id, "original")

@@ -1,7 +1,9 @@
 """Tags of place and device are gone from each format, and what is shown and heard is the same, byte by byte."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -9,6 +11,7 @@ from media.faults import MediaFault
 from media.ffmpeg import binary
 from media.libvips import pyvips
 from media.sandbox_image import decoded
+from media.sandbox_strip.run import strip
 from media.strip import TagRemover, changes
 from media.tools import Tools
 from tests.corpus import pictures
@@ -131,6 +134,26 @@ async def test_a_file_whose_tags_cannot_be_removed_is_refused_and_left_as_it_is(
         await remover.strip(path, info)
     assert (caught.value.kind, path.read_bytes()) == ("input_strip_unsupported", data)
     assert words in caught.value.message
+
+
+SAMPLES = IMAGES | {name: STREAMS[name] for name in ("action.mp4", "film.mkv", "film.avi", "sound.flac", "sound.ogg")}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+async def test_damaged_files_end_with_a_fault_or_without_tags_and_with_nothing_else(
+    name: str, tools: Tools, tmp_path: Path
+) -> None:
+    path = tagged.made(SAMPLES[name], name, tmp_path)
+    data, format = path.read_bytes(), (await tools.prober.probe(path)).format
+    chance = Random(name)
+    for number in range(60):
+        damaged = bytearray(data)
+        for _ in range(chance.choice((1, 8, 64))):
+            # Mostly at the beginning, where the structure is.
+            damaged[chance.randrange(min(len(data), chance.choice((200, 4000, len(data)))))] = chance.randrange(256)
+        path.write_bytes(damaged[: chance.choice((len(data), chance.randrange(len(data))))] or b"\0")
+        with suppress(MediaFault):
+            strip(str(path), str(tmp_path / f"{number}"), format)
 
 
 async def test_a_file_without_tags_stays_as_it_is(tools: Tools, remover: TagRemover, tmp_path: Path) -> None:
