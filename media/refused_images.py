@@ -2,7 +2,7 @@
 
 Of the packaged libraries libvips has no decoder for JPEG XL, JPEG 2000 and the raw formats of cameras. Pillow has one
 for JPEG 2000 that is not used: few people upload it, and it had many faults. Cameras' raw files that are TIFF hold a
-small picture as well, which must not be taken for the photograph.
+small picture as well, which must not be taken for the photograph. SVG is a program that draws, and may load files.
 
 Sources: ISO/IEC 18181-2, 15444-1 (annex I), 29199-2; Adobe's specifications of PSD and DNG 1.7; TIFF/EP (ISO 12234-2).
 """
@@ -32,6 +32,7 @@ _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 262, 330, 50706
 _OF_SENSORS = frozenset({32803, 34892})
 """Photometric interpretations of raw files: a mosaic of colours, and linear values of the sensor."""
 _MAX_DIRECTORIES, _MAX_ENTRIES = 32, 1000
+_MAX_PROLOGUE_BYTES = 2048
 
 
 def name_of(head: bytes, file: BinaryIO) -> str | None:
@@ -41,7 +42,15 @@ def name_of(head: bytes, file: BinaryIO) -> str | None:
             return name
     if head[:4] in (b"II*\0", b"MM\0*"):
         return _raw_tiff(head, file)
-    return None
+    return "SVG" if _is_svg(head, file) else None
+
+
+def _is_svg(head: bytes, file: BinaryIO) -> bool:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")):
+        return text.startswith(b"<svg")
+    file.seek(0)
+    return b"<svg" in file.read(_MAX_PROLOGUE_BYTES)
 
 
 def _raw_tiff(head: bytes, file: BinaryIO) -> str | None:

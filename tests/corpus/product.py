@@ -9,6 +9,7 @@ from chassis.adapters.sandbox.limits import SandboxError
 from media.faults import MediaFault, OutputMismatch
 from media.ffmpeg import FfmpegFailed
 from media.info import MediaInfo
+from media.strip import TagRemover
 from media.tools import Tools, open_tools
 from schemas.faults import Fault
 from schemas.files import Output
@@ -37,7 +38,16 @@ class Product:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._remover = TagRemover(tools.fork_server, tools.prober)
         self._encoders: dict[str, Encoder] = {"video": transcoder.encoder(tools), "image": thumbnailer.encoder(tools)}
+
+    async def strip(self, path: Path) -> str:
+        """Removes the tags of a file that lies alone in its folder; returns the name of its format."""
+        info = await self._tools.prober.probe(path)
+        return (await self._remover.strip(path, info)).format
+
+    async def format_of(self, path: Path) -> str:
+        return (await self._tools.prober.probe(path)).format
 
     async def run(self, check: Check, source: Path, folder: Path) -> Result:
         try:

@@ -160,7 +160,6 @@ async def test_unreadable_files_have_a_published_code(tools: Tools, material: Ma
     [
         "ffconcat version 1.0\nfile other.mp4\n",
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
-        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"></MPD>',
         "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n",
         "plain words",
@@ -172,6 +171,25 @@ async def test_texts_that_name_other_files_are_refused(tools: Tools, tmp_path: P
     path.write_text(text)
     (tmp_path / "other.mp4").write_bytes(b"\0" * 100)
     assert await fault_kind(tools, path) == "input_unreadable"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
+        f"<!-- {'x' * 200} -->\n<svg/>",
+        "\n<svg><image href='file:///etc/passwd'/></svg>",
+    ],
+)
+async def test_svg_is_refused_by_its_name(tools: Tools, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "logo.png"
+    path.write_text(text)
+    with pytest.raises(MediaFault) as fault:
+        await tools.prober.probe(path)
+    assert (fault.value.kind, fault.value.message) == (
+        "input_codec_unsupported",
+        "The picture is in SVG, a format that is not supported.",
+    )
 
 
 async def test_a_codec_that_is_not_allowed_is_refused_by_its_name(tools: Tools, material: Material) -> None:

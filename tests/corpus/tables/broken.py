@@ -1,5 +1,7 @@
 """Damaged files, files that are no media, and inputs of a kind that a job cannot use."""
 
+from dataclasses import replace
+
 from tests.corpus import damage, pictures
 from tests.corpus.case import Case, Film, Item, Refused, Sound, Still, quarters
 from tests.corpus.pictures import still
@@ -47,7 +49,7 @@ CASES = (
         "drawing.svg",
         "a drawing",
         content(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
-        _UNREADABLE,
+        tuple(replace(refused, code="input_codec_unsupported", words="SVG") for refused in _UNREADABLE),
     ),
     Case("document.jpg", "a document", content(b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"), _UNREADABLE),
     Case("noise.mp4", "noise", content(damage.noise(b"", 0, 5000)(bytes(5000))), _UNREADABLE),
