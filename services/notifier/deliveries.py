@@ -124,8 +124,8 @@ class DeliveryRunner:
         delay_s = self.hosts.delay_of_slow(item.project, item.payload["host"])
         if delay_s is not None:
             return _at_its_limit(delay_s)
-        with logs.bind_context(job_id=item.payload["job_id"], delivery_id=item.id):
-            return await self._attempt(item)
+        logs.bind_task(job_id=item.payload["job_id"], delivery_id=item.id)
+        return await self._attempt(item)
 
     async def exhausted(self, item: QueueItem, cause: Cause) -> Complete:
         """The end of a delivery that failed too often by faults of ours."""

@@ -94,10 +94,10 @@ class Attempt:
         return self._working is not None and not self._working.done()
 
     async def run(self) -> None:
-        """Raises nothing but CancelledError; the item is then back in the queue."""
+        """To be run as a task. Raises nothing but CancelledError; the item is then back in the queue."""
         item = self._item
-        fields = {"project": item.project, "attempt": item.attempt, log_field(item.id): item.id}
-        with logs.bind_context(**fields), attempt_span(item) as span, self._heartbeats.of(self._lease):
+        logs.bind_task(**{"project": item.project, "attempt": item.attempt, log_field(item.id): item.id})
+        with attempt_span(item) as span, self._heartbeats.of(self._lease):
             self._span = span
             try:
                 await self._run()
