@@ -1,7 +1,9 @@
-"""`python -m tests.bench.webhooks [records]`: deliveries a second from `job.results`, over a bare loop of POSTs.
+"""`python -m tests.bench.webhooks [records [notifiers]]`: deliveries a second, over a bare loop of POSTs.
 
-The records are in their topic before the notifier starts, as a process of its own. Both rates are taken by the sink,
-from the first request to the last. Rounds in turn.
+The records of `job.results` are in their topic before the notifier starts, as a process of its own. Both rates are
+taken by the sink, from the first request to the last. Rounds in turn. The bare loop has a new connection for each POST;
+the notifier keeps those that the sink leaves open. The rates need two idle cores; the notifier's processor time, which
+is measured as well, depends less on what else runs.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_groups
 from chassis.adapters.kafka.codec import encode
@@ -66,9 +69,14 @@ async def sink() -> AsyncIterator[Sink]:
         yield Sink(process, int(await process.stdout.readline()))
 
 
-async def measure(folder: Path, records: int = RECORDS, rounds: int = ROUNDS) -> Pairs:
-    """The notifier alone, on a durable Postgres and an embedded Kafka; every delivery goes to one host."""
-    pairs = Pairs()
+async def measure(
+    folder: Path, records: int = RECORDS, rounds: int = ROUNDS, notifiers: int = 1
+) -> tuple[Pairs, list[float]]:
+    """The notifier alone, on a durable Postgres and an embedded Kafka; every delivery goes to one host.
+
+    Also the processor time of the notifiers for each delivery in microseconds, of each round.
+    """
+    pairs, cpu = Pairs(), list[float]()
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(PostgresServer(folder).running(print))
         kafka = await stack.enter_async_context(KafkaServer(folder).running(print))
@@ -80,26 +88,38 @@ async def measure(folder: Path, records: int = RECORDS, rounds: int = ROUNDS) ->
             "DATABASE_URL": dsn,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "STORAGE_URL": folder.as_uri(),
-            "HTTP_PORT": str(free_port()),
             "WEBHOOK_SECRET": SECRET,
             "ALLOW_NET": "127.0.0.0/8",
             "LOG_LEVEL": "warning",
         }
         for round_ in range(rounds + 1):
-            ours = await _deliver(receiver, dsn, kafka, env, records)
+            await _fill(kafka, receiver.url, records)
+            ours, cpu_us = await _deliver(receiver, dsn, env, records, notifiers)
             peer = await _bare_loop(receiver, records)
             if round_:  # the first one creates tables and warms caches
                 pairs.add(ours, peer)
-    return pairs
+                cpu.append(cpu_us)
+    return pairs, cpu
 
 
-async def _deliver(receiver: Sink, dsn: str, kafka: str, env: dict[str, str], records: int) -> float:
-    await _fill(kafka, receiver.url, records)
+async def _deliver(receiver: Sink, dsn: str, env: dict[str, str], records: int, notifiers: int) -> tuple[float, float]:
+    """The rate, and the microseconds of processor time."""
     await receiver.expect(records)
-    async with child_process(sys.executable, "-m", "cli", "serve", "notifier", env=env):
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(
+                child_process(
+                    sys.executable, "-m", "cli", "serve", "notifier", env={**env, "HTTP_PORT": str(free_port())}
+                )
+            )
+            for _ in range(notifiers)
+        ]
+        await _begun(dsn)
+        before_s = sum(_cpu_seconds(process.pid) for process in processes)
         rate = records / await receiver.seconds()
         await _check(dsn, records)
-    return rate
+        used_s = sum(_cpu_seconds(process.pid) for process in processes) - before_s
+    return rate, 1e6 * used_s / records
 
 
 async def _bare_loop(receiver: Sink, requests: int) -> float:
@@ -121,6 +141,26 @@ async def _fill(kafka: str, url: str, records: int) -> None:
         await asyncio.gather(*acknowledgements)
     finally:
         await producer.stop()
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+async def _begun(dsn: str) -> None:
+    """Deliveries are queued: the notifiers have started."""
+    connection = await asyncpg.connect(dsn)
+    try:
+
+        async def any_delivery() -> bool:
+            if await connection.fetchval("SELECT to_regclass('notifier.deliveries')") is None:
+                return False
+            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM notifier.deliveries)"))
+
+        await until(any_delivery, within=DEADLINE_SECONDS, poll=0.02)
+    finally:
+        await connection.close()
 
 
 async def _check(dsn: str, records: int) -> None:
@@ -147,18 +187,23 @@ _DELIVERED = """
 
 
 async def rows(folder: Path) -> list[Row]:
-    pairs = await measure(folder)
+    pairs, cpu = await measure(folder)
     what = "Webhook deliveries a second from `job.results` over a bare loop of POSTs, a new connection each"
-    how = f"median of {ROUNDS} rounds of {RECORDS} to one host, {CONCURRENT} at a time"
+    how = (
+        f"median of {ROUNDS} rounds of {RECORDS} to one host, {CONCURRENT} at a time; "
+        f"{statistics.median(cpu):.0f} µs of the notifier's processor time for each"
+    )
     return [pairs.row(what, 0.5, how, "notifier", "bare loop")]
 
 
-async def main(records: int) -> int:
+async def main(records: int = RECORDS, notifiers: int = 1) -> int:
     with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
-        pairs = await measure(Path(name), records)
+        pairs, cpu = await measure(Path(name), records, notifiers=notifiers)
     print("ours", [round(each) for each in pairs.ours], "median", round(statistics.median(pairs.ours)))
-    return print_rows([pairs.row("Webhook deliveries", 0.5, f"{records} records", "notifier", "bare loop")])
+    print("µs of processor time for each", [round(each) for each in cpu], "median", round(statistics.median(cpu)))
+    how = f"{records} records, {notifiers} notifiers"
+    return print_rows([pairs.row("Webhook deliveries", 0.5, how, "notifier", "bare loop")])
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS)))
+    sys.exit(asyncio.run(main(*map(int, sys.argv[1:]))))
