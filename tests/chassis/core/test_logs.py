@@ -1,5 +1,6 @@
 """Logs: one event per line, the same in text and JSON, without secrets."""
 
+import asyncio
 import io
 import json
 import logging
@@ -71,6 +72,20 @@ def test_bound_fields_end_with_their_block() -> None:
         pass
     logs.get_logger("x").info("after")
     assert "job_id" not in only(stream)
+
+
+async def test_fields_of_a_task_are_on_its_events_only() -> None:
+    async def one() -> None:
+        logs.bind_task(job_id="job_1")
+        logs.get_logger("x").info("inside")
+
+    stream = configured()
+    with logs.bind_context(service="ingest"):
+        await asyncio.create_task(one())
+        logs.get_logger("x").info("outside")
+    inside, outside = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (inside["job_id"], inside["service"]) == ("job_1", "ingest")
+    assert "job_id" not in outside
 
 
 def test_lower_levels_are_not_logged() -> None:
