@@ -42,6 +42,9 @@ class ApiClient:
     async def cancel_job(self, job_id: str) -> dict[str, Any]:
         return await self._object("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/cancel")
 
+    async def retry_job(self, job_id: str) -> dict[str, Any]:
+        return await self._object("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/retry")
+
     async def download(self, url: str, target: Path) -> None:
         """Fetch `url` under a temporary name beside `target`, then move it into place."""
         partial = target.with_name(f".{target.name}.part")
@@ -77,18 +80,7 @@ async def run_job(
 ) -> int:
     """Create the job and report on it; returns the exit status. With `wait=False` it ends once the job is accepted."""
     async with _client(base, key) as client:
-        job = await client.create_job(body)
-        if not wait:
-            reporter.result(job, job["id"])
-            return 0
-        try:
-            job = await _poll(client, job, reporter)
-        except asyncio.CancelledError:
-            print(f"bitmill: cancelling {job['id']}", file=sys.stderr, flush=True)
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await client.cancel_job(job["id"])
-            raise
-        return await _finish(client, job, reporter, output)
+        return await _follow(client, await client.create_job(body), reporter, output, wait)
 
 
 async def list_jobs(base: str, key: str, parameters: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -105,6 +97,14 @@ async def cancel_job(base: str, key: str, job_id: str, reporter: Reporter) -> in
         return 0
 
 
+async def retry_job(
+    base: str, key: str, job_id: str, reporter: Reporter, *, output: str | None = None, wait: bool = True
+) -> int:
+    """Have the job run again, and report on it as `run_job` does."""
+    async with _client(base, key) as client:
+        return await _follow(client, await client.retry_job(job_id), reporter, output, wait)
+
+
 @asynccontextmanager
 async def _client(base: str, key: str) -> AsyncIterator[ApiClient]:
     try:
@@ -112,6 +112,20 @@ async def _client(base: str, key: str) -> AsyncIterator[ApiClient]:
             yield ApiClient(session, base)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise CliError(f"the API at {base} does not respond: {error or 'timed out'}") from None
+
+
+async def _follow(client: ApiClient, job: dict[str, Any], reporter: Reporter, output: str | None, wait: bool) -> int:
+    if not wait:
+        reporter.result(job, job["id"])
+        return 0
+    try:
+        job = await _poll(client, job, reporter)
+    except asyncio.CancelledError:
+        print(f"bitmill: cancelling {job['id']}", file=sys.stderr, flush=True)
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await client.cancel_job(job["id"])
+        raise
+    return await _finish(client, job, reporter, output)
 
 
 async def _poll(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _projects(commands.add_parser("projects", help="list projects, set their delivery, rotate their webhook secrets"))
     dead_letters = commands.add_parser("dlq", help="list, show, replay and drop dead letters: records that failed")
     _of_running_system(*operator_args.dlq(dead_letters, _lazy))
-    jobs = commands.add_parser("jobs", help="list and cancel jobs; the way of one job through all services")
+    jobs = commands.add_parser("jobs", help="list, cancel and retry jobs; the way of one job through all services")
     _of_running_system(*operator_args.jobs(jobs, _lazy))
     collect = commands.add_parser("gc", help="find, and with --delete remove, stored objects that nobody refers to")
     _of_running_system(*operator_args.gc(collect, _lazy))

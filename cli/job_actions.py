@@ -1,4 +1,4 @@
-"""`bitmill jobs list` and `cancel`: jobs of the API, by the key of a project."""
+"""`bitmill jobs list`, `cancel` and `retry`: jobs of the API, by the key of a project."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.errors import UsageError
 from cli.job_command import api_address
+from cli.job_options import require_output
 from cli.reporter import open_reporter
 from cli.safe_text import printable, time
 from schemas.ids import is_id
@@ -36,6 +37,18 @@ def cancel(arguments: argparse.Namespace) -> int:
     base, key = api_address("jobs cancel")
     with open_reporter(arguments, sys.stdout, sys.stderr) as reporter:
         return asyncio.run(cancel_job(base, key, id, reporter))
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    """Run a job of the API again that failed or was cancelled, and wait for its end as `bitmill video` does."""
+    id = _job_id(arguments)
+    require_output(arguments.output)
+    from cli.api_client import retry_job
+
+    base, key = api_address("jobs retry")
+    with open_reporter(arguments, sys.stdout, sys.stderr) as reporter:
+        work = retry_job(base, key, id, reporter, output=arguments.output, wait=not arguments.detach)
+        return asyncio.run(work)
 
 
 def milliseconds(text: str) -> str:

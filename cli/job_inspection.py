@@ -42,6 +42,13 @@ class InspectedJob:
         return any((self.accepted, self.queued, self.projected))
 
     @property
+    def run(self) -> int:
+        """The newest run of the job."""
+        if self.accepted is not None:
+            return self.accepted.run
+        return 1 if self.projected is None else self.projected.job.run
+
+    @property
     def webhook_url(self) -> str | None:
         """As events have it."""
         if self.accepted is not None:
@@ -77,7 +84,7 @@ async def collect(id: str, addresses: Mapping[Service, str]) -> InspectedJob:
 
     await asyncio.gather(ask_ingest(), ask_catalog(), *(ask_worker(service) for service in WORKERS))
     if (url := found.webhook_url) is not None:
-        found.delivery = await ask("notifier", lambda pool: notifier.inspect_delivery(pool, id, url))
+        found.delivery = await ask("notifier", lambda pool: notifier.inspect_delivery(pool, id, url, found.run))
     return found
 
 

@@ -46,7 +46,12 @@ def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.Argument
     cancel = actions.add_parser("cancel", help=f"cancel a job, {api}")
     cancel.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
     cancel.set_defaults(run=lazy("cli.job_actions", "cancel"))
-    for action in (listing, cancel):
+    retry = actions.add_parser("retry", help=f"run a job again that failed or was cancelled, {api}")
+    retry.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
+    retry.add_argument("-o", "--output", metavar="FILE", help="where the result goes")
+    retry.add_argument("--async", action="store_true", dest="detach", help="do not wait for the end")
+    retry.set_defaults(run=lazy("cli.job_actions", "retry"))
+    for action in (listing, cancel, retry):
         action.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
         action.add_argument("--tty", action="store_true", help="text, even when piped")
     return [inspect]

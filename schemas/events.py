@@ -16,7 +16,7 @@ from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
-from schemas.storable import IdText, Offset, TimestampMs
+from schemas.storable import IdText, Offset, TimestampMs, Version
 
 
 class Event(EventModel):
@@ -50,7 +50,7 @@ class JobEvent(Event):
 
 
 class JobCreated(JobEvent):
-    """A job was accepted and waits for a worker.
+    """A job was accepted, or is to run again (`job.run` is more than 1), and waits for a worker.
 
     `repeated` where it was announced a while ago and no end of it is known: the record may have been lost, or that of
     the end. A worker that has the job in its queue does not queue it again, and publishes its end again if it has one.
@@ -94,13 +94,14 @@ class JobCancelled(JobEvent):
 
 
 class CancelRequested(Event):
-    """A customer requested the cancellation of a job. The worker that has the job ends it."""
+    """A customer requested the cancellation of a run of a job. The worker that has the job ends it."""
 
     TYPE = "bitmill.job.cancel_requested.v1"
     SUBJECTS = ("job", "task")
     job_id: IdText
     project: IdText
     at: TimestampMs
+    run: Version = 1
 
     def subject(self) -> str:
         return self.job_id

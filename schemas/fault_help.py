@@ -98,6 +98,11 @@ REFUSALS: dict[RequestFault, Refusal] = {
     "job_ended": Refusal(
         "409", "The job has ended already: it cannot be cancelled.", "Read its result with `GET /jobs/{id}`."
     ),
+    "job_not_failed": Refusal(
+        "409",
+        "The job has not ended, or has succeeded: only one that failed or was cancelled runs again.",
+        "Look at its status with `GET /jobs/{id}`.",
+    ),
     "version_mismatch": Refusal(
         "412",
         "The item was changed since the version that `If-Match` names.",

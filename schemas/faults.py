@@ -79,6 +79,7 @@ RequestFault = Literal[
     "conflict",
     "request_in_progress",
     "job_ended",
+    "job_not_failed",
     "version_mismatch",
     "idempotency_mismatch",
     "payload_too_large",

@@ -13,7 +13,7 @@ from schemas.base import OpenEnum
 from schemas.delivery import DeliveryUrls
 from schemas.faults import FaultResource, WarningResource, fault_resource, warning_resource
 from schemas.files import MediaKind, Output
-from schemas.jobs import Job, JobKind, Status, Task, TaskKind, TaskStatus
+from schemas.jobs import EarlierRun, Job, JobKind, Status, Task, TaskKind, TaskStatus
 
 
 class OutputResource(TypedDict):
@@ -52,9 +52,20 @@ class TaskResource(TypedDict):
     retry_at: int | None
 
 
+class RunResource(TypedDict):
+    """The end of an earlier run of a job. Times in Unix milliseconds."""
+
+    run: int
+    status: OpenEnum[Status]
+    error: FaultResource | None
+    started_at: int | None
+    finished_at: int | None
+
+
 class JobResource(TypedDict):
     """A job, in responses and in webhooks. Times in Unix milliseconds; `output` is null until it succeeded.
 
+    `run` is 1, and one more after each retry; `earlier_runs` says how those before ended, oldest first.
     `object` is `task` for jobs that were made by `POST /tasks`. `retry_at` is the time of the next attempt while the
     job waits for it, because the server of its input did not give out the file: the task `import` has the reason.
     """
@@ -77,6 +88,8 @@ class JobResource(TypedDict):
     finished_at: int | None
     updated_at: int
     retry_at: int | None
+    run: int
+    earlier_runs: list[RunResource]
 
 
 class CancellationResource(TypedDict):
@@ -107,6 +120,8 @@ def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
         "finished_at": job.finished_at,
         "updated_at": job.updated_at,
         "retry_at": job.retry_at,
+        "run": job.run,
+        "earlier_runs": [_run_resource(run) for run in job.earlier_runs],
     }
 
 
@@ -125,6 +140,16 @@ def task_resource(task: Task, options: dict[str, Any]) -> TaskResource:
         "finished_at": task.finished_at,
         "updated_at": task.finished_at or task.started_at or task.created_at,
         "retry_at": task.retry_at,
+    }
+
+
+def _run_resource(run: EarlierRun) -> RunResource:
+    return {
+        "run": run.run,
+        "status": run.status,
+        "error": fault_resource(run.error) if run.error else None,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
     }
 
 

@@ -7,7 +7,7 @@ from schemas.base import EventModel, OpenEnum, Unknown
 from schemas.faults import Fault
 from schemas.files import File, Output
 from schemas.ids import derived
-from schemas.storable import IdText, Share, StoredMetadata, StoredObject, StoredText, TimestampMs
+from schemas.storable import IdText, Share, StoredMetadata, StoredObject, StoredText, TimestampMs, Version
 
 JobKind = Literal["video", "image"]
 Status = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
@@ -44,8 +44,21 @@ class Task(EventModel):
     retry_at: TimestampMs | None = None
 
 
+class EarlierRun(EventModel):
+    """How a run of a job ended that was followed by another one. Times in Unix milliseconds."""
+
+    run: Version
+    status: OpenEnum[Status]
+    error: Fault | None = None
+    started_at: TimestampMs | None = None
+    finished_at: TimestampMs | None = None
+
+
 class Job(EventModel):
     """A job. Events carry the complete job, so that their readers need nothing else.
+
+    `run` counts from 1: a customer may have a job that failed or was cancelled run again. Each run has one end;
+    `earlier_runs` has those of the runs before, oldest first.
 
     `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
     under which the output is attached to that item (`poster`). Times in Unix milliseconds; `retry_at` is when the next
@@ -77,6 +90,8 @@ class Job(EventModel):
     finished_at: TimestampMs | None = None
     updated_at: TimestampMs
     retry_at: TimestampMs | None = None
+    run: Version = 1
+    earlier_runs: list[EarlierRun] = []
 
     @classmethod
     def queued(
@@ -116,6 +131,10 @@ class Job(EventModel):
             created_at=at,
             updated_at=at,
         )
+
+    def run_again(self, run: int, earlier_runs: list[EarlierRun], at: int) -> "Job":
+        """A queued job as its run number `run`, which was requested `at`."""
+        return self._with(run=run, earlier_runs=earlier_runs, updated_at=at)
 
     @property
     def finished(self) -> bool:
@@ -216,12 +235,17 @@ class JobState(Protocol):
     @property
     def updated_at(self) -> int: ...
 
+    @property
+    def run(self) -> int: ...
+
 
 def supersedes(incoming: JobState, current: JobState) -> bool:
     """Whether an incoming snapshot replaces the current one.
 
-    Events may come twice and out of order; the end of a job is final.
+    Events may come twice and out of order; the end of a run is final, and a later run wins.
     """
+    if incoming.run != current.run:
+        return incoming.run > current.run
     if current.status in TERMINAL:
         return False
     return (RANK[incoming.status], incoming.updated_at) > (RANK[current.status], current.updated_at)

@@ -22,7 +22,7 @@ Autoscaling uses the sum over the queued jobs; long work does not get the work s
 
 
 class JobIntake:
-    """Queues the jobs of one kind; the other kinds are another worker's. Known jobs are left as they are."""
+    """Queues the jobs of one kind; the other kinds are another worker's. Known runs of jobs are left as they are."""
 
     def __init__(
         self,
@@ -56,7 +56,8 @@ class JobIntake:
 
     async def enqueue(self, jobs: Sequence[Job], traces: Mapping[str, str | None] = MappingProxyType({})) -> None:
         """Queues the jobs of this worker's kind, in one statement. `traces`: by job id, where not those of the ids."""
-        items = [self._item(job, traces.get(job.id)) for job in jobs if job.kind == self._kind]
+        latest = {job.id: job for job in sorted(jobs, key=lambda job: job.run) if job.kind == self._kind}
+        items = [self._item(job, traces.get(job.id)) for job in latest.values()]
         if not items:
             return
         async with self._pool.acquire() as conn:
@@ -65,12 +66,15 @@ class JobIntake:
         self._queue.wake()
         if cancelled:
             # Topics have no order between them: a cancellation may come before its job. It does not wait for a slot.
-            await self.cancel(cancelled)
+            await self.cancel(cancelled, {job.id: job.run for job in jobs})
 
-    async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Ends queued jobs at once; a running one is stopped by the worker that runs it."""
+    async def cancel(self, job_ids: Sequence[str], runs: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Ends queued jobs at once; a running one is stopped by the worker that runs it.
+
+        `runs` are those that are to be cancelled, by job, the first by default.
+        """
         async with self._pool.acquire() as conn:
-            items = await self._queue.request_cancel(conn, *job_ids)
+            items = await self._queue.request_cancel(conn, *job_ids, runs=runs)
         self._queue.wake()
         for item in items:
             outcome = await self._on_cancel(item)
@@ -84,6 +88,7 @@ class JobIntake:
             payload=job.model_dump(mode="json"),
             estimate_s=self._estimate(job, job.source.duration if job.source else None),
             traceparent=traceparent,
+            run=job.run,
         )
 
 
@@ -100,4 +105,7 @@ def register(broker: KafkaBroker, intake: JobIntake) -> None:
 
     @subscribe(broker, JOB_CONTROL)
     async def on_cancel_requested(events: Sequence[CancelRequested]) -> None:
-        await intake.cancel([event.job_id for event in events])
+        runs: dict[str, int] = {}
+        for event in events:
+            runs[event.job_id] = max(event.run, runs.get(event.job_id, 1))
+        await intake.cancel(list(runs), runs)

@@ -178,6 +178,8 @@ embedded_log_not_rotated | warning | file error
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
+job_retry_requested | info | run
+    A customer had a job that failed or was cancelled run again; this is the number of the run.
 job_cancel_requested | info |
     A customer requested the cancellation of a job.
 job_submitted | info | submission_id

@@ -143,6 +143,24 @@ def _cancel_job(operation: str, summary: str) -> dict[str, Any]:
     }
 
 
+def _retry_job(noun: str) -> dict[str, Any]:
+    return {
+        "operationId": f"retry_{noun}",
+        "summary": f"Run a {noun} again that failed or was cancelled",
+        "description": (
+            "The same job is queued for its next run: `run` is one more, and `earlier_runs` says how the runs before "
+            "ended. Its webhook is sent again after the end of the run. 409 where the job has not ended or has "
+            "succeeded: repeating the request while the run is under way changes nothing."
+        ),
+        "tags": ["jobs"],
+        "parameters": [shared("JobId")],
+        "responses": {
+            "200": response("Queued again.", "JobResource"),
+            **errors("", "InvalidInput", "NotFound", "Conflict", "QueueFull"),
+        },
+    }
+
+
 def _job(noun: str) -> dict[str, Any]:
     delete = _cancel_job(f"delete_{noun}", f"The same as `POST /{noun}s/{{id}}/cancel`")
     return {"get": _get_job(noun), "delete": delete}
@@ -271,12 +289,14 @@ PATHS: dict[str, Any] = {
     "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
     "/jobs/{id}": _job("job"),
     "/jobs/{id}/cancel": {"post": _cancel_job("cancel_job", "Cancel a job")},
+    "/jobs/{id}/retry": {"post": _retry_job("job")},
     "/tasks": {
         "get": _list_jobs("tasks"),
         "post": _create_job("task", "The older name of `POST /jobs`: the same body, ids `task_…`"),
     },
     "/tasks/{id}": _job("task"),
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
+    "/tasks/{id}/retry": {"post": _retry_job("task")},
     "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
     "/media/{id}": {"get": _GET_MEDIA, "patch": _EDIT_MEDIA, "delete": _DELETE_MEDIA},
     "/media/{id}/restore": {"post": _RESTORE_MEDIA},

@@ -46,6 +46,7 @@ class JobSnapshot(NamedTuple):
     output: OutputName | None
     event_json: bytes
     json_path: str
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
         output=output,
         event_json=event_json,
         json_path=json_path,
+        run=job.run,
     )
 
 

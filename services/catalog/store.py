@@ -97,6 +97,7 @@ def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
         *(snapshot.output or (None, None, None)),
         position,
         snapshot.created_at,
+        snapshot.run,
     )
 
 

@@ -15,7 +15,6 @@ from chassis.core.metrics import counter
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from schemas.events import (
-    CancelRequested,
     JobCreated,
     MediaAccepted,
     MediaDeleted,
@@ -140,10 +139,7 @@ class Announcements:
 
     async def _cancellations(self, conn: Connection, jobs: Sequence[Job]) -> None:
         """Cancels again what is announced again, in the same transaction."""
-        requested = await self.store.cancellations_of(conn, [job.id for job in jobs])
-        again = [job for job in jobs if job.id in requested]
-        events = [CancelRequested(job_id=job.id, project=job.project, at=requested[job.id]) for job in again]
-        await self.outbox.put(conn, *events)
+        await self.outbox.put(conn, *await self.store.cancellations_of(conn, jobs))
 
     async def _media(self, conn: Connection) -> int:
         items = await self.store.announce_media(conn, self.pauses[0], self.batch)

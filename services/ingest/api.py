@@ -1,4 +1,7 @@
-"""HTTP in: jobs and tasks, and cancelling them. Handlers validate, call a use case and render the response."""
+"""HTTP in: jobs and tasks, cancelling them and running them again.
+
+Handlers validate, call a use case and render the response.
+"""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,14 +11,17 @@ from structlog.contextvars import bind_contextvars
 
 from chassis.adapters.http.auth import Caller, KeyStore, authenticated
 from chassis.adapters.http.json_body import json_bytes, read_json
+from chassis.adapters.http.response_deadline import begin_response_deadline
 from chassis.core.ids import new_id, now_ms
 from schemas.ids import Prefix
 from schemas.job_resource import job_resource
+from schemas.topics import JOB_CREATED
 from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
 from services.ingest.cancellations import JobEnded, UnknownJob
-from services.ingest.errors import job_ended, job_not_found
+from services.ingest.errors import job_ended, job_not_failed, job_not_found, too_many_runs
 from services.ingest.jobs import jobs_accepted, new_job
 from services.ingest.requests import job_request, task_request
+from services.ingest.retries import JobNotFailed, TooManyRuns
 
 
 class JobApi:
@@ -30,6 +36,8 @@ class JobApi:
             web.post("/tasks", authenticated(keys, self.create_task)),
             web.post("/jobs/{id}/cancel", authenticated(keys, self.cancel_job)),
             web.delete("/jobs/{id}", authenticated(keys, self.cancel_job)),
+            web.post("/jobs/{id}/retry", authenticated(keys, self.retry_job)),
+            web.post("/tasks/{id}/retry", authenticated(keys, self.retry_task)),
             web.post("/tasks/{id}/cancel", authenticated(keys, self.cancel_task)),
             web.delete("/tasks/{id}", authenticated(keys, self.cancel_task)),
         ]
@@ -66,6 +74,31 @@ class JobApi:
     async def cancel_task(self, request: web.Request, caller: Caller) -> web.Response:
         """The same below /tasks."""
         return await self._cancel(request, caller, "task")
+
+    async def retry_job(self, request: web.Request, caller: Caller) -> web.Response:
+        """POST /jobs/{id}/retry: the job, queued for its next run."""
+        return await self._retry(request, caller, "job")
+
+    async def retry_task(self, request: web.Request, caller: Caller) -> web.Response:
+        """The same below /tasks."""
+        return await self._retry(request, caller, "task")
+
+    async def _retry(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
+        parts, id = self._parts(), request.match_info["id"]
+        bind_contextvars(job_id=id)
+        await parts.admit(parts.job_bound, caller.project, None)
+        try:
+            job = await parts.retries.request(id, caller.project, now_ms())
+        except UnknownJob:
+            raise job_not_found(noun) from None
+        except JobNotFailed as error:
+            raise job_not_failed(error.status) from None
+        except TooManyRuns:
+            raise too_many_runs(parts.retries.max_runs) from None
+        # Who asks for the job next, and sees it failed as before, would take that for the end of the new run.
+        begin_response_deadline(request, parts.visibility.timeout.total_seconds())
+        await parts.visibility.wait((JOB_CREATED,))
+        return json_answer(json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False))), 200)
 
     async def _cancel(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
         id = request.match_info["id"]

@@ -20,6 +20,7 @@ from services.ingest.jobs import JobWriter
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound, QueueFull
+from services.ingest.retries import Retries
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -35,6 +36,7 @@ class ApiParts:
     media: MediaWriter
     changes: MediaChanges
     cancellations: Cancellations
+    retries: Retries
     job_bound: QueueBound
     media_bound: QueueBound
     responses: IdempotentResponses

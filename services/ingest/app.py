@@ -37,6 +37,7 @@ from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.name_takeover import NameTakeover
 from services.ingest.queue_bounds import QueueBound
+from services.ingest.retries import Retries
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
 from worker.settings import scratch_dir
@@ -139,6 +140,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 settings.retain_deleted_files - RESTORE_MARGIN,
             ),
             cancellations=Cancellations(store, outbox),
+            retries=Retries(store, outbox),
             job_bound=job_bound,
             media_bound=media_bound,
             responses=IdempotentResponses(store, settings.media_wait),

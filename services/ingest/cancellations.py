@@ -63,7 +63,7 @@ class Cancellations:
                 raise UnknownJob(id)
             if end.status is not None:
                 return end.status
-            await self.outbox.put(conn, CancelRequested(job_id=id, project=project, at=at))
+            await self.outbox.put(conn, CancelRequested(job_id=id, project=project, at=at, run=end.run))
         self.outbox.wake()
         log.info("job_cancel_requested", job_id=id, project=project)
         return None

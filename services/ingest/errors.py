@@ -8,6 +8,7 @@ ApiError (chassis.adapters.http.errors)
   media_not_found       404  the project has no media item with this id
   version_mismatch      412  If-Match names another version of the media item
   job_ended             409  a job that has ended cannot be cancelled
+  job_not_failed        409  a job that has not failed and was not cancelled cannot be run again
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
@@ -77,6 +78,17 @@ def version_mismatch(etag: str) -> ApiError:
 def job_ended(status: str) -> ApiError:
     """409: its result stands."""
     return conflict(f"The job has ended already, with status {status}: it cannot be cancelled.", "job_ended")
+
+
+def job_not_failed(status: str | None) -> ApiError:
+    """409: there is nothing to run again."""
+    why = "has not ended" if status is None else f"has ended with status {status}"
+    return conflict(f"The job {why}: only one that failed or was cancelled can be retried.", "job_not_failed")
+
+
+def too_many_runs(most: int) -> ApiError:
+    """409: a new job is to be made instead."""
+    return conflict(f"The job has been run {most} times: create a new one instead.", "job_not_failed")
 
 
 def queue_full(full: QueueFull) -> ApiError:

@@ -126,16 +126,14 @@ class CatalogVisibility:
         self._progress = progress
         self.timeout = timeout
 
-    async def wait(self) -> bool:
-        """True once the catalog has read every committed event about media items; False after the timeout."""
+    async def wait(self, topics: Sequence[Topic] = (MEDIA_CREATED, MEDIA_CHANGED)) -> bool:
+        """True once the catalog has read every committed event of `topics`; False after the timeout."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeout.total_seconds()
         try:
             if not await self._outbox.wait_published(timeout=self.timeout):
                 return False
-            return await self._progress.wait_caught_up(
-                "catalog", (MEDIA_CREATED, MEDIA_CHANGED), max(0.0, deadline - loop.time())
-            )
+            return await self._progress.wait_caught_up("catalog", topics, max(0.0, deadline - loop.time()))
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -36,6 +36,7 @@ class AcceptedJob:
     created_at: int
     ended: str | None
     ended_at: int | None
+    run: int
     unpublished: list[UnpublishedEvent]
 
     @property
@@ -60,6 +61,7 @@ async def inspect_job(pool: Pool, id: str) -> AcceptedJob | None:
         created_at=row["created_at"],
         ended=row["ended"],
         ended_at=row["ended_at"],
+        run=row["run"],
         unpublished=await unpublished_events(pool, *subjects),
     )
 

@@ -12,8 +12,9 @@ import orjson
 
 from chassis.adapters.postgres import Connection, Pool, sql
 from chassis.runtime.outbox import Insert
+from schemas.events import CancelRequested
 from schemas.files import File
-from schemas.jobs import Job, Status
+from schemas.jobs import EarlierRun, Job, Status
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
@@ -35,9 +36,10 @@ JobWrite = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job that was accepted has ended; `status` is None where it has not."""
+    """How the present run of a job has ended; `status` is None where it has not."""
 
     status: Status | None
+    run: int
 
 
 class Store:
@@ -79,13 +81,30 @@ class Store:
 
     async def end_jobs(self, conn: Connection, jobs: Sequence[Job]) -> None:
         """Records the ends of finished jobs."""
-        ends = ([job.id for job in jobs], [job.status for job in jobs], [job.finished_at for job in jobs])
+        ends = (
+            [job.id for job in jobs],
+            [job.status for job in jobs],
+            [job.finished_at for job in jobs],
+            [job.run for job in jobs],
+            [job.started_at for job in jobs],
+            [job.error.model_dump_json() if job.error else None for job in jobs],
+        )
         await conn.execute(QUERIES["end_jobs"], *ends)
+
+    async def run_again(self, conn: Connection, id: str, project: str, at: int, most: int) -> Job | None:
+        """Begins the next run of a job that failed or was cancelled, up to run number `most`; None for all others."""
+        row = await conn.fetchrow(QUERIES["run_again"], id, project, at, most)
+        return _queued_job(row) if row else None
+
+    async def job_run(self, conn: Connection, id: str, project: str) -> JobEnd | None:
+        """The present run of a job of the project."""
+        row = await conn.fetchrow(QUERIES["job_run"], id, project)
+        return JobEnd(row["ended"], row["run"]) if row else None
 
     async def request_cancellation(self, conn: Connection, id: str, project: str, at: int) -> JobEnd | None:
         """Marks a job of the project that has no end; None where the project has no such job."""
         row = await conn.fetchrow(QUERIES["request_cancellation"], id, project, at)
-        return JobEnd(row["ended"]) if row else None
+        return JobEnd(row["ended"], row["run"]) if row else None
 
     async def job_end(self, id: str) -> Status | None:
         """How the job has ended; None where it has not, or is not there."""
@@ -93,10 +112,14 @@ class Store:
             ended: Status | None = await conn.fetchval(QUERIES["job_end"], id)
         return ended
 
-    async def cancellations_of(self, conn: Connection, ids: Sequence[str]) -> dict[str, int]:
-        """When the cancellation of these jobs was requested, in Unix milliseconds; without those where it was not."""
-        rows = await conn.fetch(QUERIES["cancellations_of"], ids)
-        return {row["id"]: row["cancel_requested_at"] for row in rows}
+    async def cancellations_of(self, conn: Connection, jobs: Sequence[Job]) -> list[CancelRequested]:
+        """The cancellations that were requested of the present runs of these jobs."""
+        projects = {job.id: job.project for job in jobs}
+        rows = await conn.fetch(QUERIES["cancellations_of"], list(projects))
+        return [
+            CancelRequested(job_id=id, project=projects[id], at=at, run=run)
+            for id, at, run in ((row["id"], row["cancel_requested_at"], row["run"]) for row in rows)
+        ]
 
     async def jobs_without_end(self, conn: Connection, ids: Sequence[str]) -> list[str]:
         """Those of the jobs that have no end."""
@@ -232,10 +255,10 @@ def _job_columns(jobs: Sequence[Job]) -> tuple[list[Any], ...]:
 
 
 def _queued_job(row: asyncpg.Record) -> Job:
-    """The job as it was accepted; the inverse of `_job_columns`."""
+    """The job as it was accepted, or as its present run was; the inverse of `_job_columns`."""
     request = dict(row["request"])
     source = request.pop("source", None)
-    return Job.queued(
+    job = Job.queued(
         id=row["id"],
         project=row["project"],
         media_id=row["media_id"],
@@ -243,6 +266,10 @@ def _queued_job(row: asyncpg.Record) -> Job:
         source=File.model_validate(source) if source else None,
         **request,
     )
+    if row["run"] == 1:
+        return job
+    earlier = [EarlierRun.model_validate(each) for each in row["earlier_runs"]]
+    return job.run_again(row["run"], earlier, row["run_requested_at"])
 
 
 def _request_json(job: Job) -> str:

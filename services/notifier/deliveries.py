@@ -69,7 +69,7 @@ def delivery_for(job: Job, urls: DeliveryUrls) -> WebhookDelivery | None:
     if job.webhook_url is None or not job.finished:
         return None
     return WebhookDelivery(
-        id=delivery_id(job.id, job.webhook_url),
+        id=delivery_id(job.id, job.webhook_url, job.run),
         job_id=job.id,
         project=job.project,
         url=job.webhook_url,
@@ -80,7 +80,7 @@ def delivery_for(job: Job, urls: DeliveryUrls) -> WebhookDelivery | None:
 
 @dataclass(frozen=True)
 class DeliveryQueue:
-    """Queues the deliveries of finished jobs. A job that is read twice has one delivery."""
+    """Queues the deliveries of finished jobs. An end that is read twice has one delivery; each run has an end."""
 
     pool: Pool
     queue: JobQueue

@@ -35,9 +35,9 @@ class InspectedDelivery:
     queue: QueueRow | None
 
 
-async def inspect_delivery(pool: Pool, job_id: str, webhook_url: str) -> InspectedDelivery | None:
+async def inspect_delivery(pool: Pool, job_id: str, webhook_url: str, run: int) -> InspectedDelivery | None:
     """The delivery; None before the job's end, and once it was purged."""
-    id = delivery_id(job_id, webhook_url)
+    id = delivery_id(job_id, webhook_url, run)
     row = await pool.fetchrow(QUERIES["inspect_delivery"], id)
     if row is None:
         return None

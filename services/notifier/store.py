@@ -19,9 +19,9 @@ MIGRATIONS = ("services.notifier.sql.migrations",)
 QUERIES = sql.load("services.notifier.sql")
 
 
-def delivery_id(job_id: str, webhook_url: str) -> str:
-    """The id of the delivery of a job's end. `webhook_url` is as the job's events have it."""
-    return derived("msg", job_id, webhook_url)
+def delivery_id(job_id: str, webhook_url: str, run: int) -> str:
+    """The id of the delivery of the end of a job's run. `webhook_url` is as the job's events have it."""
+    return derived("msg", job_id, webhook_url if run == 1 else f"{run} {webhook_url}")
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,16 @@ def request(id: str, **changes: object) -> Request:
 def test_ends_are_compared_with_what_was_accepted() -> None:
     audit = Audit()
     ends = {
-        "once": {"evt_1": "succeeded"},
-        "twice": {"evt_2": "succeeded", "evt_3": "succeeded"},
-        "other": {"evt_4": "failed"},
-        "unknown": {"evt_5": "succeeded"},
+        "once": {"evt_1": (1, "succeeded")},
+        "twice": {"evt_2": (1, "succeeded"), "evt_3": (1, "succeeded")},
+        "other": {"evt_4": (1, "failed")},
+        "unknown": {"evt_5": (1, "succeeded")},
+        "retried": {"evt_6": (1, "failed"), "evt_7": (2, "succeeded")},
     }
-    accepted: dict[str, str | None] = {"once": "succeeded", "twice": "succeeded", "other": "succeeded", "never": None}
+    accepted: dict[str, str | None] = {
+        **dict.fromkeys(("once", "twice", "other", "retried"), "succeeded"),
+        "never": None,
+    }
     check_ends(ends, accepted, audit)
     assert {(each.kind, each.ids) for each in audit.violations} == {
         ("doubled", ("twice",)),

@@ -1,4 +1,4 @@
-"""`jobs list` and `jobs cancel` against a small API: what is requested, and what is printed."""
+"""`jobs list`, `jobs cancel` and `jobs retry` against a small API: what is requested, and what is printed."""
 
 import asyncio
 import json
@@ -133,3 +133,12 @@ def test_a_job_is_cancelled_by_its_id(api: Api, capsys: pytest.CaptureFixture[st
     assert api.requested == [("POST", f"/jobs/{JOB}/cancel", [])]
     assert capsys.readouterr().out == f"{JOB} cancelling\n"
     assert main(["jobs", "cancel", "nonsense"]) == 2
+
+
+def test_a_job_is_run_again_and_followed_to_its_end(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.body = a_job(run=2, status="cancelled", progress=None, error=None)
+    assert main(["jobs", "retry", JOB, "--tty"]) == 1
+    assert api.requested == [("POST", f"/jobs/{JOB}/retry", [])]
+    assert capsys.readouterr().out == f"{JOB} cancelled: The job was cancelled. [cancelled]\n"
+    assert main(["jobs", "retry", JOB, "--async", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run"] == 2

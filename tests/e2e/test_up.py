@@ -17,6 +17,7 @@ import pytest
 from chassis.adapters.sandbox import self_test
 from cli import env_file
 from embedded.data_folder import has_ended
+from tests.support import file_server as answers
 from tests.support.file_server import FileServer
 from tests.support.processes import DEADLINE_SECONDS, clean_environment, killed_process, shell
 from tests.support.system import BitmillUp, bitmill_up
@@ -101,6 +102,29 @@ async def test_ctrl_c_in_the_shell_cancels_the_job_that_it_waits_for(
     await _until_status(up, job, "cancelled")
     again = await shell([sys.executable, "-m", "cli", "jobs", "cancel", job], cwd=tmp_path, env=up.env)
     assert (again.returncode, json.loads(again.stdout)) == (0, {"id": job, "status": "cancelled"}), again.stderr
+
+
+async def test_a_job_whose_file_was_not_there_runs_again_once_it_is(
+    up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver, tmp_path: Path
+) -> None:
+    url = uploads.answer("late.mov", answers.status(404))
+    body = {"input": url, "kind": "video", "options": {"width": 320}, "webhook_url": hooks.url()}
+    job = (await up.api.post("/jobs", body))["id"]
+    await _until_status(up, job, "failed")
+    first = await hooks.webhook(job)
+    uploads.answer("late.mov", answers.redirect(uploads.url("clip.mov")))
+    retried = await shell([sys.executable, "-m", "cli", "jobs", "retry", job], cwd=tmp_path, env=up.env)
+    assert retried.returncode == 0, retried.stderr
+    shown = await up.api.get(f"/jobs/{job}")
+    assert json.loads(retried.stdout.splitlines()[-1]) == shown
+    assert (shown["status"], shown["run"], shown["error"]) == ("succeeded", 2, None)
+    assert [(run["status"], run["error"]) for run in shown["earlier_runs"]] == [("failed", first["error"])]
+
+    async def both() -> bool:
+        return len({each.headers["webhook-id"] for each in hooks.of(job)}) == 2
+
+    await until(both, within=DEADLINE_SECONDS)
+    assert [each.json["run"] for each in hooks.of(job)] == [1, 2]
 
 
 async def test_it_stops_without_leaving_children_and_continues_at_the_next_start(

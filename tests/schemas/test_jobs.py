@@ -137,6 +137,16 @@ def test_an_end_supersedes_even_where_the_clocks_of_workers_differ() -> None:
     assert supersedes(queued().succeed(OUTPUT, 5_000), ahead)
 
 
+def test_a_later_run_supersedes_the_end_of_an_earlier_one() -> None:
+    failed = queued().fail(FAULT, 9_000)
+    again = queued().run_again(2, [], 3_000)
+    assert supersedes(again, failed)
+    assert not supersedes(failed, again)
+    assert not supersedes(failed, again.start(4_000))
+    assert supersedes(again.cancel(5_000), again)
+    assert not supersedes(again, again.cancel(5_000))
+
+
 @given(st.lists(st.integers(0, 4), min_size=1).map(lambda seen: [*seen, 0, 1, 2, 3, 4]).flatmap(st.permutations))
 def test_in_whatever_order_and_how_often_snapshots_come_the_same_state_comes_out(order: list[int]) -> None:
     jobs = history()

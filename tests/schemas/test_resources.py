@@ -111,6 +111,8 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "finished_at",
         "updated_at",
         "retry_at",
+        "run",
+        "earlier_runs",
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)

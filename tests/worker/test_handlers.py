@@ -1,5 +1,6 @@
 """Batches of Kafka events on real Postgres: what they leave in the job queue and in the outbox."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +92,36 @@ async def test_a_job_that_ended_before_ends_were_kept_is_left_alone(pool: Pool, 
     await pool.execute("UPDATE job_queue SET state = 'done', finished_at = now()")
     await intake.created([JobCreated(job=job, repeated=True)])
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+async def test_a_job_that_ended_is_queued_for_its_next_run_and_each_run_ends_once(
+    pool: Pool, intake: JobIntake
+) -> None:
+    job = queued_job("video", "https://example.com/a.mp4", {})
+    await intake.created([JobCreated(job=job)])
+    await intake.cancel([job.id])
+    again = job.run_again(2, [], job.updated_at + 5)
+    await intake.created([JobCreated(job=again), JobCreated(job=job)])
+    row = (await rows(pool))[job.id]
+    assert (row["state"], row["run"], row["payload"]["run"], row["cancel_requested"]) == ("queued", 2, 2, False)
+    await intake.cancel([job.id])
+    assert (await rows(pool))[job.id]["state"] == "queued", "the cancellation of the first run, again"
+    await intake.created([JobCreated(job=job, repeated=True), JobCreated(job=again, repeated=True)])
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+    await intake.cancel([job.id], {job.id: 2})
+    assert (await rows(pool))[job.id]["state"] == "cancelled"
+    values = await pool.fetch("SELECT value FROM outbox ORDER BY id")
+    assert [json.loads(each["value"])["job"]["run"] for each in values] == [1, 2]
+
+
+async def test_the_cancellation_of_a_run_may_come_before_the_run(pool: Pool, intake: JobIntake) -> None:
+    job = queued_job("video", "https://example.com/a.mp4", {})
+    await intake.created([JobCreated(job=job)])
+    await intake.cancel([job.id])
+    await intake.cancel([job.id], {job.id: 2})
+    await intake.created([JobCreated(job=job.run_again(2, [], job.updated_at + 5))])
+    row = (await rows(pool))[job.id]
+    assert (row["state"], row["run"]) == ("cancelled", 2)
 
 
 async def test_a_cancellation_may_come_before_its_job(pool: Pool, intake: JobIntake) -> None:

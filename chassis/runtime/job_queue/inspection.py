@@ -47,6 +47,7 @@ class QueueRow:
     kind: str
     state: str
     priority: int
+    run: int
     attempt: int
     worker: str | None
     step: str | None

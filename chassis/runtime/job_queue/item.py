@@ -42,6 +42,8 @@ class JointWrite:
 class NewItem:
     """An item to be queued. `estimate_s` are the seconds of work it will probably be; due at once by default.
 
+    `run` is 1, and one more each time that an item which has ended is queued again.
+
     `traceparent` is the trace that it belongs to: by default that of the event about `id`, or of the running code.
     """
 
@@ -53,6 +55,7 @@ class NewItem:
     estimate_s: float = 1.0
     not_before_ms: int | None = None
     traceparent: str | None = None
+    run: int = 1
 
 
 @dataclass

@@ -30,15 +30,53 @@ SELECT difference FROM back;
 
 -- name: add
 -- In the order of the ids, so that two transactions that add the same ids do not wait for each other.
-INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before, traceparent)
+INSERT INTO job_queue (id, project, kind, payload, priority, estimate, not_before, traceparent, run)
 SELECT id, project, kind, payload::json, priority, estimate,
-    coalesce(to_timestamp(not_before_ms::double precision / 1000), now()), traceparent
+    coalesce(to_timestamp(not_before_ms::double precision / 1000), now()), traceparent, run
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[], $8::text[]
-) AS item (id, project, kind, payload, priority, estimate, not_before_ms, traceparent)
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[], $8::text[],
+    $9::integer[]
+) AS item (id, project, kind, payload, priority, estimate, not_before_ms, traceparent, run)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
+
+-- name: add_again
+-- Queues those of the items that ended in an earlier run, as new ones, except that their attempts are counted on: no
+-- attempt of an earlier run can write. Their projects join as those of new items do.
+WITH item AS (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::double precision[], $7::bigint[], $8::text[],
+        $9::integer[]
+    ) AS item (id, project, kind, payload, priority, estimate, not_before_ms, traceparent, run)
+),
+locked AS (
+    SELECT job_queue.id FROM job_queue JOIN item USING (id)
+    WHERE job_queue.run < item.run AND job_queue.state IN ('done', 'failed', 'cancelled')
+    ORDER BY job_queue.id
+    FOR UPDATE OF job_queue
+),
+again AS (
+    UPDATE job_queue
+    SET state = 'queued', run = item.run, payload = item.payload::json, priority = item.priority,
+        estimate = item.estimate, traceparent = item.traceparent,
+        not_before = coalesce(to_timestamp(item.not_before_ms::double precision / 1000), now()),
+        failures = 0, postponements = 0, deferrals = 0, deferred_s = 0, crashed = 0, crashed_alone = 0,
+        crashed_waiting = 0, counted_crashes = '{}', deferral_reasons = '{}', waiting = false,
+        cancel_requested = false, last_error = NULL, step = NULL, started_at = NULL, finished_at = NULL,
+        final_events = NULL
+    FROM item JOIN locked USING (id)
+    WHERE job_queue.id = item.id AND job_queue.run < item.run
+    RETURNING job_queue.id, job_queue.project
+),
+joined AS (
+    INSERT INTO job_queue_projects (project, work, place, added)
+    SELECT project, (SELECT coalesce(max(work), 0) FROM job_queue_projects),
+        nextval('job_queue_places'), nextval('job_queue_places')
+    FROM (SELECT project FROM again GROUP BY project ORDER BY project) AS projects
+    ON CONFLICT (project) DO UPDATE SET added = EXCLUDED.added
+)
+SELECT id FROM again;
 
 -- name: claim
 -- The rule of fairness: first the project with the fewest items running, then the one of which the least work has been
@@ -165,7 +203,8 @@ claimed AS (
         extract(epoch FROM now() - job_queue.not_before)::double precision AS waited_s,
         floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
         cancel_requested OR EXISTS (
-            SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
+            SELECT FROM job_queue_cancellations AS requested
+            WHERE requested.id = job_queue.id AND requested.run >= job_queue.run
         ) AS cancelled
 ),
 free AS MATERIALIZED (
@@ -236,7 +275,8 @@ free AS MATERIALIZED (
 renewed AS (
     UPDATE job_queue SET lease_until = now() + $4::interval FROM free WHERE job_queue.id = free.id
     RETURNING job_queue.id, attempt, cancel_requested OR EXISTS (
-        SELECT FROM job_queue_cancellations WHERE job_queue_cancellations.id = job_queue.id
+        SELECT FROM job_queue_cancellations AS requested
+        WHERE requested.id = job_queue.id AND requested.run >= job_queue.run
     ) AS cancelled
 )
 SELECT now() AS at, asked.id, asked.attempt,
@@ -329,27 +369,31 @@ UPDATE job_queue SET state = 'queued', worker = NULL, lease_until = NULL, alone 
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';
 
 -- name: request_cancel
--- Queued items are claimed for the caller ($2), so that no runner starts one while the caller ends it.
+-- Queued items are claimed for the caller ($2), so that no runner starts one while the caller ends it. Items in a later
+-- run than $4 are left alone.
 UPDATE job_queue
 SET cancel_requested = true,
     worker = CASE state WHEN 'queued' THEN $2 ELSE worker END,
     lease_until = CASE state WHEN 'queued' THEN now() + $3::interval ELSE lease_until END,
     state = 'running'
-WHERE id = ANY ($1::text[]) AND state IN ('queued', 'running')
-RETURNING id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
+FROM unnest($1::text[], $4::integer[]) AS requested (id, run)
+WHERE job_queue.id = requested.id AND job_queue.run <= requested.run AND state IN ('queued', 'running')
+RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
     deferral_reasons, crashed, crashed_alone, crashed_waiting, step, traceparent, 0::double precision AS waited_s,
     floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
     true AS cancelled;
 
 -- name: remember_cancellations
-INSERT INTO job_queue_cancellations (id)
-SELECT requested.id FROM unnest($1::text[]) AS requested (id)
-WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = requested.id)
+INSERT INTO job_queue_cancellations AS known (id, run)
+SELECT requested.id, requested.run FROM unnest($1::text[], $2::integer[]) AS requested (id, run)
+WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = requested.id AND job_queue.run >= requested.run)
 ORDER BY requested.id
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (id) DO UPDATE SET run = excluded.run WHERE known.run < excluded.run;
 
 -- name: pending_cancellations
-SELECT id FROM job_queue_cancellations WHERE id = ANY ($1::text[]);
+SELECT id FROM job_queue_cancellations AS requested
+WHERE id = ANY ($1::text[])
+    AND run >= coalesce((SELECT job_queue.run FROM job_queue WHERE job_queue.id = requested.id), 0);
 
 -- name: counts
 SELECT queued.items AS queued, queued.seconds AS queued_seconds, running.items AS running,
@@ -362,7 +406,7 @@ FROM (SELECT count(*) AS items, coalesce(sum(estimate), 0) AS seconds FROM job_q
         FROM job_queue WHERE state = 'running') AS running;
 
 -- name: inspect
-SELECT id, project, kind, state, priority, attempt, worker, step, waiting, alone, cancel_requested, last_error,
+SELECT id, project, kind, state, priority, run, attempt, worker, step, waiting, alone, cancel_requested, last_error,
     failures, postponements, deferrals, crashed, crashed_alone, crashed_waiting,
     floor(extract(epoch FROM created_at) * 1000)::bigint AS created_at,
     floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at,

@@ -1,8 +1,9 @@
 """The queue of one service: adding items, ending them, and cancelling. What its SQL guarantees: `job_queue.sql`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -58,7 +59,7 @@ class JobQueue(Claims):
         return bool(await self.add_many(conn, [item]))
 
     async def add_many(self, conn: Connection, items: Sequence[NewItem]) -> list[str]:
-        """Queues items in the caller's transaction, in one statement; the ids that were new."""
+        """Queues items in the caller's transaction; the ids that were new, or are queued for a later run."""
         columns: tuple[list[Any], ...] = (
             [item.id for item in items],
             [item.project for item in items],
@@ -68,8 +69,12 @@ class JobQueue(Claims):
             [min(item.estimate_s, MAX_ESTIMATE_S) for item in items],
             [item.not_before_ms for item in items],
             [item.traceparent or tracing.traceparent(item.id) for item in items],
+            [item.run for item in items],
         )
-        return [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
+        added = [row["id"] for row in await conn.fetch(self._queries["add"], *columns)]
+        if any(item.run > 1 for item in items):
+            added += [row["id"] for row in await conn.fetch(self._queries["add_again"], *columns)]
+        return added
 
     def wake(self) -> None:
         """Wakes the runners of this process; those of other processes look once per poll interval."""
@@ -152,28 +157,36 @@ class JobQueue(Claims):
             self._outbox.wake()
         self.wake()
 
-    async def request_cancel(self, conn: Connection, *ids: str) -> list[QueueItem]:
+    async def request_cancel(
+        self, conn: Connection, *ids: str, runs: Mapping[str, int] = MappingProxyType({})
+    ) -> list[QueueItem]:
         """Requests cancellations. Items that were still queued are returned, claimed for the caller, who finishes them:
 
             for item in await queue.request_cancel(conn, *ids):   # after the commit, if `conn` is in a transaction
                 await queue.finish(item, "cancelled", event_of(item))
 
         If the caller ends in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
-        within a heartbeat. Unknown ids are remembered, because the item may be added later.
+        within a heartbeat. Unknown ids are remembered, because the item may be added later. `runs` are the runs that
+        are meant, by id, 1 by default: an item that is in a later one is left alone.
         """
         caller = f"cancel-{os.urandom(8).hex()}"
         asked = sorted(set(ids))
-        rows = await conn.fetch(self._queries["request_cancel"], asked, caller, self.lease)
+        wanted = [runs.get(id, 1) for id in asked]
+        rows = await conn.fetch(self._queries["request_cancel"], asked, caller, self.lease, wanted)
         self._cancelling = True
         unknown = sorted(set(asked).difference(row["id"] for row in rows))
         if unknown:
-            await conn.execute(self._queries["remember_cancellations"], unknown)
+            of_runs = [runs.get(id, 1) for id in unknown]
+            await conn.execute(self._queries["remember_cancellations"], unknown, of_runs)
             # Who adds one at this moment may have looked for its cancellation just before; then the item is here now.
-            rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease)
+            rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease, of_runs)
         return [item_of(row) for row in rows if row["worker"] == caller]
 
     async def pending_cancellations(self, conn: Connection, ids: Sequence[str]) -> list[str]:
-        """Those ids whose cancellation was requested before they were added: `request_cancel` is to be called again."""
+        """Those ids whose cancellation was requested before they were added: `request_cancel` is to be called again.
+
+        Not those that have been added for a later run since.
+        """
         return [row["id"] for row in await conn.fetch(self._queries["pending_cancellations"], list(ids))]
 
     async def _fenced(self, query: str, item: QueueItem, *arguments: object) -> None:

@@ -7,7 +7,7 @@
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
     event text, job_path text, media_id text, path text, key text, content_type text,
-    position bigint, created_at bigint
+    position bigint, created_at bigint, run integer
 ) ON COMMIT DELETE ROWS;
 
 -- name: known_jobs
@@ -24,12 +24,16 @@ RETURNING project, last;
 -- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
 -- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position.
 WITH written AS (
-    INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job, position, created_at)
-    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[], position, created_at
+    INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job, position, created_at, run)
+    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[], position, created_at,
+        run
     FROM incoming_jobs
     ON CONFLICT (id) DO UPDATE
-    SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job
-    WHERE jobs.rank < 2 AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)
+    SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job,
+        run = excluded.run
+    WHERE excluded.run > jobs.run
+        OR (excluded.run = jobs.run AND jobs.rank < 2
+            AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at))
     RETURNING id
 ),
 named AS (

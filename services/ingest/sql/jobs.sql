@@ -1,8 +1,25 @@
 -- name: end_jobs
--- Records how jobs ended. The first end stays; unknown jobs are ignored.
-UPDATE jobs SET ended = result.ended, ended_at = result.ended_at
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS result (id, ended, ended_at)
-WHERE jobs.id = result.id AND jobs.ended IS NULL
+-- Records how the present runs of jobs ended. The first end stays; unknown jobs, and ends of earlier runs, are ignored.
+UPDATE jobs SET ended = result.ended, ended_at = result.ended_at, started_at = result.started_at,
+    end_error = result.error::json
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[])
+    AS result (id, ended, ended_at, run, started_at, error)
+WHERE jobs.id = result.id AND jobs.ended IS NULL AND jobs.run = result.run
+
+-- name: run_again
+-- Only what failed or was cancelled, and at most $4 runs.
+UPDATE jobs
+SET run = run + 1, run_requested_at = greatest($3, ended_at + 1),
+    earlier_runs = (earlier_runs::jsonb || jsonb_build_array(jsonb_build_object(
+        'run', run, 'status', ended, 'error', end_error, 'started_at', started_at, 'finished_at', ended_at
+    )))::json,
+    ended = NULL, ended_at = NULL, started_at = NULL, end_error = NULL, cancel_requested_at = NULL,
+    announced_at = now(), announcements = 1
+WHERE id = $1 AND project = $2 AND ended IN ('failed', 'cancelled') AND run < $4
+RETURNING id, project, request, media_id, created_at, run, run_requested_at, earlier_runs
+
+-- name: job_run
+SELECT ended, run FROM jobs WHERE id = $1 AND project = $2
 
 -- name: add_jobs
 -- A repeated import requests the same jobs again; all other ids are new.
@@ -23,7 +40,7 @@ WITH added AS (
 )
 
 -- name: inspect_job
-SELECT project, request::text AS request, media_id, created_at, ended, ended_at FROM jobs WHERE id = $1
+SELECT project, request::text AS request, media_id, created_at, ended, ended_at, run FROM jobs WHERE id = $1
 
 -- name: jobs_without_end
 SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
@@ -32,13 +49,13 @@ SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
 -- The first request counts; a job that has ended stays as it is.
 UPDATE jobs SET cancel_requested_at = CASE WHEN ended IS NULL THEN coalesce(cancel_requested_at, $3) END
 WHERE id = $1 AND project = $2
-RETURNING ended
+RETURNING ended, run
 
 -- name: job_end
 SELECT ended FROM jobs WHERE id = $1
 
 -- name: cancellations_of
-SELECT id, cancel_requested_at FROM jobs WHERE id = ANY ($1::text[]) AND cancel_requested_at IS NOT NULL
+SELECT id, cancel_requested_at, run FROM jobs WHERE id = ANY ($1::text[]) AND cancel_requested_at IS NOT NULL
 
 -- name: unfinished_jobs
 -- Counted up to $2.

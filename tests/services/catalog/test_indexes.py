@@ -74,7 +74,7 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
     async with connection.transaction():
         await connection.execute(SQL["create_incoming_jobs"])
-        rows = [(*row, "{job}", *[None] * 4, position, row[6]) for position, row in enumerate(jobs, 1)]
+        rows = [(*row, "{job}", *[None] * 4, position, row[6], 1) for position, row in enumerate(jobs, 1)]
         await connection.copy_records_to_table("incoming_jobs", records=rows)
         await connection.execute(SQL["put_incoming_jobs"])
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chassis.core.ids import new_id, now_ms
 from schemas.events import (
     Event,
+    JobCancelled,
     JobCreated,
     JobEvent,
     JobFailed,
@@ -45,6 +46,7 @@ def job_events(snapshots: Sequence[Job]) -> list[JobEvent]:
         "processing": JobProgressed,
         "succeeded": JobSucceeded,
         "failed": JobFailed,
+        "cancelled": JobCancelled,
     }
     return [types[job.status](job=job) for job in snapshots]
 
@@ -200,11 +202,15 @@ async def test_a_replay_and_progress_after_the_end_change_no_row(tables: Tables,
 
 
 @PROPERTY
-@given(order=st.lists(st.integers(0, 5), min_size=1, max_size=14))
+@given(order=st.lists(st.integers(0, 9), min_size=1, max_size=14))
 async def test_a_job_follows_the_published_rule_after_each_event(
     tables: Tables, project: str, order: list[int]
 ) -> None:
-    snapshots = factories.snapshots(factories.queued(project, id=new_id("job")))
+    """Two runs, of which the first is cancelled."""
+    first = factories.queued(project, id=new_id("job"))
+    cancelled = first.start(first.created_at + 2).cancel(first.created_at + 3)
+    again = first.run_again(2, [], first.created_at + 4)
+    snapshots = [first, first.start(first.created_at + 2), cancelled, again, *factories.snapshots(again)[1:], again]
     current: Job | None = None
     for event in job_events([snapshots[position] for position in order]):
         await tables.projection.jobs(factories.prepared([event]))

@@ -356,3 +356,13 @@ async def test_deliveries_that_ended_long_ago_are_deleted_in_batches_and_pending
     assert await harness.tables.delivery(ended[0].id) is None
     assert await harness.tables.attempts(ended[0].id) == []
     assert await harness.tables.delivery(pending.id) is not None
+
+
+async def test_each_run_of_a_job_has_a_delivery_of_its_own(harness: Harness) -> None:
+    begun = job("https://hooks.example.com/")
+    first = begun.cancel(begun.updated_at + 1)
+    again = begun.run_again(2, [], begun.updated_at + 2)
+    second = succeeded(again.start(again.updated_at + 1)).job
+    for each in (first, second, first, second):
+        await harness.deliveries.add_for([each])
+    assert await harness.tables.count() == 2
