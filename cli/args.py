@@ -9,6 +9,7 @@ from typing import get_args
 
 from cli import operator_args
 from schemas.acls import roles as acl_roles
+from schemas.jobs import Priority
 from schemas.options import ImageFormat, Quality, VideoFormat
 from schemas.projects import DeliveryMode
 from schemas.topics import SERVICES
@@ -74,6 +75,7 @@ def _job(command: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
     command.add_argument("--async", action="store_true", dest="detach", help="with the API: do not wait for the end")
     webhook_help = "with the API: receives a webhook when the job ends"
     command.add_argument("--webhook-url", "--webhook_url", metavar="URL", help=webhook_help)
+    command.add_argument("--priority", choices=get_args(Priority), help="with the API: before or after your other jobs")
     output = command.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="JSON lines on standard output (as when piped)")
     output.add_argument("--tty", action="store_true", help="text, even when piped")

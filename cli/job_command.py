@@ -25,7 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
             body = request_body(arguments, values)
             require_output(arguments.output)
             return asyncio.run(run_job(base, key, body, reporter, output=arguments.output, wait=not arguments.detach))
-        for option, given in (("--async", arguments.detach), ("--webhook-url", arguments.webhook_url)):
+        for option, given in (
+            ("--async", arguments.detach),
+            ("--webhook-url", arguments.webhook_url),
+            ("--priority", arguments.priority),
+        ):
             if given:
                 raise UsageError(f"{option} needs the API, and this job runs on this machine; leave it out")
         try:

@@ -68,6 +68,7 @@ def request_body(arguments: argparse.Namespace, values: dict[str, Any]) -> dict[
     if not is_url(arguments.input):
         raise UsageError(f"--cloud needs a URL as --input; {arguments.input} is a file of this machine (use --local)")
     body: dict[str, Any] = {"input": arguments.input, "kind": arguments.kind, "options": values}
-    if arguments.webhook_url:
-        body["webhook_url"] = arguments.webhook_url
+    for name in ("webhook_url", "priority"):
+        if getattr(arguments, name):
+            body[name] = getattr(arguments, name)
     return body

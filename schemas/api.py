@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from schemas.base import RequestModel, Text
+from schemas.jobs import Priority
 from schemas.options import ImageOptions, VideoOptions
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -82,6 +83,7 @@ class _JobRequest(RequestModel):
     input: HttpUrl
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: WebhookUrl | None = None
+    priority: Priority = "normal"
 
 
 class VideoJobRequest(_JobRequest):

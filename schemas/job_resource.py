@@ -13,7 +13,7 @@ from schemas.base import OpenEnum
 from schemas.delivery import DeliveryUrls
 from schemas.faults import FaultResource, WarningResource, fault_resource, warning_resource
 from schemas.files import MediaKind, Output
-from schemas.jobs import EarlierRun, Job, JobKind, Status, Task, TaskKind, TaskStatus
+from schemas.jobs import EarlierRun, Job, JobKind, Priority, Status, Task, TaskKind, TaskStatus
 
 
 class OutputResource(TypedDict):
@@ -65,7 +65,8 @@ class RunResource(TypedDict):
 class JobResource(TypedDict):
     """A job, in responses and in webhooks. Times in Unix milliseconds; `output` is null until it succeeded.
 
-    `run` is 1, and one more after each retry; `earlier_runs` says how those before ended, oldest first.
+    `priority` says which of the project's queued jobs come first. `run` is 1, and one more after each retry;
+    `earlier_runs` says how those before ended, oldest first.
     `object` is `task` for jobs that were made by `POST /tasks`. `retry_at` is the time of the next attempt while the
     job waits for it, because the server of its input did not give out the file: the task `import` has the reason.
     """
@@ -90,6 +91,7 @@ class JobResource(TypedDict):
     retry_at: int | None
     run: int
     earlier_runs: list[RunResource]
+    priority: OpenEnum[Priority]
 
 
 class CancellationResource(TypedDict):
@@ -122,6 +124,7 @@ def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
         "retry_at": job.retry_at,
         "run": job.run,
         "earlier_runs": [_run_resource(run) for run in job.earlier_runs],
+        "priority": job.priority,
     }
 
 

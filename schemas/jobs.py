@@ -14,6 +14,9 @@ Status = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
 TaskKind = Literal["import", "probe", "video", "image"]
 TaskStatus = Literal["waiting", "queued", "processing", "succeeded", "failed", "cancelled"]
 
+Priority = Literal["low", "normal", "high"]
+"""Which of a project's own jobs come first; it gives no advantage over other projects."""
+
 TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 RANK: dict[Status | Unknown, int] = {
     "queued": 0,
@@ -92,6 +95,7 @@ class Job(EventModel):
     retry_at: TimestampMs | None = None
     run: Version = 1
     earlier_runs: list[EarlierRun] = []
+    priority: OpenEnum[Priority] = "normal"
 
     @classmethod
     def queued(
@@ -110,6 +114,7 @@ class Job(EventModel):
         media_id: str | None = None,
         ref: str | None = None,
         source: File | None = None,
+        priority: Priority = "normal",
     ) -> "Job":
         """A new job with its steps: import, probe, and the one that makes the output."""
         steps: tuple[TaskKind, ...] = ("import", "probe", kind)
@@ -127,6 +132,7 @@ class Job(EventModel):
             media_id=media_id,
             ref=ref,
             source=source,
+            priority=priority,
             tasks=tasks,
             created_at=at,
             updated_at=at,

@@ -9,8 +9,9 @@ from chassis.adapters.kafka.consumer import subscribe
 from chassis.adapters.postgres import Pool
 from chassis.core import logs, tracing
 from chassis.runtime.job_queue import Complete, JobQueue, NewItem, QueueItem
+from schemas.base import Unknown
 from schemas.events import CancelRequested, JobCreated, MediaCreated
-from schemas.jobs import Job, JobKind
+from schemas.jobs import Job, JobKind, Priority
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
 
 log = logs.get_logger(__name__)
@@ -19,6 +20,10 @@ Estimate = Callable[[Job, float | None], float]
 """Seconds of work that a job will probably take, from the duration of its input in seconds if that is known.
 
 Autoscaling uses the sum over the queued jobs; long work does not get the work slot that is kept for short work."""
+
+
+PRIORITIES: Mapping[Priority | Unknown, int] = {"low": -1, "normal": 0, "unknown": 0, "high": 1}
+"""The queue serves higher ones of a project first."""
 
 
 class JobIntake:
@@ -86,6 +91,7 @@ class JobIntake:
             project=job.project,
             kind=job.kind,
             payload=job.model_dump(mode="json"),
+            priority=PRIORITIES[job.priority],
             estimate_s=self._estimate(job, job.source.duration if job.source else None),
             traceparent=traceparent,
             run=job.run,

@@ -48,6 +48,7 @@ def new_job(
         at=at,
         webhook_url=webhook_url,
         encrypted_webhook_url=encrypted_webhook_url,
+        priority=request.priority,
     )
 
 

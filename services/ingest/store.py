@@ -283,6 +283,8 @@ def _request_json(job: Job) -> str:
         "webhook_url": job.webhook_url,
         "encrypted_webhook_url": job.encrypted_webhook_url,
     }
+    if job.priority != "normal":
+        request["priority"] = job.priority
     if job.media_id is not None:
         request |= {"ref": job.ref, "source": job.source.model_dump(mode="json") if job.source else None}
     return orjson.dumps(request).decode()

@@ -71,6 +71,12 @@ def test_a_file_of_this_machine_cannot_go_to_the_api() -> None:
         request_body(parsed("video -i a.mov --cloud"), {})
 
 
+def test_a_priority_is_part_of_the_request() -> None:
+    arguments = parsed("video -i http://h/a.mov --priority high")
+    assert request_body(arguments, {})["priority"] == "high"
+    assert "priority" not in request_body(parsed("video -i http://h/a.mov"), {})
+
+
 def test_the_default_output_is_in_the_current_folder_and_never_the_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +114,7 @@ def test_without_rich_there_is_a_sentence_and_no_bar() -> None:
     assert out.getvalue() == "clip.mp4  (320x240)\n"
 
 
-@pytest.mark.parametrize("option", ["--async", "--webhook-url=https://h/hook"])
+@pytest.mark.parametrize("option", ["--async", "--webhook-url=https://h/hook", "--priority=high"])
 def test_an_option_of_the_api_is_refused_for_a_local_job(capsys: pytest.CaptureFixture[str], option: str) -> None:
     assert main(["video", "-i", "clip.mov", option]) == 2
     assert capsys.readouterr().err.startswith(f"bitmill: {option.partition('=')[0]} needs the API")

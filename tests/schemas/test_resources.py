@@ -113,6 +113,7 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "retry_at",
         "run",
         "earlier_runs",
+        "priority",
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)

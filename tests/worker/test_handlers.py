@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from chassis.adapters.postgres import Pool, migrate, open_pool
+from chassis.core.ids import new_id
 from chassis.runtime.job_queue import Complete, JobQueue, QueueItem
 from chassis.runtime.outbox import Outbox
 from schemas.events import JobCancelled, JobCreated
-from schemas.jobs import Job
+from schemas.jobs import Job, Priority
 from tests.services.worker_harness import queued_job
 from worker.app import worker_service
 from worker.handlers import JobIntake
@@ -51,6 +52,28 @@ async def test_a_batch_of_five_hundred_is_queued_once(pool: Pool, intake: JobInt
 async def test_jobs_of_another_kind_are_left_to_their_worker(pool: Pool, intake: JobIntake) -> None:
     await intake.enqueue([queued_job("image", "https://example.com/a.png", {})])
     assert await rows(pool) == {}
+
+
+async def test_jobs_of_a_project_are_claimed_by_their_priority_and_projects_in_turn(
+    pool: Pool, intake: JobIntake
+) -> None:
+    def made(project: str, priority: Priority) -> Job:
+        job = queued_job("video", "https://example.com/a.mp4", {})
+        return job.model_copy(update={"project": project, "priority": priority})
+
+    first, other = new_id("prj"), new_id("prj")
+    priorities: tuple[Priority, ...] = ("low", "normal", "high", "low", "high", "normal")
+    await intake.enqueue([made(first, priority) for priority in priorities])
+    await intake.enqueue([made(other, "low") for _ in range(2)])
+    queue, claimed = JobQueue(pool, Outbox(pool, SERVICE.name)), []
+    while (item := await queue.claim("w1")) is not None:
+        claimed.append((item.project, item.payload["priority"]))
+        await queue.finish(item, "done")
+    assert [priority for project, priority in claimed if project == first] == [
+        *("high", "high", "normal", "normal", "low", "low")
+    ]
+    assert {project for project, _ in claimed[:2]} == {first, other}, "the other project does not wait for high ones"
+    assert {project for project, _ in claimed[2:4]} == {first, other}
 
 
 async def test_metadata_keeps_its_order_in_the_queue(pool: Pool, intake: JobIntake) -> None:

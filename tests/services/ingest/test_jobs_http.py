@@ -30,6 +30,16 @@ async def test_a_job_is_answered_stored_and_published(ingest: RunningIngest, eve
     assert (row["project"], row["request"]["webhook_url"]) == (ingest.project, GOOD["webhook_url"])
 
 
+@pytest.mark.parametrize("priority", ["low", "normal", "high", None])
+async def test_a_priority_is_kept_and_announced(ingest: RunningIngest, events: EventLog, priority: str | None) -> None:
+    answer = await ingest.post("/jobs", GOOD | ({} if priority is None else {"priority": priority}))
+    assert (answer.status, answer.body["priority"]) == (201, priority or "normal")
+    event = await events.first(JobCreated, answer.body["id"])
+    assert event.job.priority == (priority or "normal")
+    stored = await ingest.pool.fetchval("SELECT request FROM jobs WHERE id = $1", answer.body["id"])
+    assert stored.get("priority", "normal") == (priority or "normal"), "it is announced again as it was"
+
+
 async def test_the_keys_of_metadata_keep_their_order(ingest: RunningIngest, events: EventLog) -> None:
     metadata = {"zebra": "1", "b": "2", "aa": "3", "a": "4"}
     body = {**GOOD, "metadata": metadata}
@@ -57,6 +67,8 @@ async def test_a_task_with_the_body_of_a_job_is_a_job_with_a_tasks_id(ingest: Ru
         ({"options": {"width": 10**7}}, "options.width"),
         ({"metadata": {"age": 7}}, "metadata.age"),
         ({"extra": 1}, "extra"),
+        ({"priority": "urgent"}, "priority"),
+        ({"priority": 1}, "priority"),
         ({"input": "file:///etc/passwd"}, "input"),
         ({"input": "ftp://example.com/a.mov"}, "input"),
         ({"input": "http://169.254.169.254/"}, "input"),
