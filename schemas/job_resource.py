@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from schemas.base import OpenEnum
 from schemas.delivery import DeliveryUrls
-from schemas.faults import FaultResource, WarningResource, fault_resource, warning_resource
+from schemas.faults import ErrorResource, FaultResource, WarningResource, fault_resource, warning_resource
 from schemas.files import MediaKind, Output
 from schemas.jobs import EarlierRun, Job, JobKind, Priority, Status, Task, TaskKind, TaskStatus
 
@@ -99,6 +99,13 @@ class CancellationResource(TypedDict):
 
     id: str
     status: Literal["cancelling", "cancelled"]
+
+
+class BatchAnswer(TypedDict):
+    """The response to one body of `POST /jobs/batch`: status and body as those of `POST /jobs`."""
+
+    status: int
+    body: JobResource | ErrorResource
 
 
 def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:

@@ -178,6 +178,10 @@ embedded_log_not_rotated | warning | file error
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
+job_batch_failed | error |
+    A body of POST /jobs/batch could not be accepted: a fault of ours.
+job_batch_outage | warning | error
+    A body of POST /jobs/batch could not be stored: an outage of ours, which its response says.
 job_retry_requested | info | run
     A customer had a job that failed or was cancelled run again; this is the number of the run.
 job_cancel_requested | info |

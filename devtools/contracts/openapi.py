@@ -11,7 +11,7 @@ from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
-from schemas.job_resource import CancellationResource, JobResource
+from schemas.job_resource import BatchAnswer, CancellationResource, JobResource
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
@@ -27,6 +27,7 @@ _REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest, Me
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
     CancellationResource,
+    BatchAnswer,
     MediaEnvelope,
     EmptyEnvelope,
     MediaListEnvelope,

@@ -115,6 +115,30 @@ def _create_job(noun: str, summary: str) -> dict[str, Any]:
     }
 
 
+def _create_jobs() -> dict[str, Any]:
+    answers = response("The response to each body, in their order.", "BatchAnswer")
+    answers["content"] = {JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchAnswer"}}}}
+    bodies = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 100,
+        "items": {"$ref": "#/components/schemas/JobRequest"},
+    }
+    return {
+        "operationId": "create_jobs",
+        "summary": "Make up to 100 outputs",
+        "description": (
+            "Each body is accepted or refused on its own, as `POST /jobs` would. With an Idempotency-Key each body has "
+            "it by its place: a repetition of the request gets the first responses of those that were accepted, and "
+            "tries the others again."
+        ),
+        "tags": ["jobs"],
+        "parameters": [shared("IdempotencyKey")],
+        "requestBody": {"required": True, "content": {JSON: {"schema": bodies}}},
+        "responses": {"200": answers, **errors("", "InvalidInput")},
+    }
+
+
 def _get_job(noun: str) -> dict[str, Any]:
     return {
         "operationId": f"get_{noun}",
@@ -287,6 +311,7 @@ def _health(operation: str, summary: str, responses: dict[str, Any]) -> dict[str
 
 PATHS: dict[str, Any] = {
     "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
+    "/jobs/batch": {"post": _create_jobs()},
     "/jobs/{id}": _job("job"),
     "/jobs/{id}/cancel": {"post": _cancel_job("cancel_job", "Cancel a job")},
     "/jobs/{id}/retry": {"post": _retry_job("job")},

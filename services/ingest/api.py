@@ -12,15 +12,14 @@ from structlog.contextvars import bind_contextvars
 from chassis.adapters.http.auth import Caller, KeyStore, authenticated
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.response_deadline import begin_response_deadline
-from chassis.core.ids import new_id, now_ms
+from chassis.core.ids import now_ms
 from schemas.ids import Prefix
 from schemas.job_resource import job_resource
 from schemas.topics import JOB_CREATED
 from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
 from services.ingest.cancellations import JobEnded, UnknownJob
 from services.ingest.errors import job_ended, job_not_failed, job_not_found, too_many_runs
-from services.ingest.jobs import jobs_accepted, new_job
-from services.ingest.requests import job_request, task_request
+from services.ingest.job_acceptance import accept_job
 from services.ingest.retries import JobNotFailed, TooManyRuns
 
 
@@ -51,21 +50,10 @@ class JobApi:
         return await self._create_job(request, caller, "task")
 
     async def _create_job(self, request: web.Request, caller: Caller, prefix: Prefix) -> web.Response:
-        parts = self._parts()
-        data = await read_json(request)
-        body = job_request(data, parts.egress) if prefix == "job" else task_request(data, parts.egress)
-        at = now_ms()
+        data, at = await read_json(request), now_ms()
         key = idempotency_key(request, data, at)
-        job = new_job(body, id=new_id(prefix), project=caller.project, at=at, keyring=parts.keyring)
-        bind_contextvars(job_id=job.id)
-        await parts.admit(parts.job_bound, caller.project, key)
-        response = json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False)))
-        if key is None:
-            await parts.jobs.accept(job)
-        elif not await parts.jobs.accept_once(job, key, response):
-            return json_answer(await parts.responses.replay_job(key, caller.project), 200, REPLAYED)
-        jobs_accepted.labels("ingest", "http").inc()
-        return json_answer(response, 201)
+        answer = await accept_job(self._parts(), data, project=caller.project, prefix=prefix, key=key, at=at)
+        return json_answer(answer.body, answer.status, REPLAYED if answer.status == 200 else None)
 
     async def cancel_job(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /jobs/{id}/cancel and DELETE /jobs/{id}: 200 if the job has been stopped by now, 202 if it will be."""

@@ -1,6 +1,6 @@
 """What the HTTP handlers of ingest share: their collaborators, idempotency keys, the bound of unfinished work."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -60,11 +60,23 @@ class ApiParts:
 
 def idempotency_key(request: web.Request, data: object, at: int) -> IdempotencyKey | None:
     """The key in the header Idempotency-Key, if there is one. ApiError 400 where it is invalid."""
+    key = _key_text(request)
+    return None if key is None else idempotency.request_key(request.path, key, data, at)
+
+
+def idempotency_keys(request: web.Request, bodies: Sequence[object], at: int) -> list[IdempotencyKey | None]:
+    """As `idempotency_key`, one for each body by its place."""
+    key = _key_text(request)
+    if key is None:
+        return [None] * len(bodies)
+    return [idempotency.request_key(f"{request.path}/{place}", key, data, at) for place, data in enumerate(bodies)]
+
+
+def _key_text(request: web.Request) -> str | None:
     try:
-        key = idempotency.key_from_headers(request.headers.getall("Idempotency-Key", []))
+        return idempotency.key_from_headers(request.headers.getall("Idempotency-Key", []))
     except idempotency.InvalidIdempotencyKey as error:
         raise invalid_input([error.fault]) from None
-    return None if key is None else idempotency.request_key(request.path, key, data, at)
 
 
 def json_answer(body: bytes, status: int, headers: dict[str, str] | None = None) -> web.Response:

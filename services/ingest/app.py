@@ -30,6 +30,7 @@ from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
 from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
 from services.ingest.imports import Imports
+from services.ingest.job_batches import JobBatchApi
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
 from services.ingest.media_api import MediaApi, media_error_style
@@ -108,7 +109,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        return [*JobApi(lambda: self.parts).routes(self._keys), *MediaApi(lambda: self.parts).routes(self._keys)]
+        apis = (JobApi, JobBatchApi, MediaApi)
+        return [route for api in apis for route in api(lambda: self.parts).routes(self._keys)]
 
     async def build(self, resources: Resources) -> Components[ApiParts]:
         settings, outbox, queue = self.settings, resources.outbox, resources.job_queue
