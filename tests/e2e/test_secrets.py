@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import TOPICS
+from tests.media import tagged_files
 from tests.support.file_server import FileServer
 from tests.support.processes import shell
 from tests.support.system import ApiClient, BitmillUp, kafka_client_options
@@ -119,6 +121,24 @@ async def test_a_project_with_signed_delivery_gives_signed_addresses_and_others_
         assert await status(public["output"]["url"]) == 200
     finally:
         await bitmill(up, "projects", "set", "shop", "--delivery", "public")
+
+
+async def test_a_project_with_strip_delivers_originals_without_tags_of_place_and_device(
+    up: BitmillUp, shop: ApiClient, uploads: FileServer, tmp_path: Path
+) -> None:
+    uploads.add(tagged_files.made(tagged_files.jpeg(), "tagged.jpg", tmp_path))
+    await bitmill(up, "projects", "set", "shop", "--strip", "on")
+    try:
+        stripped = (await shop.post("/media", {"url": uploads.url("tagged.jpg")}))["data"]
+    finally:
+        await bitmill(up, "projects", "set", "shop", "--strip", "off")
+    whole = (await up.api.post("/media", {"url": uploads.url("tagged.jpg")}))["data"]
+    found = {}
+    for name, item in (("stripped", stripped), ("whole", whole)):
+        async with aiohttp.ClientSession() as stranger, stranger.get(item["original"]) as response:
+            data = await response.read()
+        found[name] = (len(data) == item["filesize"], any(secret in data for secret in tagged_files.SECRETS))
+    assert found == {"stripped": (True, False), "whole": (True, True)}
 
 
 async def _holds(status: Any, expected: int) -> bool:
