@@ -26,6 +26,7 @@ _COMPRESSOR_NAME = slice(42, 74)
 _NAMES_THAT_DECODERS_READ = (b"Planar Y'CbCr", b"Sorenson H263")
 _GAPLESS = b"iTunSMPB"
 """The item of iTunes that says how much silence an encoder put before the sound."""
+_USER_DATA = (_GAPLESS, b"chpl")
 _MAX_DESCRIPTION, _MAX_USER_DATA = 1024 * 1024, 64 * 1024 * 1024
 
 
@@ -157,12 +158,16 @@ def _clear_times(file: BinaryIO, header: Box, result: Edits) -> None:
 
 
 def _user_data(file: BinaryIO, box: Box, result: Edits) -> None:
-    """Empties user data but for the item that gapless playing needs."""
-    if box.end - box.body > _MAX_USER_DATA or _GAPLESS not in content(file, box, _MAX_USER_DATA):
+    """Empties user data but for the chapters, and the item that gapless playing needs."""
+    if box.end - box.body > _MAX_USER_DATA or not any(
+        name in content(file, box, _MAX_USER_DATA) for name in _USER_DATA
+    ):
         empty(result, box)
         return
     for each in children(file, box):
-        if each.name != b"meta":
+        if each.name == b"chpl":
+            continue
+        if each.name != b"meta" or _GAPLESS not in content(file, each, _MAX_USER_DATA):
             empty(result, each)
             continue
         for inner in children(file, each, skip=4):

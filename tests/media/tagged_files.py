@@ -23,6 +23,7 @@ SECRETS = (
 TAGS = f"-metadata location={PLACE} -metadata make={CAMERA} -metadata artist={CAMERA} -metadata title={PLACE}"
 _XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf>{CAMERA} {PLACE}</rdf></x:xmpmeta>'.encode()
 _JPEG_APP13 = b"\xff\xed\x00\x1bPhotoshop 3.0\x00SecretCam  "
+_CHAPTERS = ((0, "Morning"), (1, "Evening"))
 _FILM = "-c:v libx264 -preset ultrafast -crf 20 -c:a aac"
 
 
@@ -135,6 +136,13 @@ def with_text_track(words: str, *changes: Change, more: str = "") -> Recipe:
     coded = f"-map 0 -map 1 -map 2 {_FILM} -c:s mov_text {TAGS} {more}"
     tracks = with_files("-i {subs_srt}", coded, subs_srt=subtitles)
     return changed(tracks, *changes)
+
+
+def with_chapters() -> Recipe:
+    """A film in two chapters."""
+    chapters = [f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 1}\ntitle={title}" for at, title in _CHAPTERS]
+    listed = "\n".join((";FFMETADATA1", *chapters, ""))
+    return with_files(f"-f ffmetadata -i {{list_txt}} -map 0 -map 1 -map_chapters 2 {_FILM} {TAGS}", list_txt=listed)
 
 
 def as_data_track(data: bytes) -> bytes:

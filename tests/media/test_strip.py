@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
+import av
 import pytest
 
 from media.faults import MediaFault
@@ -101,6 +102,16 @@ async def test_subtitles_stay_unless_they_tell_positions(
     assert words
     await remover.strip(path, await tools.prober.probe(path))
     assert packets_of(path, "0:s") == (words if stays else [])
+
+
+@pytest.mark.parametrize("name", ["book.mp4", "book.mov", "book.mkv"])
+async def test_chapters_of_a_film_stay(name: str, tools: Tools, remover: TagRemover, tmp_path: Path) -> None:
+    path = tagged.made(tagged.with_chapters(), name, tmp_path)
+    await remover.strip(path, await tools.prober.probe(path))
+    with av.open(str(path)) as film:
+        titles = [chapter["metadata"]["title"] for chapter in film.chapters()]
+    assert titles == ["Morning", "Evening"]
+    assert [secret for secret in tagged.SECRETS if secret in path.read_bytes()] == []
 
 
 def with_samples_elsewhere(data: bytes) -> bytes:
