@@ -239,6 +239,6 @@ def test_bad_media_bodies_name_the_field_and_the_rule(changes: dict[str, Any], e
 
 def test_a_media_body_is_accepted_with_everything() -> None:
     names = {"title": "A day", "filename": "day.mp4", "folder": "2024/summer"}
-    body = {"url": URL, **names, "metadata": {"a": "b"}, "strip": True}
+    body = {"url": URL, **names, "metadata": {"a": "b"}, "strip": True, "overwrite": True}
     assert MediaRequest.model_validate(body).model_dump() == body
     assert MediaRequest.model_validate({"url": URL}).metadata == {}
