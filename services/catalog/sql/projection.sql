@@ -31,9 +31,9 @@ WITH written AS (
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job,
         run = excluded.run
-    WHERE excluded.run > jobs.run
+    WHERE jobs.project = excluded.project AND (excluded.run > jobs.run
         OR (excluded.run = jobs.run AND jobs.rank < 2
-            AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at))
+            AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)))
     RETURNING id
 ),
 named AS (
@@ -75,7 +75,7 @@ WITH written AS (
         width = excluded.width, height = excluded.height, fps = excluded.fps, filename = excluded.filename,
         pairs = excluded.pairs, item = excluded.item, replaced_kind = media.kind,
         replaced_created_at = media.created_at, replaced_pairs = media.pairs
-    WHERE excluded.version > media.version
+    WHERE media.project = excluded.project AND excluded.version > media.version
     RETURNING id, project, updated_at, kind, created_at, pairs, replaced_kind, replaced_created_at, replaced_pairs
 ),
 described AS (

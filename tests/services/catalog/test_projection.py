@@ -349,6 +349,22 @@ async def test_a_name_belongs_to_the_owner_that_took_it_last(
     assert found.key == second.original.key
 
 
+async def test_an_event_of_one_project_changes_no_row_of_another(tables: Tables, project: str) -> None:
+    """A forged record whose parts all belong to its project, but for the id."""
+    other = new_id("prj")
+    job = factories.queued(project, id=new_id("job"))
+    item = factories.item(project)
+    own: list[Event] = [JobCreated(job=job), MediaUpdated(media=item)]
+    await project_one_by_one(tables, own)
+    forged_job = factories.snapshots(factories.queued(other, id=job.id))[-1]
+    forged_item = factories.item(other, id=item.id, version=99, title="forged")
+    await project_one_by_one(tables, [JobSucceeded(job=forged_job), MediaUpdated(media=forged_item)])
+    assert await tables.queries.job(job.id, project) == job
+    assert await tables.queries.job(job.id, other) is None
+    stored = await tables.pool.fetchrow("SELECT version, item ->> 'title' AS title FROM media WHERE id = $1", item.id)
+    assert stored is not None and (stored["version"], stored["title"]) == (item.version, item.title)
+
+
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("order", list(permutations(range(2))))
 async def test_a_revoked_key_stays_revoked(
