@@ -1,6 +1,6 @@
 """Kafka in, for every worker: jobs to queue and jobs to cancel. Each batch is a few short, idempotent statements."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from faststream.kafka import KafkaBroker
@@ -71,15 +71,26 @@ class JobIntake:
         self._queue.wake()
         if cancelled:
             # Topics have no order between them: a cancellation may come before its job. It does not wait for a slot.
-            await self.cancel(cancelled, {job.id: job.run for job in jobs})
+            await self.cancel_of_projects((job.project, job.id, job.run) for job in jobs if job.id in cancelled)
 
-    async def cancel(self, job_ids: Sequence[str], runs: Mapping[str, int] = MappingProxyType({})) -> None:
+    async def cancel_of_projects(self, cancellations: Iterable[tuple[str, str, int]]) -> None:
+        """Cancels jobs by their project, id and run: one of another project than the request's stays as it is."""
+        by_project: dict[str, dict[str, int]] = {}
+        for project, id, run in cancellations:
+            runs = by_project.setdefault(project, {})
+            runs[id] = max(run, runs.get(id, 1))
+        for project, runs in by_project.items():
+            await self.cancel(list(runs), runs, project)
+
+    async def cancel(
+        self, job_ids: Sequence[str], runs: Mapping[str, int] = MappingProxyType({}), project: str | None = None
+    ) -> None:
         """Ends queued jobs at once; a running one is stopped by the worker that runs it.
 
-        `runs` are those that are to be cancelled, by job, the first by default.
+        `runs` are those that are to be cancelled, by job, the first by default; `project` is that of the jobs.
         """
         async with self._pool.acquire() as conn:
-            items = await self._queue.request_cancel(conn, *job_ids, runs=runs)
+            items = await self._queue.request_cancel(conn, *job_ids, runs=runs, project=project)
         self._queue.wake()
         for item in items:
             outcome = await self._on_cancel(item)
@@ -111,7 +122,4 @@ def register(broker: KafkaBroker, intake: JobIntake) -> None:
 
     @subscribe(broker, JOB_CONTROL)
     async def on_cancel_requested(events: Sequence[CancelRequested]) -> None:
-        runs: dict[str, int] = {}
-        for event in events:
-            runs[event.job_id] = max(event.run, runs.get(event.job_id, 1))
-        await intake.cancel(list(runs), runs)
+        await intake.cancel_of_projects((event.project, event.job_id, event.run) for event in events)

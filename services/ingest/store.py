@@ -88,6 +88,7 @@ class Store:
             [job.run for job in jobs],
             [job.started_at for job in jobs],
             [job.error.model_dump_json() if job.error else None for job in jobs],
+            [job.project for job in jobs],
         )
         await conn.execute(QUERIES["end_jobs"], *ends)
 

@@ -152,3 +152,25 @@ async def test_a_cancellation_may_come_before_its_job(pool: Pool, intake: JobInt
     await intake.cancel([job.id])
     await intake.enqueue([job])
     assert (await rows(pool))[job.id]["state"] == "cancelled"
+
+
+async def test_a_cancellation_of_another_project_cancels_nothing(pool: Pool, intake: JobIntake) -> None:
+    """Records of `job.control` that name another project's job, before and after the job itself."""
+    early, queued, own = (queued_job("video", "https://example.com/a.mp4", {}) for _ in range(3))
+    other = new_id("prj")
+    await intake.enqueue([queued, own])
+    await intake.cancel_of_projects([(other, early.id, 1), (other, queued.id, 1), (own.project, own.id, 1)])
+    await intake.enqueue([early])
+    states = {id: (row["state"], row["cancel_requested"]) for id, row in (await rows(pool)).items()}
+    assert states == {early.id: ("queued", False), queued.id: ("queued", False), own.id: ("cancelled", True)}
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+
+
+async def test_a_next_run_of_another_project_changes_no_job(pool: Pool, intake: JobIntake) -> None:
+    job = queued_job("video", "https://example.com/a.mp4", {})
+    await intake.created([JobCreated(job=job)])
+    await intake.cancel([job.id])
+    before = await rows(pool)
+    forged = job.run_again(2, [], job.updated_at + 5).model_copy(update={"project": new_id("prj")})
+    await intake.created([JobCreated(job=forged)])
+    assert await rows(pool) == before

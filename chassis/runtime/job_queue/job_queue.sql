@@ -52,7 +52,8 @@ WITH item AS (
 ),
 locked AS (
     SELECT job_queue.id FROM job_queue JOIN item USING (id)
-    WHERE job_queue.run < item.run AND job_queue.state IN ('done', 'failed', 'cancelled')
+    WHERE job_queue.run < item.run AND job_queue.project = item.project
+        AND job_queue.state IN ('done', 'failed', 'cancelled')
     ORDER BY job_queue.id
     FOR UPDATE OF job_queue
 ),
@@ -205,6 +206,7 @@ claimed AS (
         cancel_requested OR EXISTS (
             SELECT FROM job_queue_cancellations AS requested
             WHERE requested.id = job_queue.id AND requested.run >= job_queue.run
+                AND (requested.runs IS NULL OR (requested.runs ->> job_queue.project)::integer >= job_queue.run)
         ) AS cancelled
 ),
 free AS MATERIALIZED (
@@ -277,6 +279,7 @@ renewed AS (
     RETURNING job_queue.id, attempt, cancel_requested OR EXISTS (
         SELECT FROM job_queue_cancellations AS requested
         WHERE requested.id = job_queue.id AND requested.run >= job_queue.run
+            AND (requested.runs IS NULL OR (requested.runs ->> job_queue.project)::integer >= job_queue.run)
     ) AS cancelled
 )
 SELECT now() AS at, asked.id, asked.attempt,
@@ -370,7 +373,7 @@ WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';
 
 -- name: request_cancel
 -- Queued items are claimed for the caller ($2), so that no runner starts one while the caller ends it. Items in a later
--- run than $4 are left alone.
+-- run than $4, and those of another project than $5 if that is given, are left alone.
 UPDATE job_queue
 SET cancel_requested = true,
     worker = CASE state WHEN 'queued' THEN $2 ELSE worker END,
@@ -378,22 +381,32 @@ SET cancel_requested = true,
     state = 'running'
 FROM unnest($1::text[], $4::integer[]) AS requested (id, run)
 WHERE job_queue.id = requested.id AND job_queue.run <= requested.run AND state IN ('queued', 'running')
+    AND ($5::text IS NULL OR job_queue.project = $5)
 RETURNING job_queue.id, project, kind, payload, attempt, worker, failures, postponements, deferrals, deferred_s,
     deferral_reasons, crashed, crashed_alone, crashed_waiting, step, traceparent, 0::double precision AS waited_s,
     floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at_ms,
     true AS cancelled;
 
 -- name: remember_cancellations
-INSERT INTO job_queue_cancellations AS known (id, run)
-SELECT requested.id, requested.run FROM unnest($1::text[], $2::integer[]) AS requested (id, run)
-WHERE NOT EXISTS (SELECT FROM job_queue WHERE id = requested.id AND job_queue.run >= requested.run)
+-- For the items of project $3, or of any project where it is null. Two projects may request to cancel the same id before
+-- it is added: `runs` has the run of each, so that only that of the item's own project counts.
+INSERT INTO job_queue_cancellations AS known (id, run, runs)
+SELECT requested.id, requested.run, CASE WHEN $3::text IS NOT NULL THEN jsonb_build_object($3::text, requested.run) END
+FROM unnest($1::text[], $2::integer[]) AS requested (id, run)
+WHERE NOT EXISTS (
+    SELECT FROM job_queue
+    WHERE id = requested.id AND (job_queue.run >= requested.run OR job_queue.project <> $3::text)
+)
 ORDER BY requested.id
-ON CONFLICT (id) DO UPDATE SET run = excluded.run WHERE known.run < excluded.run;
+ON CONFLICT (id) DO UPDATE SET run = greatest(known.run, excluded.run),
+    runs = known.runs || CASE WHEN excluded.run > coalesce((known.runs ->> $3::text)::integer, 0) THEN excluded.runs
+        ELSE '{}' END;
 
 -- name: pending_cancellations
-SELECT id FROM job_queue_cancellations AS requested
-WHERE id = ANY ($1::text[])
-    AND run >= coalesce((SELECT job_queue.run FROM job_queue WHERE job_queue.id = requested.id), 0);
+SELECT requested.id FROM job_queue_cancellations AS requested LEFT JOIN job_queue ON job_queue.id = requested.id
+WHERE requested.id = ANY ($1::text[])
+    AND (job_queue.id IS NULL OR (requested.run >= job_queue.run
+        AND (requested.runs IS NULL OR (requested.runs ->> job_queue.project)::integer >= job_queue.run)));
 
 -- name: counts
 SELECT queued.items AS queued, queued.seconds AS queued_seconds, running.items AS running,

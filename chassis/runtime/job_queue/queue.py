@@ -158,7 +158,11 @@ class JobQueue(Claims):
         self.wake()
 
     async def request_cancel(
-        self, conn: Connection, *ids: str, runs: Mapping[str, int] = MappingProxyType({})
+        self,
+        conn: Connection,
+        *ids: str,
+        runs: Mapping[str, int] = MappingProxyType({}),
+        project: str | None = None,
     ) -> list[QueueItem]:
         """Requests cancellations. Items that were still queued are returned, claimed for the caller, who finishes them:
 
@@ -167,19 +171,20 @@ class JobQueue(Claims):
 
         If the caller ends in between, a runner closes them through `on_cancel`. A running one is stopped by its worker
         within a heartbeat. Unknown ids are remembered, because the item may be added later. `runs` are the runs that
-        are meant, by id, 1 by default: an item that is in a later one is left alone.
+        are meant, by id, 1 by default: an item that is in a later one is left alone, and so is one of another project
+        than `project` if that is given.
         """
         caller = f"cancel-{os.urandom(8).hex()}"
         asked = sorted(set(ids))
         wanted = [runs.get(id, 1) for id in asked]
-        rows = await conn.fetch(self._queries["request_cancel"], asked, caller, self.lease, wanted)
+        rows = await conn.fetch(self._queries["request_cancel"], asked, caller, self.lease, wanted, project)
         self._cancelling = True
         unknown = sorted(set(asked).difference(row["id"] for row in rows))
         if unknown:
             of_runs = [runs.get(id, 1) for id in unknown]
-            await conn.execute(self._queries["remember_cancellations"], unknown, of_runs)
+            await conn.execute(self._queries["remember_cancellations"], unknown, of_runs, project)
             # Who adds one at this moment may have looked for its cancellation just before; then the item is here now.
-            rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease, of_runs)
+            rows += await conn.fetch(self._queries["request_cancel"], unknown, caller, self.lease, of_runs, project)
         return [item_of(row) for row in rows if row["worker"] == caller]
 
     async def pending_cancellations(self, conn: Connection, ids: Sequence[str]) -> list[str]:

@@ -1,10 +1,11 @@
 -- name: end_jobs
--- Records how the present runs of jobs ended. The first end stays; unknown jobs, and ends of earlier runs, are ignored.
+-- Records how the present runs of jobs ended. The first end stays; ends of unknown jobs, of earlier runs and of
+-- other projects are ignored.
 UPDATE jobs SET ended = result.ended, ended_at = result.ended_at, started_at = result.started_at,
     end_error = result.error::json
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[])
-    AS result (id, ended, ended_at, run, started_at, error)
-WHERE jobs.id = result.id AND jobs.ended IS NULL AND jobs.run = result.run
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[], $7::text[])
+    AS result (id, ended, ended_at, run, started_at, error, project)
+WHERE jobs.id = result.id AND jobs.project = result.project AND jobs.ended IS NULL AND jobs.run = result.run
 
 -- name: run_again
 -- Only what failed or was cancelled, and at most $4 runs.

@@ -107,7 +107,7 @@ async def test_a_result_of_another_project_changes_nothing(pool: Pool) -> None:
     assert await Store(pool).media_item(item.id) == item
 
 
-async def test_the_first_end_of_a_job_is_recorded(pool: Pool) -> None:
+async def test_the_first_end_of_a_job_is_recorded_and_none_of_another_project(pool: Pool) -> None:
     outbox = Outbox(pool, "ingest")
     request = VideoJobRequest(input="https://example.com/a.mov", kind="video")
     jobs = [new_job(request, id=new_id("job"), project="prj_1", at=1) for _ in range(3)]
@@ -115,8 +115,9 @@ async def test_the_first_end_of_a_job_is_recorded(pool: Pool) -> None:
         await JobWriter(Store(pool), outbox).accept(job)
     failed = jobs[0].fail(Fault(kind="input_empty", message="m"), 5)
     unknown = new_job(request, id=new_id("job"), project="prj_1", at=1).cancel(6)
+    foreign = jobs[2].model_copy(update={"project": "prj_2"}).cancel(6)
     results = JobResults(Store(pool), outbox)
-    await results.apply([failed, jobs[1].cancel(7), unknown], at=8)
+    await results.apply([failed, jobs[1].cancel(7), unknown, foreign], at=8)
     await results.apply([jobs[0].cancel(9)], at=9)
     rows = await pool.fetch(
         "SELECT id, ended, ended_at FROM jobs ORDER BY array_position($1, id)", [j.id for j in jobs]

@@ -92,3 +92,23 @@ async def test_cancelling_a_finished_item_changes_nothing(fixture: QueueFixture)
     async with fixture.pool.acquire() as conn:
         assert await fixture.queue.request_cancel(conn, "job_1") == []
     assert await fixture.state("job_1") == "done"
+
+
+async def test_an_item_is_cancelled_by_its_own_project_only(fixture: QueueFixture) -> None:
+    """Before it is added as well, whichever project asked first, and while it runs."""
+    queue = fixture.queue
+    async with fixture.pool.acquire() as conn:
+        for project, run in (("prj_other", 9), ("prj_1", 1), ("prj_other", 9)):
+            await queue.request_cancel(conn, "asked", runs={"asked": run}, project=project)
+        await queue.request_cancel(conn, "forged", project="prj_other")
+        await queue.add(conn, id="forged", project="prj_1", kind="k", payload={})
+        assert await queue.pending_cancellations(conn, ["forged"]) == []
+        forged = await fixture.claim()
+        assert not forged.cancelled
+        assert await queue.request_cancel(conn, "forged", project="prj_other") == []
+        assert await queue.renew([forged]) == ["held"]
+        assert await queue.request_cancel(conn, "forged", project="prj_1") == []
+        assert await queue.renew([forged]) == ["cancelled"]
+        await queue.add(conn, id="asked", project="prj_1", kind="k", payload={})
+        assert await queue.pending_cancellations(conn, ["asked"]) == ["asked"]
+    assert (await fixture.claim()).cancelled
