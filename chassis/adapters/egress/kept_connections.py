@@ -1,6 +1,6 @@
 """Connections that stay open after a response, for the next request of the same project to the same receiver.
 
-A receiver of many webhooks then has one TCP and TLS handshake for many of them. A connection goes on to the address
+A receiver of many requests then has one TCP and TLS handshake for many of them. A connection goes on to the address
 that the egress policy checked when it was made, so the name is not looked up for each request; after `MAX_AGE_S` it is
 made anew, wherever the name leads by then. Anything unusual closes it: bytes that nobody asked for, a response that
 was not read to its end, an end by the server.
