@@ -9,7 +9,11 @@ from cli.errors import CliError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 success, 1 the work failed, 2 wrong command or settings, 130 interrupted."""
-    arguments = parser().parse_args(argv)
+    root = parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        root.print_help(sys.stderr)
+        return 2
+    arguments = root.parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except CliError as error:

@@ -175,7 +175,7 @@ def _gateway(command: argparse.ArgumentParser) -> None:
 
 
 def _kafka(command: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+    actions = command.add_subparsers(required=True)
     client = actions.add_parser("client", help="address and login of the running system's Kafka; it shows a password")
     client.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
     client.add_argument(
@@ -197,7 +197,7 @@ def _kafka(command: argparse.ArgumentParser) -> None:
 
 
 def _keys(command: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+    actions = command.add_subparsers(required=True)
     create = actions.add_parser("create", help="create a key; it is shown once")
     create.add_argument("--name", default="", help="what the key is for")
     create.add_argument("--project", default="default", metavar="NAME", help="created if it does not exist yet")
@@ -212,7 +212,7 @@ def _keys(command: argparse.ArgumentParser) -> None:
 
 
 def _projects(command: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list projects")
     listing.set_defaults(run=_lazy("cli.projects", "list_"))
     change = actions.add_parser("set", help="set how the files of a project are delivered, and what is removed of them")

@@ -12,7 +12,7 @@ _POSITION = "TOPIC/PARTITION/OFFSET"
 
 def dlq(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:
     """The actions of `bitmill dlq`, which get the options of a running system from the caller."""
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list the newest dead letters of all topics")
     listing.add_argument("--topic", metavar="TOPIC", help="of this topic only, such as job.created")
     listing.add_argument("--since", metavar="DURATION", help="given up within this time, such as 24h")
@@ -35,7 +35,7 @@ def dlq(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentP
 
 def jobs(command: argparse.ArgumentParser, lazy: Lazy) -> list[argparse.ArgumentParser]:
     """The actions of `bitmill jobs`, as `dlq`."""
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+    actions = command.add_subparsers(required=True)
     inspect = actions.add_parser("inspect", help="what each service knows of a job: states, attempts, workers, times")
     inspect.add_argument("id", metavar="JOB_ID", help="job_… or task_…")
     inspect.set_defaults(run=lazy("cli.jobs", "inspect"))

@@ -29,6 +29,29 @@ def test_up_without_the_embedded_servers_names_the_extra_to_install(
     assert capsys.readouterr().err == "bitmill: bitmill up needs the package embedded: install the extra bitmill[up]\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("", ("video", "up", "projects", "settings")),
+        ("projects", ("list", "rotate-secret")),
+        ("dlq", ("list", "replay")),
+        ("keys", ("create", "revoke")),
+        ("kafka", ("client", "acls")),
+        ("jobs", ("inspect", "cancel")),
+    ],
+)
+def test_a_command_that_lacks_its_action_names_what_there_is(
+    command: str, named: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status: object = main(command.split())
+    except SystemExit as exit:
+        status = exit.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert [name for name in named if name not in error] == []
+
+
 def test_keys_are_listed_in_one_line_each() -> None:
     rows = [("Id", "Name"), ("key_1", "first"), ("key_22", "")]
     assert table(rows) == "Id      Name\nkey_1   first\nkey_22"
