@@ -2,15 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from cli.errors import CliError, UsageError
 from schemas.explain import explain
-from schemas.options import OPTIONS, ImageOptions, VideoOptions
+from schemas.options import OPTIONS, ImageFormat, ImageOptions, VideoFormat, VideoOptions
 
 _NAMES = ("format", "quality", "width", "height", "background", "start", "end")
+_FORMATS = {"video": get_args(VideoFormat), "image": get_args(ImageFormat)}
 _FORMAT_OF_EXTENSION = {"jpg": "jpeg"}
 
 
@@ -51,6 +52,8 @@ def option_values(arguments: argparse.Namespace) -> dict[str, Any]:
         format = _FORMAT_OF_EXTENSION.get(extension, extension)
         if values.setdefault("format", format) != format:
             raise UsageError(f"--output {arguments.output} does not fit --format {values['format']}")
+        if format not in (known := _FORMATS[arguments.kind]):
+            raise UsageError(f"--output {arguments.output}: its extension must be one of {', '.join(known)}")
     return values
 
 

@@ -33,6 +33,11 @@ def test_a_format_that_contradicts_the_output_is_refused() -> None:
         option_values(parsed("video -i a.mov -o b.webm --format mp4"))
 
 
+def test_an_extension_that_names_no_format_is_refused_by_the_name_of_the_option_that_was_given() -> None:
+    with pytest.raises(UsageError, match=r"--output b\.bmp: its extension must be one of jpeg, png, webp, avif$"):
+        option_values(parsed("image -i a -o b.bmp"))
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -40,7 +45,7 @@ def test_a_format_that_contradicts_the_output_is_refused() -> None:
         ("video -i a --width wide", '--width must be a whole number (got "wide")'),
         ("video -i a --quality best", "--quality must be one of"),
         ("video -i a --start 5 --end 3", "end must be after start, which is 5"),
-        ("image -i a -o b.bmp", "--format must be one of"),
+        ("image -i a --format bmp", "--format must be one of"),
     ],
 )
 def test_an_invalid_option_is_refused_with_the_sentence_of_the_api(line: str, words: str) -> None:
