@@ -61,6 +61,7 @@ class WorkerHarness:
         self.storage: Storage
         self.events: dict[str, list[JobEvent]] = defaultdict(list)
         self.progress: dict[str, list[JobEvent]] = defaultdict(list)
+        self._projects: dict[str, str] = {}
         self._terminal_ids: dict[str, set[bytes]] = defaultdict(set)
         self._producer: Any = None
         self._reading: asyncio.Task[None] | None = None
@@ -68,6 +69,8 @@ class WorkerHarness:
 
     async def publish(self, event: Event, partition: int | None = None) -> int:
         """Sends the event; returns the partition that it went to."""
+        if isinstance(event, JobCreated):
+            self._projects[event.job.id] = event.job.project
         record = codec.encode(event, id=new_id("evt"), source="/bitmill/ingest", time_ms=now_ms())
         sent = await self._producer.send_and_wait(
             record.topic, record.value, key=record.key, headers=record.headers, partition=partition
@@ -84,9 +87,10 @@ class WorkerHarness:
         await self.publish(JobCreated(job=job))
         return job.id
 
-    async def cancel(self, job_id: str) -> None:
-        """Publishes a cancellation."""
-        await self.publish(CancelRequested(job_id=job_id, project="prj_01h455vb4pex5vsknk084sn02q", at=now_ms()))
+    async def cancel(self, job_id: str, *, project: str | None = None) -> None:
+        """Publishes a cancellation, by default by the project of the job."""
+        by = project or self._projects[job_id]
+        await self.publish(CancelRequested(job_id=job_id, project=by, at=now_ms()))
 
     async def started(self, job_id: str) -> Job:
         """Waits for the job's first event; returns the job in it."""

@@ -167,7 +167,7 @@ async def test_a_cancellation_that_comes_before_its_job_does_not_wait_for_a_free
     for job_id in busy:
         await worker.encoding(job_id)
     job = worker.job(long)
-    await worker.cancel(job.id)
+    await worker.cancel(job.id, project=job.project)
     connection = await asyncpg.connect(worker.settings.database_url)
     try:
         known = "SELECT true FROM transcoder.job_queue_cancellations WHERE id = $1"
