@@ -31,7 +31,7 @@ IN_FLIGHT = 24
 KEPT = {
     # Per project, key or migration.
     "ingest": {"projects", "api_keys", "media", "names"},
-    "catalog": {"projects", "api_keys", "job_positions"},
+    "catalog": {"projects", "api_keys", "job_positions", "job_spans"},
 }
 """Tables that keep rows for other reasons than finished work."""
 

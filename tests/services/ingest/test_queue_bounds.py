@@ -122,7 +122,7 @@ async def test_a_submission_over_the_bound_is_accepted_when_it_is_sent_again_lat
 
     async def accepted() -> bool:
         await ingest.submit("job.submitted", orjson.dumps(JOB), **headers)
-        return bool(events.of_project(project))
+        return bool(jobs_of(events, project))
 
     await until(accepted, within=60)
     # What follows on the same partition comes after all of them: they took effect once.
