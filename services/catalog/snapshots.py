@@ -5,7 +5,7 @@ snapshot per id by the same rules by which Postgres compares it with the stored 
 a history is cut into batches.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -42,6 +42,7 @@ class JobSnapshot(NamedTuple):
     input: str
     created_at: int
     updated_at: int
+    metadata: Sequence[tuple[str, str]]
     media_id: str | None
     output: OutputName | None
     event_json: bytes
@@ -95,6 +96,7 @@ def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
         input=job.input,
         created_at=job.created_at,
         updated_at=job.updated_at,
+        metadata=tuple(job.metadata.items()),
         media_id=job.media_id,
         output=output,
         event_json=event_json,

@@ -31,6 +31,7 @@ class Transaction:
         positions = await give_positions(self._connection, snapshots)
         rows = [_job_row(snapshot, positions.get(snapshot.id, KNOWN)) for snapshot in snapshots]
         await self._connection.execute(SQL["create_incoming_jobs"])
+        await self._connection.execute(SQL["index_jobs_here"])
         await self._connection.copy_records_to_table("incoming_jobs", records=rows)
         return {row["id"] for row in await self._connection.fetch(SQL["put_incoming_jobs"])}
 
@@ -98,7 +99,13 @@ def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
         position,
         snapshot.created_at,
         snapshot.run,
+        _array([] if position == KNOWN else pair_ids(snapshot.project, snapshot.metadata)),
     )
+
+
+def _array(texts: Sequence[str]) -> str:
+    """As Postgres writes an array; of texts that need no quotes."""
+    return f"{{{','.join(texts)}}}"
 
 
 def _media_row(snapshot: MediaSnapshot) -> tuple[Any, ...]:
@@ -114,6 +121,6 @@ def _media_row(snapshot: MediaSnapshot) -> tuple[Any, ...]:
         item.updated_at,
         *((file.filesize, file.duration, file.width, file.height, file.fps) if file else (None,) * 5),
         item.filename,
-        f"{{{','.join(pairs)}}}",
+        _array(pairs),
         snapshot.event_json.decode(),
     )

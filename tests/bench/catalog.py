@@ -88,7 +88,7 @@ async def _fill_batch(connection: Connection, project: str, job: str, numbers: S
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
     async with connection.transaction():
         await connection.execute(SQL["create_incoming_jobs"])
-        rows = [(*row, "{job}", *[None] * 4, position, row[6], 1) for position, row in enumerate(jobs, 1)]
+        rows = [(*row, "{job}", *[None] * 4, position, row[6], 1, "{}") for position, row in enumerate(jobs, 1)]
         await connection.copy_records_to_table("incoming_jobs", records=rows)
         await connection.execute(SQL["put_incoming_jobs"])
     return str(jobs[len(jobs) // 2][0])

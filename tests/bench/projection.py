@@ -38,7 +38,7 @@ RECORDS = 30_000
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 600.0
 _PROJECTS = [new_id("prj") for _ in range(50)]
-_TABLES = "catalog.jobs, catalog.media, catalog.media_metadata, catalog.files"
+_TABLES = "catalog.jobs, catalog.media, catalog.media_metadata, catalog.files, catalog.job_metadata, catalog.job_spans"
 
 
 @dataclass(frozen=True)

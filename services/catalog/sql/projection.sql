@@ -7,8 +7,12 @@
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
     event text, job_path text, media_id text, path text, key text, content_type text,
-    position bigint, created_at bigint, run integer
+    position bigint, created_at bigint, run integer, pairs text
 ) ON COMMIT DELETE ROWS;
+
+-- name: index_jobs_here
+-- For the rest of the transaction: put_incoming_jobs writes what the trigger of migration 0006 would.
+SELECT set_config('bitmill.jobs_are_indexed', 'on', true);
 
 -- name: known_jobs
 SELECT id FROM jobs WHERE id = ANY ($1::text[]);
@@ -22,7 +26,8 @@ RETURNING project, last;
 
 -- name: put_incoming_jobs
 -- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
--- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position.
+-- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position; one
+-- that is new has the given one, and gets its rows in job_metadata and job_spans.
 WITH written AS (
     INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job, position, created_at, run)
     SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[], position, created_at,
@@ -34,12 +39,30 @@ WITH written AS (
     WHERE jobs.project = excluded.project AND (excluded.run > jobs.run
         OR (excluded.run = jobs.run AND jobs.rank < 2
             AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)))
-    RETURNING id
+    RETURNING id, project, position, minted, created_at
+),
+new AS (
+    SELECT written.*, incoming_jobs.pairs FROM written JOIN incoming_jobs USING (id, position)
+),
+described AS (
+    INSERT INTO job_metadata (pair, position, minted)
+    SELECT pair, position, minted FROM new CROSS JOIN unnest(pairs::uuid[]) AS pair
+    ON CONFLICT DO NOTHING
+),
+spanned AS (
+    INSERT INTO job_spans AS known (project, size, span, first_created_at, last_created_at)
+    SELECT project, size, position / size, min(created_at), max(created_at)
+    FROM new CROSS JOIN (VALUES (256), (65536)) AS sizes (size)
+    GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
+    ON CONFLICT (project, size, span) DO UPDATE
+    SET first_created_at = least(known.first_created_at, excluded.first_created_at),
+        last_created_at = greatest(known.last_created_at, excluded.last_created_at)
 ),
 named AS (
     -- The label of a media item may be given to another file one day; the output of a job alone never changes.
     INSERT INTO files (project, path, owner, since, media_id, key, content_type, lasting)
-    SELECT project, path, id, updated_at, media_id, key, content_type, media_id IS NULL
+    SELECT incoming_jobs.project, path, id, updated_at, media_id, key, content_type, media_id IS NULL
     FROM incoming_jobs
     JOIN written USING (id)
     WHERE path IS NOT NULL
