@@ -182,18 +182,18 @@ job_batch_failed | error |
     A body of POST /jobs/batch could not be accepted: a fault of ours.
 job_batch_outage | warning | error
     A body of POST /jobs/batch could not be stored: an outage of ours, which its response says.
-job_retry_requested | info | run
-    A customer had a job that failed or was cancelled run again; this is the number of the run.
 job_cancel_requested | info |
     A customer requested the cancellation of a job.
+job_retry_requested | info | run
+    A customer had a job that failed or was cancelled run again; this is the number of the run.
 job_submitted | info | submission_id
     A producer's record on job.submitted was accepted as a job.
 media_deleted | info |
     A customer deleted a media item; it can be restored for a time.
-media_purged | info |
-    The stored files of a deleted media item were removed.
 media_name_overwritten | info | filename
     Another item took the name of this one (`overwrite`), whose file has this name from now on. No action.
+media_purged | info |
+    The stored files of a deleted media item were removed.
 media_restored | info |
     A customer restored a deleted media item.
 media_submitted | info | submission_id

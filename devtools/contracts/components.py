@@ -101,6 +101,10 @@ HEADERS: dict[str, Any] = {
 }
 
 
+ORDER = {"type": "string", "enum": ["desc", "asc"], "default": "desc"}
+"""Of a list."""
+
+
 def parameter(name: str, where: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     """A parameter; those in the path are required."""
     return {

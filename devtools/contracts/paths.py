@@ -2,12 +2,10 @@
 
 from typing import Any, get_args
 
-from devtools.contracts.components import JSON, content, errors, integer, parameter, query, response, shared
-from schemas.files import MediaKind
+from devtools.contracts.components import JSON, ORDER, content, errors, integer, parameter, query, response, shared
+from devtools.contracts.media_paths import MEDIA_PATHS
 from schemas.jobs import JobKind, Status
 
-_ORDER = {"type": "string", "enum": ["desc", "asc"], "default": "desc"}
-_SORT = ["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
 _MILLISECONDS = {"type": "integer", "minimum": 0}
 _JOB_FILTERS = [
     query("kind", {"type": "string", "enum": [*get_args(JobKind)]}, "Only jobs of this kind."),
@@ -25,22 +23,9 @@ _JOB_FILTERS = [
     query("before", {"type": "string"}, "The id that begins the page after."),
     query(
         "order",
-        _ORDER,
+        ORDER,
         "In the order in which they became visible: newest first, or oldest first. Whoever asks with `asc` for what "
         "comes after the last id that it has seen misses no job.",
-    ),
-]
-_MEDIA_FILTERS = [
-    query("page", integer(1), "Which page."),
-    query("limit", integer(12, 100), "How many items a page."),
-    query("sort", {"type": "string", "enum": _SORT, "default": "created"}, "What to sort by."),
-    query("order", _ORDER, "Which way."),
-    query("kind", {"type": "string", "enum": [*get_args(MediaKind)]}, "Only items of this kind."),
-    # OpenAPI cannot express parameters that share a prefix, so that the description has to.
-    query(
-        "metadata.{key}",
-        {"type": "string"},
-        "`metadata.user_id=123`: only items whose metadata has exactly this value; several are joined by AND.",
     ),
 ]
 
@@ -190,84 +175,6 @@ def _job(noun: str) -> dict[str, Any]:
     return {"get": _get_job(noun), "delete": delete}
 
 
-_LIST_MEDIA: dict[str, Any] = {
-    "operationId": "list_media",
-    "summary": "List media items",
-    "tags": ["media"],
-    "parameters": _MEDIA_FILTERS,
-    "responses": {
-        "200": response("One page of the project's items.", "MediaListEnvelope"),
-        **errors("Media", "InvalidInput"),
-    },
-}
-_CREATE_MEDIA: dict[str, Any] = {
-    "operationId": "create_media",
-    "summary": "Add a file to the catalog",
-    "description": (
-        "Responds once the file is stored, or after MEDIA_WAIT with status `processing`. If the file cannot be fetched "
-        "or read, the response is also 200: status `failed`, and the reason in `error`."
-    ),
-    "tags": ["media"],
-    "parameters": [shared("IdempotencyKey")],
-    "requestBody": {"required": True, "content": content("MediaRequest")},
-    "responses": {
-        "200": response("The item.", "MediaEnvelope", "Idempotent-Replayed"),
-        **errors("Media", "InvalidInput", "Conflict", "IdempotencyMismatch", "QueueFull"),
-    },
-}
-_GET_MEDIA: dict[str, Any] = {
-    "operationId": "get_media",
-    "summary": "Read a media item",
-    "tags": ["media"],
-    "parameters": [shared("MediaId"), shared("IfNoneMatch")],
-    "responses": {
-        "200": response("The item.", "MediaEnvelope", "ETag"),
-        "304": {"description": "It has the version that `If-None-Match` names."},
-        **errors("Media", "InvalidInput", "NotFound"),
-    },
-}
-
-_EDIT_MEDIA: dict[str, Any] = {
-    "operationId": "edit_media",
-    "summary": "Change title, folder or metadata",
-    "description": (
-        "What is left out stays. With a new `folder` all files of the item have new addresses, instead of the former "
-        "ones. Metadata is merged: null removes a value, an empty object all of them."
-    ),
-    "tags": ["media"],
-    "parameters": [shared("MediaId"), shared("IfMatch")],
-    "requestBody": {"required": True, "content": content("MediaPatch")},
-    "responses": {
-        "200": response("The item after the change.", "MediaEnvelope", "ETag"),
-        **errors("Media", "InvalidInput", "NotFound", "Conflict", "VersionMismatch"),
-    },
-}
-_DELETE_MEDIA: dict[str, Any] = {
-    "operationId": "delete_media",
-    "summary": "Delete a media item and its files",
-    "description": (
-        "It is hidden at once and its names are free. For RETAIN_DELETED_FILES (24 hours) it can be restored; then its "
-        "stored files are removed."
-    ),
-    "tags": ["media"],
-    "parameters": [shared("MediaId"), shared("IfMatch")],
-    "responses": {
-        "200": response("It is deleted.", "EmptyEnvelope"),
-        **errors("Media", "InvalidInput", "NotFound", "VersionMismatch"),
-    },
-}
-_RESTORE_MEDIA: dict[str, Any] = {
-    "operationId": "restore_media",
-    "summary": "Restore a deleted media item",
-    "description": "409 where another item has its name by now, or where its files have been removed.",
-    "tags": ["media"],
-    "parameters": [shared("MediaId")],
-    "responses": {
-        "200": response("The item, with its files.", "MediaEnvelope", "ETag"),
-        **errors("Media", "InvalidInput", "NotFound", "Conflict"),
-    },
-}
-
 _FILE_PATH = [
     parameter("project", "path", {"type": "string", "pattern": "^prj_[0-9a-z]{26}$"}, "`prj_…`"),
     parameter("path", "path", {"type": "string"}, "Folder and name; may hold slashes."),
@@ -322,9 +229,7 @@ PATHS: dict[str, Any] = {
     "/tasks/{id}": _job("task"),
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/tasks/{id}/retry": {"post": _retry_job("task")},
-    "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
-    "/media/{id}": {"get": _GET_MEDIA, "patch": _EDIT_MEDIA, "delete": _DELETE_MEDIA},
-    "/media/{id}/restore": {"post": _RESTORE_MEDIA},
+    **MEDIA_PATHS,
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},
     "/livez": _health("livez", "Is the process alive", {"200": response("It is.", "LivenessReport")}),
     "/readyz": _health(

@@ -105,7 +105,7 @@ class MediaChanges:
             await self.store.update_media_items(conn, [deleted])
             await self.store.release_names(conn, id)
             jobs = await self.store.jobs_without_end(conn, [derived("job", id, ref) for ref in self.refs])
-            cancelled = [CancelRequested(job_id=job, project=project, at=at) for job in jobs]
+            cancelled = [CancelRequested(job_id=job, project=project, at=at, run=run) for job, run in jobs.items()]
             await self.outbox.put(conn, MediaDeleted(media=deleted), *cancelled)
         self.outbox.wake()
         for queued in imports:

@@ -122,9 +122,9 @@ class Store:
             for id, at, run in ((row["id"], row["cancel_requested_at"], row["run"]) for row in rows)
         ]
 
-    async def jobs_without_end(self, conn: Connection, ids: Sequence[str]) -> list[str]:
-        """Those of the jobs that have no end."""
-        return [row["id"] for row in await conn.fetch(QUERIES["jobs_without_end"], ids)]
+    async def jobs_without_end(self, conn: Connection, ids: Sequence[str]) -> dict[str, int]:
+        """Those of the jobs that have no end, with the number of their present run."""
+        return {row["id"]: row["run"] for row in await conn.fetch(QUERIES["jobs_without_end"], ids)}
 
     async def unfinished_jobs(self, project: str, most: int) -> int:
         """How many jobs of the project have no end, counted up to `most`."""

@@ -44,7 +44,7 @@ WITH added AS (
 SELECT project, request::text AS request, media_id, created_at, ended, ended_at, run FROM jobs WHERE id = $1
 
 -- name: jobs_without_end
-SELECT id FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
+SELECT id, run FROM jobs WHERE id = ANY ($1::text[]) AND ended IS NULL
 
 -- name: request_cancellation
 -- The first request counts; a job that has ended stays as it is.
