@@ -11,6 +11,7 @@ import pytest
 from tests.support.file_server import FileServer
 from tests.support.processes import shell
 from tests.support.system import BitmillUp
+from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver
 
 METADATA = {"user_id": "usr_7", "submission_id": "sub_12", "campaign": "winter"}
@@ -181,6 +182,11 @@ async def test_a_media_item_is_changed_deleted_and_restored(up: BitmillUp, uploa
         async with up.api.session.get(url) as response:
             return response.status
 
+    async def has_poster() -> bool:
+        return bool((await shown()).get("poster"))
+
+    # What is compared below would change with it.
+    await until(has_poster, within=120)
     change = {"title": "Second", "folder": "changes/moved", "metadata": {"b": "2", "a": None}}
     async with up.api.session.patch(path, json=change) as response:
         assert response.status == 200, await response.text()

@@ -92,6 +92,9 @@ async def fill(fixture: QueueFixture, inputs: Inputs) -> None:
     await until(lambda: inputs.working == ["first"], within=60)
     await fixture.add("second")
     await until(lambda: inputs.full == ["prj_a"], within=60)
+    # A claim that began before that may still be under way. It takes this item, or the next claim does.
+    await fixture.add("elsewhere", project="prj_c")
+    await until(lambda: fixture.is_in("running", "elsewhere"), within=60)
 
 
 async def test_a_project_with_room_again_is_claimed_from_at_once(fixture: QueueFixture) -> None:
