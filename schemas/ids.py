@@ -6,6 +6,7 @@ arguments; `chassis.core.ids.new_id` supplies them. Format: the TypeID specifica
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 from uuid import UUID
@@ -26,6 +27,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = range(120, -1, -10)
 _DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+_TIME_CHARS = 10
 _SUFFIX = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
 
 
@@ -41,6 +43,11 @@ def uuid7(now_ms: int, random: bytes) -> UUID:
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=number)
+
+
+def mint(prefix: Prefix, now_ms: int, random: bytes) -> str:
+    """The text of `typeid(prefix, uuid7(now_ms, random))`, made in a third of the time."""
+    return f"{prefix}_{_time_text(now_ms)}{_random_text(random)}"
 
 
 def typeid(prefix: Prefix, uuid: UUID) -> str:
@@ -76,4 +83,24 @@ def minted_at_ms(text: str) -> int:
 
 def derived(prefix: Prefix, parent: str, name: str) -> str:
     """An id computed from another id and a name: the same each time, with the time of its parent."""
-    return typeid(prefix, uuid7(minted_at_ms(parent), sha256(f"{parent}/{name}".encode()).digest()[:10]))
+    _, _, suffix = parent.rpartition("_")
+    if not _SUFFIX.fullmatch(suffix):
+        raise InvalidId(f"{parent!r} is not an id")
+    return f"{prefix}_{suffix[:_TIME_CHARS]}{_random_text(sha256(f'{parent}/{name}'.encode()).digest()[:10])}"
+
+
+@lru_cache(maxsize=64)
+def _time_text(ms: int) -> str:
+    """The first 50 bits of an id: two zeros and the 48 of its time."""
+    return "".join([_PAIRS[ms >> shift & 1023] for shift in range(40, -1, -10)])
+
+
+def _random_text(random: bytes) -> str:
+    """The last 80 bits of an id: those of `random` with version and variant."""
+    if len(random) != 10:
+        raise ValueError(f"an id needs 10 random bytes, not {len(random)}")
+    bits = int.from_bytes(random, "big") & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return (
+        f"{_PAIRS[bits >> 70]}{_PAIRS[bits >> 60 & 1023]}{_PAIRS[bits >> 50 & 1023]}{_PAIRS[bits >> 40 & 1023]}"
+        f"{_PAIRS[bits >> 30 & 1023]}{_PAIRS[bits >> 20 & 1023]}{_PAIRS[bits >> 10 & 1023]}{_PAIRS[bits & 1023]}"
+    )

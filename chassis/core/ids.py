@@ -4,7 +4,7 @@ import os
 import socket
 import time
 
-from schemas.ids import Prefix, typeid, uuid7
+from schemas.ids import Prefix, mint
 
 
 def now_ms() -> int:
@@ -14,7 +14,7 @@ def now_ms() -> int:
 
 def new_id(prefix: Prefix) -> str:
     """A new TypeID with the current time, such as `req_01h455vb4pex5vsknk084sn02q`."""
-    return typeid(prefix, uuid7(now_ms(), os.urandom(10)))
+    return mint(prefix, now_ms(), os.urandom(10))
 
 
 def new_process_name() -> str:

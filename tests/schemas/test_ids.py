@@ -1,5 +1,6 @@
 """Ids, against the vectors of the TypeID specification 0.3.0 and RFC 9562."""
 
+from hashlib import sha256
 from typing import get_args
 from uuid import UUID
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import InvalidId, Prefix, derived, is_id, log_field, minted_at_ms, parse, typeid, uuid7
+from schemas.ids import InvalidId, Prefix, derived, is_id, log_field, mint, minted_at_ms, parse, typeid, uuid7
 
 times = st.integers(0, 2**48 - 1)
 randoms = st.binary(min_size=10, max_size=10)
@@ -74,6 +75,7 @@ def test_an_id_remembers_its_moment_and_is_a_valid_uuid7(at: int, random: bytes)
     assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
     for prefix in get_args(Prefix):
         assert minted_at_ms(typeid(prefix, uuid)) == at
+        assert mint(prefix, at, random) == typeid(prefix, uuid)
 
 
 @given(times, times, randoms, randoms)
@@ -87,6 +89,8 @@ def test_ids_sort_as_text_by_their_moments(first: int, second: int, one: bytes, 
 def test_randomness_of_another_length_is_refused(random: bytes) -> None:
     with pytest.raises(ValueError, match="10 random bytes"):
         uuid7(0, random)
+    with pytest.raises(ValueError, match="10 random bytes"):
+        mint("job", 0, random)
 
 
 def test_a_derived_id_is_the_same_each_time_and_differs_by_name_and_parent() -> None:
@@ -112,3 +116,11 @@ def test_a_derived_id_is_the_same_each_time_and_differs_by_name_and_parent() -> 
 )
 def test_log_lines_name_an_id_by_its_kind(id: str, field: str) -> None:
     assert log_field(id) == field
+
+
+def test_a_derived_id_has_the_time_of_its_parent_and_the_random_bits_of_its_name() -> None:
+    parent = typeid("job", RFC_UUID)
+    digest = sha256(f"{parent}/probe".encode()).digest()[:10]
+    assert derived("task", parent, "probe") == typeid("task", uuid7(RFC_MS, digest))
+    with pytest.raises(InvalidId):
+        derived("task", "job_none", "probe")

@@ -12,6 +12,9 @@ RESPONSE_SECONDS = 8.0
 """With the 2 s for giving back a connection to Postgres that hangs, a request ends within 10 s."""
 
 
+_TOLERANCE = 0.01
+
+
 class ResponseDeadline:
     """The deadline of one request. It begins once the body has arrived, and ends when the response begins."""
 
@@ -19,10 +22,14 @@ class ResponseDeadline:
         self._timeout = timeout
         self._seconds = seconds
         self._over = False
+        self._now = asyncio.get_running_loop().time
 
     def begin(self, more_s: float = 0.0) -> None:
         """From now on the handler has its time, and `more_s` seconds for what it waits for on purpose."""
-        self._reschedule(asyncio.get_running_loop().time() + self._seconds + more_s)
+        end, known = self._now() + self._seconds + more_s, self._timeout.when()
+        # Most bodies are there at once: a timer made anew for a few milliseconds would cost more than it is worth.
+        if known is None or abs(end - known) > _TOLERANCE * self._seconds:
+            self._reschedule(end)
 
     def end(self) -> None:
         """The response has begun, or the handler has ended."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 from pydantic import ValidationError
@@ -135,4 +136,9 @@ def _reason(error: ValidationError, *, tagged: bool = False) -> str:
 
 def _rfc3339(time_ms: int) -> str:
     seconds, milliseconds = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    return f"{_rfc3339_seconds(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _rfc3339_seconds(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
