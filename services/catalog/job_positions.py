@@ -14,22 +14,25 @@ from chassis.adapters.postgres import Connection, sql
 from services.catalog.snapshots import JobSnapshot
 
 SQL = sql.load("services.catalog.sql")
-KNOWN = -1
-"""In place of a position for a job that is there and keeps its own. 0 would fire the trigger of migration 0004."""
 MAX_INT8 = 2**63 - 1
 _BEFORE_ANY, _AFTER_ANY = "", "~"
 """Texts before and after every `minted` of the same position."""
 
 
-async def give_positions(connection: Connection, snapshots: Sequence[JobSnapshot]) -> Mapping[str, int]:
-    """The positions of those jobs that are not in the table, by id.
-
-    To be called before the jobs are written: no transaction locks the row of a project after that of a job, so that
-    two cannot wait for each other.
-    """
+async def new_jobs(connection: Connection, snapshots: Sequence[JobSnapshot]) -> dict[str, list[str]]:
+    """The ids of those jobs that are not in the table, by project."""
     ids = [snapshot.id for snapshot in snapshots]
     known = {row["id"] for row in await connection.fetch(SQL["known_jobs"], ids)}
-    new = by_project(snapshot for snapshot in snapshots if snapshot.id not in known)
+    return by_project(snapshot for snapshot in snapshots if snapshot.id not in known)
+
+
+async def give_positions(connection: Connection, new: Mapping[str, Sequence[str]]) -> Mapping[str, int]:
+    """The positions of new jobs, by id.
+
+    To be called right before the jobs are written, because the rows of their projects stay locked until the commit:
+    whatever comes in between holds up other replicas. Never after it, so that no transaction locks the row of a project
+    after that of a job, and two cannot wait for each other.
+    """
     if not new:
         return {}
     counts = [len(ids) for ids in new.values()]

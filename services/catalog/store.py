@@ -12,7 +12,7 @@ from schemas.jobs import RANK
 from schemas.keys import ApiKey, Revocation
 from schemas.projects import Project
 from services.catalog.filters import pair_ids
-from services.catalog.job_positions import KNOWN, give_positions
+from services.catalog.job_positions import give_positions, new_jobs
 from services.catalog.snapshots import JobSnapshot, MediaSnapshot, named_files
 
 SQL = sql.load("services.catalog.sql")
@@ -28,12 +28,14 @@ class Transaction:
         """Inserts or updates what is newer than the stored rows, with the names of outputs; the ids of those."""
         if not snapshots:
             return set()
-        positions = await give_positions(self._connection, snapshots)
-        rows = [_job_row(snapshot, positions.get(snapshot.id, KNOWN)) for snapshot in snapshots]
-        await self._connection.execute(SQL["create_incoming_jobs"])
-        await self._connection.execute(SQL["index_jobs_here"])
+        new = await new_jobs(self._connection, snapshots)
+        fresh = {id for ids in new.values() for id in ids}
+        rows = [_job_row(snapshot, snapshot.id in fresh) for snapshot in snapshots]
+        await self._connection.execute(SQL["prepare_incoming_jobs"])
         await self._connection.copy_records_to_table("incoming_jobs", records=rows)
-        return {row["id"] for row in await self._connection.fetch(SQL["put_incoming_jobs"])}
+        positions = await give_positions(self._connection, new)
+        written = await self._connection.fetch(SQL["put_incoming_jobs"], list(positions), list(positions.values()))
+        return {row["id"] for row in written}
 
     async def put_media(self, snapshots: Sequence[MediaSnapshot]) -> set[str]:
         """Inserts or updates what is newer than the stored rows, with its metadata and names; the ids of those."""
@@ -83,7 +85,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[A
     return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
-def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
+def _job_row(snapshot: JobSnapshot, new: bool) -> tuple[Any, ...]:
     return (
         snapshot.id,
         snapshot.project,
@@ -96,10 +98,9 @@ def _job_row(snapshot: JobSnapshot, position: int) -> tuple[Any, ...]:
         snapshot.json_path,
         snapshot.media_id,
         *(snapshot.output or (None, None, None)),
-        position,
         snapshot.created_at,
         snapshot.run,
-        _array([] if position == KNOWN else pair_ids(snapshot.project, snapshot.metadata)),
+        _array(pair_ids(snapshot.project, snapshot.metadata) if new else []),
     )
 
 

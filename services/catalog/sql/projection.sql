@@ -2,16 +2,14 @@
 -- ascending order, so that two batches lock the rows that they share in the same order and cannot deadlock. Snapshots
 -- are cut out of the event's JSON: that is cheaper than writing them again, and keeps what a newer release has added.
 
--- name: create_incoming_jobs
--- Jobs come by COPY, which costs the client a third of what arrays cost. The table lasts as long as the connection.
+-- name: prepare_incoming_jobs
+-- Jobs come by COPY, which costs the client a third of what arrays cost. The table lasts as long as the connection. The
+-- setting, which holds for the transaction, says that put_incoming_jobs writes what the trigger of migration 0006 would.
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
     event text, job_path text, media_id text, path text, key text, content_type text,
-    position bigint, created_at bigint, run integer, pairs text
+    created_at bigint, run integer, pairs text
 ) ON COMMIT DELETE ROWS;
-
--- name: index_jobs_here
--- For the rest of the transaction: put_incoming_jobs writes what the trigger of migration 0006 would.
 SELECT set_config('bitmill.jobs_are_indexed', 'on', true);
 
 -- name: known_jobs
@@ -26,13 +24,18 @@ RETURNING project, last;
 
 -- name: put_incoming_jobs
 -- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
--- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position; one
--- that is new has the given one, and gets its rows in job_metadata and job_spans.
-WITH written AS (
+-- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position; the new
+-- ones $1 have the positions $2, and get their rows in job_metadata and job_spans. -1 stands for the position of the
+-- others, which is not written; 0 would fire the trigger of migration 0004.
+WITH given AS (
+    SELECT id COLLATE "C" AS id, position FROM unnest($1::text[], $2::bigint[]) AS given (id, position)
+),
+written AS (
     INSERT INTO jobs (id, project, kind, status, input, rank, updated_at, job, position, created_at, run)
-    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[], position, created_at,
-        run
-    FROM incoming_jobs
+    SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[],
+        coalesce(position, -1), created_at, run
+    FROM incoming_jobs LEFT JOIN given USING (id)
+    ORDER BY id
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job,
         run = excluded.run
@@ -42,7 +45,7 @@ WITH written AS (
     RETURNING id, project, position, minted, created_at
 ),
 new AS (
-    SELECT written.*, incoming_jobs.pairs FROM written JOIN incoming_jobs USING (id, position)
+    SELECT written.*, pairs FROM written JOIN given USING (id, position) JOIN incoming_jobs USING (id)
 ),
 described AS (
     INSERT INTO job_metadata (pair, position, minted)
