@@ -87,10 +87,11 @@ async def _fill_batch(connection: Connection, project: str, job: str, numbers: S
         jobs.append((job_id, project, "video", "succeeded", "u", 2, at, job))
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
     async with connection.transaction():
-        await connection.execute(SQL["create_incoming_jobs"])
-        rows = [(*row, "{job}", *[None] * 4, position, row[6], 1, "{}") for position, row in enumerate(jobs, 1)]
+        await connection.execute(SQL["prepare_incoming_jobs"])
+        rows = [(*row, "{job}", *[None] * 4, row[6], 1, "{}") for row in jobs]
         await connection.copy_records_to_table("incoming_jobs", records=rows)
-        await connection.execute(SQL["put_incoming_jobs"])
+        positions = [number + 1 for number in numbers]
+        await connection.execute(SQL["put_incoming_jobs"], [row[0] for row in jobs], positions)
     return str(jobs[len(jobs) // 2][0])
 
 

@@ -1,8 +1,8 @@
 """`python -m tests.bench.projection [records]`: records a second from Kafka to the catalog's rows, over bare COPY.
 
 The records are in their topic before the catalog starts. Its rate is taken from the committed offsets: from the first
-commit to a lag of zero. COPY then writes the same rows into an empty table with the same indexes. In turn, one topic
-after the other.
+commit to a lag of zero. COPY then writes the same rows into empty tables with the same indexes: of a job those of four
+tables, of a media item those of three. In turn, one topic after the other.
 """
 
 import asyncio
@@ -43,19 +43,24 @@ _TABLES = "catalog.jobs, catalog.media, catalog.media_metadata, catalog.files, c
 
 @dataclass(frozen=True)
 class Case:
-    """A topic, the table that its records become, and one record of realistic size."""
+    """A topic, the tables with the rows that its records become, and one record of realistic size.
+
+    The first table has one row for each record.
+    """
 
     topic: Topic
-    table: str
+    tables: tuple[str, ...]
     event: Callable[[int], Event]
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Records a second of the projection and rows a second of COPY, round by round in turn."""
+    """Records a second of the projection and of COPY, round by round in turn."""
 
     projected: list[float]
     copied: list[float]
+    copied_alone: list[float]
+    """COPY of the first table's rows only."""
 
     @property
     def ratios(self) -> list[float]:
@@ -64,6 +69,10 @@ class Rates:
     @property
     def ratio(self) -> float:
         return statistics.median(self.ratios)
+
+    @property
+    def ratio_alone(self) -> float:
+        return statistics.median(one / other for one, other in zip(self.projected, self.copied_alone, strict=True))
 
 
 def _job_result(number: int) -> Event:
@@ -98,12 +107,15 @@ def _media_created(number: int) -> Event:
     )
 
 
-CASES = (Case(MEDIA_CREATED, "media", _media_created), Case(JOB_RESULTS, "jobs", _job_result))
+CASES = (
+    Case(MEDIA_CREATED, ("media", "media_metadata", "files"), _media_created),
+    Case(JOB_RESULTS, ("jobs", "job_metadata", "job_spans", "files"), _job_result),
+)
 
 
 async def measure(folder: Path, records: int = RECORDS) -> dict[str, Rates]:
     """The catalog alone as its own process, on a durable Postgres and an embedded Kafka; the rates by topic."""
-    rates = {case.topic.name: Rates([], []) for case in CASES}
+    rates = {case.topic.name: Rates([], [], []) for case in CASES}
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(PostgresServer(folder).running(print))
         kafka = await stack.enter_async_context(KafkaServer(folder).running(print))
@@ -113,10 +125,11 @@ async def measure(folder: Path, records: int = RECORDS) -> dict[str, Rates]:
             for case in CASES:
                 await _fill(kafka, case, records)
                 projected = await _project(dsn, kafka, folder, case, records)
-                copied = await _copy(dsn, case.table, records)
+                copied, alone = await _copy(dsn, case.tables, records)
                 if round_:  # the first round also creates tables and warms caches
                     rates[case.topic.name].projected.append(projected)
                     rates[case.topic.name].copied.append(copied)
+                    rates[case.topic.name].copied_alone.append(alone)
     return rates
 
 
@@ -167,25 +180,32 @@ async def _committed(admin: AIOKafkaAdminClient, group: str) -> int:
     return sum(max(0, found.offset) for found in offsets.values())
 
 
-async def _copy(dsn: str, table: str, records: int) -> float:
-    """Copies the table's rows into one like it; leaves the catalog's tables empty for the next round."""
+async def _copy(dsn: str, tables: Sequence[str], records: int) -> tuple[float, float]:
+    """Records a second of COPY into tables like these, and into the first of them alone; leaves the tables empty."""
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "catalog"})
     try:
-        columns = [row["attname"] for row in await connection.fetch(_COLUMNS, f"catalog.{table}")]
-        rows = io.BytesIO()
-        await connection.copy_from_query(f"SELECT {', '.join(columns)} FROM {table}", output=rows)
-        rows.seek(0)
-        await connection.execute(f"DROP TABLE IF EXISTS copied; CREATE TABLE copied (LIKE {table} INCLUDING ALL)")
-        began = time.perf_counter()
-        await connection.copy_to_table("copied", source=rows, columns=columns)
-        seconds = time.perf_counter() - began
-        count = await connection.fetchval("SELECT count(*) FROM copied")
+        seconds = [await _copy_table(connection, table) for table in tables]
+        count = await connection.fetchval(f"SELECT count(*) FROM {tables[0]}")
         if count != records:
             raise RuntimeError(f"{count} rows of {records} records")
-        await connection.execute(f"DROP TABLE copied; TRUNCATE {_TABLES}; CHECKPOINT")
-        return records / seconds
+        await connection.execute(f"TRUNCATE {_TABLES}; CHECKPOINT")
+        return records / sum(seconds), records / seconds[0]
     finally:
         await connection.close()
+
+
+async def _copy_table(connection: asyncpg.Connection, table: str) -> float:
+    """Copies the table's rows into one like it; the seconds of writing them."""
+    columns = [row["attname"] for row in await connection.fetch(_COLUMNS, f"catalog.{table}")]
+    rows = io.BytesIO()
+    await connection.copy_from_query(f"SELECT {', '.join(columns)} FROM {table}", output=rows)
+    rows.seek(0)
+    await connection.execute(f"DROP TABLE IF EXISTS copied; CREATE TABLE copied (LIKE {table} INCLUDING ALL)")
+    began = time.perf_counter()
+    await connection.copy_to_table("copied", source=rows, columns=columns)
+    seconds = time.perf_counter() - began
+    await connection.execute("DROP TABLE copied")
+    return seconds
 
 
 _COLUMNS = """
@@ -205,7 +225,7 @@ async def main(records: int) -> None:
     for topic, rates in found.items():
         print(
             f"{topic}: ratio {rates.ratio:.2f} ({_figures(rates.ratios)}); projected {_figures(rates.projected)}/s, "
-            f"copied {_figures(rates.copied)}/s"
+            f"copied {_figures(rates.copied)}/s; over the first table alone {rates.ratio_alone:.2f}"
         )
 
 

@@ -70,14 +70,14 @@ async def _fill(connection: Connection, project: str, count: int) -> None:
         hashes = pair_ids(project, _metadata(number).items())
         literal = f"{{{','.join(hashes)}}}"
         columns = (typeid("job", uuid7(at, random)), project, "video", status, f"u{number // 3}", rank, at, text)
-        jobs.append((*columns, "{job}", *[None] * 4, number + 1, at, 1, literal))
+        jobs.append((*columns, "{job}", *[None] * 4, at, 1, literal))
         size = number * 7919 % 1_000_003
         items.append((id, project, 1, False, kind, at, at, size, length, 1, 1, length, f"f{size}", literal, media))
     async with connection.transaction():
-        await connection.execute(SQL["create_incoming_jobs"])
-        await connection.execute(SQL["index_jobs_here"])
+        await connection.execute(SQL["prepare_incoming_jobs"])
         await connection.copy_records_to_table("incoming_jobs", records=jobs)
-        await connection.execute(SQL["put_incoming_jobs"])
+        positions = list(range(1, count + 1))
+        await connection.execute(SQL["put_incoming_jobs"], [job[0] for job in jobs], positions)
     await connection.execute(SQL["put_media"], *zip(*items, strict=True), *[()] * 4)
 
 
