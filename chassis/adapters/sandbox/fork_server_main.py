@@ -28,12 +28,14 @@ _REQUEST_BYTES = 1024 * 1024
 _STDERR_BYTES = 4096
 _LENGTH_BYTES = 8
 _DATA_FD = 3
+_CONFINE = "chassis.adapters.sandbox.confine"
+"""What each fork calls first. Loaded by name, once the module search path is set."""
 
 
 def main(setup: dict[str, Any]) -> None:
     """Imports the modules, sends one byte when it is ready, and serves until the control socket is closed."""
     sys.path[:] = setup["path"]
-    for module in setup["preload"]:
+    for module in (*setup["preload"], _CONFINE):
         importlib.import_module(module)
     # Forks share the memory of what is loaded now; without this, garbage collection would touch and so copy it.
     gc.collect()
