@@ -30,7 +30,8 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return 0.0
 
 
-def _groups(pid: int) -> dict[str, list[psutil.Process]]:
+def process_groups(pid: int) -> dict[str, list[psutil.Process]]:
+    """The processes of a `bitmill up`: `python` with its sandboxed children, `kafka`, `postgres`."""
     root = psutil.Process(pid)
     found: dict[str, list[psutil.Process]] = {"python": [root], "kafka": [], "postgres": []}
     for child in root.children(recursive=True):
@@ -47,7 +48,7 @@ async def measure(folder: Path) -> IdleCpu:
         pid = int(re.findall(r"\d+", (folder / "lock").read_text())[0])
         # Not a synchronisation: the figures are those of processes that have settled.
         await asyncio.sleep(SETTLE_SECONDS)
-        groups = _groups(pid)
+        groups = process_groups(pid)
         before = {name: sum(map(_cpu_seconds, processes)) for name, processes in groups.items()}
         await asyncio.sleep(SECONDS)
         after = {name: sum(map(_cpu_seconds, processes)) for name, processes in groups.items()}
