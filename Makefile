@@ -48,9 +48,10 @@ format: install
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files, and docs/errors.md
+contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files, docs/errors.md and docs/cli.md
 	@$(RUN) -m devtools.contracts
 	@$(RUN) -m devtools.errors
+	@$(RUN) -m devtools.cli_reference
 
 retention: install   ## write docs/retention.md
 	@$(RUN) -m devtools.retention

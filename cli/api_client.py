@@ -1,156 +1,132 @@
-"""Jobs through the API: create one, poll it until it ends, download the output when `-o` names a file; cancel, list.
+"""The HTTP calls of the command line. Errors are `CliError` with the API's sentence, or `Unreachable`."""
 
-Ctrl-C while it is waited for cancels the job.
-"""
-
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from cli.errors import CliError
-from cli.reporter import Reporter, summary
+from cli.api_address import Address
+from cli.errors import CliError, Unreachable
 
-_POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
-"""Delays between polls: short jobs end within the first ones; the last delay repeats."""
-CANCEL_SECONDS = 10.0
-"""For the request to cancel, after Ctrl-C."""
-_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+CHUNK_BYTES = 1 << 18
+OnBytes = Callable[[int], None]
+"""Called with the number of bytes that were transferred so far."""
+
+
+class Refused(CliError):
+    """The API refused the request. `http_status` is that of its response, `kind` its published code."""
+
+    def __init__(self, http_status: int, kind: str, message: str) -> None:
+        super().__init__(f"{message} [{kind}]")
+        self.http_status = http_status
+        self.kind = kind
+        self.message = message
 
 
 class ApiClient:
-    """The API calls that the command line makes. They raise `CliError` with the API's sentence."""
+    """The API calls that the command line makes."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, address: Address) -> None:
         self._session = session
-        self._base = base.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {address.key}"}
+        self.base = address.base
 
-    async def create_job(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._object("POST", "/jobs", json=body)
+    async def get(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Any:
+        """The body of the response to GET."""
+        return await self._call("GET", path, params=parameters)
 
-    async def get_job(self, job_id: str) -> dict[str, Any]:
-        return await self._object("GET", f"/jobs/{job_id}")
+    async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """The body of the response to POST."""
+        data: dict[str, Any] = await self._call("POST", path, json=body, headers=headers)
+        return data
 
-    async def list_jobs(self, parameters: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-        jobs: list[dict[str, Any]] = await self._call("GET", "/jobs", params=parameters)
-        return jobs
+    async def patch(self, path: str, body: Any) -> dict[str, Any]:
+        """The body of the response to PATCH."""
+        data: dict[str, Any] = await self._call("PATCH", path, json=body)
+        return data
 
-    async def cancel_job(self, job_id: str) -> dict[str, Any]:
-        return await self._object("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/cancel")
+    async def delete(self, path: str) -> Any:
+        """The body of the response to DELETE."""
+        return await self._call("DELETE", path)
 
-    async def retry_job(self, job_id: str) -> dict[str, Any]:
-        return await self._object("POST", f"/{'tasks' if job_id.startswith('task_') else 'jobs'}/{job_id}/retry")
+    async def put_file(self, url: str, path: Path, on_bytes: OnBytes) -> dict[str, Any]:
+        """Send the bytes of a file to an address that carries its own permission."""
 
-    async def download(self, url: str, target: Path) -> None:
-        """Fetch `url` under a temporary name beside `target`, then move it into place."""
+        async def chunks() -> AsyncIterator[bytes]:
+            sent = 0
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+                    sent += len(chunk)
+                    on_bytes(sent)
+
+        headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
+        with self._reachable():
+            async with self._session.put(url, data=chunks(), headers=headers, timeout=_TRANSFER_TIMEOUT) as response:
+                data: dict[str, Any] = await self._body(response)
+                return data
+
+    async def download(self, url: str, target: Path, on_bytes: Callable[[int, int | None], None]) -> None:
+        """Fetch `url` under a temporary name beside `target`, then move it into place. No key is sent."""
         partial = target.with_name(f".{target.name}.part")
         try:
-            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=None, sock_read=60)) as response:
-                response.raise_for_status()
-                with partial.open("wb") as file:
-                    async for chunk in response.content.iter_chunked(1 << 20):
-                        file.write(chunk)
+            with self._reachable():
+                async with self._session.get(url, timeout=_TRANSFER_TIMEOUT) as response:
+                    if response.status >= 400:
+                        raise CliError(f"the result at {url} cannot be fetched: the response is {response.status}")
+                    received = 0
+                    with partial.open("wb") as file:
+                        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                            file.write(chunk)
+                            received += len(chunk)
+                            on_bytes(received, response.content_length)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
-    async def _object(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        data: dict[str, Any] = await self._call(method, path, **arguments)
+    async def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        headers = {**self._headers, **(arguments.pop("headers", None) or {})}
+        url = self.base + path
+        with self._reachable():
+            async with self._session.request(method, url, headers=headers, timeout=_TIMEOUT, **arguments) as response:
+                return await self._body(response)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> Any:
+        try:
+            data = await response.json()
+        except (aiohttp.ContentTypeError, ValueError):
+            raise CliError(f"{self.base} responded with {response.status} and no JSON: is it bitmill's API?") from None
+        if response.status >= 400:
+            # Below /media the error is in an envelope.
+            error = data.get("error") or data if isinstance(data, dict) else {}
+            kind, message = str(error.get("kind", response.status)), str(error.get("message", "refused"))
+            raise Refused(response.status, kind, message)
         return data
 
-    async def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        async with self._session.request(method, self._base + path, timeout=_TIMEOUT, **arguments) as response:
-            try:
-                data = await response.json()
-            except (aiohttp.ContentTypeError, ValueError):
-                raise CliError(
-                    f"{self._base} responded with {response.status} and no JSON: is it bitmill's API?"
-                ) from None
-            if response.status >= 400:
-                raise CliError(f"{data.get('message', 'refused')} [{data.get('kind', response.status)}]")
-            return data
+    def _reachable(self) -> "_Reachable":
+        return _Reachable(self.base)
 
 
-async def run_job(
-    base: str, key: str, body: dict[str, Any], reporter: Reporter, *, output: str | None = None, wait: bool = True
-) -> int:
-    """Create the job and report on it; returns the exit status. With `wait=False` it ends once the job is accepted."""
-    async with _client(base, key) as client:
-        return await _follow(client, await client.create_job(body), reporter, output, wait)
+class _Reachable:
+    """Turns aiohttp's errors in the block into `Unreachable`."""
 
+    def __init__(self, base: str) -> None:
+        self._base = base
 
-async def list_jobs(base: str, key: str, parameters: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """One page of jobs, by the parameters of `GET /jobs`."""
-    async with _client(base, key) as client:
-        return await client.list_jobs(parameters)
+    def __enter__(self) -> None:
+        return
 
-
-async def cancel_job(base: str, key: str, job_id: str, reporter: Reporter) -> int:
-    """Cancel the job; status 0 also while it is still being stopped."""
-    async with _client(base, key) as client:
-        cancellation = await client.cancel_job(job_id)
-        reporter.result(cancellation, f"{cancellation['id']} {cancellation['status']}")
-        return 0
-
-
-async def retry_job(
-    base: str, key: str, job_id: str, reporter: Reporter, *, output: str | None = None, wait: bool = True
-) -> int:
-    """Have the job run again, and report on it as `run_job` does."""
-    async with _client(base, key) as client:
-        return await _follow(client, await client.retry_job(job_id), reporter, output, wait)
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (aiohttp.ClientError, TimeoutError)):
+            raise Unreachable(f"the API at {self._base} does not respond: {error or 'timed out'}") from None
 
 
 @asynccontextmanager
-async def _client(base: str, key: str) -> AsyncIterator[ApiClient]:
-    try:
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
-            yield ApiClient(session, base)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise CliError(f"the API at {base} does not respond: {error or 'timed out'}") from None
-
-
-async def _follow(client: ApiClient, job: dict[str, Any], reporter: Reporter, output: str | None, wait: bool) -> int:
-    if not wait:
-        reporter.result(job, job["id"])
-        return 0
-    try:
-        job = await _poll(client, job, reporter)
-    except asyncio.CancelledError:
-        print(f"bitmill: cancelling {job['id']}", file=sys.stderr, flush=True)
-        async with asyncio.timeout(CANCEL_SECONDS):
-            await client.cancel_job(job["id"])
-        raise
-    return await _finish(client, job, reporter, output)
-
-
-async def _poll(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    polls = 0
-    while job["status"] in ("queued", "processing"):
-        reporter.progress(job["status"], job["progress"])
-        await asyncio.sleep(_POLL_SECONDS[min(polls, len(_POLL_SECONDS) - 1)])
-        job = await client.get_job(job["id"])
-        polls += 1
-    return job
-
-
-async def _finish(client: ApiClient, job: dict[str, Any], reporter: Reporter, output: str | None) -> int:
-    if job["status"] != "succeeded":
-        error = job["error"] or {"kind": job["status"], "message": "The job was cancelled."}
-        reporter.result(job, f"{job['id']} {job['status']}: {error['message']} [{error['kind']}]")
-        return 1
-    place = job["output"]["url"]
-    if output:
-        try:
-            await client.download(place, Path(output))
-        except OSError as error:
-            if isinstance(error, (aiohttp.ClientError, TimeoutError)):
-                raise
-            raise CliError(f"--output {output}: {error.strerror}; the result is at {place}") from None
-        place = output
-    reporter.result(job, f"{place}  ({summary(job['output'])})")
-    return 0
+async def open_client(address: Address) -> AsyncIterator[ApiClient]:
+    """A client for the API at `address`."""
+    async with aiohttp.ClientSession() as session:
+        yield ApiClient(session, address)

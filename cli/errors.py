@@ -1,7 +1,8 @@
 """Errors that end a command with a sentence instead of a traceback.
 
 CliError (status 1)
-└── UsageError (status 2)
+├── UsageError (status 2)
+└── Unreachable (status 3)
 """
 
 
@@ -15,6 +16,12 @@ class UsageError(CliError):
     """The command line, the settings or the installation are wrong: nothing was started."""
 
     status = 2
+
+
+class Unreachable(CliError):
+    """The API does not respond."""
+
+    status = 3
 
 
 def missing_package(command: str, extra: str, error: ModuleNotFoundError) -> UsageError:

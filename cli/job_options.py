@@ -1,18 +1,30 @@
-"""From the command line to a job: its options, its request body, where it runs, whether its output has a place."""
+"""From the command line to a job: its options, and its request body (pure)."""
 
 import argparse
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from cli.errors import CliError, UsageError
+from cli.errors import UsageError
 from schemas.explain import explain
 from schemas.options import OPTIONS, ImageFormat, ImageOptions, VideoFormat, VideoOptions
 
-_NAMES = ("format", "quality", "width", "height", "background", "start", "end")
-_FORMATS = {"video": get_args(VideoFormat), "image": get_args(ImageFormat)}
-_FORMAT_OF_EXTENSION = {"jpg": "jpeg"}
+_NAMES = (
+    *("format", "quality", "width", "height", "fit", "background", "start", "end", "codec", "fps", "frames"),
+    *("subtitle_url", "target_lufs", "mute", "mute_video"),
+)
+_FORMATS: dict[str, tuple[str, ...]] = {
+    "video": get_args(VideoFormat),
+    "image": get_args(ImageFormat),
+    "audio": ("mp3", "aac", "ogg", "opus", "wav", "flac"),
+    "animation": ("gif", "webp"),
+    "adaptive_video": ("hls",),
+}
+_FORMAT_OF_EXTENSION = {"jpg": "jpeg", "m3u8": "hls"}
+_EXTENSION_OF_FORMAT = {"jpeg": "jpg", "hls": "m3u8"}
 
 
 def is_url(text: str) -> bool:
@@ -20,58 +32,75 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def uses_api(arguments: argparse.Namespace, *, has_key: bool) -> bool:
-    """Where the job runs: as `--cloud` or `--local` say; otherwise a URL goes to the API if there is a key."""
-    if arguments.cloud or arguments.local:
-        return bool(arguments.cloud)
-    return is_url(arguments.input) and has_key
+def is_s3(text: str | None) -> bool:
+    """Whether it is an address in a bucket."""
+    return text is not None and text.lower().startswith("s3://")
 
 
-def require_output(name: str | None) -> None:
-    """Before any work. Raises `CliError` if `--output` names a folder, or a file in a folder that does not exist."""
-    if not name:
-        return
-    target = Path(name)
-    try:
-        is_folder, has_folder = target.is_dir(), target.absolute().parent.is_dir()
-    except OSError as error:
-        raise CliError(f"--output {name} cannot be written: {error.strerror}") from None
-    if is_folder:
-        raise CliError(f"--output {name} is a folder; name a file in it")
-    if not has_folder:
-        raise CliError(f"--output {name}: there is no such folder")
+def extension_of(format: str) -> str:
+    """The usual extension of a format, without the dot."""
+    return _EXTENSION_OF_FORMAT.get(format, format)
 
 
 def option_values(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options as the API takes them; the format follows the output's extension if no format is given."""
-    values = {name: getattr(arguments, name) for name in _NAMES if getattr(arguments, name) is not None}
+    values = {name: value for name in _NAMES if (value := getattr(arguments, name, None)) not in (None, False)}
     if values.get("format") in _FORMAT_OF_EXTENSION:
         values["format"] = _FORMAT_OF_EXTENSION[values["format"]]
-    extension = Path(arguments.output).suffix.lower().lstrip(".") if arguments.output else ""
+    if "target_lufs" in values:
+        values["normalize"] = "lufs"
+    if getattr(arguments, "subtitle", None):
+        label = {"label": arguments.subtitle_label} if arguments.subtitle_label else {}
+        values["subtitles"] = [{"url": arguments.subtitle, **label}]
+    if getattr(arguments, "encryption", None):
+        key = {"key_url": arguments.key_url} if arguments.key_url else {}
+        values["encryption"] = {"method": arguments.encryption, **key}
+    extension = _extension(arguments.output)
     if extension:
         format = _FORMAT_OF_EXTENSION.get(extension, extension)
         if values.setdefault("format", format) != format:
             raise UsageError(f"--output {arguments.output} does not fit --format {values['format']}")
-        if format not in (known := _FORMATS[arguments.kind]):
+        if format not in (known := _FORMATS.get(arguments.kind, (format,))):
             raise UsageError(f"--output {arguments.output}: its extension must be one of {', '.join(known)}")
     return values
 
 
 def validated(kind: str, values: dict[str, Any]) -> VideoOptions | ImageOptions:
     """The options as a model. Raises `UsageError` with the API's sentences and the command line's names."""
+    if kind not in OPTIONS:
+        raise UsageError(f"{kind} cannot be made on this machine: only {' and '.join(OPTIONS)} can, in this release")
     try:
         return OPTIONS[kind].model_validate(values)
     except ValidationError as error:
-        lines = (f"--{fault.field} {fault.rule} (got {fault.value})" for fault in explain(error))
+        lines = (f"--{fault.field.replace('_', '-')} {fault.rule} (got {fault.value})" for fault in explain(error))
         raise UsageError("; ".join(lines).replace("--body ", "")) from None
 
 
-def request_body(arguments: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    """The body of `POST /jobs` for this command line."""
-    if not is_url(arguments.input):
-        raise UsageError(f"--cloud needs a URL as --input; {arguments.input} is a file of this machine (use --local)")
-    body: dict[str, Any] = {"input": arguments.input, "kind": arguments.kind, "options": values}
+def request_body(arguments: argparse.Namespace, input: str, output: str | None, values: dict[str, Any]) -> Any:
+    """The body of `POST /jobs` for one input, which is an address by now."""
+    body: dict[str, Any] = {"input": input, "kind": arguments.kind, "options": values}
+    if is_s3(output):
+        body["output"] = output
+    if metadata := dict(pairs(arguments.metadata)):
+        body["metadata"] = metadata
     for name in ("webhook_url", "priority"):
         if getattr(arguments, name):
             body[name] = getattr(arguments, name)
     return body
+
+
+def pairs(texts: list[str]) -> Iterator[tuple[str, str]]:
+    """Keys and values of `--metadata`. Raises `UsageError`."""
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            raise UsageError(f"--metadata must be KEY=VALUE (got {text[:60]!r})")
+        yield name, value
+
+
+def _extension(output: str | None) -> str:
+    if not output or output.endswith("/") or (not is_url(output) and Path(output).is_dir()):
+        return ""
+    path = urlsplit(output).path if is_url(output) and not is_s3(output) else output
+    extension = PurePosixPath(path).suffix.lower().lstrip(".")
+    return "" if "{" in extension or "}" in extension else extension

@@ -1,15 +1,15 @@
 """One job in this process, without any service: the workers' own code, on files of this machine."""
 
-import argparse
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from errno import EACCES
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits, fetch
@@ -19,8 +19,11 @@ from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
-from cli.job_options import is_url, require_output
+from cli.job_lines import JobLine, output_path, require_output
+from cli.job_options import is_url
+from cli.parallel import run_lines
 from cli.reporter import Reporter, summary
+from cli.safe_text import printable
 from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
@@ -35,88 +38,113 @@ _ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 log = logs.get_logger(__name__)
 
 
-async def run_locally(arguments: argparse.Namespace, options: VideoOptions | ImageOptions, reporter: Reporter) -> int:
-    """Fetch or open the input, make the output, report; returns the exit status."""
-    logs.configure("text", "debug" if arguments.debug else "error")
-    if arguments.output and not is_url(arguments.output):
-        require_output(arguments.output)
+async def run_locally(
+    lines: Sequence[JobLine],
+    options: VideoOptions | ImageOptions,
+    reporter: Reporter,
+    *,
+    debug: bool = False,
+    at_once: int | None = None,
+) -> int:
+    """Fetch or open each input, make its output, report; returns the exit status.
+
+    `at_once` inputs are worked on at a time: by default two for each three processors, at most 8.
+    """
+    logs.configure("text", "debug" if debug else "error")
+    for line in lines:
+        require_output(line.output or (str(Path(line.folder) / "x") if line.folder else None))
+        if not is_url(line.input):
+            _readable_file(line.input)
     with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:
-        scratch = Path(folder)
         try:
-            await _check_sandbox()
-            source = await _open_input(arguments.input, scratch, reporter)
-            async with open_tools(scratch) as tools:
-                reporter.progress("probe", None)
-                info = await tools.prober.probe(source)
-                target = output_path(arguments, options.format or _image_format(info))
-                try:
-                    made, rescued = await _make(source, info, options, target, tools, reporter)
-                except OSError as error:
-                    raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
+            await check_sandbox()
+            async with open_tools(Path(folder)) as tools:
+                place = _Place(options, tools, Path(folder), debug)
+                most = at_once or min(8, 1 + (os.cpu_count() or 1) * 2 // 3)
+                return await run_lines(lines, reporter, place.run, at_once=most)
         except StartRefused as error:
             raise UsageError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What all jobs of a command share."""
+
+    options: VideoOptions | ImageOptions
+    tools: Tools
+    scratch: Path
+    debug: bool
+
+    async def run(self, line: JobLine, reporter: Reporter) -> int:
+        try:
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                return await self._run(line, reporter, Path(folder))
         except CliError:
             raise
         except (MediaFault, FetchError) as error:
-            return _failed(arguments, reporter, fetch_fault(error) if isinstance(error, FetchError) else error.fault())
+            return _failed(line, reporter, fetch_fault(error) if isinstance(error, FetchError) else error.fault())
         except Exception as error:
-            log.error("local_job_failed", detail=str(error), exc_info=arguments.debug)
-            fault = Fault(kind="internal_error", message=FAULTS["internal_error"])
-            return _failed(arguments, reporter, fault)
-    warnings = [warning_resource(warning) for warning in rescued]
-    output = {"path": str(target), **_output_fields(made), "warnings": warnings}
-    told = "".join(f"\nwarning: {warning['message']} [{warning['kind']}]" for warning in warnings)
-    reporter.result(_job_resource(arguments, "succeeded", output=output), f"{target}  ({summary(output)}){told}")
-    return 0
+            log.error("local_job_failed", detail=str(error), exc_info=self.debug)
+            return _failed(line, reporter, Fault(kind="internal_error", message=FAULTS["internal_error"]))
+
+    async def _run(self, line: JobLine, reporter: Reporter, folder: Path) -> int:
+        source = await open_input(line.input, folder, reporter)
+        reporter.progress("probe", None)
+        info = await self.tools.prober.probe(source)
+        target = output_path(line, self.options.format or _image_format(info))
+        try:
+            made, rescued = await make(source, info, self.options, target, self.tools, reporter)
+        except OSError as error:
+            raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
+        warnings = [warning_resource(warning) for warning in rescued]
+        output = {"path": str(target), **_output_fields(made), "warnings": warnings}
+        told = "".join(f"\nwarning: {warning['message']} [{warning['kind']}]" for warning in warnings)
+        sentence = f"{printable(str(target))}  ({summary(output, source.stat().st_size)}){told}"
+        reporter.result(_job_resource(line, "succeeded", output=output), sentence)
+        return 0
 
 
-def _failed(arguments: argparse.Namespace, reporter: Reporter, fault: Fault) -> int:
+def _failed(line: JobLine, reporter: Reporter, fault: Fault) -> int:
     """Reports the end of the job with the sentence that the API would show."""
-    resource = _job_resource(arguments, "failed", error=fault.model_dump())
+    resource = _job_resource(line, "failed", error=fault.model_dump())
     reporter.result(resource, f"failed: {fault.message} [{fault.kind}]")
     return 1
 
 
-def output_path(arguments: argparse.Namespace, format: str) -> Path:
-    """Where the output goes: `--output`, or the input's name in the current folder. It is never the input itself."""
-    if arguments.output:
-        if is_url(arguments.output):
-            raise UsageError(f"--output {arguments.output} must be a file when the work is done here")
-        target = Path(arguments.output)
-        if _is_input(target, arguments.input):
-            raise UsageError(f"--output {arguments.output} is the input; choose another name")
-        return target
-    path = unquote(urlsplit(arguments.input).path) if is_url(arguments.input) else arguments.input
-    stem = Path(path).stem or "output"
-    extension = "jpg" if format == "jpeg" else format
-    target = Path(f"{stem}.{extension}")
-    return Path(f"{stem}-{arguments.kind}.{extension}") if _is_input(target, arguments.input) else target
-
-
-def _is_input(target: Path, name: str) -> bool:
-    source = Path(name)
-    return target.exists() and source.exists() and target.samefile(source)
-
-
-async def _check_sandbox() -> None:
+async def check_sandbox() -> None:
     """Also on the user's own machine: a film from elsewhere must not read the files of whoever converts it."""
     sandbox = await self_test.require(load(SandboxSettings).sandbox)
     if not sandbox.enforced:
         print(f"sandbox: {sandbox.summary()}", file=sys.stderr)
 
 
-async def _open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
+async def open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
     if is_url(name):
         if not name.startswith(("http://", "https://")):
             raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
         reporter.progress("fetch", None)
         target = scratch / "input"
         try:
-            await fetch(name, target, EgressPolicy(_ALL_NETWORKS), FetchLimits(), project="local")
+            policy, on_size = EgressPolicy(_ALL_NETWORKS), _Fetched(reporter)
+            await fetch(name, target, policy, FetchLimits(), project="local", on_size=on_size)
         except NameServersUnavailable:
             raise CliError(f"--input {name}: no name server answers; connect to a network") from None
         return target
     return _readable_file(name)
+
+
+class _Fetched:
+    """Reports a download: `fetch` calls it with the announced size, if there is one, then with what has arrived."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._size: int | None = None
+
+    def __call__(self, size: int) -> None:
+        if self._size is None:
+            self._size = size
+        elif self._size > 0 and size <= self._size:
+            self._reporter.progress("fetch", size / self._size, self._size, "bytes")
 
 
 def _readable_file(name: str) -> Path:
@@ -143,7 +171,7 @@ def _readable_by_child(status: os.stat_result) -> bool:
     return bool(status.st_mode & stat.S_IROTH)
 
 
-async def _make(
+async def make(
     source: Path,
     info: MediaInfo,
     options: VideoOptions | ImageOptions,
@@ -155,8 +183,15 @@ async def _make(
         case VideoOptions():
             from services.transcoder import encode as video
 
+            end = min(options.end or info.duration or 0.0, info.duration or 0.0)
+            seconds = max(0.0, end - (options.start or 0.0)) or None
             film = await video.encode(
-                source, info, options, target.absolute(), tools, lambda fraction: reporter.progress("video", fraction)
+                source,
+                info,
+                options,
+                target.absolute(),
+                tools,
+                lambda fraction: reporter.progress("video", fraction, seconds, "seconds" if seconds else None),
             )
             return film.info, film.warnings
         case ImageOptions():
@@ -177,7 +212,7 @@ def _output_fields(info: MediaInfo) -> dict[str, Any]:
 
 
 def _job_resource(
-    arguments: argparse.Namespace,
+    line: JobLine,
     status: str,
     *,
     output: dict[str, Any] | None = None,
@@ -185,9 +220,9 @@ def _job_resource(
 ) -> dict[str, Any]:
     return {
         "object": "job",
-        "kind": arguments.kind,
+        "kind": line.kind,
         "status": status,
-        "input": arguments.input,
+        "input": line.input,
         "output": output,
         "error": error,
     }

@@ -1,63 +1,15 @@
 """`jobs list`, `jobs cancel` and `jobs retry` against a small API: what is requested, and what is printed."""
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import web
 
 from cli.__main__ import main
 from cli.job_actions import milliseconds
 from schemas.ids import typeid, uuid7
+from tests.cli.conftest import Api
 
 JOB = typeid("job", uuid7(1_700_000_000_000, b"0123456789"))
-
-
-@dataclass
-class Api:
-    """Answers every request with `status` and `body`, and keeps what was requested."""
-
-    status: int = 200
-    body: object = None
-    requested: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.requested.append((request.method, request.path, list(request.query.items())))
-        return web.json_response(self.body, status=self.status)
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The command has an event loop of its own: the server has one in a thread."""
-    answers, loop, started = Api(), asyncio.new_event_loop(), threading.Event()
-
-    async def start() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answers.answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return runner
-
-    def serve() -> None:
-        loop.call_soon(started.set)
-        loop.run_forever()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    assert started.wait(60)
-    runner = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
-    host, port = runner.addresses[0][:2]
-    monkeypatch.setenv("ITTYBIT_API_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("ITTYBIT_API_KEY", "ittybit_live_test")
-    yield answers
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(60)
-    loop.close()
 
 
 def a_job(**fields: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ import pytest
 
 from chassis.core import logs
 from cli.args import parser
+from cli.job_lines import job_lines
 from cli.job_options import option_values, validated
 from cli.local_run import run_locally
 from cli.reporter import open_reporter
@@ -22,7 +23,8 @@ from tests.support.footage import Material
 async def run(line: list[str], out: io.StringIO) -> int:
     arguments = parser().parse_args(line)
     with open_reporter(arguments, out, io.StringIO()) as reporter:
-        return await run_locally(arguments, validated(arguments.kind, option_values(arguments)), reporter)
+        options = validated(arguments.kind, option_values(arguments))
+        return await run_locally(job_lines(arguments), options, reporter)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from chassis.core import logs
 from cli.__main__ import main
 from cli.args import parser
 from cli.errors import CliError, UsageError
+from cli.job_lines import job_lines, output_path
 from cli.job_options import option_values, validated
-from cli.local_run import output_path, run_locally
+from cli.local_run import run_locally
 from cli.reporter import open_reporter
 from tests.support.footage import Material
 
@@ -44,7 +45,7 @@ async def result(*argv: str) -> dict[str, Any]:
     arguments = parser().parse_args([*argv, "--json"])
     out = io.StringIO()
     with open_reporter(arguments, out, io.StringIO()) as reporter:
-        await run_locally(arguments, validated(arguments.kind, option_values(arguments)), reporter)
+        await run_locally(job_lines(arguments), validated(arguments.kind, option_values(arguments)), reporter)
     last: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
     return last
 
@@ -82,13 +83,14 @@ async def test_a_name_that_looks_like_an_option_is_given_in_the_usual_ways(
     shutil.copy(material.flat(), here / "-i.mp4")
     job = await result("image", *given)
     assert job["status"] == "succeeded", job["error"]
-    assert (here / "-i.jpeg").is_file() or (here / "-i.jpg").is_file()
+    assert (here / "-i-image.jpg").is_file()
 
 
 def test_the_default_output_is_never_the_input(here: Path) -> None:
     for name in ("-i.mp4", "http:x.mp4", "a b%20.mp4", "new\nline.mp4"):
         (here / name).touch()
-        target = output_path(parser().parse_args(["video", f"--input={name}"]), "mp4")
+        (line,) = job_lines(parser().parse_args(["video", f"--input={name}"]))
+        target = output_path(line, "mp4")
         assert target.name == f"{Path(name).stem}-video.mp4"
 
 
@@ -97,8 +99,9 @@ def test_the_input_is_never_overwritten(here: Path, output: str) -> None:
     (here / "clip.mov").write_bytes(b"the only copy")
     (here / "link.mov").symlink_to("clip.mov")
     arguments = parser().parse_args(["video", "-i", "clip.mov", "-o", output])
+    (line,) = job_lines(arguments)
     with pytest.raises(UsageError, match="is the input"):
-        output_path(arguments, "mov")
+        output_path(line, "mov")
     assert (here / "clip.mov").read_bytes() == b"the only copy"
 
 
@@ -108,7 +111,7 @@ def test_the_input_is_never_overwritten(here: Path, output: str) -> None:
         (("-i", "absent.mov"), "--input absent.mov: there is no such file"),
         (("-i", "folder"), "--input folder is a folder; name a file"),
         (("-i", "clip.mov", "-o", "absent/a.webp"), "--output absent/a.webp: there is no such folder"),
-        (("-i", "clip.mov", "-o", "folder"), "--output folder is a folder; name a file in it"),
+        (("-i", "clip.mov", "-o", "folder"), "--output folder is a folder; name a file in it, or write / at its end"),
     ],
 )
 async def test_a_file_that_is_not_there_is_named_before_any_work(here: Path, argv: tuple[str, ...], words: str) -> None:
