@@ -1,6 +1,5 @@
 """Entry point: parse the command line, run the command, turn `CliError` into a sentence and an exit status."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CliError as error:
         print(f"{program()}: {error}", file=sys.stderr)
         return error.status
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader of our output has closed the pipe (`| head`): nothing more can be printed.

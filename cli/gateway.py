@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 from pydantic import Field
 
+from chassis.adapters.http.body_deadline import lift_body_deadline
 from chassis.adapters.http.connection import HttpLimits
 from chassis.adapters.http.errors import invalid_http
 from chassis.core import logs
@@ -114,6 +115,8 @@ class Gateway:
         return check
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "PUT" and request.path.startswith("/uploads/"):
+            lift_body_deadline(request)  # a file: ingest bounds its size and its rate
         # Another form of the target (absolute, or `*`) would be a part of the service's host name.
         if not request.raw_path.startswith("/"):
             raise invalid_http()

@@ -86,6 +86,17 @@ REFUSALS: dict[RequestFault, Refusal] = {
     "media_not_found": Refusal(
         "404", "The project has no media item of this id.", "Check the id, and whose key is used."
     ),
+    "upload_not_found": Refusal(
+        "404", "There is no upload of this id and token.", "Send the file to the `url` of `POST /uploads`, unchanged."
+    ),
+    "upload_used": Refusal(
+        "409", "The upload has its file, or its file was sent too often.", "Create a new upload with `POST /uploads`."
+    ),
+    "upload_expired": Refusal(
+        "410",
+        "The address of the upload has expired: UPLOAD_LIFETIME after it was made.",
+        "Create a new upload with `POST /uploads`, and begin to send the file at once.",
+    ),
     "file_not_found": Refusal(
         "404", "No file is stored at this address.", "Take the address from a response of the API."
     ),

@@ -11,13 +11,14 @@ from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
-Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg"]
+Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg", "upl"]
 
 LOG_FIELDS: Mapping[str, str] = {
     "job": "job_id",
     "task": "job_id",
     "med": "media_id",
     "msg": "webhook_delivery_id",
+    "upl": "upload_id",
 }
 """The field under which log lines name an id, by its prefix: a job made by `POST /tasks` is a job as well."""
 

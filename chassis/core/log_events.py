@@ -188,6 +188,10 @@ job_retry_requested | info | run
     A customer had a job that failed or was cancelled run again; this is the number of the run.
 job_submitted | info | submission_id
     A producer's record on job.submitted was accepted as a job.
+upload_stored | info | size
+    The file of an upload has arrived completely and is stored; it can be used until it expires.
+upload_refused_disk_full | warning |
+    The disk of the work folder is full while a customer sends a file, who is told to try again later. Make space.
 media_deleted | info |
     A customer deleted a media item; it can be restored for a time.
 media_name_overwritten | info | filename

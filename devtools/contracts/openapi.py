@@ -12,6 +12,7 @@ from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobReque
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
 from schemas.job_resource import BatchAnswer, CancellationResource, JobResource
+from schemas.uploads import UploadRequest, UploadResource
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
@@ -23,7 +24,7 @@ responses may grow; `unknown` stands for a value that this server is too old to 
 cause; `kind` of FaultResource, WarningResource and ErrorResource lists the cause and the cure of each, and
 docs/errors.md of the source has the same list.
 """
-_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest, MediaPatch)
+_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest, MediaPatch, UploadRequest)
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
     CancellationResource,
@@ -32,6 +33,7 @@ _RESPONSES: tuple[Any, ...] = (
     EmptyEnvelope,
     MediaListEnvelope,
     MediaErrorEnvelope,
+    UploadResource,
     ErrorResource,
     ReadinessReport,
     LivenessReport,
@@ -59,6 +61,7 @@ def document() -> dict[str, Any]:
         "tags": [
             {"name": "jobs", "description": "One input becomes one output."},
             {"name": "media", "description": "The catalog of media items."},
+            {"name": "uploads", "description": "Files that are sent to this server, as inputs."},
             {"name": "files", "description": "Delivery of stored files."},
             {"name": "health", "description": "Probes and metrics."},
         ],

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 from devtools.contracts.components import JSON, ORDER, content, errors, integer, parameter, query, response, shared
 from devtools.contracts.media_paths import MEDIA_PATHS
+from devtools.contracts.upload_paths import UPLOAD_PATHS
 from schemas.jobs import JobKind, Status
 
 _MILLISECONDS = {"type": "integer", "minimum": 0}
@@ -230,6 +231,7 @@ PATHS: dict[str, Any] = {
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/tasks/{id}/retry": {"post": _retry_job("task")},
     **MEDIA_PATHS,
+    **UPLOAD_PATHS,
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},
     "/livez": _health("livez", "Is the process alive", {"200": response("It is.", "LivenessReport")}),
     "/readyz": _health(

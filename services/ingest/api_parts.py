@@ -21,6 +21,7 @@ from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.retries import Retries
+from services.ingest.uploads import Uploads
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -39,6 +40,8 @@ class ApiParts:
     retries: Retries
     job_bound: QueueBound
     media_bound: QueueBound
+    uploads: Uploads
+    upload_bound: QueueBound
     responses: IdempotentResponses
     waiter: ImportWaiter
     visibility: CatalogVisibility

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from aiohttp import web
 
 from chassis.adapters.egress.policy import egress_policy
 from chassis.adapters.http.auth import CachedKeys
 from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
+from chassis.adapters.http.streamed_body import BodyLimits
 from chassis.adapters.postgres import Pool
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import JobQueue, Runner, WorkSlots
 from chassis.runtime.outbox import Outbox
-from chassis.runtime.retention import Kept, Purged
+from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import Prober, open_fork_server
 from media.strip import TagRemover
@@ -41,8 +43,17 @@ from services.ingest.queue_bounds import QueueBound
 from services.ingest.retries import Retries
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
+from services.ingest.upload_api import UploadApi
+from services.ingest.uploads import UploadLimits, Uploads, expired_uploads
 from worker.settings import scratch_dir
 
+UNUSED = (
+    "NOT EXISTS (SELECT FROM upload_uses AS use JOIN jobs ON jobs.id = use.user_id "
+    "WHERE use.upload_id = uploads.id AND jobs.ended IS NULL) "
+    "AND NOT EXISTS (SELECT FROM upload_uses AS use JOIN media ON media.id = use.user_id "
+    "WHERE use.upload_id = uploads.id AND media.status = 'processing')"
+)
+"""Of uploads: no unfinished job or import uses them."""
 RETENTION = (
     Purged(
         "jobs", "ended_at", "retain_jobs", clock="milliseconds", where="ended IS NOT NULL", note="jobs that have ended"
@@ -62,6 +73,15 @@ RETENTION = (
         clock="milliseconds",
         where="deleted_at IS NOT NULL",
         note="deleted items, with their stored files; others are kept",
+    ),
+    Purged(
+        "uploads",
+        "expires_at",
+        None,
+        clock="milliseconds",
+        where=UNUSED,
+        dependents=(Dependent("upload_uses", "upload_id", cascades=True),),
+        note="UPLOAD_LIFETIME without a file; with it RETAIN_UPLOADS, and while unfinished jobs use it",
     ),
     Kept("names", "a row for each name of a media item"),
     Kept("projects", "a row for each project"),
@@ -109,7 +129,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        apis = (JobApi, JobBatchApi, MediaApi)
+        apis = (JobApi, JobBatchApi, MediaApi, UploadApi)
         return [route for api in apis for route in api(lambda: self.parts).routes(self._keys)]
 
     async def build(self, resources: Resources) -> Components[ApiParts]:
@@ -121,7 +141,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         )
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
         sandbox = await self_test.require(settings.sandbox)
-        imports = await self._imports(resources, store, waiter)
+        scratch = resources.stack.enter_context(scratch_dir(settings.work_dir))
+        imports = await self._imports(resources, store, waiter, scratch)
         job_bound = QueueBound("jobs", "MAX_UNFINISHED_JOBS", settings.max_unfinished_jobs, store.unfinished_jobs)
         media_bound = QueueBound(
             "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
@@ -145,6 +166,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             retries=Retries(store, outbox),
             job_bound=job_bound,
             media_bound=media_bound,
+            uploads=self._uploads(resources, store, scratch),
+            upload_bound=QueueBound("uploads", "MAX_UPLOADS", settings.max_uploads, store.unexpired_uploads),
             responses=IdempotentResponses(store, settings.media_wait),
             waiter=waiter,
             visibility=CatalogVisibility(outbox, resources.lag, timeout=self._visibility_timeout),
@@ -171,12 +194,24 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 "announcements": _announce_again(store, queue, outbox, settings),
             },
             before_stop=(waiter.close,),
-            purge_hooks={"media": deleted_media(resources.storage, store, outbox)},
+            purge_hooks={
+                "media": deleted_media(resources.storage, store, outbox),
+                "uploads": expired_uploads(resources.storage),
+            },
         )
 
-    async def _imports(self, resources: Resources, store: Store, waiter: ImportWaiter) -> Imports:
+    def _uploads(self, resources: Resources, store: Store, scratch: Path) -> Uploads:
         settings = self.settings
-        scratch = resources.stack.enter_context(scratch_dir(settings.work_dir))
+        limits = UploadLimits(
+            body=BodyLimits(settings.upload_max_bytes),
+            lifetime=settings.upload_lifetime,
+            keep=settings.retain_uploads,
+            slots=settings.upload_slots,
+        )
+        return Uploads(store, resources.storage, scratch, limits, settings.public_url, settings.delivery_base)
+
+    async def _imports(self, resources: Resources, store: Store, waiter: ImportWaiter, scratch: Path) -> Imports:
+        settings = self.settings
         fork_server = await resources.stack.enter_async_context(open_fork_server(scratch))
         prober = Prober(fork_server)
         return Imports(

@@ -9,13 +9,16 @@ ApiError (chassis.adapters.http.errors)
   version_mismatch      412  If-Match names another version of the media item
   job_ended             409  a job that has ended cannot be cancelled
   job_not_failed        409  a job that has not failed and was not cancelled cannot be run again
+  upload_not_found      404  there is no upload of this id and token
+  upload_used           409  the upload has its file, or was tried too often
+  upload_expired        410  the file was awaited until a time that has passed
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
 
 from typing import Literal
 
-from chassis.adapters.http.errors import ApiError, conflict, not_found
+from chassis.adapters.http.errors import ApiError, conflict, invalid_input, not_found
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest.queue_bounds import RETRY_AFTER_S, QueueFull
@@ -89,6 +92,39 @@ def job_not_failed(status: str | None) -> ApiError:
 def too_many_runs(most: int) -> ApiError:
     """409: a new job is to be made instead."""
     return conflict(f"The job has been run {most} times: create a new one instead.", "job_not_failed")
+
+
+def upload_not_found() -> ApiError:
+    """404: no such upload, or another token."""
+    return not_found("upload_not_found", "There is no upload at this address.")
+
+
+def upload_used() -> ApiError:
+    """409: an address stores one file."""
+    return conflict(
+        "The file of this upload is stored already, or was sent too often: create a new upload.", "upload_used"
+    )
+
+
+def upload_expired() -> ApiError:
+    """410: the address works for a time only."""
+    return ApiError(410, "upload_expired", "The address of this upload has expired: create a new upload.")
+
+
+def empty_upload() -> ApiError:
+    """400: there are no bytes."""
+    return invalid_input("body must be the bytes of a file; it is empty")
+
+
+def upload_too_large(size: int, most: int) -> ApiError:
+    """400: a larger file is announced than may be sent."""
+    return invalid_input([FieldFault(field="size", rule=f"must be at most {most}", value=render_value(size))])
+
+
+def upload_size(size: int, announced: int) -> ApiError:
+    """400: the file has another size than was announced."""
+    rule = f"must be {announced}, as was announced with POST /uploads"
+    return invalid_input([FieldFault(field="size", rule=rule, value=render_value(size))])
 
 
 def queue_full(full: QueueFull) -> ApiError:

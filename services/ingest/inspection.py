@@ -15,6 +15,7 @@ from chassis.runtime.outbox.inspection import UnpublishedEvent, unpublished_even
 from schemas.media import MediaItem
 from schemas.stored_keys import StoredKey
 from services.ingest.store import QUERIES
+from services.ingest.upload_rows import upload_key
 
 SCAN_SECONDS = 300.0
 """For the query that reads all media items."""
@@ -74,9 +75,17 @@ async def referenced(pool: Pool, objects: Sequence[StoredKey]) -> set[str]:
     open_ |= {owner for owner, events in imports.items() if events is None}
     items = [MediaItem.model_validate(row["item"]) for row in await pool.fetch(QUERIES["items_with_keys"], owners)]
     named = {key for item in items for key in item_keys(item)}
+    for row in await pool.fetch(QUERIES["uploads_with_objects"], owners):
+        # Until one of its attempts has ended, each of them may be the one that counts.
+        open_ |= {row["id"]} if row["stored_attempt"] is None else set()
+        named |= {each.key for each in objects if each.owner == row["id"] and _stored_by(each, row["stored_attempt"])}
     # The import of an item may be about to be queued.
     open_ |= {item.id for item in items if item.status == "processing"}
     return {each.key for each in objects if each.owner in open_ or each.key in named}
+
+
+def _stored_by(object: StoredKey, attempt: int | None) -> bool:
+    return attempt is not None and object.key == upload_key(object.project, object.owner, attempt)
 
 
 async def taken_over(pool: Pool, keys: Sequence[str]) -> set[str]:

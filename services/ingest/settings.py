@@ -42,6 +42,31 @@ class Settings(FileSettings):
         title="Retention of deleted media items",
         description="How long a deleted media item can be restored; then its stored files are removed.",
     )
+    upload_max_bytes: int = Field(
+        10 * 1024**3, ge=1, title="Largest upload", description="In bytes; larger ones are refused with 413."
+    )
+    upload_lifetime: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=7),
+        title="Lifetime of the address of an upload",
+        description="How long after POST /uploads the file may begin to be sent.",
+    )
+    retain_uploads: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=5),
+        title="Retention of uploads",
+        description="How long an uploaded file can be used; it is removed then, once no unfinished job uses it.",
+    )
+    upload_slots: int = Field(
+        16, ge=1, le=512, title="Uploads at a time", description="Received at a time, in each process."
+    )
+    max_uploads: int = Field(
+        1000,
+        ge=1,
+        title="Uploads of a project",
+        description="POST /uploads responds with 429 (queue_full) while a project has so many that have not expired.",
+    )
     announce_again_after: Duration = Field(
         timedelta(minutes=10),
         ge=timedelta(seconds=1),

@@ -1,4 +1,4 @@
-"""The tables of ingest: the one module of this service with SQL. Rows go in and come out as the project's own types."""
+"""The tables of ingest, but for uploads: `upload_rows`. Rows go in and come out as the project's own types."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -133,6 +133,10 @@ class Store:
     async def unfinished_imports(self, project: str, most: int) -> int:
         """How many media items of the project are being imported, counted up to `most`."""
         return await self._counted("unfinished_imports", project, most)
+
+    async def unexpired_uploads(self, project: str, most: int) -> int:
+        """How many uploads of the project have not expired, counted up to `most`."""
+        return await self._counted("waiting_uploads", project, most)
 
     async def _counted(self, query: str, project: str, most: int) -> int:
         async with self.connection() as conn:

@@ -3,7 +3,6 @@
 One middleware does all of it, because each further one costs every request another coroutine.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bind_contextvars
 
 from chassis.adapters.failure_policy import describe, is_outage
+from chassis.adapters.http.body_deadline import BodyTimeout, begin_body_deadline
 from chassis.adapters.http.errors import (
     ApiError,
     ErrorStyle,
@@ -51,14 +51,6 @@ _CLOSED_AFTER = frozenset({"request_timeout", "invalid_http"})
 log = logs.get_logger(__name__)
 
 
-class BodyTimeout(TimeoutError):
-    """Raised where a body is read: it did not arrive within `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no complete body within {seconds:g} s")
-        self.seconds = seconds
-
-
 def request_middleware(
     styles: Mapping[str, ErrorStyle], body_s: float, services: Mapping[tuple[str, str], str] = MappingProxyType({})
 ) -> Middleware:
@@ -80,7 +72,7 @@ def request_middleware(
 
     async def respond(request: web.Request, handler: Handler, request_id: str, span: Span) -> web.StreamResponse:
         started = time.perf_counter()
-        deadline = _body_deadline(request, body_s)
+        deadline = begin_body_deadline(request, body_s)
         status = _CLIENT_DISCONNECTED
         try:
             response = await _handle(request, handler, styles, request_id)
@@ -98,19 +90,6 @@ def request_middleware(
             log.log(level, "http_request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1))
 
     return middleware
-
-
-def _body_deadline(request: web.Request, seconds: float) -> asyncio.TimerHandle | None:
-    """Ends the wait of whoever reads the body, after `seconds`. None if the body is complete or there is none."""
-    body = request.content
-    if body.is_eof():
-        return None
-
-    def expire() -> None:
-        if not body.is_eof() and body.exception() is None:
-            body.set_exception(BodyTimeout(seconds))
-
-    return asyncio.get_running_loop().call_later(seconds, expire)
 
 
 async def set_response_headers(request: web.Request, response: web.StreamResponse) -> None:
