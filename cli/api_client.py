@@ -1,5 +1,6 @@
 """The HTTP calls of the command line. Errors are `CliError` with the API's sentence, or `Unreachable`."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,8 +126,19 @@ class _Reachable:
             raise Unreachable(f"the API at {self._base} does not respond: {error or 'timed out'}") from None
 
 
+def _printing() -> aiohttp.TraceConfig:
+    async def ended(_: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
+        id = request.response.headers.get("X-Request-Id", "")
+        url = request.url.with_query(None)
+        print(f"{request.method} {url} {request.response.status} {id}", file=sys.stderr, flush=True)
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_end.append(ended)
+    return traces
+
+
 @asynccontextmanager
-async def open_client(address: Address) -> AsyncIterator[ApiClient]:
-    """A client for the API at `address`."""
-    async with aiohttp.ClientSession() as session:
+async def open_client(address: Address, *, debug: bool = False) -> AsyncIterator[ApiClient]:
+    """A client for the API at `address`; with `debug` each request is printed, without its query string."""
+    async with aiohttp.ClientSession(trace_configs=[_printing()] if debug else []) as session:
         yield ApiClient(session, address)

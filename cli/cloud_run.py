@@ -28,7 +28,7 @@ async def run_in_cloud(
         if line.is_file:
             readable(line.input)
         _require_free(line, values.get("format"))
-    async with open_client(address) as client:
+    async with open_client(address, debug=arguments.debug) as client:
         connection = await connection_id(client, arguments.connection)
 
         async def run(line: JobLine, own: Reporter) -> int:

@@ -43,7 +43,7 @@ async def _in_cloud(
     arguments: argparse.Namespace, file: dict[str, Any], options: dict[str, Any], reporter: Reporter
 ) -> int:
     output: str | None = arguments.output
-    async with open_client(api_address("a task of the API")) as client:
+    async with open_client(api_address("a task of the API"), debug=arguments.debug) as client:
         if connection := await connection_id(client, arguments.connection):
             options = {**options, "connection_id": connection}
         if is_s3(output):

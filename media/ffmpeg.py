@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ import ffmpeg as graph
 from chassis.adapters.sandbox import child
 from chassis.adapters.sandbox.child import Finished
 from chassis.adapters.sandbox.limits import ChildDiskFull, ChildExceeded, Limits, says_disk_full
+from chassis.core import logs
 from chassis.core.caches import Memo
 from media import ffmpeg_features
 from media.allowlists import DECODERS, DEMUXERS, MAX_PIXELS
@@ -54,6 +56,7 @@ _OUR_ERRORS = re.compile(
     re.IGNORECASE,
 )
 _STDERR_CHARS = 2000
+log = logs.get_logger(__name__)
 _inspected: Memo[Path, FfmpegFeatures] = Memo()
 
 
@@ -104,10 +107,12 @@ class Ffmpeg:
         """
         progress = ProgressParser(duration, on_progress)
         command = [str(self.path), *argv[1:]]
+        log.debug("ffmpeg_started", command=shlex.join(command))
         try:
             finished = await child.run(command, limits, on_stdout_line=progress.parse_line, env=self.env)
         except ChildExceeded as error:
             raise from_excess(error) from error
+        log.debug("ffmpeg_ended", status=finished.returncode, stderr=finished.stderr_tail)
         if finished.returncode:
             raise failure_of(finished)
         return finished

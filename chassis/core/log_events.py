@@ -192,6 +192,10 @@ upload_stored | info | size
     The file of an upload has arrived completely and is stored; it can be used until it expires.
 upload_refused_disk_full | warning |
     The disk of the work folder is full while a customer sends a file, who is told to try again later. Make space.
+ffmpeg_started | debug | command
+    The command line of an ffmpeg that begins; `--debug` of the shell shows it.
+ffmpeg_ended | debug | status stderr
+    What that ffmpeg wrote to standard error, and its exit status.
 media_deleted | info |
     A customer deleted a media item; it can be restored for a time.
 media_name_overwritten | info | filename

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
+from tests.seeds.test_requests import without_any_service
 from tests.support.file_server import FileServer
 from tests.support.processes import shell
 from tests.support.system import BitmillUp
@@ -59,7 +62,7 @@ def replaced(text: str, up: BitmillUp, uploads: FileServer, media_id: str = "") 
     return text
 
 
-async def run(block: Block, text: str, up: BitmillUp, cwd: Path) -> str:
+async def run(block: Block, text: str, up: BitmillUp, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     """Run a block in its language; returns its output. An added line prints the answer of an API call."""
     match block.language:
         case "bash":
@@ -76,7 +79,7 @@ async def run(block: Block, text: str, up: BitmillUp, cwd: Path) -> str:
             script = cwd / f"{block.number}.mjs"
             script.write_text(f"{key}{text}\n{show}")
             command = [shutil.which("node") or "node", str(script)]
-    done = await shell(command, cwd=cwd, env=up.env)
+    done = await shell(command, cwd=cwd, env=env or up.env)
     assert done.returncode == 0, f"{block}: {done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -88,14 +91,29 @@ async def test_a_code_block_of_the_documents_works(
 ) -> None:
     if block.language == "typescript" and not shutil.which("node"):
         pytest.skip("no Node on this machine")
-    for name in ("clip.mov", "photo.png"):
-        shutil.copy(uploads.path(name), tmp_path / name)
-    output = await run(block, replaced(block.text, up, uploads), up, tmp_path)
     if "ittybit " in block.text:
-        made = [path for path in tmp_path.iterdir() if path.suffix in (".mp4", ".webp") and path.stat().st_size]
-        assert '"succeeded"' in output or made
+        await _run_in_both_modes(block, up, uploads, tmp_path)
         return
-    await _check_job(_json(output), block, up)
+    await _check_job(_json(await run(block, replaced(block.text, up, uploads), up, tmp_path)), block, up)
+
+
+async def _run_in_both_modes(block: Block, up: BitmillUp, uploads: FileServer, tmp_path: Path) -> None:
+    """A shell block through the API, and on this machine unless it says --cloud itself."""
+    environments = {"cloud": up.env, "local": without_any_service(up)}
+    if "--cloud" in block.text:
+        del environments["local"]
+    for mode, env in environments.items():
+        folder = tmp_path / mode
+        folder.mkdir()
+        for name in ("clip.mov", "photo.png"):
+            shutil.copy(uploads.path(name), folder / name)
+        output = await run(block, replaced(block.text, up, uploads), up, folder, env)
+        ends = [json.loads(line) for line in output.splitlines() if '"progress"' not in line[:22]]
+        assert len(ends) == block.text.count("ittybit ")
+        assert {end["status"] for end in ends} == {"succeeded"}
+        assert {"id" in end for end in ends} == {mode == "cloud"}
+        for name in re.findall(r"-o (\S+)", block.text):
+            assert (folder / name).stat().st_size
 
 
 def _json(output: str) -> dict[str, Any]:

@@ -113,17 +113,25 @@ LINES = {
 }
 
 
+def without_any_service(up: BitmillUp) -> dict[str, str]:
+    """The environment of a shell that names no system."""
+    return {name: value for name, value in up.env.items() if not name.startswith(("ITTYBIT", "KAFKA", "DATABASE"))}
+
+
 @pytest.mark.parametrize("made", LINES)
-async def test_the_command_line_processes_files_without_any_service(
-    made: str, uploads: FileServer, up: BitmillUp, tmp_path: Path
+@pytest.mark.parametrize("mode", ["local", "cloud"])
+async def test_the_command_line_processes_files_of_this_machine(
+    mode: str, made: str, uploads: FileServer, up: BitmillUp, tmp_path: Path
 ) -> None:
     for name in ("clip.mov", "photo.png"):
         shutil.copy(uploads.path(name), tmp_path / name)
-    env = {name: value for name, value in up.env.items() if not name.startswith(("ITTYBIT", "KAFKA", "DATABASE"))}
+    env = up.env if mode == "cloud" else without_any_service(up)
     done = await shell(["bash", "-c", LINES[made]], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["status"] == "succeeded"
+    assert ("id" in result) == (mode == "cloud")
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mov", "photo.png", made}
     assert result["output"]["width"] == int(LINES[made].split("--width ")[1].split()[0])
     assert result["output"]["filesize"] == (tmp_path / made).stat().st_size
 
