@@ -1,14 +1,20 @@
 """Files between this machine and the API: uploads of inputs, downloads of outputs, with their progress."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from cli.api_client import ApiClient
-from cli.errors import CliError
+from cli.api_client import ApiClient, Refused
+from cli.errors import CliError, Unreachable
 from cli.reporter import Reporter
+from schemas.uploads import MAX_NAME_CHARS
+
+_PAUSES_S = (0.5, 2.0, 5.0)
+"""Between attempts to send a file."""
+_PASSING = frozenset({408, 429, 502, 503, 504})
 
 
 async def upload(client: ApiClient, path: Path, reporter: Reporter) -> dict[str, Any]:
@@ -17,10 +23,18 @@ async def upload(client: ApiClient, path: Path, reporter: Reporter) -> dict[str,
     if size == 0:
         raise CliError(f"{path} is empty")
     reporter.progress("upload", 0.0, size, "bytes")
-    begun = await client.post("/uploads", {"filename": path.name, "size": size})
-    return await client.put_file(
-        begun["url"], path, lambda sent: reporter.progress("upload", sent / size, size, "bytes")
-    )
+    begun = await client.post("/uploads", {"filename": path.name[:MAX_NAME_CHARS], "size": size})
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            return await client.put_file(
+                begun["url"], path, lambda sent: reporter.progress("upload", min(1.0, sent / size), size, "bytes")
+            )
+        except (Unreachable, Refused) as error:
+            # A file that did not arrive completely may be sent again to the same address.
+            if pause_s is None or (isinstance(error, Refused) and error.http_status not in _PASSING):
+                raise
+            await asyncio.sleep(pause_s)
+    raise AssertionError("the last try returns or raises")
 
 
 def readable(name: str) -> Path:
