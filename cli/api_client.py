@@ -89,6 +89,20 @@ class ApiClient:
         finally:
             partial.unlink(missing_ok=True)
 
+    @asynccontextmanager
+    async def stream(self, path: str, last_event_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response of server-sent events, after the one with this id."""
+        headers = {**self._headers, "Accept": "text/event-stream"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        # Heartbeats come every 15 s.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+        with self._reachable():
+            async with self._session.get(self.base + path, headers=headers, timeout=timeout) as response:
+                if response.status >= 400:
+                    await self._body(response)
+                yield response
+
     async def _call(self, method: str, path: str, **arguments: Any) -> Any:
         headers = {**self._headers, **(arguments.pop("headers", None) or {})}
         url = self.base + path

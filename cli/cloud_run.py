@@ -9,7 +9,7 @@ from cli.api_address import Address
 from cli.api_client import ApiClient, open_client
 from cli.connection_names import connection_id
 from cli.job_follow import create_and_follow
-from cli.job_lines import JobLine, free_target, output_path, require_output
+from cli.job_lines import JobLine, free_target, output_path, require_places
 from cli.job_options import extension_of, is_s3, request_body
 from cli.parallel import run_lines
 from cli.reporter import Reporter
@@ -23,8 +23,8 @@ async def run_in_cloud(
     arguments: argparse.Namespace, lines: list[JobLine], values: dict[str, Any], address: Address, reporter: Reporter
 ) -> int:
     """Returns the exit status."""
+    require_places(lines)
     for line in lines:
-        require_output(line.output or (str(Path(line.folder) / "x") if line.folder else None))
         if line.is_file:
             readable(line.input)
         _require_free(line, values.get("format"))

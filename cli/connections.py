@@ -46,7 +46,8 @@ def get(arguments: argparse.Namespace) -> int:
 def add(arguments: argparse.Namespace) -> int:
     """Add a connection. The API tries it first, and says what is wrong."""
     body = {"kind": arguments.kind, **_values(arguments)}
-    body.setdefault("secret_access_key", _asked())
+    if "secret_access_key" not in body:
+        body["secret_access_key"] = _asked()
     if not uses_api(arguments):
         return _locally(arguments, [local_connections.added(body)])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.api_client import ApiClient, Refused
 from cli.errors import CliError, Unreachable
+from cli.job_events import NoEvents, job_events
 from cli.parser import program
 from cli.reporter import Reporter, summary
 from cli.transfers import download
@@ -64,7 +65,7 @@ async def follow(
         reporter.result(job, job["id"])
         return 0
     try:
-        job = await _poll(client, job, reporter)
+        job = await (_poll(client, job, reporter) if cancels else _listen(client, job, reporter))
     except asyncio.CancelledError:
         if cancels:
             async with asyncio.timeout(CANCEL_SECONDS):
@@ -103,6 +104,21 @@ async def _poll(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> d
             if loop.time() - away_since > OUTAGE_SECONDS:
                 raise
     return job
+
+
+async def _listen(client: ApiClient, job: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The job once it has ended, by its events; by polling where the API has none."""
+    try:
+        async for event in job_events(client, path_of(job["id"])):
+            if event.name == "job.progress":
+                job = {**job, "progress": event.data.get("progress")}
+                reporter.progress(str(event.data.get("step") or "processing"), job["progress"])
+            elif event.name.startswith("job."):
+                job = dict(event.data)
+                reporter.progress(job["status"], job.get("progress"))
+    except NoEvents:
+        return await _poll(client, job, reporter)
+    return await client.get(path_of(job["id"])) if job["status"] in _UNFINISHED else job
 
 
 async def _finish(

@@ -88,6 +88,14 @@ def require_output(name: str | None) -> None:
         raise CliError(f"--output {name}: there is no such folder")
 
 
+def require_places(lines: Sequence[JobLine]) -> None:
+    """As `require_output`, for the outputs of all lines."""
+    for line in lines:
+        if line.folder and not Path(line.folder).is_dir():
+            raise CliError(f"--output {line.folder}: there is no such folder")
+        require_output(line.output)
+
+
 def output_path(line: JobLine, format: str) -> Path:
     """The file that the output goes to. Raises `UsageError` if it is the input, or is there and `force` is not set."""
     if line.output is not None and is_url(line.output):

@@ -19,7 +19,7 @@ from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
-from cli.job_lines import JobLine, output_path, require_output
+from cli.job_lines import JobLine, output_path, require_places
 from cli.job_options import is_url
 from cli.parallel import run_lines
 from cli.reporter import Reporter, summary
@@ -51,8 +51,8 @@ async def run_locally(
     `at_once` inputs are worked on at a time: by default two for each three processors, at most 8.
     """
     logs.configure("text", "debug" if debug else "error")
+    require_places(lines)
     for line in lines:
-        require_output(line.output or (str(Path(line.folder) / "x") if line.folder else None))
         if not is_url(line.input):
             _readable_file(line.input)
     with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:

@@ -20,12 +20,15 @@ from cli.json_argument import json_object
 from cli.parallel import run_loop
 from cli.reporter import Reporter, open_reporter
 
+_WITHOUT_OPTIONS = ("probe", "import", "export")
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 if the task succeeded (or was accepted, with `--async`), 1 if it failed."""
     file = json_object(arguments.input, "--input")
     options = json_object(arguments.options, "--options") if arguments.options else {}
-    options = {**option_values(arguments), **options}
+    if arguments.kind not in _WITHOUT_OPTIONS:
+        options = {**option_values(arguments), **options}
     if uses_api(arguments):
         with open_reporter(arguments, sys.stdout, sys.stderr) as reporter:
             return run_loop(_in_cloud(arguments, file, options, reporter))

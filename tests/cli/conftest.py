@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,16 @@ class Api:
     body: object = None
     answers: dict[str, list[tuple[int, object]]] = field(default_factory=dict)
     """By method and path: the response of each request; the last one repeats."""
+    handlers: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = field(default_factory=dict)
+    """Likewise, for responses of another form."""
     requested: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     address: str = ""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requested.append((request.method, request.path, list(request.query.items())))
+        if handler := self.handlers.get(f"{request.method} {request.path}"):
+            return await handler(request)
         raw = await request.read()
         self.bodies.append(await request.json() if request.content_type == "application/json" and raw else raw)
         waiting = self.answers.get(f"{request.method} {request.path}", [(self.status, self.body)])

@@ -152,6 +152,7 @@ def test_the_body_of_a_job_is_an_argument(ready: Api, capsys: pytest.CaptureFixt
 
 def test_a_watched_job_is_shown_until_its_end(ready: Api, capsys: pytest.CaptureFixture[str]) -> None:
     ready.answers[f"GET /jobs/{JOB}"] = [(200, job(ready, "processing", progress=0.5)), (200, job(ready))]
+    ready.answers[f"GET /jobs/{JOB}/events"] = [(404, {"kind": "not_found", "message": "There is nothing here."})]
     assert main(["jobs", "watch", JOB, "--tty"]) == 0
     assert capsys.readouterr().out == f"{ready.address}/made.mp4  (64x36, 4 bytes)\n"
 
