@@ -22,7 +22,7 @@ def upload(command: argparse.ArgumentParser) -> None:
 
 def jobs(command: argparse.ArgumentParser) -> None:
     """`ittybit jobs`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list the jobs of a project (the default)")
     _job_filters(listing)
     listing.set_defaults(run=lazy("cli.job_actions", "list_"))
@@ -54,7 +54,7 @@ def jobs(command: argparse.ArgumentParser) -> None:
 
 def media(command: argparse.ArgumentParser) -> None:
     """`ittybit media`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list media items (the default)")
     listing.add_argument("--kind", choices=("image", "video", "audio"))
     listing.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="which has this value")
@@ -88,7 +88,7 @@ def media(command: argparse.ArgumentParser) -> None:
 
 def stores(command: argparse.ArgumentParser) -> None:
     """`ittybit connections`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list connections, without their secrets (the default)")
     listing.set_defaults(run=lazy("cli.connections", "list_"))
     get = actions.add_parser("get", help="show one connection")
@@ -118,7 +118,7 @@ def stores(command: argparse.ArgumentParser) -> None:
 
 def webhooks(command: argparse.ArgumentParser) -> None:
     """`ittybit webhooks`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listen = actions.add_parser("listen", help="receive webhooks on this machine, verify and print them")
     listen.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     listen.add_argument("--port", type=port, default=8989, help="port to listen on; 0 takes a free one (%(default)s)")

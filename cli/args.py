@@ -1,6 +1,7 @@
 """The commands. A module that is imported for it declares what each takes, so that `--help` starts fast."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -72,14 +73,14 @@ def default_data() -> Path:
 
 def parser(only: str | None = None) -> Parser:
     """The command line: one subparser for each command, each with `run` set. `only` leaves the others undeclared."""
-    root = Parser(
+    root = _Root(
         prog=program(),
         description=DESCRIPTION,
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action=_Version, help="show the version and end")
-    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    commands = root.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for command in COMMANDS:
         declared = commands.add_parser(command.name, help=command.help)
         if only is None or only == command.name:
@@ -90,7 +91,7 @@ def parser(only: str | None = None) -> Parser:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command line. Ends the process with status 2 and a sentence where they are wrong."""
     command = next((word for word in words if not word.startswith("-")), "")
-    return parser(only=command).parse_args(with_action(words))
+    return parser(only=command).parse_args(words)
 
 
 def with_action(words: Sequence[str]) -> list[str]:
@@ -103,6 +104,11 @@ def with_action(words: Sequence[str]) -> list[str]:
         elif not following or (following.startswith("-") and following not in ("-h", "--help")):
             given.insert(1, action)
     return given
+
+
+class _Root(Parser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args(with_action(sys.argv[1:] if args is None else args), namespace)
 
 
 class _Version(argparse.Action):

@@ -37,12 +37,14 @@ async def _check(arguments: argparse.Namespace, reporter: Reporter) -> int:
 
 async def _machine(reporter: Reporter) -> int:
     try:
+        from chassis.core import logs
         from chassis.core.settings import StartRefused
         from cli.machine_check import require_usable_machine
         from media.ffmpeg import binary
     except ModuleNotFoundError as error:
         _report(reporter, "machine", None, f"jobs need the API: the package {error.name} is not installed")
         return 0
+    logs.configure("text", "error")
     try:
         sandbox = await require_usable_machine()
     except StartRefused as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from cli.errors import CliError, UsageError
-from cli.job_options import extension_of, is_s3, is_url
+from cli.job_options import extension_of, is_folder, is_s3, is_url
 from schemas.ids import is_id
 
 
@@ -62,15 +63,10 @@ def expanded(text: str) -> Iterator[str]:
     """The files that a pattern means; the text itself where it is a file, an address, or means nothing."""
     path = Path(text)
     found: Sequence[str] = ()
-    if not is_url(text) and glob.has_magic(text) and not path.exists():
+    if not is_url(text) and glob.has_magic(text) and not os.path.lexists(path):
         # Not by `Path.glob`, which takes no absolute pattern.
         found = sorted(each for each in glob.glob(text, recursive=True) if Path(each).is_file())  # noqa: PTH207
     yield from found or (text,)
-
-
-def is_folder(output: str) -> bool:
-    """Whether an output is a folder that is there, or has a slash at its end."""
-    return output.endswith("/") or (not is_url(output) and Path(output).is_dir())
 
 
 def require_output(name: str | None) -> None:

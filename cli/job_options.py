@@ -1,4 +1,4 @@
-"""From the command line to a job: its options, and its request body (pure)."""
+"""From the command line to a job: its options, and its request body."""
 
 import argparse
 from collections.abc import Iterator
@@ -35,6 +35,16 @@ def is_url(text: str) -> bool:
 def is_s3(text: str | None) -> bool:
     """Whether it is an address in a bucket."""
     return text is not None and text.lower().startswith("s3://")
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output is a folder that is there, or has a slash at its end."""
+    if is_url(output) or output.endswith("/"):
+        return output.endswith("/")
+    try:
+        return Path(output).is_dir()
+    except OSError:  # such as a name that no file can have: said later, with its reason
+        return False
 
 
 def extension_of(format: str) -> str:
@@ -99,7 +109,7 @@ def pairs(texts: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _extension(output: str | None) -> str:
-    if not output or output.endswith("/") or (not is_url(output) and Path(output).is_dir()):
+    if not output or is_folder(output):
         return ""
     path = urlsplit(output).path if is_url(output) and not is_s3(output) else output
     extension = PurePosixPath(path).suffix.lower().lstrip(".")

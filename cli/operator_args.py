@@ -10,7 +10,7 @@ _POSITION = "TOPIC/PARTITION/OFFSET"
 
 def dlq(command: argparse.ArgumentParser) -> None:
     """`bitmill dlq`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list the newest dead letters of all topics")
     listing.add_argument("--topic", metavar="TOPIC", help="of this topic only, such as job.created")
     listing.add_argument("--since", metavar="DURATION", help="given up within this time, such as 24h")

@@ -85,7 +85,7 @@ def gateway(command: argparse.ArgumentParser) -> None:
 
 def kafka(command: argparse.ArgumentParser) -> None:
     """`bitmill kafka`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     client = actions.add_parser("client", help="address and login of the running system's Kafka; it shows a password")
     client.add_argument("--data", type=Path, metavar="DIR", help="folder of the running system")
     client.add_argument(
@@ -108,7 +108,7 @@ def kafka(command: argparse.ArgumentParser) -> None:
 
 def keys(command: argparse.ArgumentParser) -> None:
     """`bitmill keys`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     create = actions.add_parser("create", help="create a key; it is shown once")
     create.add_argument("--name", default="", help="what the key is for")
     create.add_argument("--project", default="default", metavar="NAME", help="created if it does not exist yet")
@@ -124,7 +124,7 @@ def keys(command: argparse.ArgumentParser) -> None:
 
 def projects(command: argparse.ArgumentParser) -> None:
     """`bitmill projects`."""
-    actions = command.add_subparsers(required=True, metavar="ACTION")
+    actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list projects")
     listing.set_defaults(run=lazy("cli.projects", "list_"))
     change = actions.add_parser("set", help="set how the files of a project are delivered, and what is removed of them")

@@ -37,7 +37,7 @@ def test_up_without_the_embedded_servers_names_the_extra_to_install(
         ("dlq", ("list", "replay")),
         ("keys", ("create", "revoke")),
         ("kafka", ("client", "acls")),
-        ("jobs", ("inspect", "cancel")),
+        ("webhooks", ("listen",)),
     ],
 )
 def test_a_command_that_lacks_its_action_names_what_there_is(
