@@ -21,6 +21,7 @@ from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.retries import Retries
+from services.ingest.upload_inputs import UploadInputs
 from services.ingest.uploads import Uploads
 
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -42,6 +43,7 @@ class ApiParts:
     media_bound: QueueBound
     uploads: Uploads
     upload_bound: QueueBound
+    upload_inputs: UploadInputs
     responses: IdempotentResponses
     waiter: ImportWaiter
     visibility: CatalogVisibility

@@ -44,6 +44,7 @@ from services.ingest.retries import Retries
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
 from services.ingest.upload_api import UploadApi
+from services.ingest.upload_inputs import UploadInputs
 from services.ingest.uploads import UploadLimits, Uploads, expired_uploads
 from worker.settings import scratch_dir
 
@@ -135,9 +136,10 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     async def build(self, resources: Resources) -> Components[ApiParts]:
         settings, outbox, queue = self.settings, resources.outbox, resources.job_queue
         store = Store(resources.pool, deadline_s=self._deadline_s)
+        upload_inputs = UploadInputs(store, settings.delivery_base)
         jobs, media = (
             JobWriter(store, outbox, deadline_s=self._deadline_s),
-            MediaWriter(store, queue, outbox, settings.keyring),
+            MediaWriter(store, queue, outbox, settings.keyring, upload_inputs),
         )
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
         sandbox = await self_test.require(settings.sandbox)
@@ -148,7 +150,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
         )
         submissions, results = (
-            Submissions(store, jobs, media, job_bound, media_bound, self._egress, settings.keyring),
+            Submissions(store, jobs, media, job_bound, media_bound, self._egress, settings.keyring, upload_inputs),
             JobResults(store, outbox),
         )
         parts = ApiParts(
@@ -167,6 +169,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             job_bound=job_bound,
             media_bound=media_bound,
             uploads=self._uploads(resources, store, scratch),
+            upload_inputs=upload_inputs,
             upload_bound=QueueBound("uploads", "MAX_UPLOADS", settings.max_uploads, store.unexpired_uploads),
             responses=IdempotentResponses(store, settings.media_wait),
             waiter=waiter,

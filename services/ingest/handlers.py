@@ -26,6 +26,7 @@ from services.ingest.media_items import MediaWriter, media_accepted
 from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.requests import job_request_faults, media_request_faults
 from services.ingest.store import Store
+from services.ingest.upload_inputs import UploadInputs, UploadRefused
 
 _INVALID: RequestFault = "invalid_input"
 
@@ -47,6 +48,7 @@ class Submissions:
     media_bound: QueueBound
     egress: EgressPolicy
     keyring: Keyring | None = None
+    uploads: UploadInputs | None = None
     _known_projects: set[str] = field(default_factory=set)  # projects are never removed
 
     async def accept_job(self, submission: Submission) -> None:
@@ -58,6 +60,10 @@ class Submissions:
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
         await self._admit(self.job_bound, submission.project, key)
         job = new_job(request, id=new_id("job"), project=submission.project, at=at, keyring=self.keyring)
+        try:
+            job = job if self.uploads is None else await self.uploads.with_file(job)
+        except UploadRefused as refused:
+            raise RecordRejected(format_errors([refused.fault]), _INVALID) from None
         if await self.jobs.accept_once(job, key):
             jobs_accepted.labels("ingest", "kafka").inc()
             log.info("job_submitted", job_id=job.id, project=job.project, submission_id=submission.id)
@@ -75,6 +81,8 @@ class Submissions:
         item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)
         try:
             new = await self.media.accept(item, request, key)
+        except UploadRefused as refused:
+            raise RecordRejected(format_errors([refused.fault]), _INVALID) from None
         except NameTaken:
             taken = name_taken(request.folder, request.filename or "")
             raise RecordRejected(format_errors(taken.faults), taken.kind) from None

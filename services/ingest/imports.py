@@ -4,6 +4,7 @@ A fault of the customer ends the item as failed, with a published code and a sen
 the job queue retries them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -128,17 +129,19 @@ class Imports:
 
     async def _fetch(self, media: MediaItem, url: str, item: QueueItem, stored: AttemptObject) -> File:
         """Fetches and probes the original, and puts it into storage. Raises FetchError, MediaFault and HostAtLimit."""
-        strips = await self._strips(item)
+        strips, stored_key = await self._strips(item), item.payload.get("stored_key")
         with (
-            self.bounds.input(media.project, url) as place,
+            self.bounds.input(media.project, None if stored_key else url) as place,
             TemporaryDirectory(prefix="import-", dir=self.scratch_dir, ignore_cleanup_errors=True) as folder,
         ):
             path = Path(folder) / "original"
             async with self.slots.attempt(item) as attempt:
                 with tracing.span("fetch", kind="client", attributes={"url.full": item.payload["url"]}):
                     await place.fetch(
-                        lambda on_size: fetch(
-                            url, path, self.egress, self.limits, project=media.project, on_size=on_size
+                        lambda on_size: (
+                            self.storage.download(stored_key, path)
+                            if stored_key
+                            else self._download(url, path, media.project, on_size)
                         )
                     )
                 async with attempt.work():
@@ -153,6 +156,9 @@ class Imports:
                 with tracing.span("store"):
                     await stored.put(key, path, file.content_type)
             return file
+
+    async def _download(self, url: str, path: Path, project: str, on_size: Callable[[int], None]) -> None:
+        await fetch(url, path, self.egress, self.limits, project=project, on_size=on_size)
 
     async def _strips(self, item: QueueItem) -> bool:
         """Whether tags are removed: as the request says, otherwise as the project is set now."""

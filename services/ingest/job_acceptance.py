@@ -5,6 +5,7 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
+from chassis.adapters.http.errors import invalid_input
 from chassis.adapters.http.json_body import json_bytes
 from chassis.core.ids import new_id
 from schemas.ids import Prefix
@@ -13,6 +14,7 @@ from services.ingest.api_parts import ApiParts
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.jobs import jobs_accepted, new_job
 from services.ingest.requests import job_request, task_request
+from services.ingest.upload_inputs import UploadRefused
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ async def accept_job(
     job = new_job(body, id=new_id(prefix), project=project, at=at, keyring=parts.keyring)
     bind_contextvars(job_id=job.id)
     await parts.admit(parts.job_bound, project, key)
+    try:
+        job = await parts.upload_inputs.with_file(job)
+    except UploadRefused as refused:
+        # A repeated request gets its first response, also when the upload has expired meanwhile.
+        if key is None or not await parts.responses.is_known(key, project):
+            raise invalid_input([refused.fault]) from None
     response = json_bytes(job_resource(job, parts.signer.urls(project, signed=False)))
     if key is None:
         await parts.jobs.accept(job)

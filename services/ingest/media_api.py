@@ -23,6 +23,7 @@ from services.ingest.errors import NameTaken, media_not_found, name_taken, still
 from services.ingest.media_changes import NoFile, NotDeleted, StillImported, UnknownItem, VersionMismatch
 from services.ingest.media_items import media_accepted
 from services.ingest.requests import media_patch, media_request
+from services.ingest.upload_inputs import UploadRefused
 
 
 class MediaApi:
@@ -60,6 +61,8 @@ class MediaApi:
                 accepted = await parts.media.accept(item, body, key)
             except NameTaken:
                 raise name_taken(body.folder, body.filename or "") from None
+            except UploadRefused as refused:
+                raise invalid_input([refused.fault]) from None
             if key is not None and not accepted:
                 return json_answer(await parts.responses.replay_media(key, caller.project, render, at), 200, REPLAYED)
             media_accepted.labels("ingest", "http").inc()

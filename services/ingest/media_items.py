@@ -1,6 +1,7 @@
 """Accepting media items: each is stored together with its import and its event."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from chassis.core.encryption import Keyring, protect_url
 from chassis.core.metrics import counter
@@ -13,6 +14,7 @@ from schemas.media import MediaItem
 from services.ingest import names
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.store import Store
+from services.ingest.upload_inputs import UploadInputs
 
 IMPORT = "import"
 """The kind of queue item that fetches the file of a media item; its id is the media item's."""
@@ -28,13 +30,17 @@ class MediaWriter:
     queue: JobQueue
     outbox: Outbox
     keyring: Keyring | None = None
+    uploads: UploadInputs | None = None
 
     async def accept(self, item: MediaItem, request: MediaRequest, key: IdempotencyKey | None = None) -> bool:
         """Stores the item, its import and its event; False where the idempotency key was used before.
 
         From then on the item survives any crash, because its import is in the queue. With `overwrite` it takes its name
-        from another item once its file is stored; without, raises NameTaken where another has it.
+        from another item once its file is stored; without, raises NameTaken where another has it. Raises UploadRefused.
         """
+        stored = None
+        if self.uploads is not None:
+            stored = await self.uploads.file_of(request.url, item.project, item.id, item.created_at, "url")
         shown, encrypted = protect_url(self.keyring, request.url, url_context(item.project, "media_url"))
         async with self.store.transaction() as conn:
             if key is not None and not await self.store.use_key(
@@ -45,12 +51,14 @@ class MediaWriter:
                 path = names.original_path(item.folder, item.filename)
                 await self.store.reserve_name(conn, item.project, path, item.id)
             await self.store.add_media(conn, item)
-            payload = {
+            payload: dict[str, Any] = {
                 "url": shown,
                 "encrypted_url": encrypted,
                 "strip": request.strip,
                 "overwrite": request.overwrite,
             }
+            if stored is not None:
+                payload["stored_key"] = stored.key
             await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload=payload)
             await self.outbox.put(conn, MediaAccepted(media=item))
         self.queue.wake()

@@ -292,4 +292,6 @@ def _request_json(job: Job) -> str:
         request["priority"] = job.priority
     if job.media_id is not None:
         request |= {"ref": job.ref, "source": job.source.model_dump(mode="json") if job.source else None}
+    elif job.source is not None:
+        request["source"] = job.source.model_dump(mode="json")
     return orjson.dumps(request).decode()

@@ -57,7 +57,7 @@ async def test_an_upload_of_another_project_or_without_its_file_is_no_input(up: 
     waiting = await up.api.post("/uploads", {})
     status, _, stderr = await ittybit(up, folder, "image", "-i", waiting["address"])
     assert status == 1
-    assert "is the address of an upload of this project whose file has not arrived" in stderr
+    assert "input is the address of an upload of this project whose file has not arrived" in stderr
     key = await shell([*ITTYBIT, "keys", "create", "--project", "other-shell", "--json"], cwd=ROOT, env=environment(up))
     assert key.returncode == 0, key.stderr
     other = {**environment(up), "ITTYBIT_API_KEY": json.loads(key.stdout)["key"]}

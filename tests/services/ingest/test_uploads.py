@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from chassis.adapters.storage.local import LocalStorage
 from chassis.runtime.purge import Purger
+from schemas.events import JobCreated
+from schemas.ids import typeid, uuid7
 from schemas.stored_keys import parse_key
 from services.ingest.app import RETENTION
 from services.ingest.inspection import referenced
 from services.ingest.uploads import expired_uploads
-from tests.services.ingest.support import Answer, RunningIngest
+from tests.services.ingest.support import Answer, EventLog, RunningIngest
+from tests.support.footage import Material
 from tests.support.waiting import until
 
 FILE = b"0123456789" * 300_000
@@ -229,3 +233,61 @@ async def test_a_project_has_a_bound_of_uploads(ingest: RunningIngest) -> None:
 async def _refused(ingest: RunningIngest) -> Answer | None:
     answer = await ingest.post("/uploads", {})
     return answer if answer.status != 201 else None
+
+
+async def test_a_job_of_an_upload_gets_the_stored_file(ingest: RunningIngest, events: EventLog, objects: Any) -> None:
+    upload = await begun(ingest, filename="clip.mov")
+    stored = (await put(ingest, upload)).body
+    answer = await ingest.post("/jobs", {"input": stored["address"], "kind": "video"})
+    assert (answer.status, answer.body["input"]) == (201, stored["address"])
+    source = (await events.first(JobCreated, answer.body["id"])).job.source
+    assert source is not None
+    assert (source.filesize, source.kind) == (len(FILE), "unknown")
+    assert [path.as_posix().endswith(source.key) for path in objects(upload["id"])] == [True]
+    row = await ingest.pool.fetchval("SELECT request FROM jobs WHERE id = $1", answer.body["id"])
+    assert row["source"]["key"] == source.key, "it is announced again as it was"
+
+
+async def test_an_upload_is_kept_while_an_unfinished_job_uses_it(
+    ingest: RunningIngest, objects: Any, ingest_storage: Path
+) -> None:
+    upload = await begun(ingest)
+    stored = (await put(ingest, upload)).body
+    job = (await ingest.post("/jobs", {"input": stored["address"], "kind": "video"})).body
+    await ingest.pool.execute("UPDATE uploads SET expires_at = 1 WHERE id = $1", upload["id"])
+    await purge(ingest, ingest_storage)
+    assert len(objects(upload["id"])) == 1
+    await ingest.pool.execute("UPDATE jobs SET ended = 'failed', ended_at = 2 WHERE id = $1", job["id"])
+    await purge(ingest, ingest_storage)
+    assert objects(upload["id"]) == []
+
+
+@pytest.mark.parametrize(("path", "field"), [("/jobs", "input"), ("/media", "url")])
+async def test_an_upload_without_its_file_or_that_expires_is_no_input(
+    ingest: RunningIngest, events: EventLog, path: str, field: str
+) -> None:
+    upload, expiring = await begun(ingest), await begun(ingest)
+    stored = (await put(ingest, expiring)).body
+    await ingest.pool.execute("UPDATE uploads SET expires_at = expires_at - 86400000 WHERE id = $1", expiring["id"])
+    of_nobody = upload["address"].replace(upload["id"], typeid("upl", uuid7(1, b"0123456789")))
+    of_others = upload["address"].replace(ingest.project, typeid("prj", uuid7(1, b"0123456789")))
+    for address in (upload["address"], stored["address"], of_nobody, of_others):
+        body = {field: address} | ({"kind": "video"} if field == "input" else {})
+        answer = await ingest.post(path, body)
+        assert (answer.status, answer.fields) == (400, {field}), address
+    body = {"input": stored["address"], "kind": "video"}
+    mark = f"{path}-{expiring['id']}"
+    await ingest.submit("job.submitted", orjson.dumps(body), ce_id=mark, ce_project=ingest.project, mark=mark)
+    assert (await events.dead_letter(mark))["reason_code"] == "invalid_input"
+
+
+async def test_a_media_item_of_an_upload_has_a_copy_of_the_file(
+    ingest: RunningIngest, objects: Any, material: Material
+) -> None:
+    file = material.footage.chelsea.read_bytes()
+    upload = await begun(ingest)
+    stored = (await put(ingest, upload, file)).body
+    answer = await ingest.post("/media", {"url": stored["address"], "title": "T"})
+    item = answer.body["data"]
+    assert (answer.status, item["status"], item["kind"], item["filesize"]) == (200, "active", "image", len(file))
+    assert len(objects(upload["id"])) == 1
