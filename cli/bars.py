@@ -54,10 +54,9 @@ class Bar(NoBar):
         done = (fraction or 0.0) * (amount or 0.0)
         self._progress.update(self._task, total=amount, completed=done, step=step, unit=unit)
 
-    def finish(self, sentence: str) -> None:
-        del sentence  # it is printed below the bars
+    def finish(self, status: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, total=1.0, completed=1.0, step="ended", unit=None)
+            self._progress.update(self._task, total=1.0, completed=1.0, step=status, unit=None)
             self._progress.stop_task(self._task)
 
     def another(self, name: str) -> "Bar":

@@ -60,7 +60,7 @@ class NoBar:
     def update(self, step: str, fraction: float | None, total: float | None, unit: Unit | None) -> None:
         """Shows nothing."""
 
-    def finish(self, sentence: str) -> None:
+    def finish(self, status: str) -> None:
         """Shows nothing."""
 
     def another(self, name: str) -> "NoBar":
@@ -81,8 +81,7 @@ class TextReporter:
         self._bar.update(step, fraction, total, unit)
 
     def result(self, resource: Any, sentence: str) -> None:
-        del resource  # for programs
-        self._bar.finish(sentence)
+        self._bar.finish(str(resource.get("status", "done")) if isinstance(resource, dict) else "done")
         if self._waiting is None:
             self._out.write(sentence + "\n")
             self._out.flush()
