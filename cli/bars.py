@@ -10,7 +10,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Column
 from rich.text import Text
 
-from cli.reporter import NoBar, Unit, size_text
+from cli.bar import NoBar, Unit, size_text
 
 _NAME_WIDTH = 32
 

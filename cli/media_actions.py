@@ -6,9 +6,10 @@ from typing import Any
 
 from cli.api_client import ApiClient
 from cli.api_command import through_api
+from cli.bar import size_text
 from cli.errors import UsageError
 from cli.job_options import is_url, pairs
-from cli.reporter import Reporter, size_text
+from cli.reporter import Reporter
 from cli.safe_text import printable
 from cli.transfers import readable, upload
 from schemas.ids import is_id

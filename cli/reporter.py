@@ -3,13 +3,12 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import orjson
 
+from cli.bar import NoBar, Unit, size_text
 from cli.safe_text import printable
-
-Unit = Literal["bytes", "seconds"]
 
 
 class Reporter(Protocol):
@@ -52,21 +51,6 @@ class JsonReporter:
     def _write(self, value: Any) -> None:
         self._out.write(orjson.dumps(value).decode() + "\n")
         self._out.flush()
-
-
-class NoBar:
-    """Where there is no terminal, or `rich` is not installed."""
-
-    def update(self, step: str, fraction: float | None, total: float | None, unit: Unit | None) -> None:
-        """Shows nothing."""
-
-    def finish(self, status: str) -> None:
-        """Shows nothing."""
-
-    def another(self, name: str) -> "NoBar":
-        """The bar of a job of this name: none, either."""
-        del name
-        return self
 
 
 class TextReporter:
@@ -132,12 +116,3 @@ def summary(output: dict[str, Any], input_bytes: int | None = None) -> str:
     if filesize is not None and input_bytes:
         parts.append(f"{filesize / input_bytes:.0%} of the input")
     return ", ".join(parts)
-
-
-def size_text(size: float) -> str:
-    """A number of bytes as people read it: `3.4 MB`, in powers of 1000."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -4,9 +4,10 @@ import argparse
 
 from cli.api_client import ApiClient
 from cli.api_command import through_api
+from cli.bar import size_text
 from cli.job_lines import JobLine, expanded
 from cli.parallel import run_lines
-from cli.reporter import Reporter, size_text
+from cli.reporter import Reporter
 from cli.transfers import readable, upload
 
 AT_ONCE = 4

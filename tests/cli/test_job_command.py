@@ -10,10 +10,11 @@ import pytest
 from cli.__main__ import main
 from cli.api_address import uses_api
 from cli.args import parser
+from cli.bar import NoBar, size_text
 from cli.errors import UsageError
 from cli.job_lines import job_lines, output_path
 from cli.job_options import option_values, request_body, validated
-from cli.reporter import NoBar, TextReporter, open_reporter, size_text, summary
+from cli.reporter import TextReporter, open_reporter, summary
 
 
 def parsed(line: str) -> argparse.Namespace:
