@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.attacks.two_projects import Project, TwoProjects
 from tests.support.footage import Material
+from tests.support.waiting import until
 
 JOBS = 40
 """More than `job.results` has partitions: a record that cannot be handled would stop each of them."""
@@ -67,8 +68,11 @@ async def test_the_longest_values_that_the_api_takes_can_be_stored_found_and_fet
         item = (await response.json())["data"]
         assert (response.status, item["status"]) == (200, "active"), item
     key, value = next(iter(metadata.items()))
-    found = await project.api.get("/media", **{f"metadata.{key}": value, "sort": "filename"})
-    assert [each["id"] for each in found["data"]] == [item["id"]]
-    assert found["data"][0]["metadata"] == metadata
+
+    async def found() -> Any:
+        return (await project.api.get("/media", **{f"metadata.{key}": value, "sort": "filename"}))["data"]
+
+    listed = await until(found)
+    assert [(each["id"], each["metadata"]) for each in listed] == [(item["id"], metadata)]
     async with project.api.session.get(item["original"]) as response:
         assert response.status == 200

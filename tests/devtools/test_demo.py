@@ -23,6 +23,7 @@ from devtools.demo.bitmill_process import Api
 from devtools.demo.failures import DemoFailed, explanation, until_failure
 from devtools.demo.platform_server import PlatformServer, platform_server
 from devtools.footage import Footage
+from tests.support.footage import Material
 
 SAFETY_SECONDS = 60
 UPLOADS = [scenario.Upload("one.mov", "usr_ada", "Example/iOS"), scenario.Upload("two.mov", "usr_bob", "Example/Web")]
@@ -173,11 +174,12 @@ async def test_the_demo_with_an_upload_that_is_no_video_ends_with_the_reason_and
 
 
 async def test_the_demo_with_a_photograph_that_cannot_be_imported_ends_with_the_reason_of_the_item(
-    tmp_path: Path, footage: Footage
+    tmp_path: Path, footage: Footage, material: Material
 ) -> None:
-    """Its jobs succeed, so that the whole first part of the demo is run as well."""
+    """Its jobs succeed, so that the whole first part of the demo is run as well; of short films."""
+    short = {name: material.beginning(getattr(footage, name), 2.5) for name in ("bunny", "bikes", "carphone")}
     broken = tmp_path / "broken.png"
     broken.write_text("This is no photograph.")
     console = Console(file=io.StringIO(), width=200)
     with pytest.raises(DemoFailed, match=r"the media item cat\.png failed: .* \[input_unreadable\]"):
-        await run_demo(console, tmp_path, replace(footage, chelsea=broken))
+        await run_demo(console, tmp_path, replace(footage, chelsea=broken, **short))

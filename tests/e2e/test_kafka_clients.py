@@ -118,11 +118,14 @@ async def test_a_refused_submission_is_in_the_dead_letter_topic_with_its_reason(
         await producer.send_and_wait("job.submitted", b"\xff\x00 not json", headers=[("ce_project", project.encode())])
     consumer = AIOKafkaConsumer("job.submitted.dlq", auto_offset_reset="earliest", **options)
     await consumer.start()
+    letters: dict[bytes, str] = {}
     try:
         async with asyncio.timeout(60):
-            letters = [await consumer.getone(), await consumer.getone()]
+            # Other tests of this system have dead letters as well.
+            while not letters.keys() >= {body, b"\xff\x00 not json"}:
+                letter = await consumer.getone()
+                letters[letter.value] = str(letter.headers)
     finally:
         await consumer.stop()
-    assert {letter.value for letter in letters} == {body, b"\xff\x00 not json"}
-    text = "\n".join(str(letter.headers) for letter in letters)
+    text = letters[body]
     assert "must start with http://" in text

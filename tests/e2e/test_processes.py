@@ -15,6 +15,7 @@ from tests.support.file_server import FileServer
 from tests.support.processes import clean_environment, shell
 from tests.support.servers import Postgres, with_user
 from tests.support.system import ApiClient
+from tests.support.waiting import until
 from tests.support.webhook_receiver import webhook_receiver
 
 
@@ -59,5 +60,9 @@ async def test_jobs_and_media_items_through_five_processes_and_a_gateway(api: Ap
                 assert len(await response.read()) == 100
     item = (await api.post("/media", {"url": clip, "metadata": {"user_id": "7"}}))["data"]
     assert item["status"] == "active"
-    listed = await api.get("/media", **{"metadata.user_id": "7"})
-    assert [found["id"] for found in listed["data"]] == [item["id"]]
+
+    async def listed() -> bool:
+        found = await api.get("/media", **{"metadata.user_id": "7"})
+        return [each["id"] for each in found["data"]] == [item["id"]]
+
+    await until(listed, poll=0.05)  # POST /media waits two seconds for the catalog

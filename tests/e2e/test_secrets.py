@@ -87,8 +87,11 @@ async def test_signed_addresses_work_and_are_in_clear_neither_in_postgres_nor_on
             f"{uploads.url('photo.png')}?X-Signature=***",
             f"{hooks.url()}?token=***",
         )
-        listed = await shop.get("/jobs", input=input)
-        assert job["id"] in [found["id"] for found in listed]
+
+        async def listed() -> bool:
+            return job["id"] in [found["id"] for found in await shop.get("/jobs", input=input)]
+
+        await until(listed)  # the notifier may read faster than the catalog
         item = await shop.post("/media", {"url": input})
         assert item["data"]["status"] == "active", item
         assert await _postgres_texts(up.env["DATABASE_URL"], SIGNATURE) == []

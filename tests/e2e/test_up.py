@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import sys
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +35,7 @@ async def _post(up: BitmillUp, uploads: FileServer, upload: str = "clip.mov", **
 async def _post_long(up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver) -> str:
     """A film that takes minutes, once it is being encoded."""
     options = {"width": 3840, "quality": "very_high"}
-    body = {"input": uploads.url("video-9182.mov"), "kind": "video", "options": options, "webhook_url": hooks.url()}
+    body = {"input": uploads.url("film.mov"), "kind": "video", "options": options, "webhook_url": hooks.url()}
     job: dict[str, str] = await up.api.post("/jobs", body)
 
     async def encoding() -> bool:
@@ -90,7 +91,7 @@ async def test_ctrl_c_in_the_shell_cancels_the_job_that_it_waits_for(
     up: BitmillUp, uploads: FileServer, tmp_path: Path
 ) -> None:
     options = ("--width", "3840", "--quality", "very_high", "--cloud", "--json")
-    command = (sys.executable, "-m", "cli", "video", "-i", uploads.url("video-9182.mov"), *options)
+    command = (sys.executable, "-m", "cli", "video", "-i", uploads.url("film.mov"), *options)
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     async with killed_process(*command, env=up.env, **pipes) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -124,38 +125,45 @@ async def test_a_job_whose_file_was_not_there_runs_again_once_it_is(
         return len({each.headers["webhook-id"] for each in hooks.of(job)}) == 2
 
     await until(both, within=DEADLINE_SECONDS)
-    assert [each.json["run"] for each in hooks.of(job)] == [1, 2]
+    # A webhook may come twice, with the same id.
+    runs = {each.headers["webhook-id"]: each.json["run"] for each in hooks.of(job)}
+    assert sorted(runs.values()) == [1, 2]
+
+
+@pytest.fixture(scope="module")
+async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BitmillUp]:
+    """One that is stopped and killed."""
+    async with bitmill_up(tmp_path_factory.mktemp("own") / "data") as system:
+        yield system
 
 
 async def test_it_stops_without_leaving_children_and_continues_at_the_next_start(
-    tmp_path: Path, uploads: FileServer
+    own: BitmillUp, uploads: FileServer
 ) -> None:
-    async with bitmill_up(tmp_path / "data") as own:
-        finished = await _post(own, uploads)
-        await _until_status(own, finished, "succeeded")
-        unfinished = await _post(own, uploads, "video-9182.mov", width=3840, quality="very_high")
-        await _until_status(own, unfinished, "processing")
-        children = own.children()
-        await own.stop()
-        assert own.process.returncode == 0
-        await _until_ended(children)
-        key = own.headers
-        await own.start()
-        assert own.headers == key, "the API key stays valid"
-        assert await _status(own, finished) == "succeeded"
-        await _until_status(own, unfinished, "succeeded")
+    finished = await _post(own, uploads)
+    await _until_status(own, finished, "succeeded")
+    unfinished = await _post(own, uploads, "film.mov", width=1920)
+    await _until_status(own, unfinished, "processing")
+    children = own.children()
+    await own.stop()
+    assert own.process.returncode == 0
+    await _until_ended(children)
+    key = own.headers
+    await own.start()
+    assert own.headers == key, "the API key stays valid"
+    assert await _status(own, finished) == "succeeded"
+    await _until_status(own, unfinished, "succeeded")
 
 
-async def test_after_a_sigkill_the_next_start_finishes_all_work(tmp_path: Path, uploads: FileServer) -> None:
-    async with bitmill_up(tmp_path / "data") as own:
-        jobs = [await _post(own, uploads, "video-9182.mov", width=1920) for _ in range(2)]
-        await _until_status(own, jobs[0], "processing")
-        children = own.children()
-        await own.stop(signal.SIGKILL)
-        await own.start()
-        await _until_ended(children)
-        for job in jobs:
-            await _until_status(own, job, "succeeded")
+async def test_after_a_sigkill_the_next_start_finishes_all_work(own: BitmillUp, uploads: FileServer) -> None:
+    jobs = [await _post(own, uploads, "film.mov", width=1280) for _ in range(2)]
+    await _until_status(own, jobs[0], "processing")
+    children = own.children()
+    await own.stop(signal.SIGKILL)
+    await own.start()
+    await _until_ended(children)
+    for job in jobs:
+        await _until_status(own, job, "succeeded")
 
 
 async def test_every_event_of_its_start_has_the_format_that_was_asked_for(up: BitmillUp) -> None:

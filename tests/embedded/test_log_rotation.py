@@ -9,7 +9,7 @@ from embedded import process
 from embedded.log_rotation import keep_logs_bounded, rotate_logs
 from tests.support.waiting import until
 
-CHATTY = "import sys, time\nwhile True: sys.stdout.write('x' * 1000 + '\\n'); sys.stdout.flush(); time.sleep(0.001)"
+CHATTY = "import sys, time\nwhile True: sys.stdout.write('x' * 1000 + '\\n'); sys.stdout.flush(); time.sleep(0.005)"
 
 
 def test_a_log_that_is_too_large_is_kept_once_and_begins_anew(tmp_path: Path) -> None:

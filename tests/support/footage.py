@@ -107,6 +107,10 @@ class Material:
         argv = ("-t", "1", "-i", self.footage.bunny, "-an", "-vf", change, "-c:v", "libx264")
         return self._ffmpeg("hdr.mp4", *argv, "-preset", "ultrafast", "-pix_fmt", "yuv420p10le")
 
+    def beginning(self, source: Path, seconds: float) -> Path:
+        """The first seconds of a clip, with its own coded pictures and sound."""
+        return self._ffmpeg(f"{source.stem}-{seconds:g}s.mp4", "-t", f"{seconds:g}", "-i", source, "-c", "copy", "-dn")
+
     def long(self, seconds: int = 120) -> Path:
         """Big Buck Bunny over and over for about `seconds`: enough work to be interrupted."""
         loops = max(0, round(seconds / 5.3) - 1)

@@ -28,6 +28,7 @@ from cli import env_file
 from cli.banner import READY_LINE
 from devtools.footage import Footage
 from tests.support.file_server import FileServer, file_server
+from tests.support.footage import Material
 from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -163,11 +164,15 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BitmillU
 
 
 @pytest.fixture(scope="session")
-async def uploads(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FileServer]:
-    """A file server with real files under the names that the examples use."""
+async def uploads(
+    footage: Footage, material: Material, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[FileServer]:
+    """A file server with real files under the names that the examples use, and `film.mov`, which takes longer."""
     folder = tmp_path_factory.mktemp("uploads")
-    shutil.copy(footage.bikes, folder / "clip.mov")
-    shutil.copy(footage.bunny, folder / "video-9182.mov")
+    # Seconds of each: most tests wait until a whole file is encoded.
+    shutil.copy(material.beginning(footage.bikes, 3), folder / "clip.mov")
+    shutil.copy(material.beginning(footage.bunny, 2), folder / "video-9182.mov")
+    shutil.copy(footage.bunny, folder / "film.mov")
     shutil.copy(footage.carphone, folder / "your-file.mp4")
     shutil.copy(footage.chelsea, folder / "photo.png")
     shutil.copy(footage.coffee, folder / "coffee.png")

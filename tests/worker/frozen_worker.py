@@ -30,7 +30,7 @@ COPIED = "copied"
 """Name of the file that says that the output is copied, and is not under its key yet."""
 GO_ON = "go_on"
 """Name of the file that the copy then waits for."""
-LEASE = timedelta(seconds=2)
+LEASE = timedelta(seconds=3)
 """Short, so that the tests do not wait long."""
 
 

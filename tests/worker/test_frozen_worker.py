@@ -1,7 +1,10 @@
 """A worker that was frozen past its lease while it stored an output does not touch that of the attempt which won."""
 
 import signal
+from functools import partial
 from pathlib import Path
+
+import asyncpg
 
 from tests.services.worker_harness import WorkerHarness, worker_settings
 from tests.support.footage import Material
@@ -10,6 +13,14 @@ from tests.support.waiting import until
 from tests.worker.frozen_worker import COPIED, GO_ON, TaggingWorker
 from tests.worker.worker_process import WorkerProcess
 from worker.settings import FileSettings
+
+
+async def has_published(url: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return not await connection.fetchval("SELECT count(*) FROM transcoder.outbox")
+    finally:
+        await connection.close()
 
 
 async def test_a_thawed_worker_neither_replaces_the_output_nor_leaves_its_own(
@@ -22,6 +33,8 @@ async def test_a_thawed_worker_neither_replaces_the_output_nor_leaves_its_own(
         source = material.flat()
         job_id = await worker.submit(worker.files.add(source))
         await until((tmp_path / COPIED).exists, within=120)
+        # It would be waited for until its transaction has timed out, if it was frozen while it publishes.
+        await until(partial(has_published, url), within=120)
         frozen.send(signal.SIGSTOP)
         async with TaggingWorker(settings, b"the second").run():
             job = await worker.finished(job_id)

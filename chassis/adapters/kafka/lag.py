@@ -105,15 +105,10 @@ class GroupLag:
 
     async def close(self) -> None:
         """Closes the connections; a later measurement opens them again."""
-        admin, consumer = self._admin, self._consumer
+        clients = [client for client in (self._admin, self._consumer) if client is not None]
         self._admin = self._consumer = None
         self._coordinators.clear()
-        with suppress(Exception):
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                if admin is not None:
-                    await admin.close()
-                if consumer is not None:
-                    await consumer.stop()
+        await _close(*clients)
 
     def _lag(self, service: str, topic: Topic, ends: Offsets, committed: Offsets) -> Lag:
         records = sum(max(0, end - committed.get(tp, 0)) for tp, end in ends.items() if tp.topic == topic.name)
@@ -206,5 +201,23 @@ async def _started(client: Any) -> None:
     try:
         await client.start()
     except BaseException:
-        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        await _close(client)
         raise
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def _close(*clients: Any) -> None:
+    """Also where the caller is cancelled meanwhile, as a health check is: nobody else would close the connections."""
+
+    async def close_each() -> None:
+        for client in clients:
+            with suppress(Exception):
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+
+    task = asyncio.create_task(close_each())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    await asyncio.shield(task)

@@ -39,6 +39,9 @@ SESSION_SETTINGS = {
 }
 """Server settings of every connection of a pool (Postgres 14 and later)."""
 
+TRANSACTION_TIMEOUT = "60s"
+"""For a transaction as a whole, from Postgres 17 on."""
+
 _SOCKET_OPTIONS = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
@@ -166,6 +169,16 @@ class _GuardedTransaction(Transaction):
         await super().__aexit__(kind, error, trace)
 
 
+def transaction_bound(connection: Any) -> str:
+    """The setting that ends a transaction, and with it its locks, whose client does not go on.
+
+    Before Postgres 17 nothing does so for a client that is frozen between the preparation of a statement and its
+    execution: Postgres then neither executes a statement nor is it idle.
+    """
+    has_timeout = connection.get_server_version().major >= 17
+    return "transaction_timeout" if has_timeout else "idle_in_transaction_session_timeout"
+
+
 def is_lost(connection: Any) -> bool:
     """Whether a connection of a pool is closed. A connection that the pool has removed raises InterfaceError."""
     try:
@@ -183,8 +196,8 @@ def keep_alive(client: socket.socket | None) -> None:
             client.setsockopt(level, option, value)
 
 
-async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
-    """Returns once Postgres accepts a connection; `PostgresUnavailable` after `timeout` seconds.
+async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> str:
+    """Its `transaction_bound`, once Postgres accepts a connection; `PostgresUnavailable` after `timeout` seconds.
 
     What waiting cannot cure (wrong password, no such database) is raised at once as asyncpg's own exception.
     """
@@ -199,9 +212,10 @@ async def wait_for_postgres(dsn: str, timeout: float = 60.0) -> None:
                     last = error
                     await backoff.sleep(error)
                 else:
+                    bound = transaction_bound(connection)
                     await connection.close()
                     backoff.reset()
-                    return
+                    return bound
     except TimeoutError:
         why = f": {last}" if last and str(last) else ""
         raise PostgresUnavailable(f"Postgres at {masked(dsn)} did not answer within {timeout:g} s{why}") from last

@@ -18,6 +18,7 @@ from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 from chassis.adapters.postgres import sql
 from chassis.adapters.postgres.connection import (
     SESSION_SETTINGS,
+    TRANSACTION_TIMEOUT,
     ConnectionLost,
     GuardedConnection,
     PostgresUnavailable,
@@ -189,8 +190,9 @@ async def open_pool(
     Waits up to `wait` seconds for Postgres. `json` and `jsonb` go in and come out as Python values. `settings` are
     further server settings of each connection. Close it with `await pool.close()` or `async with pool`.
     """
-    await wait_for_postgres(dsn, wait)
+    bound = await wait_for_postgres(dsn, wait)
     server_settings = {"search_path": schema, "application_name": f"bitmill.{schema}", **SESSION_SETTINGS}
+    server_settings.setdefault(bound, TRANSACTION_TIMEOUT)
     return await Pool(
         dsn, size=size, server_settings=server_settings | dict(settings or {}), deadlines=deadlines or Deadlines()
     )

@@ -12,9 +12,9 @@ SELECT EXISTS (SELECT FROM outbox);
 -- name: try_lock
 -- One relay of a service publishes at a time, so that the order per key holds across replicas as well. The others do
 -- not wait for the lock, because each would hold a connection meanwhile. The lock ends with the transaction, and the
--- transaction of a relay that hangs ends after the timeout.
+-- transaction of a relay that hangs ends after the timeout $1 of the setting $2.
 SELECT pg_try_advisory_xact_lock(hashtextextended('bitmill.outbox.' || current_schema(), 0))
-FROM set_config('idle_in_transaction_session_timeout', $1, true);
+FROM set_config($2, $1, true);
 
 -- name: claim
 -- The oldest rows. Rows that are locked by another session are skipped.

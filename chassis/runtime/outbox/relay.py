@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError
 from chassis.adapters.failure_policy import describe
 from chassis.adapters.kafka.errors import KafkaUnavailable
 from chassis.adapters.postgres import sql
+from chassis.adapters.postgres.connection import transaction_bound
 from chassis.adapters.postgres.pool import Pool
 from chassis.core import logs, tracing
 from chassis.core.concurrency import WakeSignal, abandon_after
@@ -143,7 +144,8 @@ class Relay:
                 return self._times.idle_poll
             async with conn.transaction():
                 # A relay that hangs loses its transaction, and with it the lock, after the timeout.
-                if not await conn.fetchval(self._queries["try_lock"], f"{self._times.batch_s:g}s"):
+                bound = f"{self._times.batch_s:g}s", transaction_bound(conn)
+                if not await conn.fetchval(self._queries["try_lock"], *bound):
                     return self._times.lock_retry
                 rows = [_row(record) for record in await conn.fetch(self._queries["claim"], BATCH_ROWS)]
                 started_ns = time.time_ns()

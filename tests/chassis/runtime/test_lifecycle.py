@@ -25,16 +25,17 @@ from tests.support.waiting import until
 
 
 class Fake:
-    """An app that comes up when `gate` opens and writes down what happens to it."""
+    """An app that comes up when `gate` is set, goes down when `may_stop` is, and writes down what happens to it."""
 
-    def __init__(self, name: str, history: list[str], *, stop_s: float = 0.0) -> None:
+    def __init__(self, name: str, history: list[str]) -> None:
         self.name = name
         self.history = history
         self.gate = asyncio.Event()
         self.gate.set()
         self.healthy = True
         self.crash = asyncio.Event()
-        self._stop_s = stop_s
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
 
     def routes(self) -> list[web.RouteDef]:
         async def hello(_: web.Request) -> web.Response:
@@ -58,7 +59,7 @@ class Fake:
                 supervisor.start(self._background(), "crasher")
                 self.history.append(f"{self.name} up")
                 yield
-                await asyncio.sleep(self._stop_s)
+                await self.may_stop.wait()
                 self.history.append(f"{self.name} in order")
         finally:
             self.history.append(f"{self.name} down")
@@ -71,7 +72,7 @@ class Fake:
 class Serving:
     """`serve` in a task, and a client for it."""
 
-    def __init__(self, *apps: Fake, timeout: float = 2.0, watch: list[Callable[[], object]] | None = None) -> None:
+    def __init__(self, *apps: Fake, timeout: float = 60.0, watch: list[Callable[[], object]] | None = None) -> None:
         self.stop = asyncio.Event()
         self.address = ""
         self.announced = 0
@@ -149,13 +150,16 @@ async def test_ready_is_announced_once_and_only_when_every_check_passes() -> Non
 
 async def test_stop_puts_every_app_down_and_then_closes_http() -> None:
     history: list[str] = []
-    apps = [Fake("one", history, stop_s=0.2), Fake("two", history)]
-    async with Serving(*apps) as serving:
+    slow = Fake("one", history)
+    slow.may_stop.clear()
+    async with Serving(slow, Fake("two", history)) as serving:
         await until(lambda: serving.announced)
         serving.stop.set()
         # Requests to the app that still stops get 503, because HTTP closes last.
         await serving.becomes("/one", 503)
-        await asyncio.wait_for(serving.ended, 3)
+        await until(lambda: "two down" in history)
+        slow.may_stop.set()
+        await asyncio.wait_for(serving.ended, 60)
         with pytest.raises(aiohttp.ClientConnectionError):
             await serving.status("/livez")
     assert sorted(history[:4]) == ["one starting", "one up", "two starting", "two up"]
@@ -169,16 +173,17 @@ async def test_an_app_that_still_comes_up_is_stopped_as_well() -> None:
     async with Serving(app) as serving:
         await until(lambda: app.history)
         serving.stop.set()
-        await asyncio.wait_for(serving.ended, 3)
+        await asyncio.wait_for(serving.ended, 60)
     assert app.history == ["app starting", "app down"]
 
 
 async def test_an_app_that_does_not_stop_in_time_is_cut_off() -> None:
-    app = Fake("app", [], stop_s=60)
+    app = Fake("app", [])
+    app.may_stop.clear()
     async with Serving(app, timeout=0.2) as serving:
         await until(lambda: serving.announced)
         serving.stop.set()
-        await asyncio.wait_for(serving.ended, 3)
+        await asyncio.wait_for(serving.ended, 60)
     assert app.history[-1] == "app down"
 
 
@@ -189,7 +194,7 @@ async def test_a_background_task_that_dies_takes_everything_down_with_its_error(
         await until(lambda: serving.announced)
         broken.crash.set()
         with pytest.raises(RuntimeError, match="broken broke"):
-            await asyncio.wait_for(serving.ended, 3)
+            await asyncio.wait_for(serving.ended, 60)
     assert {"broken down", "fine down"} <= set(history)
 
 
@@ -203,7 +208,7 @@ async def test_an_app_that_cannot_start_takes_everything_down_with_its_error() -
     fine = Fake("fine", [])
     async with Serving(Unable("unable", []), fine) as serving:
         with pytest.raises(OSError, match="no such database"):
-            await asyncio.wait_for(serving.ended, 3)
+            await asyncio.wait_for(serving.ended, 60)
     assert fine.history[-1] == "fine down"
 
 
@@ -219,7 +224,7 @@ async def test_the_end_of_what_is_watched_is_the_end_of_all() -> None:
         await until(lambda: serving.announced)
         gone.set()
         with pytest.raises(RuntimeError, match="Kafka ended"):
-            await asyncio.wait_for(serving.ended, 3)
+            await asyncio.wait_for(serving.ended, 60)
     assert app.history[-1] == "app down"
 
 
@@ -345,7 +350,7 @@ def test_the_first_signal_stops_in_order_with_status_0(mode: str, number: int) -
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "down\n" if mode == "well" else ""), err
 
 
@@ -355,11 +360,10 @@ def test_the_second_signal_ends_at_once() -> None:
         assert process.stdout.readline() == "up\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "stuck\n"
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
+    # One that is ended at the deadline of the stop has status 1, one that stops in order 0.
     assert process.returncode == 128 + signal.SIGINT
-    assert time.monotonic() - began < 2
 
 
 def test_a_stop_that_hangs_is_ended_at_the_deadline() -> None:
@@ -367,14 +371,14 @@ def test_a_stop_that_hangs_is_ended_at_the_deadline() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "shutdown_deadline_exceeded" in err
 
 
 def test_a_crash_ends_with_status_1_and_says_what_broke() -> None:
     with _start("crash") as process:
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     crashed = [line for line in err.splitlines() if '"event":"service_failed"' in line]
     assert len(crashed) == 1
@@ -391,7 +395,7 @@ def test_a_port_that_is_taken_is_said() -> None:
             run_main([], host="127.0.0.1", port=taken.getsockname()[1])
     assert ended.value.code == 1
     # No deadline may be left running: it would end the calling process.
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= threads

@@ -179,7 +179,7 @@ async def test_a_batch_that_takes_too_long_is_tried_again_with_fewer_rows(tables
     )
     for number in range(16):
         await tables.parent(f"old-{number}")
-    limits = PurgeLimits(rows=16, statement_s=0.9)
+    limits = PurgeLimits(rows=16, statement_s=1.2)
     purger = Purger(tables.pool, tables.service, [PARENTS], lambda _: DAY, limits=limits)
     assert await purger.purge() == {}
     passes = 1

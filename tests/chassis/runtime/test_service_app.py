@@ -57,10 +57,10 @@ class Counter(ServiceApp[CommonSettings, Counted]):
                 cancellations = [
                     CancelRequested(job_id=event.job.id, project=event.job.project, at=now_ms()) for event in events
                 ]
+                counted.seen.extend(event.job.id for event in events)
                 async with resources.pool.acquire() as conn, conn.transaction():
                     await resources.outbox.put(conn, *cancellations)
                 resources.outbox.wake()
-                counted.seen.extend(event.job.id for event in events)
 
         async def background() -> None:
             try:

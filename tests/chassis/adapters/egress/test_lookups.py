@@ -159,7 +159,7 @@ async def test_forty_hosts_of_a_silent_zone_do_not_delay_another_project(tmp_pat
         raw_server(file(b"innocent")) as server,
         loop_stalls() as stalls,
     ):
-        client = DnsClient(resolv_conf=tmp_path / "resolv.conf", hosts=hosts, name_servers=[dns.address], timeout_s=0.5)
+        client = DnsClient(resolv_conf=tmp_path / "resolv.conf", hosts=hosts, name_servers=[dns.address], timeout_s=1.5)
         policy = EgressPolicy([ip_network("127.0.0.0/8")], resolve=client)
 
         async def attack(number: int) -> str:

@@ -9,8 +9,8 @@ from chassis.adapters.http.json_body import read_json
 from chassis.adapters.http.response_deadline import begin_response_deadline
 from tests.chassis.adapters.http.small_service import Small, error_of, serving
 
-SOON_S = 0.1
-PAUSE_S = 4 * SOON_S
+SOON_S = 0.3
+PAUSE_S = 2 * SOON_S
 
 
 class Impatient(Small):

@@ -161,8 +161,14 @@ async def test_two_consumers_share_the_partitions_and_handle_batches_at_the_same
     async def all_seen() -> bool:
         return len(seen) == 4
 
+    def shared() -> bool:
+        consumers = [each.consumer for each in broker.subscribers]  # type: ignore[attr-defined]
+        return [len(consumer.assignment()) for consumer in consumers] == [2, 2]
+
     async with running(broker):
         broker.check()
+        # The first may still have all partitions for a moment after the second has joined.
+        await until(shared)
         producer = await open_producer(kafka_bootstrap, "test")
         for partition in range(4):
             value, headers = good(f"job_{partition}")
@@ -224,6 +230,7 @@ async def test_a_slow_batch_does_not_delay_the_records_after_it(
                 await asyncio.sleep(0.01)
 
     seconds: list[float] = []
+    producer = await open_producer(kafka_bootstrap, "test")
     async with running(broker):
         for number in range(3):
             slow.clear()
@@ -234,10 +241,12 @@ async def test_a_slow_batch_does_not_delay_the_records_after_it(
             await asyncio.sleep(0.5)  # aiokafka would start a fetch without this partition after 0.1 s
             go_on.set()
             await until_seen(f"fetched_{number}")
+            value, headers = good(f"next_{number}")
             sent_at = time.monotonic()
-            await send(kafka_bootstrap, topic, good(f"next_{number}"))
+            await producer.send_and_wait(topic.name, value, key=b"k", headers=headers, partition=0)
             await until_seen(f"next_{number}")
             seconds.append(time.monotonic() - sent_at)
+    await producer.stop()
     # Such a fetch would delay each of them by 2.5 s. Other load does not delay all three by so much.
     assert min(seconds) < 1.5, seconds
 

@@ -17,9 +17,12 @@ from chassis.runtime.job_queue.attempt import AttemptLimits
 from chassis.runtime.job_queue.runner import RunnerTimes
 from chassis.runtime.outbox import Outbox
 from schemas.events import CancelRequested
+from tests.support.waiting import until
 
 LEASE = timedelta(seconds=1.5)
-QUICK = AttemptLimits(policy=FailurePolicy(attempts=5, first_delay_s=0.01, longest_delay_s=0.02))
+LONG_LEASE = timedelta(minutes=5)
+"""Of tests in which no lease has to run out by itself; they set `QUEUE_LEASE` in their module."""
+QUICK = AttemptLimits(policy=FailurePolicy(attempts=5, first_delay_s=0.01, longest_delay_s=0.02), shutdown_write_s=20.0)
 TIMES = RunnerTimes(poll=timedelta(milliseconds=200))
 
 
@@ -52,6 +55,17 @@ class QueueFixture:
     async def expire(self, *ids: str) -> None:
         """Makes leases run out."""
         await self.pool.execute("UPDATE job_queue SET lease_until = now() - interval '1 hour' WHERE id = ANY ($1)", ids)
+
+    async def take_over(self, item_id: str, worker: str) -> QueueItem:
+        """Another worker's claim of an item that is worked on: its heartbeat may renew the lease in between."""
+
+        async def claimed() -> QueueItem | None:
+            await self.expire(item_id)
+            return await self.queue.claim(worker)
+
+        item: QueueItem = await until(claimed)
+        assert item.id == item_id
+        return item
 
     async def state(self, item_id: str) -> str:
         return str(await self.pool.fetchval("SELECT state FROM job_queue WHERE id = $1", item_id))
@@ -156,9 +170,10 @@ async def prepare(dsn: str, schema: str) -> None:
 
 
 @pytest.fixture
-async def fixture(database_url: str) -> AsyncIterator[QueueFixture]:
+async def fixture(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[QueueFixture]:
+    lease: timedelta = getattr(request.module, "QUEUE_LEASE", LEASE)
     schema = f"queue_{uuid4().hex[:8]}"
     await prepare(database_url, schema)
     async with await open_pool(database_url, schema, size=25) as pool:
         outbox = Outbox(pool, "test")
-        yield QueueFixture(database_url, schema, pool, outbox, JobQueue(pool, outbox, lease=LEASE))
+        yield QueueFixture(database_url, schema, pool, outbox, JobQueue(pool, outbox, lease=lease))

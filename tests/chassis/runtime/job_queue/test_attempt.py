@@ -228,8 +228,7 @@ async def test_a_lost_lease_stops_the_work_and_its_result_is_shown_once(fixture:
     await fixture.add("job_1")
     async with running(Worker(work).runner(fixture.queue, slots=1)):
         await until(lambda: fixture.is_in("running", "job_1"), within=60)
-        await fixture.expire("job_1")
-        rival = await fixture.claim("rival")
+        rival = await fixture.take_over("job_1", "rival")
         await asyncio.wait_for(stopped.wait(), 60)
         await fixture.queue.finish(rival, "done", event("job_1"))
     assert await fixture.state("job_1") == "done"
@@ -240,8 +239,7 @@ async def test_an_emit_without_lease_ends_the_attempt_without_a_trace(fixture: Q
     lost = asyncio.Event()
 
     async def work(item: QueueItem) -> Outcome:
-        await fixture.expire(item.id)
-        rival = await fixture.claim("rival")
+        rival = await fixture.take_over(item.id, "rival")
         try:
             await fixture.queue.emit(item, event(item.id))
         except LeaseLost:

@@ -5,7 +5,9 @@ from typing import cast
 import pytest
 
 from chassis.adapters.postgres import Connection
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, event
+
+QUEUE_LEASE = LONG_LEASE
 
 
 async def test_cancelling_a_queued_item_hands_it_to_the_caller(fixture: QueueFixture) -> None:

@@ -9,7 +9,9 @@ import orjson
 
 from chassis.adapters.postgres import open_pool, sql
 from chassis.runtime.job_queue import JobQueue
-from tests.chassis.runtime.job_queue.conftest import QueueFixture
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture
+
+QUEUE_LEASE = LONG_LEASE
 
 FILL = """
     INSERT INTO job_queue (id, project, kind, payload, state, priority, finished_at)

@@ -8,7 +8,9 @@ import pytest
 
 from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import QueueItem
-from tests.chassis.runtime.job_queue.conftest import QueueFixture
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture
+
+QUEUE_LEASE = LONG_LEASE
 
 
 async def test_an_added_item_is_claimed_with_its_payload_and_its_first_attempt(fixture: QueueFixture) -> None:

@@ -1,6 +1,7 @@
 """A runner that drains: work that has begun ends, everything else goes back into the queue at once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from chassis.adapters.postgres import Connection
@@ -95,7 +96,7 @@ async def test_a_result_that_cannot_be_written_yet_is_waited_for(fixture: QueueF
             pass
         return Complete("done", [event(item.id)], also=write)
 
-    worker = Worker(work)
+    worker, limits = Worker(work), replace(QUICK, shutdown_write_s=0.3)
     runner = Runner(
         fixture.queue,
         work,
@@ -103,14 +104,14 @@ async def test_a_result_that_cannot_be_written_yet_is_waited_for(fixture: QueueF
         exhausted=worker.exhausted,
         on_cancel=worker.on_cancel,
         has_begun=slots.has_begun,
-        limits=QUICK,
+        limits=limits,
         times=TIMES,
     )
     await fixture.add("job_1")
     async with running(runner):
         await tried.wait()
         task = asyncio.create_task(runner.drain(timedelta(minutes=5)))
-        await asyncio.wait([task], timeout=3 * QUICK.shutdown_write_s)
+        await asyncio.wait([task], timeout=3 * limits.shutdown_write_s)
         assert not task.done()
         away.clear()
         await task

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from tests.chassis.runtime.job_queue.conftest import QueueFixture
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture
+
+QUEUE_LEASE = LONG_LEASE
 
 
 async def claimed(fixture: QueueFixture, number: int) -> list[str]:

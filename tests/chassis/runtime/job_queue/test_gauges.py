@@ -7,7 +7,9 @@ import yaml
 
 from chassis.core.metrics import exposition
 from chassis.runtime.job_queue.inspection import QueueGauges
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, event
+
+QUEUE_LEASE = LONG_LEASE
 
 
 def gauges(service: str) -> dict[str, float]:

@@ -10,9 +10,10 @@ from chassis.runtime.job_queue import Complete, JobQueue, Outcome, QueueItem
 from chassis.runtime.job_queue.item import Renewal
 from chassis.runtime.job_queue.lease import Heartbeats, HeldLease
 from chassis.runtime.outbox import Outbox
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, Worker, event, running
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, Worker, event, running
 from tests.support.waiting import until
 
+QUEUE_LEASE = LONG_LEASE
 ITEMS = 36
 CONNECTIONS = 4
 SLOW_LEASE = timedelta(seconds=6)
@@ -42,7 +43,7 @@ async def test_thirty_six_items_on_four_connections_keep_their_leases_while_a_st
             await until(lambda: fixture.is_in("running", *IDS), within=60)
             begun = await fixture.pool.fetchval("SELECT clock_timestamp()")
             await fixture.pool.execute(SLOW_UPDATES)
-            await until(lambda: renewed(fixture.pool, begun + 3 * SLOW_LEASE), within=60)
+            await until(lambda: renewed(fixture.pool, begun + 2 * SLOW_LEASE), within=60)
             renewals = await fixture.pool.fetchval("SELECT count(*) FROM renewals")
             await fixture.pool.execute("DROP TRIGGER be_slow ON job_queue")
             finish.set()

@@ -11,7 +11,9 @@ from chassis.adapters.postgres import Connection
 from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import JointWrite, LeaseLost, NewItem
 from chassis.runtime.job_queue.inspection import Counts, count
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, event
+
+QUEUE_LEASE = LONG_LEASE
 
 
 async def test_an_id_is_added_once_and_known_again_when_it_is_finished(fixture: QueueFixture) -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from chassis.runtime.job_queue import LeaseLost, NewItem
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, event
+
+QUEUE_LEASE = LONG_LEASE
 
 
 async def add_run(fixture: QueueFixture, run: int, id: str = "job_1") -> list[str]:

@@ -8,7 +8,9 @@ from chassis.core import tracing
 from chassis.core.trace_context import TraceContext, parse
 from chassis.runtime.job_queue import NewItem, QueueItem
 from chassis.runtime.job_queue.attempt_span import attempt_span
-from tests.chassis.runtime.job_queue.conftest import QueueFixture, event
+from tests.chassis.runtime.job_queue.conftest import LONG_LEASE, QueueFixture, event
+
+QUEUE_LEASE = LONG_LEASE
 
 ONE = TraceContext("1" * 32, "a" * 16)
 TWO = TraceContext("2" * 32, "b" * 16)

@@ -1,7 +1,7 @@
 """An outbox in a schema of its own per test, a real producer, and a fake producer that fails as a test demands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -58,9 +58,16 @@ class OutboxFixture:
 
     @asynccontextmanager
     async def relaying(
-        self, producer: Producer, outbox: Outbox | None = None, *, times: RelayTimes = QUICK, watermark: bool = False
+        self,
+        producer: Producer,
+        outbox: Outbox | None = None,
+        *,
+        times: RelayTimes = QUICK,
+        watermark: bool = False,
+        reopen: Callable[[], Awaitable[Producer]] | None = None,
     ) -> AsyncIterator["asyncio.Task[None]"]:
-        task = asyncio.create_task((outbox or self.outbox).relay(producer, times=times, watermark=watermark))
+        relay = (outbox or self.outbox).relay(producer, times=times, watermark=watermark, reopen=reopen)
+        task = asyncio.create_task(relay)
         try:
             yield task
         finally:
@@ -121,13 +128,18 @@ class TestTopic:
     name: str
     bootstrap: str
 
-    async def read(self, count: int) -> list[Any]:
-        """The first `count` records; each partition in its order."""
+    async def read(self, count: int, keys: Collection[str] | None = None) -> list[Any]:
+        """The first `count` records, of these keys if given; each partition in its order."""
         consumer = AIOKafkaConsumer(self.name, bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
+            records: list[Any] = []
             async with asyncio.timeout(60):
-                return [await consumer.getone() for _ in range(count)]
+                while len(records) < count:
+                    record = await consumer.getone()
+                    if keys is None or record.key.decode() in keys:
+                        records.append(record)
+            return records
         finally:
             await consumer.stop()
 

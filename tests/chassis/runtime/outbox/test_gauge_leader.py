@@ -43,8 +43,9 @@ async def test_a_leader_leads_between_scrapes_that_are_further_apart_than_its_le
 
 async def test_after_the_leader_is_gone_another_replica_leads_once_the_lease_has_expired(env: OutboxFixture) -> None:
     """One that was killed renews nothing and releases nothing."""
-    killed = GaugeLeader(env.pool, "killed", lease=SECOND, renew_every=HOUR)
-    two = GaugeLeader(env.pool, "two", lease=SECOND, renew_every=timedelta(milliseconds=50))
+    killed = GaugeLeader(env.pool, "killed", lease=2 * SECOND, renew_every=HOUR)
+    # As long as it can be without looking like a lease of before the clock was set back.
+    two = GaugeLeader(env.pool, "two", lease=4 * SECOND, renew_every=timedelta(milliseconds=50))
     async with killed, two:
         assert await killed.leads()
         await until(two.leads)

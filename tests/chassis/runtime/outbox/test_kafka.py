@@ -1,6 +1,5 @@
 """The relay and a real Kafka."""
 
-import asyncio
 import time
 
 from aiokafka import AIOKafkaProducer
@@ -23,9 +22,7 @@ async def test_events_arrive_as_cloud_events_in_the_order_of_their_key(
     async with env.relaying(producer, times=REAL):
         await env.put(*(event(job, n) for n in range(20) for job in jobs))
         await until(env.empty)
-    records = await TestTopic(JOB_CONTROL.name, kafka_bootstrap).read(60)
-    mine = [record for record in records if record.key.decode() in jobs]
-    assert len(mine) == 60
+    mine = await TestTopic(JOB_CONTROL.name, kafka_bootstrap).read(60, jobs)
     for job in jobs:
         of_key = [record for record in mine if record.key == job.encode()]
         assert [CancelRequested.model_validate_json(record.value).at for record in of_key] == list(range(20))
@@ -62,11 +59,10 @@ async def test_a_record_too_large_for_its_topic_is_quarantined_and_its_neighbour
 
     for value in (b"first", b"x" * 12_000, b"second", b"third"):
         await env.put_raw(topic.name, "k", value)
-    relay = asyncio.create_task(env.outbox.relay(producer, reopen=reopen))
     try:
-        await until(env.empty, within=20)
+        async with env.relaying(producer, reopen=reopen, times=REAL):
+            await until(env.empty)
     finally:
-        relay.cancel()
         for each in extra:
             await each.stop()
     assert await env.quarantined() == 1

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
+from chassis.adapters.postgres import open_pool
 from chassis.core.ids import now_ms
 from chassis.runtime.outbox import Insert, Outbox
 from tests.chassis.runtime.outbox.conftest import FakeProducer, OutboxFixture, event
@@ -82,23 +83,30 @@ async def test_only_rows_up_to_the_moment_are_waited_for(env: OutboxFixture) -> 
     before: datetime = await env.pool.fetchval("SELECT now()")
     await env.put(event("a"))
     created: datetime = await env.pool.fetchval("SELECT created_at FROM outbox")
-    assert await env.outbox.wait_published(before, timeout=SHORT)
+    assert await env.outbox.wait_published(before, timeout=LONG)
     assert not await env.outbox.wait_published(created, timeout=SHORT)
     created_ms = int(created.timestamp() * 1000)
-    assert await env.outbox.wait_published(created_ms - 1, timeout=SHORT)
+    assert await env.outbox.wait_published(created_ms - 1, timeout=LONG)
     assert not await env.outbox.wait_published(created_ms, timeout=SHORT)
     assert not await env.outbox.wait_published(now_ms(), timeout=SHORT)
 
 
 async def test_what_is_committed_while_waiting_is_not_waited_for(env: OutboxFixture) -> None:
     await env.put(event("a"))
-    waiting = asyncio.create_task(env.outbox.wait_published(timeout=LONG))
-    await until(lambda: not waiting.done())
     first = await env.pool.fetchval("SELECT id FROM outbox")
-    await asyncio.sleep(0.05)  # so that the waiting has asked for the first time
-    await env.put(event("b"))
-    await env.pool.execute("DELETE FROM outbox WHERE id = $1", first)
-    assert await waiting
+    async with await open_pool(env.dsn, env.schema, size=1) as pool:
+        pid = await pool.fetchval("SELECT pg_backend_pid()")
+        waiting = asyncio.create_task(Outbox(pool, "ingest").wait_published(timeout=LONG))
+        await until(lambda: has_asked(env, pid))
+        await env.put(event("b"))
+        await env.pool.execute("DELETE FROM outbox WHERE id = $1", first)
+        assert await waiting
+
+
+async def has_asked(env: OutboxFixture, pid: int) -> bool:
+    """Whether a connection has been answered whether everything is published."""
+    asked = "SELECT state = 'idle' AND query LIKE '%unpublished%' FROM pg_stat_activity WHERE pid = $1"
+    return bool(await env.pool.fetchval(asked, pid))
 
 
 async def test_a_quarantined_event_counts_as_published(env: OutboxFixture) -> None:

@@ -1,14 +1,15 @@
 """The relay against producers that fail on demand: what is sent, again, in which order, and what is never lost."""
 
 import asyncio
-import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
 
-from chassis.adapters.postgres import open_pool
+from chassis.adapters.postgres import open_pool, sql
+from chassis.adapters.postgres.connection import transaction_bound
 from chassis.runtime.outbox import Outbox
 from tests.chassis.runtime.outbox.conftest import QUICK, FakeProducer, OutboxFixture, event
 from tests.support.proxy import Proxy
@@ -24,17 +25,13 @@ async def test_events_leave_in_their_order_and_the_table_is_empty_after(env: Out
     assert producer.keys == names
 
 
-async def test_a_wake_sends_within_milliseconds(env: OutboxFixture) -> None:
+async def test_a_wake_sends_without_waiting_for_the_next_look(env: OutboxFixture) -> None:
     producer = FakeProducer()
-    latencies = []
-    async with env.relaying(producer):
+    async with env.relaying(producer, times=replace(QUICK, idle_poll=timedelta(hours=1))):
         for n in range(20):
             await until(env.empty)
-            began = time.perf_counter()
             await env.put(event(f"job_{n}"))
             await until(lambda: len(producer.sent) == n + 1)  # noqa: B023 - asked before n moves on
-            latencies.append(time.perf_counter() - began)
-    assert sorted(latencies)[10] < 0.05, latencies
 
 
 async def test_what_other_processes_put_is_found_without_a_wake(env: OutboxFixture) -> None:
@@ -43,7 +40,7 @@ async def test_what_other_processes_put_is_found_without_a_wake(env: OutboxFixtu
         other = Outbox(env.pool, "keys")
         async with env.pool.acquire() as conn:
             await other.put(conn, event("job_1"))
-        await until(env.empty, within=3)
+        await until(env.empty)
     assert producer.keys == ["job_1"]
 
 
@@ -125,13 +122,13 @@ async def test_stop_publishes_what_is_there_and_ends(env: OutboxFixture) -> None
     producer, stop = FakeProducer(), asyncio.Event()
     await env.put(*(event(f"job_{n}") for n in range(250)))
     stop.set()
-    await asyncio.wait_for(env.outbox.relay(producer, stop), 10)
+    await asyncio.wait_for(env.outbox.relay(producer, stop), 60)
     assert len(producer.sent) == 250
 
 
 async def test_a_cancelled_relay_publishes_what_is_committed_before_it_goes(env: OutboxFixture) -> None:
     producer = FakeProducer()
-    async with env.relaying(producer):
+    async with env.relaying(producer, times=replace(QUICK, flush_s=60)):
         await env.put(event("a"))
         await until(env.empty)
         await env.put(*(event(f"last_{n}") for n in range(300)))
@@ -143,7 +140,7 @@ async def test_stop_does_not_wait_for_a_kafka_that_is_away(env: OutboxFixture) -
     producer, stop = FakeProducer(lambda key: KafkaConnectionError("away")), asyncio.Event()
     await env.put(event("a"))
     stop.set()
-    await asyncio.wait_for(env.outbox.relay(producer, stop), 5)
+    await asyncio.wait_for(env.outbox.relay(producer, stop), 60)
     assert await env.backlog() == 1
 
 
@@ -154,16 +151,15 @@ async def test_a_producer_beyond_repair_is_replaced(env: OutboxFixture) -> None:
         return fresh
 
     await env.put(event("a"))
-    task = asyncio.create_task(env.outbox.relay(broken, reopen=reopen))
-    await until(env.empty)
-    task.cancel()
+    async with env.relaying(broken, reopen=reopen):
+        await until(env.empty)
     assert fresh.keys == ["a"]
 
 
 async def test_without_a_replacement_a_producer_beyond_repair_ends_the_relay(env: OutboxFixture) -> None:
     await env.put(event("a"))
     with pytest.raises(OutOfOrderSequenceNumber):
-        await asyncio.wait_for(env.outbox.relay(FakeProducer(lambda key: OutOfOrderSequenceNumber())), 10)
+        await asyncio.wait_for(env.outbox.relay(FakeProducer(lambda key: OutOfOrderSequenceNumber())), 60)
     assert await env.backlog() == 1
 
 
@@ -202,7 +198,8 @@ async def test_a_connection_that_stays_unresponsive_is_discarded(env: OutboxFixt
                 await until(env.empty)
         finally:
             pool.terminate()
-    assert producer.keys == ["a", "b"]
+    # On a busy machine a batch can take longer than the bounds of this test: its rows are then sent again.
+    assert list(dict.fromkeys(producer.keys)) == ["a", "b"]
 
 
 async def test_a_relay_that_does_not_get_the_lock_holds_no_connection_while_it_waits(env: OutboxFixture) -> None:
@@ -221,6 +218,22 @@ async def test_a_relay_that_does_not_get_the_lock_holds_no_connection_while_it_w
             producer.unanswered[0].set_result(None)
             await env.put(event("b"))
             await until(env.empty)
+
+
+async def test_a_relay_that_was_frozen_while_it_prepared_a_statement_loses_the_lock(env: OutboxFixture) -> None:
+    """Postgres then neither executes a statement of it nor is it idle."""
+    other = FakeProducer()
+    async with await open_pool(env.dsn, env.schema, size=1) as pool:
+        frozen = await pool.acquire()
+        await frozen.transaction().start()
+        lock = sql.load("chassis.runtime.outbox")["try_lock"]
+        assert await frozen.fetchval(lock, "1s", transaction_bound(frozen))
+        await frozen.prepare("SELECT 'what asyncpg does before the first execution'")
+        async with env.relaying(other):
+            await env.put(event("a"))
+            await until(env.empty)
+        pool.terminate()
+    assert other.keys == ["a"]
 
 
 async def test_a_relay_takes_over_from_one_that_died_in_the_middle_of_a_batch(env: OutboxFixture) -> None:
