@@ -1,6 +1,5 @@
 """A running ingest on a real Kafka and Postgres, and a web server with files."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,10 +50,7 @@ async def ingest(
     ingest_dsn: str, ingest_storage: Path, kafka_bootstrap: str, events: EventLog
 ) -> AsyncIterator[RunningIngest]:
     """A running ingest with an API key, closed after the tests of this package: others are in the same groups."""
-    async with (
-        asyncio.timeout(600),
-        running(
-            ingest_dsn, kafka_bootstrap, ingest_storage, max_unfinished_jobs=MOST, max_unfinished_imports=MOST
-        ) as ingest,
-    ):
+    async with running(
+        ingest_dsn, kafka_bootstrap, ingest_storage, max_unfinished_jobs=MOST, max_unfinished_imports=MOST
+    ) as ingest:
         yield ingest

@@ -94,8 +94,8 @@ async def test_a_body_below_the_least_rate_is_given_up_after_one_window(tmp_path
 
 
 async def test_a_slow_body_above_the_least_rate_arrives(tmp_path: Path) -> None:
-    limits = FetchLimits(min_rate=1, rate_window=timedelta(seconds=0.2))
-    with flood_server(OK + b"\r\n", b"x" * 100, pause_s=0.02, max_bytes=5_000) as server:
+    limits = FetchLimits(min_rate=1, rate_window=timedelta(seconds=1))
+    with flood_server(OK + b"\r\n", b"x" * 100, pause_s=0.05, max_bytes=5_000) as server:
         found = await fetch(server.url, tmp_path / "dest", POLICY, limits, project="prj_1")
     assert found.filesize == 5_000
 
