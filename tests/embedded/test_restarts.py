@@ -206,7 +206,7 @@ async def _small_disk(folder: Path, size: str) -> AsyncIterator[Path]:
 
 async def test_kafka_is_back_with_its_records_once_a_full_disk_has_space(tmp_path: Path) -> None:
     topic = topic_of_its_own()
-    async with _small_disk(tmp_path / "disk", "250m") as disk:
+    async with _small_disk(tmp_path / "disk", "400m") as disk:
         server = KafkaServer(disk / "data")
         async with server.running(ignore_progress) as bootstrap, _kept_running(server):
             await ensure_topics(bootstrap, [topic])

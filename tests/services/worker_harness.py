@@ -178,7 +178,8 @@ class WorkerHarness:
 
 async def _pass_over_older_records(bootstrap: str, service: str) -> None:
     """Moves the groups of a stopped service to the end of their topics: other tests have published there."""
-    for topic in TOPICS:
+
+    async def pass_over(topic: Topic) -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, group_id=group_id(service, topic), enable_auto_commit=False
         )
@@ -187,6 +188,8 @@ async def _pass_over_older_records(bootstrap: str, service: str) -> None:
             await until(partial(_move_to_end, consumer, topic), within=DEADLINE_SECONDS, poll=0.5)
         finally:
             await consumer.stop()
+
+    await asyncio.gather(*(pass_over(topic) for topic in TOPICS))
 
 
 async def _move_to_end(consumer: AIOKafkaConsumer, topic: Topic) -> bool:
