@@ -14,7 +14,9 @@ SELECT EXISTS (SELECT FROM outbox);
 -- not wait for the lock, because each would hold a connection meanwhile. The lock ends with the transaction, and the
 -- transaction of a relay that hangs ends after the timeout $1 of the setting $2.
 SELECT pg_try_advisory_xact_lock(hashtextextended('bitmill.outbox.' || current_schema(), 0))
-FROM set_config($2, $1, true);
+-- Only what is disabled first gets a new length in the middle of a transaction.
+FROM set_config($2, '0', true) AS disabled (value),
+    LATERAL set_config($2, CASE disabled.value WHEN '0' THEN $1 END, true);
 
 -- name: claim
 -- The oldest rows. Rows that are locked by another session are skipped.

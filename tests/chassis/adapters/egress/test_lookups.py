@@ -164,7 +164,7 @@ async def test_forty_hosts_of_a_silent_zone_do_not_delay_another_project(tmp_pat
 
         async def attack(number: int) -> str:
             url = f"http://host{number}.dead.example/"
-            short = FetchLimits(total=timedelta(seconds=1))
+            short = FetchLimits(total=timedelta(seconds=3))
             with pytest.raises(FetchError) as raised:
                 await fetch(url, folder / f"attack{number}", policy, short, project="attacker")
             return raised.value.reason
