@@ -6,7 +6,7 @@ from pydantic import Field
 
 from media.formats import FORMATS
 from schemas.base import EventModel
-from schemas.files import Codecs, File, MediaKind
+from schemas.files import Codecs, File, FileFacts, MediaKind
 from schemas.storable import MAX_INT4, ByteCount, DurationSeconds, Pixels, Rate, StoredText
 
 MAX_CHANNELS = 512
@@ -154,10 +154,12 @@ class MediaInfo(EventModel):
 
     def to_file(self, id: str, key: str) -> File:
         """The facts as those of a stored file with this id and storage key. An animated image counts as an image."""
+        return File(id=id, key=key, **dict(self.facts()))
+
+    def facts(self) -> FileFacts:
+        """What customers see of the file. An animated image counts as an image."""
         moving = self.kind != "image"
-        return File(
-            id=id,
-            key=key,
+        return FileFacts(
             kind=self.kind,
             format=self.format,
             content_type=self.content_type,

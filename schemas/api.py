@@ -1,4 +1,4 @@
-"""The bodies of requests: `POST /jobs`, `POST /tasks`, `POST /media`, over HTTP and over Kafka.
+"""The bodies of requests: `POST /jobs`, `POST /media`, over HTTP and over Kafka. Of tasks: `schemas.task_api`.
 
 An error names the field, the rule and the value: see `schemas.explain`.
 """
@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from schemas.base import RequestModel, Text
+from schemas.ids import is_id
 from schemas.jobs import Priority
+from schemas.media_resource import MediaResource
 from schemas.options import ImageOptions, VideoOptions
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -22,6 +24,7 @@ MAX_METADATA_BYTES = 16 * 1024
 """All keys and values of one object together, as UTF-8: an event has to stay well below 64 KiB."""
 _FILENAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9]{1,10})?")
 _NOT_IN_URLS = re.compile(r"[\x00- \\\x7f]")
+_LABEL = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FOLDER_PART = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -40,6 +43,30 @@ def _http_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not carry a user name or password")
     return url
+
+
+def _input_address(text: str) -> str:
+    if text.startswith(("med_", "file_")):
+        if not is_id(text, "med", "file"):
+            raise ValueError("must be a URL, or the id of a media item (med_…) or file (file_…) of the project")
+        return text
+    return _http_url(text)
+
+
+def _media_id(text: str) -> str:
+    if not is_id(text, "med"):
+        raise ValueError("must be the id of a media item (med_…)")
+    return text
+
+
+def _label(label: str) -> str:
+    if not _LABEL.fullmatch(label):
+        raise ValueError("must be a lower-case letter, then at most 39 lower-case letters, digits and _")
+    if is_id(label, "file", "job", "task", "med"):
+        raise ValueError("must not be an id")
+    if label in MediaResource.__annotations__:
+        raise ValueError("must not be the name of another field of a media item")
+    return label
 
 
 def _filename(name: str) -> str:
@@ -72,6 +99,16 @@ MAX_WEBHOOK_URL_CHARS = 2048
 """Inputs may be signed addresses of any storage; the address of a webhook is chosen by its owner, and stored once
 for each job."""
 HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_URL_CHARS), AfterValidator(_http_url)]
+InputAddress = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=MAX_URL_CHARS),
+    AfterValidator(_input_address),
+    Field(examples=["https://example.com/clip.mov", "med_01h455vb4pex5vsknk084sn02q"]),
+]
+"""A URL, also of a file that is stored here, or the id of a media item or file of the project."""
+MediaId = Annotated[Text, AfterValidator(_media_id), Field(examples=["med_01h455vb4pex5vsknk084sn02q"])]
+Label = Annotated[Text, AfterValidator(_label), Field(examples=["preview"])]
+"""The name of a file in its media item, under which the item has the file's address."""
 WebhookUrl = Annotated[
     Text, StringConstraints(min_length=1, max_length=MAX_WEBHOOK_URL_CHARS), AfterValidator(_http_url)
 ]
@@ -79,11 +116,33 @@ Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), Afte
 Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
 
 
-class _JobRequest(RequestModel):
-    input: HttpUrl
+class FileReference(BaseModel):
+    """The file that a task works on: `url` says where it is.
+
+    It may be the `output` of another task as it is. What else that says of the file is ignored: the file is probed.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    url: InputAddress
+
+
+class WorkRequest(RequestModel):
+    """What the bodies of jobs and tasks have in common.
+
+    The output becomes a file of the media item `media_id`, under the `label`, if there is one: it needs the item.
+    """
+
+    input: InputAddress | FileReference
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: WebhookUrl | None = None
     priority: Priority = "normal"
+    media_id: MediaId | None = None
+    label: Label | None = None
+
+
+class _JobRequest(WorkRequest):
+    input: InputAddress
 
 
 class VideoJobRequest(_JobRequest):

@@ -78,6 +78,9 @@ def _json_schema(known: list[str]) -> Any:
 
 
 def _read_as_unknown(value: str, info: ValidationInfo) -> Unknown:
+    if "\x00" in value:
+        # The event is stored as it came, and Postgres refuses U+0000.
+        raise ValueError("must not contain the character U+0000")
     if isinstance(info.context, UnknownValues):
         info.context.append(value)
     return UNKNOWN

@@ -13,6 +13,10 @@ CURES: dict[FaultKind, str] = {
         "Give an address that anybody can reach. Private networks only if the operator has set `ALLOW_NET`."
     ),
     "input_not_found": "Look whether the file is still there and the address is right; then make a new job.",
+    "input_gone": (
+        "Look at the media item or job that the input names: restore a deleted item, retry what failed; then retry "
+        "this job."
+    ),
     "input_denied": "Sign the URL, with a signature that lasts for an hour or more, or make the file public.",
     "input_unreachable": (
         "The sentence says what went wrong: mend the server, its name, certificate or redirects, or wait until it "

@@ -14,6 +14,7 @@ from schemas.storable import StoredText
 FaultKind = Literal[
     "input_forbidden",
     "input_not_found",
+    "input_gone",
     "input_denied",
     "input_unreachable",
     "input_timeout",
@@ -34,6 +35,7 @@ FaultKind = Literal[
 FAULTS: dict[FaultKind, str] = {
     "input_forbidden": "The input's address may not be fetched: it is a private or reserved one, or not http(s).",
     "input_not_found": "The server that holds the input says that it is not there (404 or 410).",
+    "input_gone": "The stored file that is the input was deleted, or was never made.",
     "input_denied": "The server that holds the input asks for permission (401 or 403): sign the URL or make it public.",
     "input_unreachable": "The input could not be fetched: no such public host, refused, or an error each time.",
     "input_timeout": "The input did not arrive in the time allowed.",

@@ -16,6 +16,20 @@ class Codecs(EventModel):
     audio: StoredText | None = None
 
 
+class FileFacts(EventModel):
+    """What the probe found in a file that is not stored here; units as in `File`."""
+
+    kind: OpenEnum[MediaKind]
+    format: StoredText
+    content_type: StoredText
+    filesize: ByteCount
+    width: Pixels | None = None
+    height: Pixels | None = None
+    duration: DurationSeconds | None = None
+    fps: Rate | None = None
+    codecs: Codecs | None = None
+
+
 class File(EventModel):
     """A stored, immutable object and what the probe found in it.
 

@@ -5,13 +5,13 @@ from typing import Any, Literal, Protocol
 
 from schemas.base import EventModel, OpenEnum, Unknown
 from schemas.faults import Fault
-from schemas.files import File, Output
+from schemas.files import File, FileFacts, Output
 from schemas.ids import derived
 from schemas.storable import IdText, Share, StoredMetadata, StoredObject, StoredText, TimestampMs, Version
 
-JobKind = Literal["video", "image"]
+JobKind = Literal["video", "image", "probe", "import"]
 Status = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
-TaskKind = Literal["import", "probe", "video", "image"]
+TaskKind = Literal["import", "probe", "video", "image", "export"]
 TaskStatus = Literal["waiting", "queued", "processing", "succeeded", "failed", "cancelled"]
 
 Priority = Literal["low", "normal", "high"]
@@ -28,6 +28,17 @@ RANK: dict[Status | Unknown, int] = {
     "cancelled": 2,
 }
 """The later stage of a job wins over the later arrival of an event."""
+
+
+def steps_of(kind: JobKind) -> tuple[TaskKind, ...]:
+    """The steps of a job, in their order: `export` stores the output."""
+    match kind:
+        case "probe":
+            return ("import", "probe")
+        case "import":
+            return ("import", "probe", "export")
+        case _:
+            return ("import", "probe", kind, "export")
 
 
 class Task(EventModel):
@@ -63,9 +74,14 @@ class Job(EventModel):
     `run` counts from 1: a customer may have a job that failed or was cancelled run again. Each run has one end;
     `earlier_runs` has those of the runs before, oldest first.
 
-    `source` is set where the input is a stored file of a media item, so that nothing is fetched. `ref` is the label
-    under which the output is attached to that item (`poster`). Times in Unix milliseconds; `retry_at` is when the next
-    attempt is made, while the job waits for it: its step has the reason.
+    `source` is set where the input is a stored file of the project, so that nothing is fetched. Where such a file is
+    not there yet, `waits_for` is the id of the media item or job whose file it will be: workers leave the job alone
+    until it is announced without it. `input_fault` says why that file will never come: the worker ends the job with it.
+
+    The output is attached to the media item `media_id` under the label `ref` (`poster`); the id of the output stands
+    for no label. `atomic`: a task that a customer requested by itself; `probed` are the facts that one of kind `probe`
+    found. `strip`: one of kind `import` stores the file without tags of place and device. Times in Unix milliseconds;
+    `retry_at` is when the next attempt is made, while the job waits for it: its step has the reason.
 
     An address that may carry a signature or a password is in `input` or `webhook_url` with those parts masked, and as a
     whole in `encrypted_input` or `encrypted_webhook_url`, which only the service decrypts that contacts the address.
@@ -83,9 +99,14 @@ class Job(EventModel):
     media_id: IdText | None = None
     ref: IdText | None = None
     source: File | None = None
+    waits_for: IdText | None = None
+    input_fault: Fault | None = None
+    atomic: bool = False
+    strip: bool = False
     status: OpenEnum[Status] = "queued"
     progress: Share | None = None
     output: Output | None = None
+    probed: FileFacts | None = None
     error: Fault | None = None
     tasks: list[Task] = []
     created_at: TimestampMs
@@ -114,11 +135,14 @@ class Job(EventModel):
         media_id: str | None = None,
         ref: str | None = None,
         source: File | None = None,
+        waits_for: str | None = None,
+        input_fault: Fault | None = None,
+        atomic: bool = False,
+        strip: bool = False,
         priority: Priority = "normal",
     ) -> "Job":
-        """A new job with its steps: import, probe, and the one that makes the output."""
-        steps: tuple[TaskKind, ...] = ("import", "probe", kind)
-        tasks = [Task(id=derived("task", id, step), kind=step, created_at=at) for step in steps]
+        """A new job with its steps."""
+        tasks = [Task(id=derived("task", id, step), kind=step, created_at=at) for step in steps_of(kind)]
         return cls(
             id=id,
             project=project,
@@ -132,6 +156,10 @@ class Job(EventModel):
             media_id=media_id,
             ref=ref,
             source=source,
+            waits_for=waits_for,
+            input_fault=input_fault,
+            atomic=atomic,
+            strip=strip,
             priority=priority,
             tasks=tasks,
             created_at=at,
@@ -142,9 +170,17 @@ class Job(EventModel):
         """A queued job as its run number `run`, which was requested `at`."""
         return self._with(run=run, earlier_runs=earlier_runs, updated_at=at)
 
+    def with_input(self, *, source: File | None, waits_for: str | None, fault: Fault | None) -> "Job":
+        """The job whose input is a stored file, or waits for one, or will never have it."""
+        return self._with(source=source, waits_for=waits_for, input_fault=fault)
+
     @property
     def finished(self) -> bool:
         return self.status in TERMINAL
+
+    def has_step(self, kind: TaskKind) -> bool:
+        """Whether the job has this step: jobs of an earlier release have none to store the output."""
+        return any(task.kind == kind for task in self.tasks)
 
     def start(self, at: int) -> "Job":
         """An attempt begins: the first step runs, the others wait (again)."""
@@ -178,12 +214,13 @@ class Job(EventModel):
         job_progress = progress if kind == self.kind and progress is not None else self.progress
         return self._with(tasks=tasks, progress=job_progress, updated_at=at)
 
-    def succeed(self, output: Output, at: int) -> "Job":
-        """The output is stored; every step has succeeded."""
+    def succeed(self, output: Output | None, at: int, probed: FileFacts | None = None) -> "Job":
+        """The output is stored, or the facts of a probe are known; every step has succeeded."""
         return self._with(
             status="succeeded",
             progress=1.0,
             output=output,
+            probed=probed,
             tasks=[_succeeded(task, at) for task in self.tasks],
             finished_at=at,
             updated_at=at,

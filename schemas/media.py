@@ -5,17 +5,26 @@ from typing import Literal
 from schemas.base import EventModel, OpenEnum
 from schemas.faults import Fault
 from schemas.files import File
+from schemas.ids import is_id
 from schemas.storable import IdText, PathText, StoredMetadata, StoredText, TimestampMs, Version
 
 MediaStatus = Literal["processing", "active", "failed", "deleted"]
 
 
 class Derived(EventModel):
-    """A file that a job made for a media item; `ref` is its label, `path` its name below the project."""
+    """A file that a job made for a media item; `ref` is its label, `path` its name below the project.
+
+    A file without a label has its own id as `ref`.
+    """
 
     ref: IdText
     path: PathText
     file: File
+
+
+def label_of(ref: str | None) -> str | None:
+    """The label that customers see of a `ref`."""
+    return None if ref is None or is_id(ref, "file") else ref
 
 
 class MediaItem(EventModel):

@@ -14,7 +14,7 @@ from schemas.base import OpenEnum
 from schemas.delivery import DeliveryUrls
 from schemas.faults import FaultResource, fault_resource
 from schemas.files import File, MediaKind
-from schemas.media import MediaItem, MediaStatus
+from schemas.media import MediaItem, MediaStatus, label_of
 
 _ETAG = re.compile(r'(W/)?("[^"]*")')
 Orientation = Literal["landscape", "portrait", "square"]
@@ -48,7 +48,7 @@ class SourceResource(TypedDict):
     updated: str
 
 
-# Labels are chosen in the configuration of the jobs that are run on each new item.
+# Labels are chosen in requests for jobs, and in the configuration of the jobs that are run on each new item.
 @with_config(ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}}))
 class MediaResource(TypedDict):
     """A media item. The address of each file that a job made is also a field of its own, named by its label (`poster`).
@@ -88,10 +88,10 @@ def media_resource(item: MediaItem, urls: DeliveryUrls) -> MediaResource:
     original = item.original
     sources = []
     if original is not None and item.original_path is not None:
-        sources.append(_source_resource(item, original, item.original_path, urls, label=None))
-    sources += [_source_resource(item, made.file, made.path, urls, label=made.ref) for made in item.files]
+        sources.append(_source_resource(item, original, item.original_path, urls, None, original=True))
+    sources += [_source_resource(item, made.file, made.path, urls, label_of(made.ref)) for made in item.files]
     sizes = [original.filesize] if original else []
-    labels: Any = {made.ref: urls.url(item.project, made.path) for made in item.files}
+    labels: Any = {made.ref: urls.url(item.project, made.path) for made in item.files if label_of(made.ref)}
     return {
         "id": item.id,
         "object": "media",
@@ -126,7 +126,9 @@ def iso(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _source_resource(item: MediaItem, file: File, path: str, urls: DeliveryUrls, label: str | None) -> SourceResource:
+def _source_resource(
+    item: MediaItem, file: File, path: str, urls: DeliveryUrls, label: str | None, *, original: bool = False
+) -> SourceResource:
     folder, _, filename = path.rpartition("/")
     return {
         "id": file.id,
@@ -142,7 +144,7 @@ def _source_resource(item: MediaItem, file: File, path: str, urls: DeliveryUrls,
         "duration": file.duration,
         "fps": file.fps,
         "filesize": file.filesize,
-        "original": label is None,
+        "original": original,
         "label": label,
         "folder": folder or None,
         "filename": filename,

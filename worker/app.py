@@ -27,12 +27,13 @@ S = TypeVar("S", bound=FileSettings)
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """How one worker differs from another: it runs jobs of `kind`, works on `slots` at a time.
+    """How one worker differs from another: it runs jobs of these `kinds`, works on `slots` at a time.
 
-    `preload` names modules that the encoder calls in the sandbox; `limits` are those of one encode.
+    `encoder` makes the outputs of those kinds that have one: `worker.runner` itself probes and imports. `preload` names
+    modules that the encoder calls in the sandbox; `limits` are those of one encode.
     """
 
-    kind: JobKind
+    kinds: tuple[JobKind, ...]
     slots: int
     encoder: Callable[[Tools], Encoder]
     estimate: Estimate
@@ -81,7 +82,7 @@ class WorkerApp(ServiceApp[S, None]):
             keyring=settings.keyring,
             now_ms=now_ms,
         )
-        intake = JobIntake(resources.pool, queue, worker.kind, worker.estimate, jobs.on_cancel)
+        intake = JobIntake(resources.pool, queue, worker.kinds, worker.estimate, jobs.on_cancel)
         runner = Runner(
             queue,
             jobs.run,

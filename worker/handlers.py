@@ -27,26 +27,27 @@ PRIORITIES: Mapping[Priority | Unknown, int] = {"low": -1, "normal": 0, "unknown
 
 
 class JobIntake:
-    """Queues the jobs of one kind; the other kinds are another worker's. Known runs of jobs are left as they are."""
+    """Queues the jobs of some kinds; the others are another worker's. Known runs of jobs are left as they are, and
+    those that wait for their input are not queued yet."""
 
     def __init__(
         self,
         pool: Pool,
         queue: JobQueue,
-        kind: JobKind,
+        kinds: tuple[JobKind, ...],
         estimate: Estimate,
         on_cancel: Callable[[QueueItem], Awaitable[Complete]],
     ) -> None:
         self._pool = pool
         self._queue = queue
-        self._kind = kind
+        self._kinds = frozenset(kinds)
         self._estimate = estimate
         self._on_cancel = on_cancel
 
     async def created(self, events: Sequence[JobCreated]) -> None:
         """Queues new jobs. Those that are announced again and have ended get their ends published again."""
         await self.enqueue([event.job for event in events])
-        repeated = [event.job.id for event in events if event.repeated and event.job.kind == self._kind]
+        repeated = [event.job.id for event in events if event.repeated and event.job.kind in self._kinds]
         if not repeated:
             return
         async with self._pool.acquire() as conn:
@@ -60,8 +61,9 @@ class JobIntake:
         await self.enqueue([job for event in events for job in event.jobs], traces)
 
     async def enqueue(self, jobs: Sequence[Job], traces: Mapping[str, str | None] = MappingProxyType({})) -> None:
-        """Queues the jobs of this worker's kind, in one statement. `traces`: by job id, where not those of the ids."""
-        latest = {job.id: job for job in sorted(jobs, key=lambda job: job.run) if job.kind == self._kind}
+        """Queues the jobs of this worker's kinds, in one statement. `traces`: by job id, where not those of the ids."""
+        mine = [job for job in jobs if job.kind in self._kinds and job.waits_for is None]
+        latest = {job.id: job for job in sorted(mine, key=lambda job: job.run)}
         items = [self._item(job, traces.get(job.id)) for job in latest.values()]
         if not items:
             return

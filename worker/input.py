@@ -10,7 +10,7 @@ from typing import TypeVar
 from chassis.adapters.egress.errors import FetchError, FetchReason
 from chassis.adapters.egress.fetch import FetchLimits, fetch
 from chassis.adapters.egress.policy import EgressPolicy
-from chassis.adapters.storage import ObjectMissing, Storage, StorageFull, StorageUnavailable
+from chassis.adapters.storage import Storage, StorageFull, StorageUnavailable
 from chassis.core import logs
 from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.retry import Backoff
@@ -108,11 +108,7 @@ async def fetch_input(
     if local is not None and local.is_file():
         return local
     on_size(job.source.filesize)
-    try:
-        await storage.download(job.source.key, dest)
-    except ObjectMissing:
-        # Of an upload that was removed before its job was run again.
-        raise FetchError("not_found", status=404) from None
+    await storage.download(job.source.key, dest)
     return dest
 
 

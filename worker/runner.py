@@ -3,17 +3,19 @@
 Only probe and encoder hold a work slot. Input and output wait on servers, the customer's and the storage's.
 """
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from chassis.adapters.egress.errors import FetchError
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.kafka.producer import LossyPublisher
-from chassis.adapters.storage import Storage
+from chassis.adapters.storage import ObjectMissing, Storage
 from chassis.core import logs, tracing
 from chassis.core.encryption import Keyring
 from chassis.runtime.job_queue import (
@@ -31,10 +33,11 @@ from chassis.runtime.job_queue import (
 from media.faults import MediaFault
 from media.formats import FORMATS
 from media.info import MediaInfo
+from media.strip import TagRemover
 from media.tools import Tools
 from schemas.events import JobCancelled, JobFailed, JobProgressed, JobSucceeded
 from schemas.faults import FAULTS, Fault, OutputWarning
-from schemas.files import Output
+from schemas.files import FileFacts, Output
 from schemas.ids import derived
 from schemas.jobs import Job
 from worker.attempt_object import AttemptObject, attempt_key, attempt_object
@@ -45,6 +48,8 @@ from worker.input import fetch_fault, fetch_input
 from worker.progress import ProgressReporter
 
 _FETCH_RETRIES = FetchRetries()
+MISSING_PAUSE = timedelta(seconds=1)
+"""Before another look for a stored input."""
 
 log = logs.get_logger(__name__)
 
@@ -102,6 +107,7 @@ class JobRunner:
         self._storage = storage
         self._policy = policy
         self._tools = tools
+        self._remover = TagRemover(tools.fork_server, tools.prober)
         self._encode = encode
         self._publisher = publisher
         self._slots = slots
@@ -115,6 +121,8 @@ class JobRunner:
     async def run(self, item: QueueItem) -> Outcome:
         """One attempt. Its folder and its child processes are removed afterwards, however it ends."""
         job = Job.model_validate(item.payload)
+        if job.input_fault is not None:
+            return self._without_input(job, job.input_fault)
         try:
             with self._bounds.input(job.project, None if job.source else job.input) as place:
                 return await self._run(item, job, place)
@@ -130,7 +138,12 @@ class JobRunner:
                 reporter,
                 self._slots.attempt(item) as attempt,
             ):
-                output = await self._make_output(item, reporter, folder, place, attempt, stored)
+                made = await self._make_output(item, reporter, folder, place, attempt, stored)
+        except ObjectMissing as error:
+            # The media item or job of the stored input was purged meanwhile; or this worker's storage is not the right
+            # one, which another attempt may find mended.
+            fault = Fault(kind="input_gone", message=FAULTS["input_gone"])
+            return Retry(MISSING_PAUSE, f"stored input: {error}", fault=fault)
         except MediaFault as error:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
@@ -138,9 +151,15 @@ class JobRunner:
             return self._not_fetched(item, reporter, error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        log.info("job_succeeded", filesize=output.filesize, format=output.format)
-        succeeded = JobSucceeded(job=reporter.job.succeed(output, reporter.at()))
+        log.info("job_succeeded", filesize=made.filesize, format=made.format)
+        output, probed = (made, None) if isinstance(made, Output) else (None, made)
+        succeeded = JobSucceeded(job=reporter.job.succeed(output, reporter.at(), probed))
         return Complete("done", [succeeded], discard=stored.discard)
+
+    def _without_input(self, job: Job, fault: Fault) -> Complete:
+        log.info("job_failed", fault=fault.kind, reason=fault.message)
+        started = job.start(self._time_after(job))
+        return Complete("failed", [JobFailed(job=started.fail(fault, self._time_after(started)))])
 
     def _not_fetched(self, item: QueueItem, reporter: ProgressReporter, error: FetchError) -> Outcome:
         fault, at = fetch_fault(error), reporter.at()
@@ -175,7 +194,8 @@ class JobRunner:
         place: InputPlace,
         attempt: AttemptSlot,
         stored: AttemptObject,
-    ) -> Output:
+    ) -> Output | FileFacts:
+        """What the job is for: its output, stored, or the facts of its input."""
         job = reporter.job
         await reporter.start_step("import")
         with tracing.span("fetch", kind="client", attributes={"url.full": None if job.source else job.input}):
@@ -194,18 +214,41 @@ class JobRunner:
             await reporter.start_step("probe")
             with tracing.span("probe"):
                 info = await self._tools.prober.probe(source)
-            await attempt.expect(self._estimate(job, info.duration))
-            await reporter.start_step(job.kind, 0.0)
-            output_folder = folder / "output"
-            output_folder.mkdir()
-            with tracing.span("encode"):
-                encoded = await self._encode(
-                    JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
-                )
+            if job.kind == "probe":
+                return info.facts()
+            if job.kind == "import":
+                encoded = await self._imported(job, source, info, folder)
+            else:
+                encoded = await self._encoded(reporter, source, info, folder, attempt)
+        if job.has_step("export"):
+            await reporter.start_step("export")
         output = describe(job, encoded, item.attempt)
         with tracing.span("store", attributes={"size": output.filesize}):
             await stored.put(output.key, encoded.path, output.content_type)
         return output
+
+    async def _imported(self, job: Job, source: Path, info: MediaInfo, folder: Path) -> JobOutput:
+        """The file as it is to be stored. The input is left alone: it may be a stored object."""
+        if not job.strip:
+            return JobOutput(source, info)
+        copy = folder / "import" / "file"
+        copy.parent.mkdir()
+        await asyncio.to_thread(shutil.copyfile, source, copy)
+        with tracing.span("strip"):
+            return JobOutput(copy, await self._remover.strip(copy, info))
+
+    async def _encoded(
+        self, reporter: ProgressReporter, source: Path, info: MediaInfo, folder: Path, attempt: AttemptSlot
+    ) -> JobOutput:
+        job = reporter.job
+        await attempt.expect(self._estimate(job, info.duration))
+        await reporter.start_step(job.kind, 0.0)
+        output_folder = folder / "output"
+        output_folder.mkdir()
+        with tracing.span("encode"):
+            return await self._encode(
+                JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
+            )
 
     def _time_after(self, job: Job) -> int:
         return max(self._now_ms(), job.updated_at + 1)
@@ -237,12 +280,13 @@ def last_snapshot(item: QueueItem, now: int, *, assume_encoding: bool = False) -
 def describe(job: Job, encoded: JobOutput, attempt: int) -> Output:
     """The output of attempt number `attempt` as it is in the job's result (pure).
 
-    Id and path derive from the job and are the same in each attempt; the key in storage is the attempt's own.
+    Id and path derive from the job and are the same in each attempt; the key in storage is the attempt's own. In a
+    media item the file has another name besides, by its label, which other files may get later.
     """
     id = derived("file", job.id, "output")
     extension = FORMATS[encoded.info.format].extension
     file = encoded.info.to_file(id, attempt_key(f"{job.project}/jobs/{job.id}", id, attempt, extension))
-    attached = job.ref is not None and job.media_id is not None
-    path = f"{job.media_id}/{job.ref}.{extension}" if attached else f"{job.id}/{job.kind}.{extension}"
     extras = {"placeholder": encoded.placeholder, "background": encoded.background}
-    return Output(**(file.model_dump() | extras), path=path, warnings=list(encoded.warnings))
+    return Output(
+        **(file.model_dump() | extras), path=f"{job.id}/{job.kind}.{extension}", warnings=list(encoded.warnings)
+    )

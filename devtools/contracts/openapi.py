@@ -11,7 +11,8 @@ from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
-from schemas.job_resource import BatchAnswer, CancellationResource, JobResource
+from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, TaskResource
+from schemas.task_api import ImageTaskRequest, ImportTaskRequest, ProbeTaskRequest, VideoTaskRequest
 from schemas.uploads import UploadRequest, UploadResource
 
 _REF = "#/components/schemas/{model}"
@@ -24,9 +25,17 @@ responses may grow; `unknown` stands for a value that this server is too old to 
 cause; `kind` of FaultResource, WarningResource and ErrorResource lists the cause and the cure of each, and
 docs/errors.md of the source has the same list.
 """
-_REQUESTS: tuple[Any, ...] = (VideoJobRequest, ImageJobRequest, MediaRequest, MediaPatch, UploadRequest)
+_JOBS = {"video": VideoJobRequest, "image": ImageJobRequest}
+_TASKS = {
+    "probe": ProbeTaskRequest,
+    "import": ImportTaskRequest,
+    "video": VideoTaskRequest,
+    "image": ImageTaskRequest,
+}
+_REQUESTS: tuple[Any, ...] = (*_JOBS.values(), *_TASKS.values(), MediaRequest, MediaPatch, UploadRequest)
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
+    TaskResource,
     CancellationResource,
     BatchAnswer,
     MediaEnvelope,
@@ -86,16 +95,20 @@ def _schemas() -> dict[str, Any]:
     adapters += [(model, "serialization", TypeAdapter(model)) for model in _RESPONSES]
     _, generated = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     schemas = dict(generated["$defs"])
-    schemas["JobRequest"] = {
-        "oneOf": [{"$ref": _REF.format(model=model)} for model in ("VideoJobRequest", "ImageJobRequest")],
-        "discriminator": {
-            "propertyName": "kind",
-            "mapping": {
-                "video": _REF.format(model="VideoJobRequest"),
-                "image": _REF.format(model="ImageJobRequest"),
-            },
-        },
+    schemas["JobRequest"] = _by_kind(_JOBS)
+    schemas["AtomicTaskRequest"] = _by_kind(_TASKS)
+    schemas["TaskRequest"] = {
+        "oneOf": [{"$ref": _REF.format(model=model)} for model in ("JobRequest", "AtomicTaskRequest")],
+        "description": "By the type of `input`: a string makes a job, an object one task by itself.",
     }
     for model, description in errors.descriptions().items():
         schemas[model]["properties"]["kind"]["description"] = description
     return dict(sorted(schemas.items()))
+
+
+def _by_kind(models: dict[str, Any]) -> dict[str, Any]:
+    references = {kind: _REF.format(model=model.__name__) for kind, model in models.items()}
+    return {
+        "oneOf": [{"$ref": reference} for reference in references.values()],
+        "discriminator": {"propertyName": "kind", "mapping": references},
+    }

@@ -85,13 +85,13 @@ def _list_jobs(noun: str) -> dict[str, Any]:
     }
 
 
-def _create_job(noun: str, summary: str) -> dict[str, Any]:
+def _create_job(noun: str, summary: str, body: str) -> dict[str, Any]:
     return {
         "operationId": f"create_{noun}",
         "summary": summary,
         "tags": ["jobs"],
         "parameters": [shared("IdempotencyKey")],
-        "requestBody": {"required": True, "content": content("JobRequest")},
+        "requestBody": {"required": True, "content": content(body)},
         "responses": {
             "200": response("Accepted before, with the same Idempotency-Key.", "JobResource", "Idempotent-Replayed"),
             "201": response("Accepted and stored: it will be done, and reported by webhook.", "JobResource"),
@@ -132,6 +132,18 @@ def _get_job(noun: str) -> dict[str, Any]:
         "tags": ["jobs"],
         "parameters": [shared("JobId")],
         "responses": {"200": response("As it is now.", "JobResource"), **errors("", "InvalidInput", "NotFound")},
+    }
+
+
+def _get_task() -> dict[str, Any]:
+    found = response("As it is now.", "JobResource")
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("JobResource", "TaskResource")]
+    found["content"] = {JSON: {"schema": {"anyOf": either}}}
+    return {
+        **_get_job("task"),
+        "summary": "Read a job or task of `POST /tasks`, or a step of a job",
+        "description": "A step has the field `job_id`: its id is in the `tasks` of the job.",
+        "responses": {"200": found, **errors("", "InvalidInput", "NotFound")},
     }
 
 
@@ -218,16 +230,16 @@ def _health(operation: str, summary: str, responses: dict[str, Any]) -> dict[str
 
 
 PATHS: dict[str, Any] = {
-    "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input")},
+    "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input", "JobRequest")},
     "/jobs/batch": {"post": _create_jobs()},
     "/jobs/{id}": _job("job"),
     "/jobs/{id}/cancel": {"post": _cancel_job("cancel_job", "Cancel a job")},
     "/jobs/{id}/retry": {"post": _retry_job("job")},
     "/tasks": {
         "get": _list_jobs("tasks"),
-        "post": _create_job("task", "The older name of `POST /jobs`: the same body, ids `task_…`"),
+        "post": _create_job("task", "Make a job with an id `task_…`, or one task by itself", "TaskRequest"),
     },
-    "/tasks/{id}": _job("task"),
+    "/tasks/{id}": _job("task") | {"get": _get_task()},
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/tasks/{id}/retry": {"post": _retry_job("task")},
     **MEDIA_PATHS,

@@ -11,7 +11,7 @@ from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import REQUEST_ID
 from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
-from schemas.job_resource import job_resource
+from schemas.job_resource import job_resource, step_resource
 from schemas.keys import ApiKey
 from schemas.media_resource import media_etag, media_resource, names_etag
 from services.catalog import paging
@@ -65,7 +65,7 @@ class Api:
         return await self._job(request, caller, job_not_found)
 
     async def get_task(self, request: web.Request, caller: Caller) -> web.Response:
-        """The same resource: `POST /tasks` with the address of an input makes a job with a `task_` id."""
+        """A job or task that `POST /tasks` made, or a step of a job."""
         return await self._job(request, caller, task_not_found)
 
     async def list_jobs(self, request: web.Request, caller: Caller) -> web.Response:
@@ -110,10 +110,13 @@ class Api:
         id = request.match_info["id"]
         bind_contextvars(job_id=id)
         _parse_query(request, no_parameters)
-        job = await self._lookup().job(id, caller.project)
+        lookup = self._lookup()
+        find = lookup.job if not_found is job_not_found else lookup.job_of_task
+        job = await find(id, caller.project)
         if job is None:
             raise not_found()
-        return json_response(job_resource(job, await self._delivery.urls(caller.project)))
+        urls = await self._delivery.urls(caller.project)
+        return json_response(job_resource(job, urls) if job.id == id else step_resource(job, id, urls))
 
     def _authenticated(
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]

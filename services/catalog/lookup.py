@@ -97,6 +97,17 @@ class Lookup:
             return None
         return await self._by_id(id, project, lambda: self._queries.job(id, project), self._jobs_caught_up)
 
+    async def job_of_task(self, id: str, project: str) -> Job | None:
+        """As `job`, for the id of a job or of one of its steps."""
+        if not is_id(id, "job", "task"):
+            return None
+
+        async def look() -> Job | None:
+            job = await self._queries.job(id, project)
+            return job if job is not None or is_id(id, "job") else await self._queries.job_of_step(id, project)
+
+        return await self._by_id(id, project, look, self._jobs_caught_up)
+
     async def media_item(self, id: str, project: str) -> MediaItem | None:
         """As `job`; None also for a deleted item."""
         if not is_id(id, "med"):

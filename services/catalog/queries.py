@@ -69,6 +69,12 @@ class Queries:
         text = await self._value("find_job", id, project)
         return Job.model_validate_json(text) if text else None
 
+    async def job_of_step(self, id: str, project: str) -> Job | None:
+        """The job that has a step of this id."""
+        text = await self._value("find_job_of_step", id, project)
+        job = Job.model_validate_json(text) if text else None
+        return None if job is None or job.atomic else job
+
     async def project_is_signed(self, project: str) -> bool:
         """Whether the files of the project are delivered only with a signature."""
         return bool(await self._value("project_is_signed", project))

@@ -24,6 +24,7 @@ from schemas.events import (
 )
 from schemas.jobs import Job
 from schemas.media import MediaItem
+from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 
 BATCH = 200
@@ -106,6 +107,7 @@ class Announcements:
     store: Store
     queue: JobQueue
     outbox: Outbox
+    inputs: Inputs
     pauses: Sequence[timedelta]
     batch: int = BATCH
     batches: int = BATCHES
@@ -132,6 +134,8 @@ class Announcements:
             jobs = await self.store.announce_jobs(conn, self.pauses, self.batch)
             await self.outbox.put(conn, *[JobCreated(job=job, repeated=True) for job in jobs])
             await self._cancellations(conn, jobs)
+            # What they wait for may have ended in a process of the previous release.
+            await self.inputs.release(conn, [job.waits_for for job in jobs if job.waits_for is not None])
             media = await self._media(conn)
         if jobs or media:
             self.outbox.wake()

@@ -32,8 +32,9 @@ from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
 from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
 from services.ingest.imports import Imports
+from services.ingest.inputs import Inputs
 from services.ingest.job_batches import JobBatchApi
-from services.ingest.job_results import JobResults
+from services.ingest.job_results import Attachments, JobResults
 from services.ingest.jobs import JobWriter
 from services.ingest.media_api import MediaApi, media_error_style
 from services.ingest.media_changes import MediaChanges
@@ -136,22 +137,33 @@ class Ingest(ServiceApp[Settings, ApiParts]):
     async def build(self, resources: Resources) -> Components[ApiParts]:
         settings, outbox, queue = self.settings, resources.outbox, resources.job_queue
         store = Store(resources.pool, deadline_s=self._deadline_s)
+        inputs, attachments = Inputs(outbox, settings.delivery_base), Attachments(store, outbox)
         upload_inputs = UploadInputs(store, settings.delivery_base)
         jobs, media = (
-            JobWriter(store, outbox, deadline_s=self._deadline_s),
+            JobWriter(store, outbox, inputs=inputs, deadline_s=self._deadline_s),
             MediaWriter(store, queue, outbox, settings.keyring, upload_inputs),
         )
         waiter = ImportWaiter(store.media_item, timeout=settings.media_wait)
         sandbox = await self_test.require(settings.sandbox)
         scratch = resources.stack.enter_context(scratch_dir(settings.work_dir))
-        imports = await self._imports(resources, store, waiter, scratch)
+        imports = await self._imports(resources, store, waiter, scratch, inputs, attachments)
         job_bound = QueueBound("jobs", "MAX_UNFINISHED_JOBS", settings.max_unfinished_jobs, store.unfinished_jobs)
         media_bound = QueueBound(
             "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
         )
         submissions, results = (
-            Submissions(store, jobs, media, job_bound, media_bound, self._egress, settings.keyring, upload_inputs),
-            JobResults(store, outbox),
+            Submissions(
+                store,
+                jobs,
+                media,
+                job_bound,
+                media_bound,
+                self._egress,
+                settings.keyring,
+                upload_inputs,
+                settings.delivery_base,
+            ),
+            JobResults(store, outbox, attachments, inputs),
         )
         parts = ApiParts(
             jobs=jobs,
@@ -161,11 +173,11 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 queue,
                 outbox,
                 NameTakeover(store, outbox),
-                tuple(template.ref for template in settings.media_jobs),
+                inputs,
                 settings.retain_deleted_files - RESTORE_MARGIN,
             ),
             cancellations=Cancellations(store, outbox),
-            retries=Retries(store, outbox),
+            retries=Retries(store, outbox, inputs),
             job_bound=job_bound,
             media_bound=media_bound,
             uploads=self._uploads(resources, store, scratch),
@@ -194,7 +206,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             checks={"sandbox": sandbox.check},
             background={
                 "key revocations": _announce_revocations(resources.pool),
-                "announcements": _announce_again(store, queue, outbox, settings),
+                "announcements": _announce_again(store, queue, outbox, inputs, settings),
             },
             before_stop=(waiter.close,),
             purge_hooks={
@@ -213,13 +225,23 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         )
         return Uploads(store, resources.storage, scratch, limits, settings.public_url, settings.delivery_base)
 
-    async def _imports(self, resources: Resources, store: Store, waiter: ImportWaiter, scratch: Path) -> Imports:
+    async def _imports(
+        self,
+        resources: Resources,
+        store: Store,
+        waiter: ImportWaiter,
+        scratch: Path,
+        inputs: Inputs,
+        attachments: Attachments,
+    ) -> Imports:
         settings = self.settings
         fork_server = await resources.stack.enter_async_context(open_fork_server(scratch))
         prober = Prober(fork_server)
         return Imports(
             store=store,
             takeover=NameTakeover(store, resources.outbox),
+            attachments=attachments,
+            inputs=inputs,
             waiter=waiter,
             storage=resources.storage,
             egress=self._egress,
@@ -239,10 +261,10 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         return await self.parts.find_key(hash)
 
 
-async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, settings: Settings) -> None:
+async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, inputs: Inputs, settings: Settings) -> None:
     after = settings.announce_again_after
     total = announcements.announced_for(settings.retain_jobs)
-    again = Announcements(store, queue, outbox, announcements.pauses(after, total=total))
+    again = Announcements(store, queue, outbox, inputs, announcements.pauses(after, total=total))
     await run_periodically(again.repeat, announcements.interval(after), log, "announcements")
 
 

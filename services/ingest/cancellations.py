@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from chassis.core import logs
 from chassis.runtime.outbox import Outbox
-from schemas.events import CancelRequested
+from schemas.events import CancelRequested, JobCreated
 from schemas.ids import is_id
 from schemas.job_resource import CancellationResource
 from schemas.jobs import Status
+from services.ingest import input_rows
 from services.ingest.store import Store
 
 PAUSES_S = (0.1, 0.1, 0.2, 0.4, 0.8, 1.4)
@@ -63,6 +64,10 @@ class Cancellations:
                 raise UnknownJob(id)
             if end.status is not None:
                 return end.status
+            # The worker ends it, also where it has been waiting for its input until now.
+            waiting = await input_rows.stop_waiting(conn, id, project)
+            if waiting is not None:
+                await self.outbox.put(conn, JobCreated(job=waiting))
             await self.outbox.put(conn, CancelRequested(job_id=id, project=project, at=at, run=end.run))
         self.outbox.wake()
         log.info("job_cancel_requested", job_id=id, project=project)

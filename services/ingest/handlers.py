@@ -20,6 +20,7 @@ from schemas.topics import JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOP
 from services.ingest import transitions
 from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import MAX_KEY_CHARS, IdempotencyKey, is_storable, submission_key
+from services.ingest.inputs import InputRefused
 from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
@@ -49,22 +50,24 @@ class Submissions:
     egress: EgressPolicy
     keyring: Keyring | None = None
     uploads: UploadInputs | None = None
+    delivery_base: str = ""
     _known_projects: set[str] = field(default_factory=set)  # projects are never removed
 
     async def accept_job(self, submission: Submission) -> None:
         request = submission.body
         if isinstance(request, MediaRequest):
             raise RecordRejected("this topic takes the bodies of POST /jobs", _INVALID)
-        await self._check(submission, job_request_faults(request, self.egress))
+        await self._check(submission, job_request_faults(request, self.egress, self.delivery_base))
         at = now_ms()
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
         await self._admit(self.job_bound, submission.project, key)
         job = new_job(request, id=new_id("job"), project=submission.project, at=at, keyring=self.keyring)
         try:
             job = job if self.uploads is None else await self.uploads.with_file(job)
-        except UploadRefused as refused:
+            new = await self.jobs.accept_once(job, key)
+        except (UploadRefused, InputRefused) as refused:
             raise RecordRejected(format_errors([refused.fault]), _INVALID) from None
-        if await self.jobs.accept_once(job, key):
+        if new:
             jobs_accepted.labels("ingest", "kafka").inc()
             log.info("job_submitted", job_id=job.id, project=job.project, submission_id=submission.id)
         else:

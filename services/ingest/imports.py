@@ -42,6 +42,8 @@ from schemas.media import MediaItem
 from services.ingest import names, transitions
 from services.ingest.automations import MediaJob, jobs_for
 from services.ingest.import_waiter import ImportWaiter
+from services.ingest.inputs import Inputs
+from services.ingest.job_results import Attachments
 from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
 from worker.attempt_object import AttemptObject, attempt_object
@@ -71,6 +73,8 @@ class Imports:
 
     store: Store
     takeover: NameTakeover
+    attachments: Attachments
+    inputs: Inputs
     waiter: ImportWaiter
     storage: Storage
     egress: EgressPolicy
@@ -180,6 +184,7 @@ class Imports:
                 await self.store.reserve_name(conn, active.project, active.original_path, active.id)
             await self.store.add_jobs(conn, jobs)
             await self._write(conn, active)
+            await self._go_on(conn, active)
 
         ended = partial(self._ended, active.id, "stored")
         created = MediaCreated(media=active, jobs=jobs)
@@ -203,9 +208,15 @@ class Imports:
             # The name is free again: the customer will probably retry under the same one.
             await self.store.release_names(conn, failed.id)
             await self._write(conn, failed)
+            await self._go_on(conn, failed)
 
         ended = partial(self._ended, failed.id, str(error.kind))
         return Complete("failed", (MediaFailed(media=failed),), write, ended)
+
+    async def _go_on(self, conn: Connection, ended: MediaItem) -> None:
+        """What has waited for the end of the import: outputs of jobs for the item, and jobs whose input it is."""
+        await self.attachments.of_item(conn, ended, now_ms())
+        await self.inputs.release(conn, [ended.id])
 
     async def _write(self, conn: Connection, item: MediaItem) -> None:
         if not await self.store.update_media(conn, item):

@@ -8,13 +8,17 @@ from contextvars import Context
 from typing import Generic, TypeVar
 
 from chassis.adapters.failure_policy import describe, is_outage
+from chassis.adapters.postgres import Connection
 from chassis.core.encryption import Keyring, protect_url
 from chassis.core.metrics import counter
 from chassis.runtime.outbox import Insert, Outbox
-from schemas.api import ImageJobRequest, VideoJobRequest
 from schemas.events import JobCreated
+from schemas.ids import derived
 from schemas.jobs import Job, url_context
+from services.ingest import input_rows
 from services.ingest.idempotency import IdempotencyKey
+from services.ingest.inputs import Inputs
+from services.ingest.requests import WorkRequest, address_of
 from services.ingest.store import DEADLINE_S, Store
 
 MAX_BATCH = 100
@@ -27,13 +31,14 @@ Write = Callable[[Sequence[T]], Awaitable[None]]
 
 
 def new_job(
-    request: VideoJobRequest | ImageJobRequest, *, id: str, project: str, at: int, keyring: Keyring | None = None
+    request: WorkRequest, *, id: str, project: str, at: int, keyring: Keyring | None = None, strip: bool = False
 ) -> Job:
-    """The queued job of a request. Its options are those that were sent, without defaults: customers see their own.
+    """The queued job or task of a request; `strip`: whether an import removes tags. Its options are those that were
+    sent, without defaults: customers see their own.
 
     With a `keyring` the private parts of its addresses are encrypted.
     """
-    input, encrypted_input = protect_url(keyring, request.input, url_context(project, "input"))
+    input, encrypted_input = protect_url(keyring, address_of(request), url_context(project, "input"))
     webhook_url, encrypted_webhook_url = request.webhook_url, None
     if webhook_url is not None:
         webhook_url, encrypted_webhook_url = protect_url(keyring, webhook_url, url_context(project, "webhook_url"))
@@ -48,6 +53,10 @@ def new_job(
         at=at,
         webhook_url=webhook_url,
         encrypted_webhook_url=encrypted_webhook_url,
+        media_id=request.media_id,
+        ref=None if request.media_id is None else request.label or derived("file", id, "output"),
+        atomic=not isinstance(request.input, str),
+        strip=strip,
         priority=request.priority,
     )
 
@@ -143,15 +152,26 @@ def _set_exception(done: "asyncio.Future[None]", error: Exception) -> None:
 
 
 class JobWriter:
-    """Stores accepted jobs, each with its event."""
+    """Stores accepted jobs, each with its event.
 
-    def __init__(self, store: Store, outbox: Outbox, *, deadline_s: float = DEADLINE_S) -> None:
+    `inputs` prepares those that name something of this installation: both methods raise InputRefused.
+    """
+
+    def __init__(
+        self, store: Store, outbox: Outbox, *, inputs: Inputs | None = None, deadline_s: float = DEADLINE_S
+    ) -> None:
         self._store = store
         self._outbox = outbox
+        self._inputs = inputs
         self._batches: BatchWriter[tuple[Job, Insert]] = BatchWriter(store.job_writer, deadline_s=deadline_s)
 
     async def accept(self, job: Job) -> None:
         """Stores a new job. Jobs that arrive at the same time share a round trip and a commit."""
+        if self._inputs is not None and self._inputs.concerns(job):
+            async with self._store.transaction() as conn:
+                await self._add(conn, job)
+            self._outbox.wake()
+            return
         # The event is encoded here, in the request's own context, because it carries the request's trace.
         await self._batches.add((job, self._outbox.rows(JobCreated(job=job))))
         self._outbox.wake()
@@ -166,7 +186,15 @@ class JobWriter:
                 conn, key, project=job.project, resource_id=job.id, at=job.created_at, response=response
             ):
                 return False
-            await self._store.add_jobs(conn, [job])
-            await self._outbox.put(conn, JobCreated(job=job))
+            await self._add(conn, job)
         self._outbox.wake()
         return True
+
+    async def _add(self, conn: Connection, job: Job) -> None:
+        concerned = self._inputs is not None and self._inputs.concerns(job)
+        if self._inputs is not None and concerned:
+            job = await self._inputs.prepared(conn, job)
+        await self._store.add_jobs(conn, [job])
+        if concerned:
+            await input_rows.set_input(conn, job)
+        await self._outbox.put(conn, JobCreated(job=job))

@@ -13,11 +13,12 @@ from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import JobQueue
 from chassis.runtime.outbox import Outbox
 from schemas.api import MediaPatch
-from schemas.events import CancelRequested, Event, MediaDeleted, MediaRestored, MediaUpdated
-from schemas.ids import derived, is_id
+from schemas.events import CancelRequested, Event, JobCreated, MediaDeleted, MediaRestored, MediaUpdated
+from schemas.ids import is_id
 from schemas.media import MediaItem
 from schemas.media_resource import media_etag, names_etag
-from services.ingest import transitions
+from services.ingest import input_rows, transitions
+from services.ingest.inputs import Inputs
 from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
 
@@ -50,7 +51,7 @@ class NoFile(Exception):
 
 @dataclass(frozen=True)
 class MediaChanges:
-    """`refs` are the labels of the files that are made of each item. The methods raise UnknownItem.
+    """`inputs` lets jobs end that wait for a deleted item. The methods raise UnknownItem.
 
     `if_match` is the request header: unless it names the item's version, VersionMismatch is raised and nothing changed.
     `restorable_for` ends before the files of a deleted item are removed, by more than a request can take.
@@ -60,7 +61,7 @@ class MediaChanges:
     queue: JobQueue
     outbox: Outbox
     takeover: NameTakeover
-    refs: tuple[str, ...]
+    inputs: Inputs
     restorable_for: timedelta
 
     async def edit(self, id: str, project: str, patch: MediaPatch, if_match: str | None = None) -> MediaItem:
@@ -104,9 +105,13 @@ class MediaChanges:
             deleted = transitions.deleted(item, at)
             await self.store.update_media_items(conn, [deleted])
             await self.store.release_names(conn, id)
-            jobs = await self.store.jobs_without_end(conn, [derived("job", id, ref) for ref in self.refs])
+            jobs = await input_rows.unfinished_jobs_of_item(conn, id)
             cancelled = [CancelRequested(job_id=job, project=project, at=at, run=run) for job, run in jobs.items()]
             await self.outbox.put(conn, MediaDeleted(media=deleted), *cancelled)
+            # Those that wait for another input would end only when that is there.
+            waiting = [await input_rows.stop_waiting(conn, job, project) for job in jobs]
+            await self.outbox.put(conn, *[JobCreated(job=job) for job in waiting if job is not None])
+            await self.inputs.release(conn, [id])
         self.outbox.wake()
         for queued in imports:
             await self.queue.finish(queued, "cancelled")

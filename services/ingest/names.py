@@ -3,7 +3,6 @@
 from pathlib import PurePosixPath
 
 from media.formats import FORMATS
-from schemas.files import Output
 from schemas.ids import is_id
 from worker.attempt_object import attempt_key
 
@@ -27,9 +26,9 @@ def original_path(folder: str | None, filename: str) -> str:
     return f"{folder or DEFAULT_FOLDER}/{filename}"
 
 
-def derived_path(folder: str | None, media_id: str, ref: str, output: Output) -> str:
-    """The name of a derived file: the item's folder and id, the file's label, and the extension of the output."""
-    return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(output.path).suffix}"
+def derived_path(folder: str | None, media_id: str, ref: str, path: str) -> str:
+    """The name of a derived file: the item's folder and id, the file's label, and the extension of `path`."""
+    return f"{folder or DEFAULT_FOLDER}/{media_id}/{ref}{PurePosixPath(path).suffix}"
 
 
 def moved_path(folder: str | None, media_id: str, path: str) -> str:

@@ -14,42 +14,60 @@ from chassis.core.redact import masked_url
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.explain import render_value
 from schemas.faults import FieldFault
+from schemas.options import OPTIONS
+from schemas.task_api import TASK_KINDS, TASK_REQUEST, AtomicTask
 from services.ingest import names
+from services.ingest.own_addresses import own_input
 from services.ingest.signed_urls import expires_at
 
 JobRequest: TypeAlias = VideoJobRequest | ImageJobRequest
+WorkRequest: TypeAlias = JobRequest | AtomicTask
 
-ATOMIC_KINDS = frozenset({"probe", "import", "export", "ingest", "upload"})
-"""Kinds of the atomic `POST /tasks`, under both of their names."""
+OTHER_NAMES = {"ingest": "import", "upload": "export"}
+"""What kinds of tasks are called in an older generation of the API."""
 
 SHORTEST_EXPIRY = timedelta(minutes=10)
 """A signed address has to work so much longer: an import can wait for its turn, and is retried."""
-_NO_ATOMIC_TASKS = "atomic tasks are not available here"
 _NO_S3 = "must start with http:// or https://; s3:// is not available here"
 _NO_OUTPUT = "is not available here: outputs are stored by this server and get a delivery address"
 
 
-def job_request(data: Any, egress: EgressPolicy) -> JobRequest:
-    """The body of `POST /jobs`, validated."""
+def job_request(data: Any, egress: EgressPolicy, base: str = "") -> JobRequest:
+    """The body of `POST /jobs`, validated. Addresses below `base`, that of delivered files, are not contacted."""
     unavailable = _unavailable_fields(data)
     try:
         request = parse(JOB_REQUEST, data, tagged=True)
     except ApiError as error:
         raise _with_better_faults(error, unavailable) from None
-    _raise_if_any([*unavailable, *job_request_faults(request, egress)])
+    _raise_if_any([*unavailable, *job_request_faults(request, egress, base)])
     return request
 
 
-def task_request(data: Any, egress: EgressPolicy) -> JobRequest:
-    """The body of `POST /tasks`: the body of a job. Atomic tasks, which the route has elsewhere, are refused."""
-    if isinstance(data, dict):
-        faults = []
-        if isinstance(data.get("input"), dict):
-            faults.append(_fault("input", f"must be a string: {_NO_ATOMIC_TASKS}", data["input"]))
-        if isinstance(data.get("kind"), str) and data["kind"] in ATOMIC_KINDS:
-            faults.append(_fault("kind", f"must be one of 'video', 'image': {_NO_ATOMIC_TASKS}", data["kind"]))
-        _raise_if_any(faults)
-    return job_request(data, egress)
+def task_request(data: Any, egress: EgressPolicy, base: str = "") -> WorkRequest:
+    """The body of `POST /tasks`: that of a job, where its input is a string, or one task by itself."""
+    if not isinstance(data, dict):
+        return job_request(data, egress, base)
+    kind, atomic = data.get("kind"), isinstance(data.get("input"), dict)
+    other = OTHER_NAMES.get(kind) if isinstance(kind, str) else None
+    if other is not None:
+        raise invalid_input([_fault("kind", f"must be {other!r}, which is what it is called here", kind)])
+    if not atomic and kind in TASK_KINDS and kind not in OPTIONS:
+        rule = "must be an object with the field url: this kind of task is no job"
+        raise invalid_input([_fault("input", rule, data.get("input"))])
+    if not atomic:
+        return job_request(data, egress, base)
+    unavailable = _unavailable_fields(data)
+    try:
+        request = parse(TASK_REQUEST, data, tagged=True)
+    except ApiError as error:
+        raise _with_better_faults(error, unavailable) from None
+    _raise_if_any([*unavailable, *job_request_faults(request, egress, base)])
+    return request
+
+
+def address_of(request: WorkRequest) -> str:
+    """The input of a job, or of a task by itself."""
+    return request.input if isinstance(request.input, str) else request.input.url
 
 
 def media_request(data: Any, egress: EgressPolicy, at: int) -> MediaRequest:
@@ -66,10 +84,17 @@ def media_patch(data: Any) -> MediaPatch:
     return patch
 
 
-def job_request_faults(request: JobRequest, egress: EgressPolicy) -> list[FieldFault]:
-    """What the schema of a job request cannot see: addresses that are forbidden as far as their text shows."""
-    urls = {"input": request.input, "webhook_url": request.webhook_url}
-    return [fault for field, url in urls.items() if url is not None for fault in _address_faults(field, url, egress)]
+def job_request_faults(request: WorkRequest, egress: EgressPolicy, base: str = "") -> list[FieldFault]:
+    """What the schema of a job or task cannot see: addresses that are forbidden as far as their text shows."""
+    address, field = address_of(request), "input" if isinstance(request.input, str) else "input.url"
+    faults = [] if own_input(address, base) is not None else _address_faults(field, address, egress)
+    if request.webhook_url is not None:
+        faults += _address_faults("webhook_url", request.webhook_url, egress)
+    if request.label is not None and request.media_id is None:
+        faults.append(_fault("label", "needs media_id, the item in which the output gets it", request.label))
+    if request.kind == "probe" and request.media_id is not None:
+        faults.append(_fault("media_id", "is not for this kind of task, which stores no file", request.media_id))
+    return faults
 
 
 def media_request_faults(request: MediaRequest, egress: EgressPolicy, at: int) -> list[FieldFault]:
@@ -109,9 +134,10 @@ def _unavailable_fields(data: Any) -> list[FieldFault]:
     if not isinstance(data, dict):
         return []
     faults = []
-    address = data.get("input")
+    given = data.get("input")
+    address, field = (given.get("url"), "input.url") if isinstance(given, dict) else (given, "input")
     if isinstance(address, str) and address.lower().startswith("s3://"):
-        faults.append(_fault("input", _NO_S3, address))
+        faults.append(_fault(field, _NO_S3, address))
     if "output" in data:
         faults.append(_fault("output", _NO_OUTPUT, data["output"]))
     return faults

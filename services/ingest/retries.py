@@ -11,6 +11,7 @@ from schemas.events import JobCreated
 from schemas.ids import is_id
 from schemas.jobs import Job, Status
 from services.ingest.cancellations import UnknownJob
+from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 
 MAX_RUNS = 20
@@ -37,6 +38,7 @@ class Retries:
 
     store: Store
     outbox: Outbox
+    inputs: Inputs | None = None
     max_runs: int = MAX_RUNS
 
     async def request(self, id: str, project: str, at: int) -> Job:
@@ -52,6 +54,8 @@ class Retries:
                 if end.status in ("failed", "cancelled"):
                     raise TooManyRuns(id)
                 raise JobNotFailed(end.status)
+            if self.inputs is not None and job.source is None and self.inputs.concerns(job):
+                job = await self.inputs.refreshed(conn, job)
             await self.outbox.put(conn, JobCreated(job=job))
         self.outbox.wake()
         log.info("job_retry_requested", job_id=id, project=project, run=job.run)

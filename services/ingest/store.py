@@ -13,6 +13,7 @@ import orjson
 from chassis.adapters.postgres import Connection, Pool, sql
 from chassis.runtime.outbox import Insert
 from schemas.events import CancelRequested
+from schemas.faults import Fault
 from schemas.files import File
 from schemas.jobs import EarlierRun, Job, Status
 from schemas.keys import ApiKey
@@ -89,13 +90,14 @@ class Store:
             [job.started_at for job in jobs],
             [job.error.model_dump_json() if job.error else None for job in jobs],
             [job.project for job in jobs],
+            [job.output.model_dump_json() if job.output else None for job in jobs],
         )
         await conn.execute(QUERIES["end_jobs"], *ends)
 
     async def run_again(self, conn: Connection, id: str, project: str, at: int, most: int) -> Job | None:
         """Begins the next run of a job that failed or was cancelled, up to run number `most`; None for all others."""
         row = await conn.fetchrow(QUERIES["run_again"], id, project, at, most)
-        return _queued_job(row) if row else None
+        return queued_job(row) if row else None
 
     async def job_run(self, conn: Connection, id: str, project: str) -> JobEnd | None:
         """The present run of a job of the project."""
@@ -155,7 +157,7 @@ class Store:
     async def announce_jobs(self, conn: Connection, pauses: Sequence[timedelta], limit: int) -> list[Job]:
         """Jobs without an end that are due to be announced again, marked as announced."""
         rows = await conn.fetch(QUERIES["announce_jobs"], list(pauses), limit)
-        return [_queued_job(row) for row in rows]
+        return [queued_job(row) for row in rows]
 
     async def announce_media(self, conn: Connection, pause: timedelta, limit: int) -> list[MediaItem]:
         """Items that are due to be announced again, marked as announced."""
@@ -259,16 +261,20 @@ def _job_columns(jobs: Sequence[Job]) -> tuple[list[Any], ...]:
     )
 
 
-def _queued_job(row: asyncpg.Record) -> Job:
+def queued_job(row: asyncpg.Record) -> Job:
     """The job as it was accepted, or as its present run was; the inverse of `_job_columns`."""
     request = dict(row["request"])
-    source = request.pop("source", None)
+    found = row["input_file"] or {}
+    source, fault = found.get("source") or request.pop("source", None), found.get("input_fault")
+    request.pop("source", None)
     job = Job.queued(
         id=row["id"],
         project=row["project"],
         media_id=row["media_id"],
         at=row["created_at"],
         source=File.model_validate(source) if source else None,
+        input_fault=Fault.model_validate(fault) if fault else None,
+        waits_for=row["waits_for"],
         **request,
     )
     if row["run"] == 1:
@@ -279,7 +285,7 @@ def _queued_job(row: asyncpg.Record) -> Job:
 
 def _request_json(job: Job) -> str:
     """What `Job.queued` needs besides the other columns: the JobCreated event can be made again from the row."""
-    request = {
+    request: dict[str, Any] = {
         "kind": job.kind,
         "input": job.input,
         "encrypted_input": job.encrypted_input,
@@ -290,6 +296,8 @@ def _request_json(job: Job) -> str:
     }
     if job.priority != "normal":
         request["priority"] = job.priority
+    if job.atomic:
+        request |= {"atomic": True, "strip": job.strip}
     if job.media_id is not None:
         request |= {"ref": job.ref, "source": job.source.model_dump(mode="json") if job.source else None}
     elif job.source is not None:

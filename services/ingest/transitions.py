@@ -65,21 +65,28 @@ def failed(item: MediaItem, error: Fault, at: int) -> MediaItem:
 def attached(item: MediaItem, job: Job, at: int) -> MediaItem | None:
     """The item with the output of a finished job, or None where that changes nothing.
 
-    Results come twice and in any order: of two outputs with one label the younger file stays, whichever came last.
+    Each job has one file. Results come twice and in any order: of two outputs with one label the younger file has it,
+    whichever came last; the older one stays without a label.
     """
-    if job.output is None or job.ref is None or item.status != "active":
-        return None
-    others = [derived for derived in item.files if derived.ref != job.ref]
-    current = next((derived for derived in item.files if derived.ref == job.ref), None)
-    if current is not None and current.file.id >= job.output.id:
+    if job.output is None or job.ref is None or any(made.file.id == job.output.id for made in item.files):
         return None
     file = File.model_validate(job.output.model_dump(exclude={"path", "placeholder", "background"}))
-    path = names.derived_path(item.folder, item.id, job.ref, job.output)
-    files = sorted([*others, Derived(ref=job.ref, path=path, file=file)], key=lambda derived: derived.ref)
+    holder = next((made for made in item.files if made.ref == job.ref), None)
+    newer = holder is None or holder.file.id < file.id
+    ref = job.ref if newer else file.id
+    files = [made for made in item.files if made is not holder or not newer]
+    if holder is not None and newer:
+        files.append(_named(item, holder.file.id, holder.file, holder.path))
+    files = sorted([*files, _named(item, ref, file, job.output.path)], key=lambda made: made.ref)
     changes: dict[str, Any] = {"files": files}
-    if job.ref == POSTER_REF:
+    if ref == POSTER_REF:
         changes |= {"placeholder": job.output.placeholder, "background": job.output.background}
     return _changed(item, at, **changes)
+
+
+def _named(item: MediaItem, ref: str, file: File, path: str) -> Derived:
+    """The file under its label or id; `path` is a name with its extension."""
+    return Derived(ref=ref, path=names.derived_path(item.folder, item.id, ref, path), file=file)
 
 
 def edited(item: MediaItem, patch: MediaPatch, at: int) -> MediaItem:

@@ -16,7 +16,7 @@ class Thumbnailer(WorkerApp[Settings]):
 
     def worker(self) -> WorkerSpec:
         return WorkerSpec(
-            kind="image",
+            kinds=("image", "probe", "import"),
             slots=self.settings.thumbnailer_slots,
             encoder=encoder,
             estimate=estimate,

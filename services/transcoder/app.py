@@ -19,7 +19,7 @@ class Transcoder(WorkerApp[Settings]):
 
     def worker(self) -> WorkerSpec:
         return WorkerSpec(
-            kind="video",
+            kinds=("video",),
             slots=self.settings.transcoder_slots,
             encoder=encoder,
             estimate=estimate,

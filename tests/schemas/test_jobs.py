@@ -1,6 +1,7 @@
 """The states of a job and the transitions between them."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.faults import Fault
 from schemas.files import Output
 from schemas.ids import typeid, uuid7
-from schemas.jobs import Job, supersedes
+from schemas.jobs import Job, JobKind, supersedes
 
 ID = typeid("job", uuid7(1_000, b"0123456789"))
 OUTPUT = Output(
@@ -28,33 +29,46 @@ def statuses(job: Job) -> list[str]:
     return [task.status for task in job.tasks]
 
 
-def test_a_new_job_waits_with_its_three_steps() -> None:
+def test_a_new_job_waits_with_its_four_steps() -> None:
     job = queued()
     assert (job.status, job.progress, job.output, job.error) == ("queued", None, None, None)
-    assert [task.kind for task in job.tasks] == ["import", "probe", "video"]
-    assert statuses(job) == ["waiting"] * 3
+    assert [task.kind for task in job.tasks] == ["import", "probe", "video", "export"]
+    assert statuses(job) == ["waiting"] * 4
     assert (job.created_at, job.updated_at, job.started_at, job.finished_at) == (1_000, 1_000, None, None)
     assert not job.finished
 
 
+def test_a_task_by_itself_has_the_steps_of_its_kind() -> None:
+    fields: dict[str, Any] = {"id": ID, "project": "prj_a", "input": "i", "options": {}, "metadata": {}, "at": 1}
+    kinds: dict[JobKind, list[str]] = {"probe": ["import", "probe"], "import": ["import", "probe", "export"]}
+    for kind, steps in kinds.items():
+        assert [task.kind for task in Job.queued(kind=kind, atomic=True, **fields).tasks] == steps
+
+
+def test_a_job_of_an_earlier_release_has_no_step_that_stores_its_output() -> None:
+    job = queued()
+    assert job.has_step("export")
+    assert not job.model_copy(update={"tasks": job.tasks[:3]}).has_step("export")
+
+
 def test_the_ids_of_its_steps_follow_from_its_own() -> None:
     assert [task.id for task in queued().tasks] == [task.id for task in queued().tasks]
-    assert len({task.id for task in queued().tasks}) == 3
+    assert len({task.id for task in queued().tasks}) == 4
 
 
 def test_a_started_job_is_at_its_first_step() -> None:
     job = queued().start(2_000)
     assert (job.status, job.progress, job.started_at, job.updated_at) == ("processing", 0.0, 2_000, 2_000)
-    assert statuses(job) == ["processing", "waiting", "waiting"]
+    assert statuses(job) == ["processing", "waiting", "waiting", "waiting"]
     assert job.tasks[0].started_at == 2_000
 
 
 def test_a_step_ends_those_before_it() -> None:
     job = queued().start(2_000).step("probe", 3_000)
-    assert statuses(job) == ["succeeded", "processing", "waiting"]
+    assert statuses(job) == ["succeeded", "processing", "waiting", "waiting"]
     assert (job.tasks[0].started_at, job.tasks[0].finished_at, job.tasks[0].progress) == (2_000, 3_000, 1.0)
     job = job.step("video", 4_000, 0.25)
-    assert statuses(job) == ["succeeded", "succeeded", "processing"]
+    assert statuses(job) == ["succeeded", "succeeded", "processing", "waiting"]
     assert (job.tasks[1].started_at, job.tasks[1].finished_at) == (3_000, 4_000)
 
 
@@ -69,35 +83,35 @@ def test_the_progress_of_the_job_is_that_of_its_own_step() -> None:
 def test_success_ends_every_step() -> None:
     job = queued().start(2_000).step("probe", 3_000).succeed(OUTPUT, 5_000)
     assert (job.status, job.progress, job.output, job.error) == ("succeeded", 1.0, OUTPUT, None)
-    assert statuses(job) == ["succeeded"] * 3
+    assert statuses(job) == ["succeeded"] * 4
     assert (job.finished_at, job.updated_at, job.finished) == (5_000, 5_000, True)
 
 
 def test_failure_marks_the_step_under_way_and_cancels_the_rest() -> None:
     job = queued().start(2_000).step("probe", 3_000).fail(FAULT, 4_000)
     assert (job.status, job.error, job.output) == ("failed", FAULT, None)
-    assert statuses(job) == ["succeeded", "failed", "cancelled"]
+    assert statuses(job) == ["succeeded", "failed", "cancelled", "cancelled"]
     assert job.tasks[1].error == FAULT
-    assert [task.finished_at for task in job.tasks] == [3_000, 4_000, 4_000]
+    assert [task.finished_at for task in job.tasks] == [3_000, 4_000, 4_000, 4_000]
 
 
 def test_a_job_can_fail_before_it_starts() -> None:
     job = queued().fail(FAULT, 2_000)
-    assert (job.status, statuses(job)) == ("failed", ["cancelled"] * 3)
+    assert (job.status, statuses(job)) == ("failed", ["cancelled"] * 4)
 
 
 def test_cancelling_ends_what_is_open_and_leaves_what_is_done() -> None:
     job = queued().start(2_000).step("probe", 3_000).cancel(4_000)
     assert (job.status, job.finished_at) == ("cancelled", 4_000)
-    assert statuses(job) == ["succeeded", "cancelled", "cancelled"]
+    assert statuses(job) == ["succeeded", "cancelled", "cancelled", "cancelled"]
     assert queued().cancel(4_000).status == "cancelled"
 
 
 def test_another_attempt_starts_the_steps_over_but_not_the_job_s_clock() -> None:
     job = queued().start(2_000).step("video", 3_000, 0.7).start(9_000)
     assert (job.status, job.progress, job.started_at, job.updated_at) == ("processing", 0.0, 2_000, 9_000)
-    assert statuses(job) == ["processing", "waiting", "waiting"]
-    assert [task.progress for task in job.tasks] == [None] * 3
+    assert statuses(job) == ["processing", "waiting", "waiting", "waiting"]
+    assert [task.progress for task in job.tasks] == [None] * 4
 
 
 def test_transitions_leave_the_job_they_start_from_alone() -> None:

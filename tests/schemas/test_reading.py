@@ -52,7 +52,7 @@ def test_an_event_of_this_release_is_read_without_a_report() -> None:
 
 def test_values_of_a_newer_release_are_read_as_unknown_and_reported_with_their_place() -> None:
     document = succeeded()
-    document["job"]["kind"] = "audio"
+    document["job"]["kind"] = "hologram"
     document["job"]["output"]["kind"] = "subtitles"
     document["job"]["status"] = "archived"
     document["job"]["tasks"][0]["kind"] = "transcribe"
@@ -60,9 +60,9 @@ def test_values_of_a_newer_release_are_read_as_unknown_and_reported_with_their_p
     document["job"]["tasks"][2]["status"] = "paused"
     event, unknown = read(document)
     assert (event.job.kind, event.job.output.kind, event.job.status) == ("unknown",) * 3
-    assert [task.kind for task in event.job.tasks] == ["unknown", "unknown", "video"]
+    assert [task.kind for task in event.job.tasks] == ["unknown", "unknown", "video", "export"]
     assert sorted(unknown) == [
-        ("job.kind", '"audio"'),
+        ("job.kind", '"hologram"'),
         ("job.output.kind", '"subtitles"'),
         ("job.status", '"archived"'),
         ("job.tasks[].kind", '"transcribe"'),
@@ -93,7 +93,7 @@ def test_a_media_item_of_an_unknown_kind_and_status_is_read() -> None:
 
 def test_what_was_read_as_unknown_can_be_stored_and_read_again() -> None:
     document = succeeded()
-    document["job"]["kind"] = "audio"
+    document["job"]["kind"] = "hologram"
     event, _ = read(document)
     again, unknown = read(json.loads(event.model_dump_json()))
     assert again == event
@@ -140,7 +140,7 @@ def test_a_type_of_another_release_is_not_in_the_table() -> None:
 
 
 def test_reports_can_be_told_apart_so_that_each_is_logged_once() -> None:
-    assert len({UnknownValue("job.kind", '"audio"'), UnknownValue("job.kind", '"audio"')}) == 1
+    assert len({UnknownValue("job.kind", '"hologram"'), UnknownValue("job.kind", '"hologram"')}) == 1
 
 
 def in_status(status: str, at: int) -> Job:

@@ -105,6 +105,7 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "error",
         "tasks",
         "media_id",
+        "label",
         "webhook_url",
         "created_at",
         "started_at",
@@ -117,16 +118,19 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)
-    assert [task["kind"] for task in body["tasks"]] == ["import", "probe", "video"]
-    assert [task["options"] for task in body["tasks"]] == [{}, {}, body["options"]]
+    assert [task["kind"] for task in body["tasks"]] == ["import", "probe", "video", "export"]
+    assert [task["options"] for task in body["tasks"]] == [{}, {}, body["options"], {}]
 
 
 def test_a_finished_job_shows_its_output_and_nothing_of_where_it_is_stored() -> None:
     body = job_resource(queued().start(AT + 1).succeed(OUTPUT, AT + 2), URLS)
     assert body["output"] == {
+        "id": OUTPUT.id,
+        "object": "file",
         "url": f"{BASE}/{PROJECT}/{JOB}/video.mp4",
         "kind": "video",
         "format": "mp4",
+        "codecs": {"video": "h264", "audio": "aac"},
         "width": 1280,
         "height": 720,
         "duration": 6.04,
@@ -149,7 +153,7 @@ def test_a_failed_job_says_why_and_which_step_it_was() -> None:
     body = job_resource(queued().start(AT + 1).fail(Fault(kind="input_empty", message="no bytes"), AT + 2), URLS)
     assert body["error"] == {"kind": "input_empty", "message": "no bytes"}
     assert body["output"] is None
-    assert [task["status"] for task in body["tasks"]] == ["failed", "cancelled", "cancelled"]
+    assert [task["status"] for task in body["tasks"]] == ["failed", "cancelled", "cancelled", "cancelled"]
 
 
 def test_a_job_under_the_older_name_is_a_task() -> None:

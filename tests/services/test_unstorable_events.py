@@ -33,7 +33,6 @@ from services.ingest import keys as api_keys
 from services.ingest.app import Ingest
 from services.ingest.handlers import Submissions
 from services.ingest.handlers import register as register_ingest
-from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound
@@ -43,6 +42,7 @@ from services.notifier.deliveries import DeliveryQueue
 from services.notifier.handlers import register as register_notifier
 from services.notifier.store import Store as NotifierStore
 from services.transcoder.plan import estimate
+from tests.services.ingest.parts import job_results
 from tests.support.edge_values import variants
 from tests.support.example_events import full_events
 from worker.app import worker_service
@@ -141,7 +141,7 @@ def ingest(broker: ServiceBroker, pool: Pool) -> None:
     jobs_bound = QueueBound("jobs", "LIMIT", 1000, store.unfinished_jobs)
     media_bound = QueueBound("imports", "LIMIT", 1000, store.unfinished_imports)
     submissions = Submissions(store, JobWriter(store, outbox), media, jobs_bound, media_bound, EgressPolicy(()))
-    register_ingest(broker, submissions, JobResults(store, outbox))
+    register_ingest(broker, submissions, job_results(pool))
 
 
 def worker(broker: ServiceBroker, pool: Pool) -> None:
@@ -149,7 +149,7 @@ def worker(broker: ServiceBroker, pool: Pool) -> None:
         return Complete("cancelled")
 
     queue = JobQueue(pool, Outbox(pool, "transcoder"))
-    register_worker(broker, JobIntake(pool, queue, "video", estimate, on_cancel))
+    register_worker(broker, JobIntake(pool, queue, ("video",), estimate, on_cancel))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from schemas.events import (
     ProjectChanged,
 )
 from schemas.faults import Fault
-from schemas.files import Codecs, File, Output
+from schemas.files import Codecs, File, FileFacts, Output
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.keys import ApiKey
@@ -61,9 +61,11 @@ def job(id: str = JOB_ID, **changes: Any) -> Job:
         media_id=MEDIA_ID,
         ref="small",
         source=File(**_file()),
+        input_fault=FAULT,
     )
     output = Output(path=f"{id}/video.mp4", **_file())
-    return made.start(AT + 1).fail(FAULT, AT + 2).model_copy(update={"output": output, **changes})
+    probed = FileFacts.model_validate(output.model_dump())
+    return made.start(AT + 1).fail(FAULT, AT + 2).model_copy(update={"output": output, "probed": probed, **changes})
 
 
 def item(id: str = MEDIA_ID) -> MediaItem:

@@ -45,7 +45,7 @@ class TaggingWorker(WorkerApp[FileSettings]):
         self._copy = copy
 
     def worker(self) -> WorkerSpec:
-        return WorkerSpec(kind="video", slots=1, encoder=lambda _: tagging(self._tag), estimate=lambda *_: 1.0)
+        return WorkerSpec(kinds=("video",), slots=1, encoder=lambda _: tagging(self._tag), estimate=lambda *_: 1.0)
 
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
         return JobQueue(pool, outbox, lease=LEASE)

@@ -34,7 +34,7 @@ class WaitingWorker(TaggingWorker):
         self._folder = folder
 
     def worker(self) -> WorkerSpec:
-        return WorkerSpec(kind="video", slots=1, encoder=lambda _: self._encoder(), estimate=lambda *_: 1.0)
+        return WorkerSpec(kinds=("video",), slots=1, encoder=lambda _: self._encoder(), estimate=lambda *_: 1.0)
 
     def _encoder(self) -> Encoder:
         encode = tagging(b"")

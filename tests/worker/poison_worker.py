@@ -28,7 +28,7 @@ class PoisonWorker(WorkerApp[FileSettings]):
     spec = worker_service("transcoder")
 
     def worker(self) -> WorkerSpec:
-        return WorkerSpec(kind="video", slots=INNOCENTS + 1, encoder=encoder, estimate=lambda *_: 1.0)
+        return WorkerSpec(kinds=("video",), slots=INNOCENTS + 1, encoder=encoder, estimate=lambda *_: 1.0)
 
     def job_queue(self, pool: Pool, outbox: Outbox) -> JobQueue:
         # A short lease, so that the test does not wait long after each crash.

@@ -32,7 +32,7 @@ def intake(pool: Pool) -> JobIntake:
         job = Job.model_validate(item.payload)
         return Complete("cancelled", [JobCancelled(job=job.cancel(job.updated_at + 1))])
 
-    return JobIntake(pool, JobQueue(pool, Outbox(pool, SERVICE.name)), "video", lambda *_: 7.0, on_cancel)
+    return JobIntake(pool, JobQueue(pool, Outbox(pool, SERVICE.name)), ("video",), lambda *_: 7.0, on_cancel)
 
 
 async def rows(pool: Pool) -> dict[str, Any]:

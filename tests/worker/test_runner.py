@@ -59,11 +59,11 @@ def test_id_and_path_of_an_output_derive_from_its_job_and_its_key_from_the_attem
     assert (other.id, other.path) == (output.id, output.path) and other.key != output.key
 
 
-def test_the_path_of_a_media_item_s_output_has_its_label() -> None:
+def test_the_path_of_an_output_is_its_own_whatever_its_label() -> None:
     job = JOB.model_copy(update={"media_id": "med_1", "ref": "poster"})
     made = JobOutput(MADE.path, MADE.info, placeholder="data:x", background="#102030")
     output = describe(job, made, 1)
-    assert (output.path, output.placeholder, output.background) == ("med_1/poster.jpg", "data:x", "#102030")
+    assert (output.path, output.placeholder, output.background) == (f"{JOB.id}/video.jpg", "data:x", "#102030")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_the_customer_sees_the_fault_and_never_the_reason(cause: Cause, kind: st
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ("import", ["processing", "waiting", "waiting"]),
-        ("probe", ["succeeded", "processing", "waiting"]),
-        ("video", ["succeeded", "succeeded", "processing"]),
+        ("import", ["processing", "waiting", "waiting", "waiting"]),
+        ("probe", ["succeeded", "processing", "waiting", "waiting"]),
+        ("video", ["succeeded", "succeeded", "processing", "waiting"]),
     ],
 )
 def test_a_snapshot_from_the_row_is_at_the_recorded_step(step: str, expected: list[str]) -> None:
@@ -101,7 +101,7 @@ def test_a_job_without_a_step_was_not_started() -> None:
 
 def test_a_worker_that_crashed_before_it_recorded_a_step_was_probably_encoding() -> None:
     job = last_snapshot(replace(ITEM, step=None), 5000, assume_encoding=True)
-    assert statuses(job) == ["succeeded", "succeeded", "processing"]
+    assert statuses(job) == ["succeeded", "succeeded", "processing", "waiting"]
 
 
 def test_a_snapshot_is_newer_than_the_one_before_although_clocks_differ() -> None:

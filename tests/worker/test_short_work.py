@@ -34,7 +34,7 @@ class OneSlotWorker(WorkerApp[FileSettings]):
         self.end_films = asyncio.Event()
 
     def worker(self) -> WorkerSpec:
-        return WorkerSpec(kind="video", slots=1, encoder=lambda _: self._encode, estimate=estimate)
+        return WorkerSpec(kinds=("video",), slots=1, encoder=lambda _: self._encode, estimate=estimate)
 
     async def _encode(self, context: JobContext) -> JobOutput:
         if context.job.metadata.get("length") == "film":

@@ -27,7 +27,7 @@ class CopyWorker(WorkerApp[FileSettings]):
     spec = worker_service("transcoder")
 
     def worker(self) -> WorkerSpec:
-        return WorkerSpec(kind="video", slots=1, encoder=lambda _: copy, estimate=lambda *_: 1.0)
+        return WorkerSpec(kinds=("video",), slots=1, encoder=lambda _: copy, estimate=lambda *_: 1.0)
 
 
 async def copy(context: JobContext) -> JobOutput:

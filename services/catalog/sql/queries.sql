@@ -1,6 +1,13 @@
 -- name: find_job
 SELECT job::text FROM jobs WHERE id = $1 AND project = $2;
 
+-- name: find_job_of_step
+-- The id of a step has the time of its job's, to the millisecond: the jobs of the project that are as old are looked at.
+SELECT job::text FROM jobs
+WHERE project = $2 AND minted >= left(right($1, 26), 10) AND minted < left(right($1, 26), 10) || '~'
+    AND EXISTS (SELECT FROM json_array_elements(job -> 'tasks') AS step WHERE step ->> 'id' = $1)
+LIMIT 1;
+
 -- name: find_key
 SELECT key::text FROM api_keys WHERE hash = $1 ORDER BY revoked_at NULLS LAST LIMIT 1;
 

@@ -22,7 +22,7 @@ WITH due AS (
 locked AS (SELECT jobs.id FROM jobs JOIN due USING (id) WHERE jobs.ended IS NULL FOR UPDATE OF jobs SKIP LOCKED)
 UPDATE jobs SET announced_at = now(), announcements = announcements + 1 FROM locked WHERE jobs.id = locked.id
 RETURNING jobs.id, jobs.project, jobs.request, jobs.media_id, jobs.created_at, jobs.run, jobs.run_requested_at,
-    jobs.earlier_runs
+    jobs.earlier_runs, jobs.input_file, jobs.waits_for
 
 -- name: announce_media
 -- At most $2 items whose last change is $1 old and was announced once.

@@ -2,9 +2,9 @@
 -- Records how the present runs of jobs ended. The first end stays; ends of unknown jobs, of earlier runs and of
 -- other projects are ignored.
 UPDATE jobs SET ended = result.ended, ended_at = result.ended_at, started_at = result.started_at,
-    end_error = result.error::json
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[], $7::text[])
-    AS result (id, ended, ended_at, run, started_at, error, project)
+    end_error = result.error::json, output = result.output::json
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[], $7::text[], $8::text[])
+    AS result (id, ended, ended_at, run, started_at, error, project, output)
 WHERE jobs.id = result.id AND jobs.project = result.project AND jobs.ended IS NULL AND jobs.run = result.run
 
 -- name: run_again
@@ -17,7 +17,7 @@ SET run = run + 1, run_requested_at = greatest($3, ended_at + 1),
     ended = NULL, ended_at = NULL, started_at = NULL, end_error = NULL, cancel_requested_at = NULL,
     announced_at = now(), announcements = 1
 WHERE id = $1 AND project = $2 AND ended IN ('failed', 'cancelled') AND run < $4
-RETURNING id, project, request, media_id, created_at, run, run_requested_at, earlier_runs
+RETURNING id, project, request, media_id, created_at, run, run_requested_at, earlier_runs, input_file, waits_for
 
 -- name: job_run
 SELECT ended, run FROM jobs WHERE id = $1 AND project = $2

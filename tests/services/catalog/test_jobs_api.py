@@ -11,6 +11,7 @@ from chassis.core.ids import new_id, now_ms
 from schemas.delivery import DeliveryUrls
 from schemas.events import JobCreated, JobFailed, JobProgressed, JobStarted, JobSucceeded, KeyChanged
 from schemas.faults import Fault
+from schemas.files import FileFacts
 from schemas.ids import typeid, uuid7
 from schemas.job_resource import job_resource
 from schemas.jobs import Job
@@ -66,6 +67,44 @@ async def test_a_job_whose_input_is_away_shows_why_and_when_it_is_tried_again(ca
     await catalog.publish(JobStarted(job=retrying.start(retry_at)))
     body = await catalog.until(f"/jobs/{queued.id}", who, lambda body: body["retry_at"] is None)
     assert (body["tasks"][0]["status"], body["tasks"][0]["error"]) == ("processing", None)
+
+
+async def test_a_step_is_read_by_its_own_id(catalog: CatalogService) -> None:
+    who = await catalog.new_customer()
+    at = now_ms()
+    # Of the same millisecond.
+    jobs = [factories.queued(who.project, id=typeid("job", uuid7(at, os.urandom(10)))) for _ in range(5)]
+    life = factories.snapshots(jobs[2])
+    await catalog.publish(*[JobCreated(job=job) for job in jobs], JobSucceeded(job=life[-1]))
+    await catalog.until(f"/jobs/{jobs[2].id}", who, lambda body: body["status"] == "succeeded")
+    status, job = await catalog.get(f"/jobs/{jobs[2].id}", who)
+    assert [step["kind"] for step in job["tasks"]] == ["import", "probe", "video", "export"]
+    for step in job["tasks"]:
+        status, body = await catalog.get(f"/tasks/{step['id']}", who)
+        assert (status, body) == (200, step)
+        assert (body["object"], body["job_id"], body["status"]) == ("task", jobs[2].id, "succeeded")
+    assert job["tasks"][0]["input"] == {"object": "external_file", "url": "https://example.com/clip.mov"}
+    assert job["tasks"][2]["output"] == job["output"]
+    stranger = await catalog.new_customer()
+    for id, customer_ in ((job["tasks"][0]["id"], stranger), (typeid("task", uuid7(at, os.urandom(10))), who)):
+        status, body = await catalog.get(f"/tasks/{id}", customer_)
+        assert (status, body["kind"]) == (404, "task_not_found")
+
+
+async def test_a_task_by_itself_has_an_object_as_input_and_no_steps(catalog: CatalogService) -> None:
+    who = await catalog.new_customer()
+    queued = factories.queued(who.project, id=new_id("task"), kind="probe", atomic=True, options={})
+    facts = FileFacts(kind="audio", format="mp3", content_type="audio/mpeg", filesize=9, duration=1.5)
+    started = queued.start(queued.created_at + 1)
+    await catalog.publish(JobCreated(job=queued), JobSucceeded(job=started.succeed(None, queued.created_at + 2, facts)))
+    body = await catalog.until(f"/tasks/{queued.id}", who, lambda body: body["status"] == "succeeded")
+    assert (body["object"], body["kind"], body["tasks"]) == ("task", "probe", [])
+    assert body["input"] == {"object": "external_file", "url": queued.input}
+    output = body["output"]
+    assert (output["object"], output["id"], output["url"]) == ("external_file", None, queued.input)
+    assert (output["kind"], output["duration"], output["filesize"]) == ("audio", 1.5, 9)
+    status, _ = await catalog.get(f"/tasks/{queued.tasks[0].id}", who)
+    assert status == 404
 
 
 async def test_an_id_whose_event_is_not_published_yet_is_waited_for(catalog: CatalogService) -> None:

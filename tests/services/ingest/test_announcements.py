@@ -34,10 +34,10 @@ from schemas.topics import TOPICS
 from services.ingest import keys, transitions
 from services.ingest.announcements import Announced, Announcements, interval, pauses, state_event
 from services.ingest.cancellations import Cancellations
-from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
 from services.ingest.media_items import MediaWriter
 from services.ingest.store import QUERIES, Store
+from tests.services.ingest.parts import inputs, job_results
 from tests.services.ingest.support import EventLog, listening, running
 from tests.support.file_server import FileServer
 from tests.support.waiting import until
@@ -54,7 +54,7 @@ async def pool(fresh_dsn: str) -> AsyncIterator[Pool]:
 
 def announcing(pool: Pool, *each: timedelta, **limits: int) -> Announcements:
     outbox = Outbox(pool, "ingest")
-    return Announcements(Store(pool), JobQueue(pool, outbox), outbox, each or (MINUTE,), **limits)
+    return Announcements(Store(pool), JobQueue(pool, outbox), outbox, inputs(pool), each or (MINUTE,), **limits)
 
 
 async def accept(pool: Pool, count: int = 1, *, silent_for: timedelta = timedelta(0)) -> list[Job]:
@@ -136,7 +136,7 @@ async def test_the_pause_grows_and_ends_with_the_list(pool: Pool) -> None:
 
 async def test_an_ended_job_is_not_announced(pool: Pool) -> None:
     ended, open = await accept(pool, 2, silent_for=MINUTE)
-    await JobResults(Store(pool), Outbox(pool, "ingest")).apply([ended.cancel(5)], at=6)
+    await job_results(pool).apply([ended.cancel(5)], at=6)
     await announcing(pool).repeat()
     assert [event.job.id for event in await published(pool)] == [open.id]
 

@@ -14,9 +14,9 @@ from schemas.files import Output
 from schemas.jobs import Job
 from services.ingest import keys
 from services.ingest.cancellations import Cancellations, JobEnded, UnknownJob
-from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
 from services.ingest.store import Store
+from tests.services.ingest.parts import job_results
 from tests.services.ingest.support import EventLog, RunningIngest
 from tests.services.ingest.test_jobs_http import GOOD
 from tests.support.waiting import until
@@ -42,7 +42,7 @@ def cancellations(pool: Pool, *pauses_s: float) -> Cancellations:
 
 
 async def end(pool: Pool, job: Job) -> None:
-    await JobResults(Store(pool), Outbox(pool, "ingest")).apply([job], now_ms())
+    await job_results(pool).apply([job], now_ms())
 
 
 def succeeded(job: Job) -> Job:

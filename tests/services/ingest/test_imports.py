@@ -21,10 +21,10 @@ from schemas.ids import typeid, uuid7
 from services.ingest import keys, transitions
 from services.ingest.import_waiter import ImportWaiter
 from services.ingest.imports import Imports
-from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.name_takeover import NameTakeover
 from services.ingest.store import Store
+from tests.services.ingest.parts import attachments, inputs, media_changes
 from tests.support.waiting import until
 from worker.fetch_bounds import FetchBounds
 from worker.input_space import InputSpace
@@ -74,6 +74,8 @@ async def accepted(pool: Pool, tmp_path: Path) -> AsyncIterator[AcceptedImport]:
         imports = Imports(
             store,
             NameTakeover(store, outbox),
+            attachments(pool),
+            inputs(pool),
             waiter,
             storage,
             EgressPolicy(),
@@ -115,15 +117,19 @@ async def test_the_item_fails_and_its_name_is_free_again(
     assert (getattr(again, "state", None), getattr(again, "events", None)) == ("done", ())
 
 
-async def test_an_item_that_is_deleted_after_the_claim_ends_its_import_as_cancelled(accepted: AcceptedImport) -> None:
+async def test_an_item_that_is_deleted_after_the_claim_ends_its_import_as_cancelled(
+    pool: Pool, accepted: AcceptedImport
+) -> None:
     claimed = await accepted.queue.claim("worker")
     assert claimed is not None
-    await media_changes(accepted).delete(MEDIA, PROJECT)
+    await media_changes(pool).delete(MEDIA, PROJECT)
     for ended in (await accepted.imports.work(claimed), await accepted.imports.exhausted(claimed, LastAttempt("503"))):
         assert (getattr(ended, "state", None), getattr(ended, "events", None)) == ("cancelled", ())
 
 
-async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(accepted: AcceptedImport) -> None:
+async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(
+    pool: Pool, accepted: AcceptedImport
+) -> None:
     claimed = await accepted.queue.claim("worker")
     assert claimed is not None
     failed = await accepted.imports.exhausted(claimed, LastAttempt("503", UNREACHABLE))
@@ -131,7 +137,7 @@ async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(accep
 
     async def begin_deletion_then_end(conn: Connection) -> None:
         # The queue row is locked by now.
-        deletions.append(asyncio.create_task(media_changes(accepted).delete(MEDIA, PROJECT)))
+        deletions.append(asyncio.create_task(media_changes(pool).delete(MEDIA, PROJECT)))
         await until(lambda: another_waits(conn))
         assert failed.also is not None
         await failed.also(conn)
@@ -141,11 +147,6 @@ async def test_a_deletion_and_the_end_of_the_import_lock_in_the_same_order(accep
     item = await accepted.store.media_item(MEDIA)
     assert item is not None
     assert (item.status, item.error) == ("deleted", UNREACHABLE)
-
-
-def media_changes(accepted: AcceptedImport) -> MediaChanges:
-    takeover = NameTakeover(accepted.store, accepted.outbox)
-    return MediaChanges(accepted.store, accepted.queue, accepted.outbox, takeover, (), timedelta(days=1))
 
 
 async def another_waits(conn: Connection) -> bool:

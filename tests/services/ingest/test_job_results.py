@@ -18,10 +18,10 @@ from schemas.jobs import Job
 from schemas.media import MediaItem
 from schemas.topics import MEDIA_CHANGED
 from services.ingest import keys, transitions
-from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
 from services.ingest.media_items import MediaWriter
 from services.ingest.store import Store
+from tests.services.ingest.parts import job_results
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_a_batch_attaches_all_outputs_and_publishes_each_item_once(pool: P
     store = Store(pool)
     first, second = await active_item(pool, new_id("prj")), await active_item(pool, new_id("prj"))
     jobs = [succeeded(first, "poster"), succeeded(second, "poster"), succeeded(first, "small")]
-    results = JobResults(store, Outbox(pool, "ingest"))
+    results = job_results(pool)
     await results.apply([*jobs, jobs[0]], at=5)
     events = {item.id: item for item in await published(pool)}
     assert {id: (item.version, [file.ref for file in item.files]) for id, item in events.items()} == {
@@ -102,7 +102,7 @@ async def test_a_batch_attaches_all_outputs_and_publishes_each_item_once(pool: P
 
 async def test_a_result_of_another_project_changes_nothing(pool: Pool) -> None:
     item = await active_item(pool, "prj_1")
-    await JobResults(Store(pool), Outbox(pool, "ingest")).apply([succeeded(item, "poster", project="prj_2")], at=5)
+    await job_results(pool).apply([succeeded(item, "poster", project="prj_2")], at=5)
     assert await published(pool) == []
     assert await Store(pool).media_item(item.id) == item
 
@@ -116,7 +116,7 @@ async def test_the_first_end_of_a_job_is_recorded_and_none_of_another_project(po
     failed = jobs[0].fail(Fault(kind="input_empty", message="m"), 5)
     unknown = new_job(request, id=new_id("job"), project="prj_1", at=1).cancel(6)
     foreign = jobs[2].model_copy(update={"project": "prj_2"}).cancel(6)
-    results = JobResults(Store(pool), outbox)
+    results = job_results(pool)
     await results.apply([failed, jobs[1].cancel(7), unknown, foreign], at=8)
     await results.apply([jobs[0].cancel(9)], at=9)
     rows = await pool.fetch(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chassis.core.ids import new_id
 from schemas.events import JobCreated
 from services.ingest import keys
 from tests.services.ingest.support import EventLog, RunningIngest
@@ -22,7 +23,7 @@ async def test_a_job_is_answered_stored_and_published(ingest: RunningIngest, eve
     job = answer.body
     assert (answer.status, job["object"], job["status"]) == (201, "job", "queued")
     assert {name: job[name] for name in GOOD} == GOOD
-    assert [task["kind"] for task in job["tasks"]] == ["import", "probe", "video"]
+    assert [task["kind"] for task in job["tasks"]] == ["import", "probe", "video", "export"]
     event = await events.first(JobCreated, job["id"])
     assert (event.job.project, event.job.options, event.job.input) == (ingest.project, GOOD["options"], GOOD["input"])
     row = await ingest.pool.fetchrow("SELECT * FROM jobs WHERE id = $1", job["id"])
@@ -106,10 +107,33 @@ async def test_a_body_over_a_mebibyte_is_refused(ingest: RunningIngest) -> None:
     assert (answer.status, answer.body["kind"]) == (400, "invalid_input")
 
 
-async def test_atomic_tasks_are_refused_naming_the_field(ingest: RunningIngest) -> None:
-    answer = await ingest.post("/tasks", {"input": {"url": "https://example.com/a"}, "kind": "probe"})
-    assert (answer.status, answer.fields) == (400, {"input", "kind"})
-    assert "atomic tasks are not available here" in answer.body["message"]
+async def test_a_task_by_itself_is_accepted_with_its_input_as_an_object(
+    ingest: RunningIngest, events: EventLog
+) -> None:
+    body = {"input": {"url": "https://example.com/a", "object": "external_file"}, "kind": "probe"}
+    answer = await ingest.post("/tasks", body, Idempotency_Key="probe-1")
+    assert answer.status == 201 and answer.body["id"].startswith("task_")
+    assert (answer.body["object"], answer.body["kind"], answer.body["tasks"]) == ("task", "probe", [])
+    assert answer.body["input"] == {"object": "external_file", "url": "https://example.com/a"}
+    created = await events.first(JobCreated, answer.body["id"])
+    assert created.job.atomic and created.job.kind == "probe"
+    again = await ingest.post("/tasks", body, Idempotency_Key="probe-1")
+    assert (again.status, again.raw) == (200, answer.raw)
+    # A job is no task by itself.
+    refused = await ingest.post("/jobs", body)
+    assert (refused.status, refused.fields) == (400, {"kind"})
+
+
+async def test_an_input_of_the_project_that_does_not_exist_is_refused_and_stores_nothing(
+    ingest: RunningIngest,
+) -> None:
+    before = await ingest.count("jobs")
+    for input in (new_id("med"), new_id("file"), f"https://api.example.com/{ingest.project}/clips/never.mp4"):
+        answer = await ingest.post("/jobs", {"input": input, "kind": "video"}, Idempotency_Key=f"k-{input[-30:]}")
+        assert (answer.status, answer.fields) == (400, {"input"}), input
+    answer = await ingest.post("/jobs", {**GOOD, "media_id": new_id("med")})
+    assert (answer.status, answer.fields) == (400, {"media_id"})
+    assert await ingest.count("jobs") == before
 
 
 async def test_a_missing_or_unknown_key_is_401(ingest: RunningIngest) -> None:

@@ -121,8 +121,9 @@ async def test_a_poster_is_attached_to_its_item_once(
     created = await media_item(ingest, files, events)
     (job,) = created.jobs
     done = job.succeed(output(job), job.created_at + 5)
-    # The same result twice; then one of another label with the same record key, which is read after both.
-    for event in (done, done, done.model_copy(update={"ref": "small"})):
+    other = job.model_copy(update={"id": derived("job", created.media.id, "small"), "ref": "small"})
+    # The same result twice, and one of another job.
+    for event in (done, done, other.succeed(output(other), job.created_at + 6)):
         await ingest.publish(JobSucceeded(job=event))
 
     def last() -> MediaUpdated | None:

@@ -2,15 +2,10 @@
 
 import pytest
 
-from schemas.files import Output
 from services.ingest import names
 
 MEDIA = "med_01h455vb4pex5vsknk084sn02q"
 FILE = "file_01h455vb4pex5vsknk084sn02r"
-
-
-def output(path: str) -> Output:
-    return Output(id=FILE, key="k", kind="image", format="jpeg", content_type="image/jpeg", filesize=1, path=path)
 
 
 def test_the_default_filename_is_the_id_with_the_usual_extension() -> None:
@@ -24,8 +19,8 @@ def test_the_default_folder_is_media() -> None:
 
 
 def test_a_derived_path_has_the_folder_the_label_and_the_extension_of_the_output() -> None:
-    assert names.derived_path(None, MEDIA, "poster", output(f"{MEDIA}/poster.jpg")) == f"media/{MEDIA}/poster.jpg"
-    assert names.derived_path("a/b", MEDIA, "small", output("x.webp")) == f"a/b/{MEDIA}/small.webp"
+    assert names.derived_path(None, MEDIA, "poster", f"{MEDIA}/poster.jpg") == f"media/{MEDIA}/poster.jpg"
+    assert names.derived_path("a/b", MEDIA, "small", "x.webp") == f"a/b/{MEDIA}/small.webp"
 
 
 def test_a_storage_key_consists_of_ids_and_the_attempt() -> None:

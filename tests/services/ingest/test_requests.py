@@ -10,10 +10,11 @@ import pytest
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.http.errors import ApiError
 from schemas.faults import FieldFault
-from services.ingest.requests import job_request, media_request, task_request
+from services.ingest.requests import address_of, job_request, media_request, task_request
 
 EGRESS = EgressPolicy()
 URLS = ("input", "webhook_url")
+ITEM = "med_01h455vb4pex5vsknk084sn02q"
 GOOD = {"input": "https://example.com/a.mov", "kind": "video"}
 
 
@@ -90,18 +91,52 @@ def test_a_body_that_is_not_an_object_is_refused(body: Any) -> None:
             parse(body, EGRESS)
 
 
+@pytest.mark.parametrize("kind", ["probe", "import", "video", "image"])
+def test_a_task_by_itself_takes_the_output_of_another_one(kind: str) -> None:
+    file: dict[str, Any] = {
+        "object": "file",
+        "id": None,
+        "url": "https://example.com/a",
+        "kind": "video",
+        "warnings": [],
+    }
+    request = task_request({"input": file, "kind": kind}, EGRESS)
+    assert (request.kind, address_of(request)) == (kind, "https://example.com/a")
+
+
 @pytest.mark.parametrize(
-    ("body", "fields"),
+    ("body", "field", "words"),
     [
-        ({"input": {"url": "https://example.com/a"}, "kind": "probe"}, {"input", "kind"}),
-        ({"input": {"object": "file", "url": "https://example.com/a"}, "kind": "video"}, {"input"}),
-        ({"input": "https://example.com/a", "kind": "import"}, {"kind"}),
+        ({"input": {}, "kind": "probe"}, "input.url", "is required"),
+        ({"input": {"url": "http://10.0.0.1/a"}, "kind": "probe"}, "input.url", "is refused"),
+        ({"input": {"url": "s3://b/a"}, "kind": "import"}, "input.url", "s3:// is not available here"),
+        ({"input": {"url": "med_x"}, "kind": "import"}, "input.url", "must be a URL, or the id"),
+        ({"input": "https://example.com/a", "kind": "import"}, "input", "must be an object"),
+        ({"input": {"url": "https://example.com/a"}, "kind": "ingest"}, "kind", "'import'"),
+        ({"input": {"url": "https://example.com/a"}, "kind": "hologram"}, "kind", "must be"),
+        ({"input": {"url": "https://example.com/a"}, "kind": "probe", "options": {"a": 1}}, "options.a", "known"),
+        ({"input": {"url": "https://example.com/a"}, "kind": "probe", "media_id": ITEM}, "media_id", "stores no file"),
     ],
 )
-def test_atomic_tasks_are_refused_with_an_explanation(body: dict[str, Any], fields: set[str]) -> None:
+def test_what_a_task_by_itself_lacks_is_named(body: dict[str, Any], field: str, words: str) -> None:
     faults = refused(body, task_request)
-    assert set(faults) == fields
-    assert all("atomic tasks are not available here" in fault.rule for fault in faults.values())
+    assert words in faults[field].rule
+
+
+def test_a_label_needs_a_media_item_and_is_no_field_of_it() -> None:
+    assert "needs media_id" in refused({**GOOD, "label": "hd"})["label"].rule
+    assert job_request({**GOOD, "media_id": ITEM, "label": "hd"}, EGRESS).label == "hd"
+    for label in ("title", "sources", "Hd", "1a", "a" * 41, "file_01h455vb4pex5vsknk084sn02q", "a-b", ""):
+        assert "label" in refused({**GOOD, "media_id": ITEM, "label": label})
+    assert "media_id" in refused({**GOOD, "media_id": "job_01h455vb4pex5vsknk084sn02q"})
+
+
+def test_an_input_may_be_an_id_and_a_delivery_address_that_cannot_be_reached() -> None:
+    own = "http://127.0.0.1:8080/prj_01h455vb4pex5vsknk084sn02q/a/b.mp4"
+    for input in (ITEM, "file_01h455vb4pex5vsknk084sn02q", own):
+        assert job_request({**GOOD, "input": input}, EGRESS, "http://127.0.0.1:8080").input == input
+    assert "is refused" in refused({**GOOD, "input": own})["input"].rule
+    assert "must be a URL, or the id" in refused({**GOOD, "input": "med_01h"})["input"].rule
 
 
 def test_a_task_with_the_body_of_a_job_is_accepted() -> None:

@@ -21,10 +21,10 @@ from schemas.topics import TOPICS
 from services.ingest import keys
 from services.ingest.announcements import Announcements
 from services.ingest.cancellations import Cancellations, UnknownJob
-from services.ingest.job_results import JobResults
 from services.ingest.jobs import JobWriter, new_job
-from services.ingest.retries import JobNotFailed, Retries, TooManyRuns
+from services.ingest.retries import JobNotFailed, TooManyRuns
 from services.ingest.store import Store
+from tests.services.ingest.parts import inputs, job_results, retries
 from tests.services.ingest.support import EventLog, RunningIngest
 from tests.services.ingest.test_job_results import active_item, succeeded
 from tests.services.ingest.test_jobs_http import GOOD
@@ -48,16 +48,12 @@ async def accepted(pool: Pool) -> Job:
     return job
 
 
-def retries(pool: Pool, **limits: int) -> Retries:
-    return Retries(Store(pool), Outbox(pool, "ingest"), **limits)
-
-
 async def retry(pool: Pool, job: Job) -> Job:
     return await retries(pool).request(job.id, PROJECT, now_ms())
 
 
 async def end(pool: Pool, job: Job) -> None:
-    await JobResults(Store(pool), Outbox(pool, "ingest")).apply([job], now_ms())
+    await job_results(pool).apply([job], now_ms())
 
 
 async def ended(pool: Pool, job: Job) -> str | None:
@@ -175,7 +171,7 @@ async def test_a_run_is_cancelled_and_announced_again_as_what_it_is(pool: Pool) 
     await published(pool)
     await pool.execute("UPDATE jobs SET announced_at = now() - interval '1 hour'")
     outbox = Outbox(pool, "ingest")
-    announcements = Announcements(Store(pool), JobQueue(pool, outbox), outbox, [timedelta(minutes=1)])
+    announcements = Announcements(Store(pool), JobQueue(pool, outbox), outbox, inputs(pool), [timedelta(minutes=1)])
     await announcements.repeat()
     assert await published(pool) == [JobCreated(job=second, repeated=True)], "the first run's cancellation is over"
     await cancellations.request(job.id, PROJECT, 7)

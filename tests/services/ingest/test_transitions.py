@@ -3,11 +3,13 @@
 import itertools
 
 from schemas.api import MediaRequest
+from schemas.delivery import DeliveryUrls
 from schemas.faults import Fault
 from schemas.files import File, Output
 from schemas.ids import derived
 from schemas.jobs import Job
 from schemas.media import MediaItem
+from schemas.media_resource import media_resource
 from services.ingest import transitions
 
 PROJECT = "prj_01h455vb4pex5vsknk084sn02q"
@@ -108,9 +110,28 @@ def test_the_files_are_the_same_in_any_order_of_results() -> None:
         item = transitions.stored(accepted(), ORIGINAL, 2000)
         for job in order:
             item = transitions.attached(item, job, 3000) or item
-        ends.add(tuple((made.ref, made.file.id) for made in item.files))
-    assert len(ends) == 1
+        ends.add(tuple((made.ref, made.path, made.file.id) for made in item.files))
+    older, younger, small = (derived("file", job.id, "output") for job in results)
+    files = [(older, f"media/{MEDIA}/{older}.jpg", older), ("poster", f"media/{MEDIA}/poster.jpg", younger)]
+    assert ends == {(*files, ("small", f"media/{MEDIA}/small.jpg", small))}
 
 
-def test_nothing_is_attached_to_an_item_that_is_not_active() -> None:
-    assert transitions.attached(accepted(), finished(), 3000) is None
+def test_only_the_file_that_has_the_label_poster_sets_placeholder_and_background() -> None:
+    older, younger = finished("job_01h455vb4pex5vsknk084sn02q"), finished("job_01h455vb4qex5vsknk084sn02q")
+    assert older.output is not None
+    other = older.model_copy(update={"output": older.output.model_copy(update={"background": "#000000"})})
+    item = transitions.attached(transitions.stored(accepted(), ORIGINAL, 2000), younger, 3000)
+    assert item is not None
+    item = transitions.attached(item, other, 4000)
+    assert item is not None and item.background == "#FF94A4"
+
+
+def test_a_file_without_a_label_is_a_source_and_no_field_of_the_item() -> None:
+    id = derived("file", "job_01h455vb4pex5vsknk084sn02q", "output")
+    item = transitions.attached(transitions.stored(accepted(), ORIGINAL, 2000), finished(ref=id), 3000)
+    assert item is not None
+    shown = media_resource(item, DeliveryUrls("https://cdn"))
+    made = shown["sources"][1]
+    assert (made["id"], made["label"], made["original"]) == (id, None, False)
+    assert made["url"] == f"https://cdn/{PROJECT}/media/{MEDIA}/{id}.jpg"
+    assert id not in shown

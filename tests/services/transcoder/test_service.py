@@ -118,7 +118,7 @@ async def test_a_server_error_is_retried_before_the_job_fails(worker: WorkerHarn
     await until(lambda: len(retrying()) == 2)  # they come on another topic than the end
     for each in retrying():
         assert each.status == "processing" and each.retry_at is not None and each.retry_at > each.updated_at
-        assert [task.status for task in each.tasks] == ["waiting"] * 3
+        assert [task.status for task in each.tasks] == ["waiting"] * 4
         task = each.tasks[0]
         assert task.error is not None and (task.error.kind, task.retry_at) == ("input_unreachable", each.retry_at)
     assert (job.retry_at, job.tasks[0].retry_at) == (None, None)
