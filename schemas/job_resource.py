@@ -14,6 +14,7 @@ from schemas.delivery import DeliveryUrls
 from schemas.faults import ErrorResource, FaultResource, WarningResource, fault_resource, warning_resource
 from schemas.files import Codecs, FileFacts, MediaKind, Output
 from schemas.ids import is_id
+from schemas.job_progress import eta_ms
 from schemas.jobs import EarlierRun, Job, JobKind, Priority, Status, Task, TaskKind, TaskStatus
 from schemas.media import label_of
 
@@ -95,6 +96,8 @@ class JobResource(TypedDict):
     job like any other; with an object as `input`, a task by itself, which has no `tasks`, and whose `output` can be the
     `input` of the next. `retry_at` is the time of the next attempt while the job waits for it, because the server of
     its input did not give out the file: the task `import` has the reason.
+    `eta_ms` is how many milliseconds a running job will probably still take, null until that is known.
+    `queue_position` is how many jobs, also of others, are to begin before a queued one; null where it is not known.
     """
 
     id: str
@@ -119,6 +122,8 @@ class JobResource(TypedDict):
     run: int
     earlier_runs: list[RunResource]
     priority: OpenEnum[Priority]
+    eta_ms: int | None
+    queue_position: int | None
 
 
 class CancellationResource(TypedDict):
@@ -135,8 +140,13 @@ class BatchAnswer(TypedDict):
     body: JobResource | ErrorResource
 
 
-def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
-    """The job as a response. `urls` gives the addresses of its project's files."""
+def job_resource(
+    job: Job, urls: DeliveryUrls, *, at: int | None = None, queue_position: int | None = None
+) -> JobResource:
+    """The job as a response. `urls` gives the addresses of its project's files.
+
+    The time left is estimated for the moment `at` (Unix milliseconds), by default that of the snapshot.
+    """
     output = _output_of(job, urls)
     return {
         "id": job.id,
@@ -161,6 +171,8 @@ def job_resource(job: Job, urls: DeliveryUrls) -> JobResource:
         "run": job.run,
         "earlier_runs": [_run_resource(run) for run in job.earlier_runs],
         "priority": job.priority,
+        "eta_ms": eta_ms(job, job.updated_at if at is None else at),
+        "queue_position": queue_position if job.status == "queued" else None,
     }
 
 

@@ -10,6 +10,7 @@ from chassis.adapters.http.auth import CALLER, Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import REQUEST_ID
+from chassis.core.ids import now_ms
 from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
 from schemas.job_resource import job_resource, step_resource
 from schemas.keys import ApiKey
@@ -73,7 +74,8 @@ class Api:
         page, jobs = await self._queries().jobs(caller.project, query)
         url = self._public_url + request.path
         urls = await self._delivery.urls(caller.project)
-        resources = [job_resource(job, urls) for job in jobs]
+        at = now_ms()
+        resources = [job_resource(job, urls, at=at) for job in jobs]
         return json_response(resources, headers=paging.headers(page, query, parameters, url))
 
     async def list_media(self, request: web.Request, caller: Caller) -> web.Response:
@@ -116,7 +118,7 @@ class Api:
         if job is None:
             raise not_found()
         urls = await self._delivery.urls(caller.project)
-        return json_response(job_resource(job, urls) if job.id == id else step_resource(job, id, urls))
+        return json_response(job_resource(job, urls, at=now_ms()) if job.id == id else step_resource(job, id, urls))
 
     def _authenticated(
         self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]

@@ -115,6 +115,8 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "run",
         "earlier_runs",
         "priority",
+        "eta_ms",
+        "queue_position",
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)
@@ -158,6 +160,15 @@ def test_a_failed_job_says_why_and_which_step_it_was() -> None:
 
 def test_a_job_under_the_older_name_is_a_task() -> None:
     assert job_resource(queued(id=JOB.replace("job_", "task_")), URLS)["object"] == "task"
+
+
+def test_a_running_job_says_how_long_it_will_probably_take_and_a_queued_one_its_place() -> None:
+    running = queued().start(AT).step("video", AT, 0.0).step("video", AT + 10_000, 0.25)
+    assert job_resource(running, URLS, queue_position=3)["eta_ms"] == 30_000
+    assert job_resource(running, URLS, at=AT + 12_000)["eta_ms"] == 28_000
+    assert job_resource(running, URLS, queue_position=3)["queue_position"] is None
+    waiting = job_resource(queued(), URLS, queue_position=3)
+    assert (waiting["eta_ms"], waiting["queue_position"]) == (None, 3)
 
 
 def test_a_media_item_shows_what_the_published_example_shows() -> None:
