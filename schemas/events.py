@@ -215,6 +215,25 @@ class OutboxAdvanced(Event):
         return ""
 
 
+class QueueOrdered(Event):
+    """The jobs that are to begin next in `service`, the next one first; those behind the last of them are not known.
+
+    Their order at the moment `at` (Unix milliseconds), if nothing that runs ended and nothing was added. Sent about
+    once a second while jobs wait, once more when none does, and may be lost.
+    """
+
+    TYPE = "bitmill.queue.ordered.v1"
+    service: IdText
+    at: TimestampMs
+    job_ids: list[IdText] = []
+
+    def subject(self) -> str:
+        return self.service
+
+    def project_id(self) -> str:
+        return ""
+
+
 JOB_SUBMITTED = "bitmill.job.submitted.v1"
 """The type of a submitted body of POST /jobs: `schemas.api.JOB_REQUEST`."""
 MEDIA_SUBMITTED = "bitmill.media.submitted.v1"
@@ -256,6 +275,7 @@ EVENTS: dict[str, type[Event]] = {
         KeyChanged,
         ProjectChanged,
         OutboxAdvanced,
+        QueueOrdered,
     )
 }
 """Every event that services publish, by its `ce_type`."""

@@ -142,6 +142,11 @@ REFUSALS: dict[RequestFault, Refusal] = {
         "The project has as much unfinished work as it may have.",
         "Send the same request again after `Retry-After` seconds.",
     ),
+    "too_many_listeners": Refusal(
+        "429",
+        "As many streams of events are open as the project, or the process, may have.",
+        "Close some, or connect again after `Retry-After` seconds.",
+    ),
     "internal_error": Refusal(
         "500", "Something failed on our side.", "Send it again later; tell the operator the `request_id`."
     ),

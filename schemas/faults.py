@@ -89,6 +89,7 @@ RequestFault = Literal[
     "idempotency_mismatch",
     "payload_too_large",
     "queue_full",
+    "too_many_listeners",
     "range_not_satisfiable",
     "unavailable",
     "internal_error",

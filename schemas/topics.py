@@ -161,6 +161,19 @@ OUTBOX_WATERMARK = Topic(
     broadcast=True,
 )
 
+QUEUE_ORDER = Topic(
+    "queue.order",
+    "service name",
+    _types(events.QueueOrdered),
+    ("transcoder", "thumbnailer"),
+    ("catalog",),
+    "Which jobs are to begin next; may be lost.",
+    partitions=1,
+    retention=_SHORT_RETENTION,
+    lossy=True,
+    broadcast=True,
+)
+
 TOPICS: tuple[Topic, ...] = (
     MEDIA_SUBMITTED_TOPIC,
     JOB_SUBMITTED_TOPIC,
@@ -173,6 +186,7 @@ TOPICS: tuple[Topic, ...] = (
     KEY_CHANGED,
     PROJECT_CHANGED,
     OUTBOX_WATERMARK,
+    QUEUE_ORDER,
 )
 
 

@@ -10,12 +10,14 @@ from chassis.adapters.sandbox import self_test
 from chassis.adapters.sandbox.limits import Limits
 from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import Runner, WorkSlots
+from chassis.runtime.job_queue.order import QueueOrder
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.tools import ENCODE_LIMITS, Tools, open_tools
 from schemas.jobs import JobKind
 from schemas.topics import Service
 from worker.expired_outputs import expired_outputs
 from worker.handlers import Estimate, JobIntake, register
+from worker.queue_reports import QueueReports
 from worker.runner import Encoder, JobRunner
 from worker.settings import FileSettings, scratch_dir
 
@@ -82,6 +84,7 @@ class WorkerApp(ServiceApp[S, None]):
             keyring=settings.keyring,
             now_ms=now_ms,
         )
+        reports = QueueReports(QueueOrder(resources.pool), queue.added, resources.lossy_events, self.name, now_ms)
         intake = JobIntake(resources.pool, queue, worker.kinds, worker.estimate, jobs.on_cancel)
         runner = Runner(
             queue,
@@ -96,6 +99,7 @@ class WorkerApp(ServiceApp[S, None]):
             parts=None,
             subscribe=lambda broker: register(broker, intake),
             runner=runner,
+            background={"queue reports": reports.run()},
             checks={"sandbox": sandbox.check},
             purge_hooks={"job_queue": expired_outputs(resources.storage, self.name)},
         )

@@ -234,8 +234,13 @@ project_projected | info | project delivery
     The catalog delivers the files of this project to everybody (public) or with a signature only (signed).
 media_projected | info | status media_ids
     The catalog shows the new state of these media items.
-watermark_unreadable | warning | reason offset
-    The catalog cannot read a watermark of ingest's outbox and waits for the next one. Many in a row: mixed releases.
+broadcast_unreadable | warning | topic reason offset
+    The catalog cannot read a record of `outbox.watermark` or `queue.order` and waits for the next one. Many in a row:
+    mixed releases.
+event_history_unavailable | info | error
+    Postgres did not answer a listener that goes on after Last-Event-ID; its stream stays open and tries again.
+event_listener_cut_off | info | seconds
+    A client did not read its stream of events for so long, and was disconnected. It can go on with Last-Event-ID.
 catalog_visibility_unknown | warning | error
     POST /media could not find out whether the catalog shows the new item, and answered. Look at Postgres.
 attempt_object_discarded | info | key

@@ -82,6 +82,7 @@ def queue_retention(setting: str) -> tuple[Retention, ...]:
         Purged("job_queue", "finished_at", setting, note="items that have ended"),
         Purged("job_queue_cancellations", "created_at", setting, note="of items that never came"),
         Kept("job_queue_clock", "one row"),
+        Kept("job_queue_order", "one row"),
         Kept("job_queue_projects", "a row for each project that has work in the queue"),
     )
 

@@ -56,6 +56,11 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "`queue_full`: the project has as much unfinished work as it may have; the sentence names the bound. Nothing "
         "was stored; the same request may be sent again after `Retry-After` seconds.",
     ),
+    "TooManyListeners": (
+        "429",
+        "`too_many_listeners`: as many streams of events are open as the project, or the process, may have; the "
+        "sentence says which.",
+    ),
     "Unavailable": (
         "503",
         "`unavailable`: nothing was stored; the same request may be sent again after `Retry-After` seconds.",
@@ -69,14 +74,16 @@ def _error(name: str, schema: str) -> dict[str, Any]:
         "Unavailable": "Retry-After",
         "Conflict": "Retry-After",
         "QueueFull": "Retry-After",
+        "TooManyListeners": "Retry-After",
         "VersionMismatch": "ETag",
     }
     return response(sentence, schema, *((headers[name],) if name in headers else ()))
 
 
 _MEDIA_ONLY = frozenset({"VersionMismatch"})
+_JOBS_ONLY = frozenset({"TooManyListeners"})
 RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS if name not in _MEDIA_ONLY} | {
-    f"Media{name}": _error(name, "MediaErrorEnvelope") for name in _ERRORS
+    f"Media{name}": _error(name, "MediaErrorEnvelope") for name in _ERRORS if name not in _JOBS_ONLY
 }
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string", "pattern": "^req_"}, "description": "Leads to the logs."},
@@ -140,6 +147,12 @@ PARAMETERS: dict[str, Any] = {
         "header",
         {"type": "string", "maxLength": 255},
         "The `ETag` of the version that the client has: 304 if the item still has it. Not with signed delivery.",
+    ),
+    "LastEventId": parameter(
+        "Last-Event-ID",
+        "header",
+        {"type": "string", "pattern": "^[0-9]{1,18}$", "examples": ["4711"]},
+        "The `id` of the last event that was received: the stream goes on after it.",
     ),
     "IdempotencyKey": parameter(
         "Idempotency-Key",

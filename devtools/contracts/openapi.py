@@ -11,6 +11,7 @@ from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
+from schemas.job_progress import JobProgressResource
 from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, TaskResource
 from schemas.task_api import ImageTaskRequest, ImportTaskRequest, ProbeTaskRequest, VideoTaskRequest
 from schemas.uploads import UploadRequest, UploadResource
@@ -38,6 +39,7 @@ _RESPONSES: tuple[Any, ...] = (
     TaskResource,
     CancellationResource,
     BatchAnswer,
+    JobProgressResource,
     MediaEnvelope,
     EmptyEnvelope,
     MediaListEnvelope,

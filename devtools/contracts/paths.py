@@ -3,6 +3,7 @@
 from typing import Any, get_args
 
 from devtools.contracts.components import JSON, ORDER, content, errors, integer, parameter, query, response, shared
+from devtools.contracts.event_paths import EVENT_PATHS
 from devtools.contracts.media_paths import MEDIA_PATHS
 from devtools.contracts.upload_paths import UPLOAD_PATHS
 from schemas.jobs import JobKind, Status
@@ -242,6 +243,7 @@ PATHS: dict[str, Any] = {
     "/tasks/{id}": _job("task") | {"get": _get_task()},
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
     "/tasks/{id}/retry": {"post": _retry_job("task")},
+    **EVENT_PATHS,
     **MEDIA_PATHS,
     **UPLOAD_PATHS,
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},

@@ -11,8 +11,10 @@ from chassis.adapters.http.errors import ApiError, invalid_input
 from chassis.adapters.http.json_body import json_response
 from chassis.adapters.http.middleware import REQUEST_ID
 from chassis.core.ids import now_ms
+from schemas.delivery import DeliveryUrls
 from schemas.envelope import MediaErrorEnvelope, Page, RequestInfo, envelope, error_envelope, list_envelope
-from schemas.job_resource import job_resource, step_resource
+from schemas.job_resource import JobResource, job_resource, step_resource
+from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media_resource import media_etag, media_resource, names_etag
 from services.catalog import paging
@@ -31,7 +33,8 @@ class Api:
     `lookup` and `queries` return what is open while the service runs. `keys` are known keys; one that is not among
     them is looked up by `lookup`, because it may have been made a moment ago. `public_url` is where customers reach the
     API, `delivery` gives the addresses of files. `client` names the client of a request whose project is not known yet;
-    `as_it_is_now` gives a known key with its revocation, which may be here before its event.
+    `as_it_is_now` gives a known key with its revocation, which may be here before its event;
+    `queue_position` that of a job, if it is known.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Api:
         delivery: Delivery,
         client: Callable[[web.Request], str],
         as_it_is_now: Callable[[ApiKey], Awaitable[ApiKey]],
+        queue_position: Callable[[str], int | None],
     ) -> None:
         self._lookup = lookup
         self._queries = queries
@@ -51,15 +55,16 @@ class Api:
         self._delivery = delivery
         self._client = client
         self._as_it_is_now = as_it_is_now
+        self._queue_position = queue_position
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/jobs", self._authenticated(self.list_jobs)),
-            web.get("/tasks", self._authenticated(self.list_jobs)),
-            web.get("/jobs/{id}", self._authenticated(self.get_job)),
-            web.get("/tasks/{id}", self._authenticated(self.get_task)),
-            web.get("/media", self._authenticated(self.list_media)),
-            web.get("/media/{id}", self._authenticated(self.get_media)),
+            web.get("/jobs", self.authenticated(self.list_jobs)),
+            web.get("/tasks", self.authenticated(self.list_jobs)),
+            web.get("/jobs/{id}", self.authenticated(self.get_job)),
+            web.get("/tasks/{id}", self.authenticated(self.get_task)),
+            web.get("/media", self.authenticated(self.list_media)),
+            web.get("/media/{id}", self.authenticated(self.get_media)),
         ]
 
     async def get_job(self, request: web.Request, caller: Caller) -> web.Response:
@@ -70,16 +75,15 @@ class Api:
         return await self._job(request, caller, task_not_found)
 
     async def list_jobs(self, request: web.Request, caller: Caller) -> web.Response:
-        parameters, query = _parse_query(request, jobs_query)
+        parameters, query = parse_query(request, jobs_query)
         page, jobs = await self._queries().jobs(caller.project, query)
         url = self._public_url + request.path
         urls = await self._delivery.urls(caller.project)
-        at = now_ms()
-        resources = [job_resource(job, urls, at=at) for job in jobs]
+        resources = [self._job_resource(job, urls) for job in jobs]
         return json_response(resources, headers=paging.headers(page, query, parameters, url))
 
     async def list_media(self, request: web.Request, caller: Caller) -> web.Response:
-        parameters, filter = _parse_query(request, media_filter)
+        parameters, filter = parse_query(request, media_filter)
         found = await self._queries().media(caller.project, filter)
         kept = [(name, value) for name, value in parameters if name != "page"]
         page = Page(filter.query.page, filter.query.limit, found.total, filter.described, kept)
@@ -90,7 +94,7 @@ class Api:
     async def get_media(self, request: web.Request, caller: Caller) -> web.Response:
         id = request.match_info["id"]
         bind_contextvars(media_id=id)
-        _parse_query(request, no_parameters)
+        parse_query(request, no_parameters)
         item = await self._lookup().media_item(id, caller.project)
         if item is None:
             raise media_not_found()
@@ -111,18 +115,23 @@ class Api:
     async def _job(self, request: web.Request, caller: Caller, not_found: Callable[[], ApiError]) -> web.Response:
         id = request.match_info["id"]
         bind_contextvars(job_id=id)
-        _parse_query(request, no_parameters)
+        parse_query(request, no_parameters)
         lookup = self._lookup()
         find = lookup.job if not_found is job_not_found else lookup.job_of_task
         job = await find(id, caller.project)
         if job is None:
             raise not_found()
         urls = await self._delivery.urls(caller.project)
-        return json_response(job_resource(job, urls, at=now_ms()) if job.id == id else step_resource(job, id, urls))
+        return json_response(self._job_resource(job, urls) if job.id == id else step_resource(job, id, urls))
 
-    def _authenticated(
-        self, handler: Callable[[web.Request, Caller], Awaitable[web.Response]]
+    def _job_resource(self, job: Job, urls: DeliveryUrls) -> JobResource:
+        return job_resource(job, urls, at=now_ms(), queue_position=self._queue_position(job.id))
+
+    def authenticated(
+        self, handler: Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A route's handler: `handler` for requests with a valid key."""
+
         async def authenticate(request: web.Request) -> web.StreamResponse:
             keys = _ClientKeys(self._keys, self._lookup, self._client(request), self._as_it_is_now)
             return await authenticated(keys, handler)(request)
@@ -156,7 +165,7 @@ class _ClientKeys:
         return key if key is None or key.revoked_at is not None else await self._as_it_is_now(key)
 
 
-def _parse_query(
+def parse_query(
     request: web.Request, parse: Callable[[list[tuple[str, str]]], Query]
 ) -> tuple[list[tuple[str, str]], Query]:
     """The parameters as they were sent, and what `parse` makes of them. Raises ApiError 400."""

@@ -11,17 +11,27 @@ from chassis.adapters.http.client_address import client_of
 from chassis.adapters.http.health import Check
 from chassis.adapters.postgres.channel import Channel
 from chassis.adapters.storage import Storage
+from chassis.core.fair_slots import FairSlots
 from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
 from schemas.keys import REVOKED_CHANNEL, ApiKey
+from schemas.topics import OUTBOX_WATERMARK, QUEUE_ORDER
 from services.catalog.api import Api
+from services.catalog.broadcasts import Broadcasts
 from services.catalog.delivery import Delivery
+from services.catalog.event_feeds import EventFeeds
+from services.catalog.event_log import EventLog, RecordedEvent
+from services.catalog.event_stream import History, StreamTimes
+from services.catalog.event_text import StreamEvent, stream_event
+from services.catalog.events_api import EventParts, EventsApi
 from services.catalog.files_api import FilesApi
 from services.catalog.handlers import register
+from services.catalog.listeners import Listeners
 from services.catalog.lookup import Lookup
 from services.catalog.projection import Projection
 from services.catalog.queries import Queries, open_query_pool
+from services.catalog.queue_positions import QueuePositions
 from services.catalog.revocations import Revocations
 from services.catalog.settings import Settings
 from services.catalog.store import Store
@@ -52,6 +62,14 @@ RETENTION = (
     Kept("job_metadata", "a row for each metadata pair of a job; goes with the job"),
     Kept("job_spans", "a row for 256 jobs of a project; goes with the last of them"),
     Kept("job_positions", "a row for each project"),
+    Purged(
+        "job_events",
+        "recorded_at",
+        "retain_events",
+        key=("project", "position"),
+        note="what streams of events can go on with",
+    ),
+    Kept("event_positions", "a row for each project"),
     Kept("api_keys", "a row for each key"),
     Kept("projects", "a row for each project that has changed its delivery"),
 )
@@ -76,6 +94,8 @@ class Parts:
     storage: Storage
     revocations: Revocations
     channel: Channel
+    events: EventParts
+    queue_positions: QueuePositions
 
 
 LOOKUP_SECONDS = 3.0
@@ -99,13 +119,21 @@ class Catalog(ServiceApp[Settings, Parts]):
             delivery,
             self._client,
             self._as_it_is_now,
+            lambda id: self.parts.queue_positions.find(id),
         )
+        self._events_api = EventsApi(
+            lambda: self.parts.events,
+            self._api.authenticated,
+            delivery,
+            StreamTimes(heartbeat_s=settings.event_heartbeat.total_seconds()),
+        )
+        self._delivery = delivery
         self._files_api = FilesApi(lambda: self.parts.lookup, lambda: self.parts.storage, delivery, self._client)
         self.error_styles = {"/media": self._api.media_error}
         self.response_s = max(self.response_s, settings.read_wait.total_seconds() + LOOKUP_SECONDS)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        return [*self._api.routes(), *self._files_api.routes()]
+        return [*self._api.routes(), *self._events_api.routes(), *self._files_api.routes()]
 
     async def build(self, resources: Resources) -> Components[Parts]:
         settings = self.settings
@@ -115,9 +143,12 @@ class Catalog(ServiceApp[Settings, Parts]):
             size=settings.catalog_connections,
             timeout=settings.catalog_query_timeout,
         )
-        queries = Queries(await resources.stack.enter_async_context(pool))
+        await resources.stack.enter_async_context(pool)
+        queries = Queries(pool)
         waiting = WaitingRequests()
-        watermarks = OutboxWatermarks(resources.kafka, f"bitmill.{SPEC.name}.watermarks")
+        watermarks, positions = OutboxWatermarks(), QueuePositions()
+        readers = {OUTBOX_WATERMARK: watermarks.reader, QUEUE_ORDER: positions.reader}
+        watermarks.broadcasts = broadcasts = Broadcasts(resources.kafka, f"bitmill.{SPEC.name}.broadcasts", readers)
         lookup = Lookup(
             queries,
             waiting,
@@ -126,15 +157,30 @@ class Catalog(ServiceApp[Settings, Parts]):
             wait=settings.read_wait.total_seconds(),
             anonymous_queries=max(settings.catalog_connections // 2, 1),
         )
-        revocations = Revocations(lambda new: projection.revoke_keys(new))
+        listeners = Listeners(settings.event_listeners, settings.event_listeners_per_project)
+        revocations = Revocations(lambda new: projection.revoke_keys(new), listeners.revoke)
         channel = Channel(settings.listen_url or settings.database_url, REVOKED_CHANNEL, revocations.handle)
-        projection = Projection(Store(resources.pool), waiting.announce)
+        event_log = EventLog(pool)
+        feeds = EventFeeds(event_log, self._render, channel.confirm)
+        turns = FairSlots(max(settings.catalog_connections // 3, 1))
+        history = History(event_log, self._render, channel.confirm, turns)
+        projection = Projection(Store(resources.pool), waiting.announce, feeds.wake)
+        events = EventParts(lookup, feeds, history, listeners, positions.find)
         return Components(
-            parts=Parts(queries, lookup, resources.storage, revocations, channel),
+            parts=Parts(queries, lookup, resources.storage, revocations, channel, events, positions),
             subscribe=lambda broker: register(broker, projection),
-            background={"outbox watermarks": watermarks.follow(), "key revocations": channel.run()},
+            background={
+                "broadcasts": broadcasts.follow(),
+                "key revocations": channel.run(),
+                "event feeds": feeds.run(),
+            },
             checks={"revocations": _check(channel)},
+            before_stop=(listeners.stop,),
         )
+
+    async def _render(self, project: str, events: Sequence[RecordedEvent]) -> Sequence[StreamEvent]:
+        urls = await self._delivery.urls(project)
+        return [stream_event(event, urls) for event in events]
 
     def _client(self, request: web.Request) -> str:
         return f"client:{client_of(request, self.settings.trusted_proxies)}"

@@ -1,9 +1,12 @@
 """The errors of the catalog. An id gets the same response if it never existed, is deleted, or is another project's."""
 
+from typing import Literal
+
 from chassis.adapters.http.errors import ApiError, not_found, unavailable
 from schemas.delivery import SignatureFault
 
 RETRY_AFTER_SECONDS = 2
+LISTENERS_RETRY_AFTER_SECONDS = 10
 _SIGNATURE_FAULTS: dict[SignatureFault, str] = {
     "signature_missing": "This file needs a signed address: get one with GET /jobs/{id} or GET /media/{id}.",
     "signature_invalid": "The signature in this address is not valid for this file.",
@@ -40,3 +43,10 @@ def signature_refused(fault: SignatureFault) -> ApiError:
 def not_yet_known() -> ApiError:
     """503: the requested resource may have been accepted, and the catalog has not read its event yet."""
     return unavailable(RETRY_AFTER_SECONDS, "It is not known yet whether this exists; try again soon.")
+
+
+def too_many_listeners(bound: Literal["project", "process"], limit: int) -> ApiError:
+    """429: as many streams of events are open as may be, of this project or in all."""
+    whose = "This project has" if bound == "project" else "All projects together have"
+    message = f"{whose} {limit} streams of events open here, as many as there may be: close some, or try again later."
+    return ApiError(429, "too_many_listeners", message, headers={"Retry-After": str(LISTENERS_RETRY_AFTER_SECONDS)})

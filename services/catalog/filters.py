@@ -88,6 +88,13 @@ class JobsQuery(JobsParameters):
     metadata: tuple[tuple[str, str], ...] = ()
 
 
+class EventsQuery(_Query):
+    """`GET /events`: only events of jobs of this kind, and after which the job had this status."""
+
+    kind: JobKind | None = None
+    status: Status | None = None
+
+
 class MediaQuery(_Query):
     """`GET /media`, without its metadata filters."""
 
@@ -133,6 +140,11 @@ def media_filter(parameters: Parameters) -> MediaFilter:
     """The query in the parameters of `GET /media`. Raises `QueryError`."""
     others, pairs = _split(parameters, "an item")
     return MediaFilter(query=_validated(MediaQuery, others), metadata=pairs)
+
+
+def events_query(parameters: Parameters) -> EventsQuery:
+    """The query in the parameters of `GET /events`. Raises `QueryError`."""
+    return _validated(EventsQuery, parameters)
 
 
 def no_parameters(parameters: Parameters) -> None:

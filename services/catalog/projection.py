@@ -6,11 +6,12 @@ version, and the revocation of a key is final.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from chassis.core import logs
 from schemas.events import KeyChanged, ProjectChanged
 from schemas.keys import Revocation
+from services.catalog.job_changes import changes, histories
 from services.catalog.snapshots import (
     JobSnapshot,
     MediaSnapshot,
@@ -32,11 +33,18 @@ def file_name(project: str, path: str) -> str:
 
 
 class Projection:
-    """Writes snapshots. `announce` gets, after the commit, what can be found now: ids, hashes of keys, `file_name`s."""
+    """Writes snapshots. `announce` gets, after the commit, what can be found now: ids, hashes of keys, `file_name`s;
+    `changed` the projects that have new events of jobs."""
 
-    def __init__(self, store: Store, announce: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        announce: Callable[[Iterable[str]], None],
+        changed: Callable[[Collection[str]], None] | None = None,
+    ) -> None:
         self._store = store
         self._announce = announce
+        self._changed = changed
 
     async def jobs(self, snapshots: Sequence[JobSnapshot]) -> None:
         await self._put_jobs(snapshots, logging.INFO)
@@ -47,10 +55,12 @@ class Projection:
 
     async def media_created(self, created: Sequence[NewMedia]) -> None:
         snapshots = latest_media(each.media for each in created)
-        jobs = latest_jobs(job for each in created for job in each.jobs)
+        new_jobs = [job for each in created for job in each.jobs]
+        jobs = latest_jobs(new_jobs)
         async with self._store.transaction() as transaction:
             written_media = await transaction.put_media(snapshots)
             written_jobs = await transaction.put_jobs(jobs)
+            await transaction.put_job_events(changes(histories(new_jobs), written_jobs))
         self._announce_media(snapshots, written_media)
         self._announce_jobs(jobs, written_jobs)
 
@@ -83,14 +93,19 @@ class Projection:
         jobs = latest_jobs(snapshots)
         async with self._store.transaction() as transaction:
             written = await transaction.put_jobs(jobs)
+            await transaction.put_job_events(changes(histories(snapshots), written))
         self._announce_jobs(jobs, written, level)
 
-    def _announce_jobs(self, snapshots: Sequence[JobSnapshot], written: Set[str], level: int = logging.INFO) -> None:
+    def _announce_jobs(
+        self, snapshots: Sequence[JobSnapshot], written: Collection[str], level: int = logging.INFO
+    ) -> None:
         self._announce(_names_of_jobs(snapshots))
+        if self._changed is not None:
+            self._changed({job.project for job in snapshots if job.id in written})
         for status, ids in _by_status((job.id, job.status) for job in snapshots if job.id in written):
             log.log(level, "jobs_projected", status=status, job_ids=ids)
 
-    def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Set[str]) -> None:
+    def _announce_media(self, snapshots: Sequence[MediaSnapshot], written: Collection[str]) -> None:
         self._announce(_names_of_media(snapshots))
         items = (snapshot.item for snapshot in snapshots)
         for status, ids in _by_status((item.id, item.status) for item in items if item.id in written):

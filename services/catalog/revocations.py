@@ -3,7 +3,7 @@
 See decision 0020.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from chassis.adapters.http.errors import unavailable
 from chassis.adapters.postgres import PostgresUnavailable
@@ -18,13 +18,19 @@ log = logs.get_logger(__name__)
 
 class Revocations:
     """`confirm` returns once every announcement up to a moment ago has been handled; `store` writes revocations.
+    `revoked` is called with the ids of keys that are refused from now on.
 
     The newest `MAX_REMEMBERED` are in memory, because the key itself may be unknown here: its event is still on its
     way, and comes after the announcement of its end.
     """
 
-    def __init__(self, store: Callable[[Sequence[Revocation]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        store: Callable[[Sequence[Revocation]], Awaitable[None]],
+        revoked: Callable[[Iterable[str]], None] | None = None,
+    ) -> None:
         self._store = store
+        self._revoked = revoked
         self._revoked_at: dict[str, int] = {}
         self._unstored: dict[str, Revocation] = {}
 
@@ -39,6 +45,8 @@ class Revocations:
         # Refused from now on, even if writing fails; then the next repetition tries again.
         self._revoked_at.update((each.key_id, each.revoked_at) for each in new)
         self._unstored.update((each.key_id, each) for each in new)
+        if new and self._revoked is not None:
+            self._revoked(each.key_id for each in new)
         if not self._unstored:
             return
         await self._store(list(self._unstored.values()))

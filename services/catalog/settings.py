@@ -44,3 +44,29 @@ class Settings(CommonSettings):
         title="Retention of marks of deleted media items",
         description="How long it is known that an item was deleted; longer than Kafka keeps events about it.",
     )
+    retain_events: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=30),
+        title="Retention of events",
+        description="For how long a stream of events can go on after Last-Event-ID without a gap.",
+    )
+    event_listeners: int = Field(
+        2000,
+        ge=1,
+        title="Streams of events",
+        description="Open in one catalog process, of all projects; each needs one of its HTTP connections.",
+    )
+    event_listeners_per_project: int = Field(
+        1000,
+        ge=1,
+        title="Streams of events of a project",
+        description="Open in one catalog process.",
+    )
+    event_heartbeat: Duration = Field(
+        timedelta(seconds=15),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(minutes=5),
+        title="Heartbeat of streams of events",
+        description="How often a comment is sent to listeners while nothing happens.",
+    )

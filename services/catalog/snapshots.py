@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+import orjson
+
 from schemas.base import Unknown
-from schemas.events import JobEvent, MediaCreated, MediaDeleted, MediaEvent, MediaPurged
+from schemas.events import JobEvent, JobStarted, MediaCreated, MediaDeleted, MediaEvent, MediaPurged
 from schemas.files import File
-from schemas.jobs import Job, JobKind, Status, supersedes
+from schemas.job_progress import progress_resource
+from schemas.jobs import RANK, Job, JobKind, Status, supersedes
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
@@ -32,7 +35,8 @@ class JobSnapshot(NamedTuple):
     """What is read of a job as an event shows it; the event's JSON has the rest.
 
     `json_path` is where the job is in it, as Postgres writes an array. Hundreds of snapshots make a batch, and are much
-    smaller than as many jobs.
+    smaller than as many jobs. `starts`: an attempt begins; `waits`: for the next one. `progress` is the JSON that says
+    how far a running job has got.
     """
 
     id: str
@@ -48,6 +52,9 @@ class JobSnapshot(NamedTuple):
     event_json: bytes
     json_path: str
     run: int = 1
+    starts: bool = False
+    waits: bool = False
+    progress: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class NewMedia(NamedTuple):
 
 
 def job_snapshot(event: JobEvent, event_json: bytes) -> JobSnapshot:
-    return _job_snapshot(event.job, event_json, "{job}")
+    return _job_snapshot(event.job, event_json, "{job}", starts=isinstance(event, JobStarted))
 
 
 def media_snapshot(event: MediaEvent, event_json: bytes) -> MediaSnapshot:
@@ -84,7 +91,7 @@ def new_media(event: MediaCreated, event_json: bytes) -> NewMedia:
     return NewMedia(media_snapshot(event, event_json), jobs)
 
 
-def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
+def _job_snapshot(job: Job, event_json: bytes, json_path: str, *, starts: bool = False) -> JobSnapshot:
     output = None
     if job.output is not None:
         output = OutputName(job.output.path, job.output.key, job.output.content_type)
@@ -102,6 +109,9 @@ def _job_snapshot(job: Job, event_json: bytes, json_path: str) -> JobSnapshot:
         event_json=event_json,
         json_path=json_path,
         run=job.run,
+        starts=starts,
+        waits=job.retry_at is not None,
+        progress=orjson.dumps(progress_resource(job)).decode() if RANK[job.status] == 1 else None,
     )
 
 

@@ -12,6 +12,7 @@ from schemas.jobs import RANK
 from schemas.keys import ApiKey, Revocation
 from schemas.projects import Project
 from services.catalog.filters import pair_ids
+from services.catalog.job_changes import JobChange, JobState
 from services.catalog.job_positions import give_positions, new_jobs
 from services.catalog.snapshots import JobSnapshot, MediaSnapshot, named_files
 
@@ -24,10 +25,13 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put_jobs(self, snapshots: Sequence[JobSnapshot]) -> set[str]:
-        """Inserts or updates what is newer than the stored rows, with the names of outputs; the ids of those."""
+    async def put_jobs(self, snapshots: Sequence[JobSnapshot]) -> dict[str, JobState | None]:
+        """Inserts or updates what is newer than the stored rows, with the names of outputs.
+
+        The ids of those, each with the state that was replaced; None for a new job.
+        """
         if not snapshots:
-            return set()
+            return {}
         new = await new_jobs(self._connection, snapshots)
         fresh = {id for ids in new.values() for id in ids}
         rows = [_job_row(snapshot, snapshot.id in fresh) for snapshot in snapshots]
@@ -35,7 +39,13 @@ class Transaction:
         await self._connection.copy_records_to_table("incoming_jobs", records=rows)
         positions = await give_positions(self._connection, new)
         written = await self._connection.fetch(SQL["put_incoming_jobs"], list(positions), list(positions.values()))
-        return {row["id"] for row in written}
+        return {id: None if rank is None else JobState(run, rank, at) for id, run, rank, at in written}
+
+    async def put_job_events(self, changes: Sequence[JobChange]) -> None:
+        """Records what has changed, in its order. The last statement of its transaction: until the commit nobody else
+        records a change of the same projects."""
+        if changes:
+            await self._connection.execute(SQL["put_job_events"], *_columns(changes, 7))
 
     async def put_media(self, snapshots: Sequence[MediaSnapshot]) -> set[str]:
         """Inserts or updates what is newer than the stored rows, with its metadata and names; the ids of those."""

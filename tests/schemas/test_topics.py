@@ -82,7 +82,7 @@ def test_every_service_reads_something_and_only_notifier_and_catalog_write_nothi
 
 def test_what_may_be_lost_is_kept_for_an_hour_and_read_by_the_catalog_alone() -> None:
     lossy = {topic.name: (topic.retention, topic.readers) for topic in TOPICS if topic.lossy}
-    assert lossy.keys() == {"job.progress", "outbox.watermark"}
+    assert lossy.keys() == {"job.progress", "outbox.watermark", "queue.order"}
     assert set(lossy.values()) == {(timedelta(hours=1), ("catalog",))}
 
 

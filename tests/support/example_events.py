@@ -13,6 +13,7 @@ from schemas.events import (
     MediaEvent,
     OutboxAdvanced,
     ProjectChanged,
+    QueueOrdered,
 )
 from schemas.faults import Fault
 from schemas.files import Codecs, File, FileFacts, Output
@@ -116,6 +117,8 @@ def full_event(type_: type[Event]) -> Event:
         return ProjectChanged(project=Project(id=PROJECT, name="a", delivery="signed", version=2))
     if type_ is OutboxAdvanced:
         return OutboxAdvanced(service="ingest", at=AT, published_through=AT, after_offset=4)
+    if type_ is QueueOrdered:
+        return QueueOrdered(service="transcoder", at=AT, job_ids=[JOB_ID])
     return KeyChanged(key=_key())
 
 

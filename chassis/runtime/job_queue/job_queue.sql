@@ -435,3 +435,63 @@ WHERE id = $1;
 SELECT id, CASE WHEN state IN ('failed', 'cancelled') THEN '[]'::json ELSE final_events END AS final_events,
     finished_at IS NOT NULL AND (state <> 'done' OR final_events IS NOT NULL) AS known
 FROM job_queue WHERE id = ANY ($1::text[]);
+
+-- name: take_turn_of_order
+-- Of the workers that ask, one within each $1. A clock that was set back costs no turn.
+INSERT INTO job_queue_order AS last (read_at) VALUES (clock_timestamp())
+ON CONFLICT (single) DO UPDATE SET read_at = excluded.read_at
+WHERE last.read_at NOT BETWEEN excluded.read_at - $1::interval AND excluded.read_at
+RETURNING true;
+
+-- name: order
+-- The ids of the first $1 queued items in the order in which they would be claimed if nothing that runs ended meanwhile
+-- and nothing was added: the rule of `claim`. Each claim counts as running for the next one, and is charged ($3).
+--
+-- The cost is bounded: of at most $2 projects some items each are looked at, and the order ends where an item that was
+-- not looked at could be before the next one.
+WITH running AS MATERIALIZED (
+    SELECT project, count(*) AS items FROM job_queue WHERE state = 'running' AND lease_until > now() GROUP BY project
+),
+fronts AS MATERIALIZED (
+    SELECT projects.project, work, place, coalesce(items, 0) AS items,
+        row_number() OVER (ORDER BY work, place) > $2::integer AS beyond
+    FROM job_queue_projects AS projects LEFT JOIN running ON running.project = projects.project
+    ORDER BY work, place
+    LIMIT $2::integer + 1
+),
+share AS MATERIALIZED (SELECT greatest(20, 2 * $1::integer / greatest(count(*), 1)) AS items FROM fronts),
+queued AS MATERIALIZED (
+    SELECT own.id, fronts.items + nth - 1 AS items, place, own.nth = share.items AS cut,
+        CASE WHEN nth = 1 THEN work ELSE greatest(
+            work, (SELECT work FROM job_queue_projects ORDER BY work DESC, place DESC LIMIT 1) - $3::double precision
+        ) + own.charged END AS work
+    FROM fronts CROSS JOIN share CROSS JOIN LATERAL (
+        SELECT first.id, row_number() OVER earlier AS nth,
+            coalesce(sum(least(greatest(estimate, 0.1), $3)) OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING
+                AND 1 PRECEDING), 0) AS charged
+        FROM (
+            SELECT id, priority, not_before, estimate FROM job_queue
+            WHERE state = 'queued' AND job_queue.project = fronts.project AND not_before <= now()
+            ORDER BY priority DESC, not_before, id
+            LIMIT share.items
+        ) AS first
+        WINDOW earlier AS (ORDER BY priority DESC, not_before, id)
+    ) AS own
+    WHERE NOT beyond
+),
+known AS (
+    SELECT items, work, place
+    FROM (
+        SELECT items, work, place FROM queued WHERE cut
+        UNION ALL
+        SELECT 0, work, place FROM fronts WHERE beyond
+    ) AS ends
+    ORDER BY items, work, place
+    LIMIT 1
+)
+SELECT id FROM queued
+WHERE NOT EXISTS (
+    SELECT FROM known WHERE (queued.items, queued.work, queued.place) > (known.items, known.work, known.place)
+)
+ORDER BY items, work, place, id
+LIMIT $1;

@@ -24,9 +24,9 @@ RETURNING project, last;
 
 -- name: put_incoming_jobs
 -- The rule of schemas.jobs.supersedes, decided under the row's lock: duplicates and any order give the same row. The
--- names of outputs are written for the jobs that are; returns their ids. A job that is there keeps its position; the new
--- ones $1 have the positions $2, and get their rows in job_metadata and job_spans. -1 stands for the position of the
--- others, which is not written; 0 would fire the trigger of migration 0004.
+-- names of outputs are written for the jobs that are; returns their ids, with what was replaced of them. A job that is
+-- there keeps its position; the new ones $1 have the positions $2, and get their rows in job_metadata and job_spans. -1
+-- stands for the position of the others, which is not written; 0 would fire the trigger of migration 0004.
 WITH given AS (
     SELECT id COLLATE "C" AS id, position FROM unnest($1::text[], $2::bigint[]) AS given (id, position)
 ),
@@ -38,11 +38,11 @@ written AS (
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job,
-        run = excluded.run
+        run = excluded.run, replaced_run = jobs.run, replaced_rank = jobs.rank, replaced_updated_at = jobs.updated_at
     WHERE jobs.project = excluded.project AND (excluded.run > jobs.run
         OR (excluded.run = jobs.run AND jobs.rank < 2
             AND (excluded.rank, excluded.updated_at) > (jobs.rank, jobs.updated_at)))
-    RETURNING id, project, position, minted, created_at
+    RETURNING id, project, position, minted, created_at, replaced_run, replaced_rank, replaced_updated_at
 ),
 new AS (
     SELECT written.*, pairs FROM written JOIN given USING (id, position) JOIN incoming_jobs USING (id)
@@ -73,7 +73,29 @@ named AS (
     SET since = excluded.since, media_id = excluded.media_id, key = excluded.key,
         content_type = excluded.content_type, lasting = excluded.lasting
 )
-SELECT id FROM written;
+SELECT id, replaced_run, replaced_rank, replaced_updated_at FROM written;
+
+-- name: put_job_events
+-- The rows of `services.catalog.job_changes`, in their order; projects are locked in ascending order. The time is taken
+-- under the lock, so that rows are deleted in the order of their positions.
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]
+    ) WITH ORDINALITY AS change (project, job_id, kind, status, name, data, path, nth)
+),
+given AS (
+    INSERT INTO event_positions (project, last)
+    SELECT project, count(*) FROM incoming GROUP BY project ORDER BY project
+    ON CONFLICT (project) DO UPDATE SET last = event_positions.last + excluded.last
+    RETURNING project, last
+)
+INSERT INTO job_events (project, position, job_id, kind, status, name, recorded_at, data)
+SELECT incoming.project,
+    last - count(*) OVER (PARTITION BY incoming.project)
+        + row_number() OVER (PARTITION BY incoming.project ORDER BY nth),
+    job_id, incoming.kind, incoming.status, name, clock_timestamp(), coalesce(data::json #> path::text[], job)
+FROM incoming JOIN given ON given.project = incoming.project
+LEFT JOIN jobs ON data IS NULL AND jobs.id = job_id;
 
 -- name: put_media
 -- The higher version wins. A row keeps what it replaced, because RETURNING gives new values only (before Postgres 18),

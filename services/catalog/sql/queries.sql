@@ -222,3 +222,36 @@ SELECT position, job::text AS job FROM jobs WHERE id = $1;
 SELECT key FROM files WHERE owner = ANY ($2::text[]) AND key = ANY ($1::text[])
 UNION
 SELECT job #>> '{output,key}' FROM jobs WHERE id = ANY ($2::text[]) AND job #>> '{output,key}' = ANY ($1::text[]);
+
+-- name: event_heads
+SELECT project, last FROM event_positions WHERE project = ANY ($1::text[]);
+
+-- name: kept_events
+-- The positions of the oldest event that is kept and of the last one.
+SELECT (SELECT min(position) FROM job_events WHERE job_events.project = event_positions.project) AS oldest, last
+FROM event_positions WHERE project = $1;
+
+-- name: events_of_projects
+-- Of each of the projects $1 up to $3 events after its position in $2.
+SELECT events.*
+FROM unnest($1::text[], $2::bigint[]) AS asked (project, position)
+CROSS JOIN LATERAL (
+    SELECT project, position, job_id, kind, status, name, data::text AS data
+    FROM job_events
+    WHERE job_events.project = asked.project AND job_events.position > asked.position
+    ORDER BY position
+    LIMIT $3
+) AS events;
+
+-- name: events_of_job
+SELECT project, position, job_id, kind, status, name, data::text AS data
+FROM job_events
+WHERE job_id = $2 AND project = $1 AND position > $3
+ORDER BY position
+LIMIT $4;
+
+-- name: find_job_and_event_position
+-- The job as it is after the events up to that position.
+SELECT job::text AS job, coalesce((SELECT last FROM event_positions WHERE project = $2), 0) AS last
+FROM jobs
+WHERE id = $1 AND project = $2;

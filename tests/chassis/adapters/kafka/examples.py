@@ -51,6 +51,8 @@ def example(type_: type[Event]) -> Event:
         return events.CancelRequested(job_id=JOB.id, project=PROJECT, at=5)
     if type_ is events.OutboxAdvanced:
         return events.OutboxAdvanced(service="ingest", at=6, published_through=5, after_offset=4)
+    if type_ is events.QueueOrdered:
+        return events.QueueOrdered(service="transcoder", at=6, job_ids=["job_1"])
     return events.KeyChanged(key=KEY)
 
 
