@@ -7,12 +7,12 @@ waits, and publishes it by the lossy publisher: a report that is lost is replace
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 from chassis.adapters.kafka.producer import LossyPublisher
 from chassis.core import logs
 from chassis.core.concurrency import WakeSignal
 from chassis.core.retry import Backoff
-from chassis.runtime.job_queue.order import QueueOrder
 from schemas.events import QueueOrdered
 
 EVERY = timedelta(seconds=1)
@@ -22,12 +22,18 @@ IDLE = timedelta(seconds=15)
 log = logs.get_logger(__name__)
 
 
+class Order(Protocol):
+    """The part of `chassis.runtime.job_queue.order.QueueOrder` that is used here."""
+
+    async def read_in_turn(self, every: timedelta) -> list[str] | None: ...
+
+
 class QueueReports:
     """The reports of one worker process; `added` is notified when the process has added jobs to the queue."""
 
     def __init__(
         self,
-        order: QueueOrder,
+        order: Order,
         added: WakeSignal,
         publisher: LossyPublisher,
         service: str,

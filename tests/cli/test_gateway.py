@@ -1,8 +1,10 @@
 """Which service a request goes to, and what silent and malformed clients get."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -118,3 +120,41 @@ async def test_malformed_http_is_a_json_error_that_repeats_nothing_of_the_reques
     assert response.headers["X-Request-Id"] == response.body["request_id"]
     assert b"hush" not in response.raw and "hush" not in caplog.text
     assert "Traceback" not in caplog.text and not [line for line in lines if "exc_info" in line]
+
+
+async def test_a_stream_is_forwarded_as_it_comes_and_ends_with_its_client() -> None:
+    more, gone = asyncio.Event(), asyncio.Event()
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await more.wait()
+        await response.write(b"data: 2\n\n")
+        try:
+            while True:
+                await response.write(b": heartbeat\n")
+                await asyncio.sleep(0.01)
+        except ConnectionError:
+            gone.set()
+            raise
+
+    service = Small(web.get("/events", events))
+    app = make_web_app([service], State(running={service.name}), PATIENT.body_s)
+    async with listening(app, "127.0.0.1", 0, PATIENT) as url:
+        proxy = Gateway(Settings(ingest_url=url, catalog_url=url, notifier_url=url))
+        web_app = make_web_app([proxy], State(running={proxy.name}), PATIENT.body_s)
+        async with (
+            asyncio.timeout(60),
+            proxy.run(),
+            listening(web_app, "127.0.0.1", 0, PATIENT) as address,
+            aiohttp.ClientSession() as session,
+        ):
+            async with session.get(address + "/events") as response:
+                assert response.headers["Content-Type"] == "text/event-stream"
+                # The service waits until the first event has arrived here.
+                assert await response.content.readline() == b"data: 1\n"
+                more.set()
+                assert await response.content.readuntil(b"data: 2\n") == b"\ndata: 2\n"
+                response.close()
+            await gone.wait()
