@@ -14,6 +14,7 @@ from tests.bench import (
     durability,
     idle,
     job_lists,
+    listeners,
     overhead,
     projection,
     rate,
@@ -34,7 +35,7 @@ async def measure() -> list[Row]:
     rows: list[Row] = []
     for rows_of in (
         *(startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows),
-        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows),
+        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows, listeners.rows),
     ):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))
