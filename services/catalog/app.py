@@ -21,8 +21,9 @@ from services.catalog.api import Api
 from services.catalog.broadcasts import Broadcasts
 from services.catalog.delivery import Delivery
 from services.catalog.event_feeds import EventFeeds
+from services.catalog.event_history import History
 from services.catalog.event_log import EventLog, RecordedEvent
-from services.catalog.event_stream import History, StreamTimes
+from services.catalog.event_stream import StreamTimes
 from services.catalog.event_text import StreamEvent, stream_event
 from services.catalog.events_api import EventParts, EventsApi
 from services.catalog.files_api import FilesApi

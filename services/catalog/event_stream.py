@@ -6,22 +6,22 @@ within `write_s` is cut off, and goes on with `Last-Event-ID` when it connects a
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from chassis.adapters.failure_policy import describe, is_outage
 from chassis.core import logs
-from chassis.core.fair_slots import FairSlots
 from chassis.core.metrics import counter
 from services.catalog import event_text
-from services.catalog.event_feeds import ProjectFeed, Render
-from services.catalog.event_log import EventLog
+from services.catalog.event_feeds import ProjectFeed
+from services.catalog.event_history import EVENTS_AT_A_TIME, History
 from services.catalog.event_text import StreamEvent
 from services.catalog.listeners import Listener
 
-EVENTS_AT_A_TIME = 32
 BUFFER_BYTES = 16 * 1024
 """Of a connection; above it the stream waits for its client."""
 RETRY_MS = 2_000
@@ -56,39 +56,6 @@ class StreamTimes:
     write_s: float = 10.0
 
 
-@dataclass(frozen=True)
-class History:
-    """Reads events that are not in memory: `turns` bounds how many listeners do so at a time, fairly among projects.
-
-    `confirm` is that of `services.catalog.event_feeds.EventFeeds`.
-    """
-
-    event_log: EventLog
-    render: Render
-    confirm: Callable[[], Awaitable[None]]
-    turns: FairSlots
-
-    async def after(self, project: str, job_id: str | None, position: int) -> tuple[Sequence[StreamEvent], int, bool]:
-        """Events after a position, the position up to which they are complete, and whether some before are lost."""
-        await self.turns.acquire(project)
-        try:
-            await self.confirm()
-            kept = await self.event_log.kept(project)
-            lost = not kept.has_all_after(position)
-            if lost:
-                position = kept.last if kept.oldest is None else kept.oldest - 1
-            if job_id is None:
-                recorded = await self.event_log.after({project: position}, EVENTS_AT_A_TIME)
-            else:
-                recorded = await self.event_log.of_job(project, job_id, position, EVENTS_AT_A_TIME)
-        finally:
-            self.turns.release(project)
-        through = kept.last if len(recorded) < EVENTS_AT_A_TIME else 0
-        if recorded:
-            through = max(through, recorded[-1].position)
-        return await self.render(project, recorded), max(through, position), lost
-
-
 class EventStream:
     """The events of `feed` after `position` that are `wanted`, until the listener has to end or its client is gone."""
 
@@ -111,6 +78,7 @@ class EventStream:
         self._shown = position
         """What the client has as its last id."""
         self._times = times
+        self._sent_at = time.monotonic()
         self._ended = False
         headers = {"Content-Type": event_text.CONTENT_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         self._response = web.StreamResponse(headers=headers)
@@ -144,20 +112,19 @@ class EventStream:
 
     async def _step(self) -> None:
         self._listener.wake.clear()
+        left = self._sent_at + self._times.heartbeat_s - time.monotonic()
+        if left <= 0:
+            await self._send(event_text.HEARTBEAT + self._unshown_position())
+            return
         events = self._feed.after(self._position, EVENTS_AT_A_TIME)
         if events is None:
             await self._catch_up()
         elif events:
             await self._show(events, events[-1].position)
         else:
-            await self._wait(self._times.heartbeat_s)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._listener.wake.wait()
-        except TimeoutError:
-            await self._send(event_text.HEARTBEAT + self._unshown_position())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._listener.wake.wait()
 
     async def _catch_up(self) -> None:
         project, job_id = self._listener.project, self._wanted.job_id
@@ -206,6 +173,7 @@ class EventStream:
         return event_text.retry_text(milliseconds, why)
 
     async def _send(self, data: bytes) -> None:
+        self._sent_at = time.monotonic()
         async with asyncio.timeout(self._times.write_s):
             await self._response.write(data)
             await self._request.writer.drain()

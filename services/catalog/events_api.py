@@ -18,7 +18,8 @@ from services.catalog.api import parse_query
 from services.catalog.delivery import Delivery
 from services.catalog.errors import job_not_found, too_many_listeners
 from services.catalog.event_feeds import EventFeeds
-from services.catalog.event_stream import EventStream, History, StreamTimes, Wanted
+from services.catalog.event_history import History
+from services.catalog.event_stream import EventStream, StreamTimes, Wanted
 from services.catalog.event_text import RESET, event_text, position_text
 from services.catalog.filters import events_query, no_parameters
 from services.catalog.listeners import Listener, Listeners, TooManyListeners

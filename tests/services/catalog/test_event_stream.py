@@ -13,8 +13,9 @@ from chassis.core.fair_slots import FairSlots
 from chassis.core.ids import new_id
 from schemas.events import JobCreated
 from services.catalog.event_feeds import ProjectFeed
+from services.catalog.event_history import History
 from services.catalog.event_log import EventLog, RecordedEvent
-from services.catalog.event_stream import EventStream, History, StreamTimes, Wanted
+from services.catalog.event_stream import EventStream, StreamTimes, Wanted
 from services.catalog.event_text import StreamEvent, event_text
 from services.catalog.listeners import Listener
 from tests.services.catalog import factories
@@ -24,6 +25,7 @@ from tests.support.waiting import until
 
 LARGE = {"text": "x" * 8192}
 MANY_BYTES = 10**9
+ALL = Wanted()
 
 
 async def render(project: str, events: Sequence[RecordedEvent]) -> list[StreamEvent]:
@@ -44,7 +46,7 @@ async def _confirmed() -> None:
 
 
 @asynccontextmanager
-async def served(tables: Tables, feed: ProjectFeed, times: StreamTimes) -> AsyncIterator[str]:
+async def served(tables: Tables, feed: ProjectFeed, times: StreamTimes, wanted: Wanted = ALL) -> AsyncIterator[str]:
     """The address of streams of the feed."""
     history = History(EventLog(tables.query_pool), render, _confirmed, FairSlots(2))
 
@@ -53,7 +55,7 @@ async def served(tables: Tables, feed: ProjectFeed, times: StreamTimes) -> Async
         feed.listeners.add(listener)
         after = int(request.headers.get("Last-Event-ID", "0"))
         try:
-            return await EventStream(request, listener, feed, history, Wanted(), after, times).run(b"")
+            return await EventStream(request, listener, feed, history, wanted, after, times).run(b"")
         finally:
             feed.listeners.discard(listener)
 
@@ -120,3 +122,30 @@ async def test_a_stream_goes_on_anywhere(tables: Tables, project: str, after: in
         event_stream(session, url, {}, after) as events,
     ):
         assert [event.id for event in await events.take(100 - after)] == list(range(after + 1, 101))
+
+
+async def test_a_client_that_wants_nothing_of_what_happens_gets_signs_of_life_and_ids(
+    tables: Tables, project: str
+) -> None:
+    feed = ProjectFeed(project, 0)
+    async with (
+        served(tables, feed, StreamTimes(heartbeat_s=0.2), Wanted(kind="image")) as url,
+        aiohttp.ClientSession() as session,
+        event_stream(session, url, {}) as events,
+    ):
+        position = 0
+
+        async def work() -> None:
+            nonlocal position
+            while True:
+                feed.add([_made(position := position + 1)], MANY_BYTES)
+                await asyncio.sleep(0.01)
+
+        busy = asyncio.create_task(work())
+        for _ in range(3):
+            events.comments.clear()
+            await events.until_comment("heartbeat")
+        busy.cancel()
+        while events.last_id != position:
+            events.comments.clear()
+            await events.until_comment("heartbeat")
