@@ -17,7 +17,7 @@ from schemas.jobs import Job
 from services.catalog.api import parse_query
 from services.catalog.delivery import Delivery
 from services.catalog.errors import job_not_found, too_many_listeners
-from services.catalog.event_feeds import EventFeeds
+from services.catalog.event_feeds import EventFeeds, ProjectFeed
 from services.catalog.event_history import History
 from services.catalog.event_stream import EventStream, StreamTimes, Wanted
 from services.catalog.event_text import RESET, event_text, position_text
@@ -68,12 +68,7 @@ class EventsApi:
         with parts.feeds.listening(feed, listener):
             position, first = feed.position, position_text(feed.position)
             if last is not None:
-                position, first = last, b""
-                # It may come from another replica, which is ahead of this one, or from before the tables were restored.
-                if last > feed.position and last > (
-                    newest := (await parts.history.event_log.kept(caller.project)).last
-                ):
-                    position, first = newest, event_text("stream.reset", RESET, newest)
+                position, first = await self._resumed(parts, feed, last)
             wanted = Wanted(kind=query.kind, status=query.status)
             stream = EventStream(request, listener, feed, parts.history, wanted, position, self._times)
             return await stream.run(first)
@@ -107,6 +102,15 @@ class EventsApi:
             if job.finished:
                 stream.end()
             return await stream.run(await self._as_it_is_now(job, position))
+
+    async def _resumed(self, parts: EventParts, feed: ProjectFeed, last: int) -> tuple[int, bytes]:
+        """From which position on a stream goes on after `last`, and what it begins with."""
+        if last > feed.position:
+            # It comes from another replica, which is ahead of this one, or from before the tables were restored.
+            newest = (await parts.history.event_log.kept(feed.project)).last
+            if last > newest:
+                return newest, event_text("stream.reset", RESET, newest)
+        return last, b""
 
     async def _as_it_is_now(self, job: Job, position: int) -> bytes:
         urls, place = await self._delivery.urls(job.project), self._parts().queue_position(job.id)
