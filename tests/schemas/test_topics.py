@@ -36,7 +36,7 @@ def test_every_event_has_exactly_one_topic() -> None:
 
 def test_event_types_carry_a_version() -> None:
     for type_ in TOPIC_OF:
-        assert re.fullmatch(r"bitmill\.(job|media|key|project|outbox)\.[a-z_]+\.v[1-9]", type_)
+        assert re.fullmatch(r"bitmill\.(job|media|key|project|outbox|queue)\.[a-z_]+\.v[1-9]", type_)
 
 
 @topics
