@@ -10,13 +10,17 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import orjson
 
-from schemas.jobs import RANK, EarlierRun, Job, TaskStatus
+from schemas.jobs import RANK, TaskStatus
 from services.catalog.snapshots import JobSnapshot
 
 ChangeName: TypeAlias = Literal["queued", "processing", "progress", "retrying", "succeeded", "failed", "cancelled"]
 NAMES: tuple[ChangeName, ...] = get_args(ChangeName)
 _QUEUED, _RUNNING, _ENDED = 0, 1, 2
 _WAITING: TaskStatus = "waiting"
+_UNSET = dict.fromkeys(("progress", "error", "started_at", "finished_at", "retry_at"))
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A job as events have it, not validated again: a batch may have hundreds that were overtaken."""
 
 
 class JobState(NamedTuple):
@@ -77,13 +81,15 @@ def _missed(snapshot: JobSnapshot, before: JobState | None) -> Iterator[JobChang
     unended = before is not None and before.run < snapshot.run and before.rank < _ENDED
     if rank <= reached + 1 and not unended:
         return
-    job = Job.model_validate(_json(snapshot))
+    job = _json(snapshot)
     if before is not None and unended:
-        yield from (_made(_as_ended(job, each)) for each in job.earlier_runs if each.run >= before.run)
+        for each in job.get("earlier_runs", ()):
+            if each["run"] >= before.run:
+                yield _made(snapshot, _as_ended(job, each))
     if reached < _QUEUED < rank:
-        yield _made(_as_queued(job))
-    if reached < _RUNNING < rank and job.started_at is not None:
-        yield _made(_as_queued(job).start(job.started_at))
+        yield _made(snapshot, _as_queued(job))
+    if reached < _RUNNING < rank and job["started_at"] is not None:
+        yield _made(snapshot, _as_started(job))
 
 
 def _change(snapshot: JobSnapshot, name: ChangeName, *, last: bool) -> JobChange:
@@ -121,23 +127,30 @@ def _json(snapshot: JobSnapshot) -> Any:
     return found
 
 
-def _made(job: Job) -> JobChange:
-    name: ChangeName = "processing" if job.status == "unknown" else job.status
-    return JobChange(job.project, job.id, job.kind, job.status, name, job.model_dump_json())
+def _made(snapshot: JobSnapshot, job: JsonObject) -> JobChange:
+    name: ChangeName = job["status"] if job["status"] in NAMES else "processing"
+    return JobChange(snapshot.project, snapshot.id, snapshot.kind, job["status"], name, orjson.dumps(job).decode())
 
 
-def _as_queued(job: Job) -> Job:
+def _as_queued(job: JsonObject) -> JsonObject:
     """The job before its present run began."""
-    unset = dict.fromkeys(("progress", "output", "error", "started_at", "finished_at", "retry_at"))
-    waiting = {"status": _WAITING, **dict.fromkeys(("progress", "error", "started_at", "finished_at", "retry_at"))}
-    at = job.created_at if job.run == 1 else job.started_at or job.updated_at
-    tasks = [task.model_copy(update=waiting) for task in job.tasks]
-    return job.model_copy(update={**unset, "status": "queued", "tasks": tasks, "updated_at": at})
+    tasks = [{**task, **_UNSET, "status": _WAITING} for task in job["tasks"]]
+    at = job["created_at"] if job.get("run", 1) == 1 else job["started_at"] or job["updated_at"]
+    return {**job, **_UNSET, "output": None, "status": "queued", "tasks": tasks, "updated_at": at}
 
 
-def _as_ended(job: Job, ended: EarlierRun) -> Job:
-    """The job after the end of its earlier run."""
-    at = ended.finished_at or job.created_at
-    changed = {"status": ended.status, "error": ended.error, "started_at": ended.started_at, "finished_at": at}
-    earlier = [each for each in job.earlier_runs if each.run < ended.run]
-    return _as_queued(job).model_copy(update={**changed, "run": ended.run, "earlier_runs": earlier, "updated_at": at})
+def _as_started(job: JsonObject) -> JsonObject:
+    """The job when its present run had begun."""
+    at, queued = job["started_at"], _as_queued(job)
+    tasks = queued["tasks"]
+    if tasks:
+        tasks[0] |= {"status": "processing", "started_at": at}
+    return {**queued, "status": "processing", "progress": 0.0, "started_at": at, "updated_at": at}
+
+
+def _as_ended(job: JsonObject, ended: JsonObject) -> JsonObject:
+    """The job after the end of an earlier run."""
+    at = ended["finished_at"] or job["created_at"]
+    earlier = [each for each in job["earlier_runs"] if each["run"] < ended["run"]]
+    changed = {**ended, "finished_at": at, "updated_at": at, "earlier_runs": earlier}
+    return _as_queued(job) | changed
