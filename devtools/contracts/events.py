@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import schemas
-from schemas.events import EVENTS, SUBMISSIONS, Event, OutboxAdvanced
+from schemas.events import EVENTS, SUBMISSIONS, Event, OutboxAdvanced, QueueOrdered
 from schemas.topics import TOPIC_OF
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -71,7 +71,7 @@ def headers_schema(type_: str) -> dict[str, Any]:
         "traceparent": {"type": "string", "description": "W3C Trace Context, where the work is traced."},
     }
     optional = {"traceparent"}
-    if type_ == OutboxAdvanced.TYPE:
+    if type_ in (OutboxAdvanced.TYPE, QueueOrdered.TYPE):
         del properties["ce_project"]  # it belongs to no project
     if type_ in SUBMISSIONS:
         # One type a topic: a producer needs to name nothing but the project.
