@@ -52,7 +52,7 @@ async def test_a_running_film_says_how_long_it_will_take_and_its_stream_ends_whe
     up: BitmillUp, uploads: FileServer
 ) -> None:
     options = {"width": 3840, "quality": "very_high"}
-    body = {"input": uploads.url("video-9182.mov"), "kind": "video", "options": options}
+    body = {"input": uploads.url("film.mov"), "kind": "video", "options": options}
     job = await up.api.post("/jobs", body)
     assert (job["eta_ms"], job["queue_position"]) == (None, None)
     path = f"{up.api.address}/jobs/{job['id']}/events"
