@@ -21,8 +21,8 @@ SMALL = {"outbox_quarantine", "webhook_secrets"}
 
 
 NEVER_MADE_AGAIN = {"outbox_quarantine", "media", "job_events"}
-"""No event that is read again makes these rows a second time: only a request does, and each makes a new id; of jobs only
-a change does."""
+"""No event that is read again makes these rows a second time: only a request does, and each makes a new id, or the
+change of a job."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
