@@ -1,7 +1,8 @@
 """`bitmill gateway`: a reverse proxy, one address for all services.
 
-The rule of `deploy/gateway` in Python, for machines without a web server: `/webhooks` goes to the notifier, GET, HEAD
-and OPTIONS to the catalog, everything else to ingest. Bodies are streamed in both directions.
+The rule of `deploy/gateway` in Python, for machines without a web server: `/webhooks` goes to the notifier,
+`/connections` to ingest, GET, HEAD and OPTIONS to the catalog, everything else to ingest. Bodies are streamed in
+both directions.
 """
 
 import argparse
@@ -60,6 +61,8 @@ def upstream(settings: Settings, method: str, path: str) -> str:
     """The base address of the service that handles this request (pure)."""
     if path == "/webhooks" or path.startswith("/webhooks/"):
         return settings.notifier_url
+    if path == "/connections" or path.startswith("/connections/"):
+        return settings.ingest_url
     return settings.catalog_url if method in ("GET", "HEAD", "OPTIONS") else settings.ingest_url
 
 

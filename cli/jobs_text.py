@@ -161,6 +161,8 @@ def _attempt(attempt: InspectedAttempt) -> str:
 
 
 def _projected_fields(job: Job) -> dict[str, Any]:
-    fields = job.model_dump(mode="json", exclude={"encrypted_input", "encrypted_webhook_url", "source", "output"})
+    fields = job.model_dump(
+        mode="json", exclude={"encrypted_input", "encrypted_webhook_url", "connection", "source", "output"}
+    )
     webhook_url = None if job.webhook_url is None else masked_url(job.webhook_url)
     return {**fields, "input": masked_url(job.input), "webhook_url": webhook_url}

@@ -5,16 +5,18 @@ An error names the field, the rule and the value: see `schemas.explain`.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 from schemas.base import RequestModel, Text
+from schemas.connections import ConnectionId
 from schemas.ids import is_id
 from schemas.jobs import Priority
 from schemas.media_resource import MediaResource
 from schemas.options import ImageOptions, VideoOptions
+from schemas.s3_addresses import input_address, is_s3, output_address
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_METADATA_KEYS = 64
@@ -50,7 +52,15 @@ def _input_address(text: str) -> str:
         if not is_id(text, "med", "file"):
             raise ValueError("must be a URL, or the id of a media item (med_…) or file (file_…) of the project")
         return text
+    if is_s3(text):
+        return str(input_address(text))
+    if not text.lower().startswith(("http://", "https://")):
+        raise ValueError("must start with http://, https:// or s3://")
     return _http_url(text)
+
+
+def _output_address(text: str) -> str:
+    return str(output_address(text))
 
 
 def _media_id(text: str) -> str:
@@ -103,12 +113,19 @@ InputAddress = Annotated[
     Text,
     StringConstraints(min_length=1, max_length=MAX_URL_CHARS),
     AfterValidator(_input_address),
-    Field(examples=["https://example.com/clip.mov", "med_01h455vb4pex5vsknk084sn02q"]),
+    Field(examples=["https://example.com/clip.mov", "s3://uploads/clip.mov", "med_01h455vb4pex5vsknk084sn02q"]),
 ]
 """A URL, also of a file that is stored here, or the id of a media item or file of the project."""
 MediaId = Annotated[Text, AfterValidator(_media_id), Field(examples=["med_01h455vb4pex5vsknk084sn02q"])]
 Label = Annotated[Text, AfterValidator(_label), Field(examples=["preview"])]
 """The name of a file in its media item, under which the item has the file's address."""
+OutputAddress = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=MAX_URL_CHARS),
+    AfterValidator(_output_address),
+    Field(examples=["s3://processed/clip-hd.mp4", "s3://processed/{date}/{filename}-{width}.{ext}"]),
+]
+"""Where an output is stored: `s3://bucket/key`, or a folder that ends in `/`. Templates: see `schemas.s3_addresses`."""
 WebhookUrl = Annotated[
     Text, StringConstraints(min_length=1, max_length=MAX_WEBHOOK_URL_CHARS), AfterValidator(_http_url)
 ]
@@ -131,14 +148,29 @@ class WorkRequest(RequestModel):
     """What the bodies of jobs and tasks have in common.
 
     The output becomes a file of the media item `media_id`, under the `label`, if there is one: it needs the item.
+    `connection_id` says how addresses with `s3://` are reached, and may be in `options` as well.
     """
 
     input: InputAddress | FileReference
+    output: OutputAddress | None = None
+    connection_id: ConnectionId | None = None
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: WebhookUrl | None = None
     priority: Priority = "normal"
     media_id: MediaId | None = None
     label: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connection_of_options(cls, data: Any) -> Any:
+        options = data.get("options") if isinstance(data, dict) else None
+        if not isinstance(options, dict) or "connection_id" not in options:
+            return data
+        given = options["connection_id"]
+        if data.get("connection_id") not in (None, given):
+            raise ValueError("connection_id must be the same in options as beside them")
+        others = {name: value for name, value in options.items() if name != "connection_id"}
+        return {**data, "options": others, "connection_id": given}
 
 
 class _JobRequest(WorkRequest):

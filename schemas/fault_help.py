@@ -43,6 +43,34 @@ CURES: dict[FaultKind, str] = {
     ),
     "start_out_of_range": "Choose `start` and `end` within the length that the sentence names.",
     "output_too_large": "Ask for a smaller `width` or `height`, or a shorter part.",
+    "storage_forbidden": (
+        "Use an endpoint that anybody can reach. Private networks only if the operator has set `ALLOW_NET`."
+    ),
+    "storage_unreachable": (
+        "Look whether the endpoint of the connection is right and the store works; then retry the job."
+    ),
+    "storage_bucket_not_found": (
+        "Correct the bucket in `s3://bucket/key`, or use the connection of the store that has it."
+    ),
+    "storage_object_not_found": "Correct the key in `s3://bucket/key`, or upload the object; then make a new job.",
+    "storage_object_vanished": "Upload the object again, and delete it only after the job; then retry the job.",
+    "storage_object_changed": "Retry the job once nobody writes the object any more.",
+    "storage_object_archived": "Restore the object in the store; then retry the job.",
+    "storage_denied": (
+        "Allow the key of the connection `s3:GetObject` on the input and `s3:PutObject` on the output; then retry the "
+        "job. A store without the right to list a bucket says the same of a key that does not exist."
+    ),
+    "storage_credentials_invalid": (
+        "Give the connection a valid key and secret with `PATCH /connections/{id}`; then retry the job."
+    ),
+    "storage_wrong_region": (
+        "Set the region of the connection with `PATCH /connections/{id}` to that of the bucket; then retry the job."
+    ),
+    "storage_clock_skew": "The operator has to set the clock of this server, or that of the store.",
+    "storage_conflict": "Let one job write each object; a template such as `{job_id}` makes keys differ.",
+    "storage_full": "Make space in the store, or raise its quota; then retry the job.",
+    "storage_refused": "Look up the code in the documentation of the store.",
+    "connection_missing": "Make a new job with a `connection_id` that `GET /connections` lists.",
     "poisoned": "Convert the file with another program and upload that. The operator finds the reason in the logs.",
     "internal_error": "Make the job again later. If it fails again, tell the operator its id: the logs say why.",
 }
@@ -100,6 +128,28 @@ REFUSALS: dict[RequestFault, Refusal] = {
         "410",
         "The address of the upload has expired: UPLOAD_LIFETIME after it was made.",
         "Create a new upload with `POST /uploads`, and begin to send the file at once.",
+    ),
+    "connection_not_found": Refusal(
+        "404", "The project has no connection of this id.", "Take the id from `GET /connections`."
+    ),
+    "connection_name_taken": Refusal(
+        "409", "Another connection of the project has this name.", "Choose another `name`, or change that connection."
+    ),
+    "connection_check_failed": Refusal(
+        "422",
+        "The store could not be used with what was given; nothing was stored.",
+        "Correct the fields that `errors` names; `check: false` stores the connection without trying it.",
+    ),
+    "connection_missing": Refusal(
+        "409", "The connection of the job was deleted.", "Make a new job with another `connection_id`."
+    ),
+    "connection_limit": Refusal(
+        "409", "The project has as many connections as it may have.", "Delete one that is not used any more."
+    ),
+    "connections_disabled": Refusal(
+        "501",
+        "This installation stores no credentials, because it has no key to encrypt them with.",
+        "Ask the operator to set `ENCRYPTION_KEYS`.",
     ),
     "file_not_found": Refusal(
         "404", "No file is stored at this address.", "Take the address from a response of the API."

@@ -59,8 +59,10 @@ class File(EventModel):
 class Output(File):
     """A file that a job made. `path` is its name below the project at the delivery address.
 
-    `warnings` say what was rescued from a damaged input, or left out of the output.
+    `warnings` say what was rescued from a damaged input, or left out of the output. `location` is the address of a file
+    that was stored at the customer, `s3://bucket/key`: storage has no object of its `key` then.
     """
 
     path: PathText
+    location: StoredText | None = None
     warnings: list[OutputWarning] = []

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
-Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg", "upl"]
+Prefix = Literal["job", "task", "med", "file", "key", "prj", "org", "req", "evt", "msg", "upl", "conn"]
 
 LOG_FIELDS: Mapping[str, str] = {
     "job": "job_id",

@@ -36,7 +36,8 @@ class CodecsResource(TypedDict):
 class OutputResource(TypedDict):
     """A file: what a job made, or what a task `probe` found. It can be the `input` of a task.
 
-    Sides in display pixels, `duration` in seconds, `filesize` in bytes. `id` is null where the file is not stored here.
+    Sides in display pixels, `duration` in seconds, `filesize` in bytes. `id` is null where the file is not stored here;
+    `url` is `s3://bucket/key` where the job stored it there.
     `warnings` say what was rescued from a damaged input, or left out of the output; mostly there are none.
     """
 
@@ -96,8 +97,9 @@ class JobResource(TypedDict):
     job like any other; with an object as `input`, a task by itself, which has no `tasks`, and whose `output` can be the
     `input` of the next. `retry_at` is the time of the next attempt while the job waits for it, because the server of
     its input did not give out the file: the task `import` has the reason.
-    `eta_ms` is how many milliseconds a running job will probably still take, null until that is known.
-    `queue_position` is how many jobs, also of others, are to begin before a queued one; null where it is not known.
+    `destination` is the `output` that was asked for. `eta_ms` is how many milliseconds a running job will probably
+    still take, null until that is known. `queue_position` is how many jobs, also of others, are to begin before a
+    queued one; null where it is not known.
     """
 
     id: str
@@ -124,6 +126,8 @@ class JobResource(TypedDict):
     priority: OpenEnum[Priority]
     eta_ms: int | None
     queue_position: int | None
+    destination: str | None
+    connection_id: str | None
 
 
 class CancellationResource(TypedDict):
@@ -173,6 +177,8 @@ def job_resource(
         "priority": job.priority,
         "eta_ms": eta_ms(job, job.updated_at if at is None else at),
         "queue_position": queue_position if job.status == "queued" else None,
+        "destination": job.destination,
+        "connection_id": job.connection_id,
     }
 
 
@@ -221,6 +227,8 @@ def _input_resource(job: Job, urls: DeliveryUrls) -> InputResource:
 
 def _output_of(job: Job, urls: DeliveryUrls) -> OutputResource | None:
     if job.output is not None:
+        if job.output.location is not None:
+            return _file_resource(job.output, job.output.location, None, job.output)
         return _file_resource(job.output, urls.url(job.project, job.output.path), job.output.id, job.output)
     if job.probed is not None:
         return _file_resource(job.probed, job.input, job.source.id if job.source else None, None)

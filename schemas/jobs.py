@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from schemas.base import EventModel, OpenEnum, Unknown
+from schemas.connections import ConnectionAccess
 from schemas.faults import Fault
 from schemas.files import File, FileFacts, Output
 from schemas.ids import derived
@@ -85,6 +86,10 @@ class Job(EventModel):
 
     An address that may carry a signature or a password is in `input` or `webhook_url` with those parts masked, and as a
     whole in `encrypted_input` or `encrypted_webhook_url`, which only the service decrypts that contacts the address.
+
+    `destination` is the address at which the customer wants the output, `s3://bucket/key` with templates. The stores of
+    input and output are reached by the connection `connection_id`, without one with the installation's own credentials.
+    `connection` says how; only a job that waits for a worker has it.
     """
 
     id: IdText
@@ -117,6 +122,9 @@ class Job(EventModel):
     run: Version = 1
     earlier_runs: list[EarlierRun] = []
     priority: OpenEnum[Priority] = "normal"
+    destination: StoredText | None = None
+    connection_id: IdText | None = None
+    connection: ConnectionAccess | None = None
 
     @classmethod
     def queued(
@@ -140,6 +148,9 @@ class Job(EventModel):
         atomic: bool = False,
         strip: bool = False,
         priority: Priority = "normal",
+        destination: str | None = None,
+        connection_id: str | None = None,
+        connection: ConnectionAccess | None = None,
     ) -> "Job":
         """A new job with its steps."""
         tasks = [Task(id=derived("task", id, step), kind=step, created_at=at) for step in steps_of(kind)]
@@ -161,6 +172,9 @@ class Job(EventModel):
             atomic=atomic,
             strip=strip,
             priority=priority,
+            destination=destination,
+            connection_id=connection_id,
+            connection=connection,
             tasks=tasks,
             created_at=at,
             updated_at=at,
@@ -173,6 +187,10 @@ class Job(EventModel):
     def with_input(self, *, source: File | None, waits_for: str | None, fault: Fault | None) -> "Job":
         """The job whose input is a stored file, or waits for one, or will never have it."""
         return self._with(source=source, waits_for=waits_for, input_fault=fault)
+
+    def with_connection(self, connection: ConnectionAccess | None) -> "Job":
+        """The job with what a worker needs to reach its stores; None where its connection was deleted."""
+        return self._with(connection=connection)
 
     @property
     def finished(self) -> bool:
@@ -194,6 +212,7 @@ class Job(EventModel):
             started_at=self.started_at or at,
             updated_at=at,
             retry_at=None,
+            connection=None,
         )
 
     def retry(self, error: Fault, at: int, retry_at: int) -> "Job":
@@ -235,7 +254,7 @@ class Job(EventModel):
             elif task.status in ("waiting", "queued"):
                 task = task.model_copy(update={"status": "cancelled", "finished_at": at})
             tasks.append(task)
-        return self._with(status="failed", error=error, tasks=tasks, finished_at=at, updated_at=at)
+        return self._with(status="failed", error=error, tasks=tasks, finished_at=at, updated_at=at, connection=None)
 
     def cancel(self, at: int) -> "Job":
         """What has not ended is cancelled."""
@@ -244,7 +263,7 @@ class Job(EventModel):
             task.model_copy(update={"status": "cancelled", "finished_at": at}) if task.status in unfinished else task
             for task in self.tasks
         ]
-        return self._with(status="cancelled", tasks=tasks, finished_at=at, updated_at=at)
+        return self._with(status="cancelled", tasks=tasks, finished_at=at, updated_at=at, connection=None)
 
     def _with(self, **changes: Any) -> "Job":
         return self.model_copy(update=changes)

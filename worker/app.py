@@ -19,6 +19,7 @@ from worker.expired_outputs import expired_outputs
 from worker.handlers import Estimate, JobIntake, register
 from worker.queue_reports import QueueReports
 from worker.runner import Encoder, JobRunner
+from worker.s3_files import S3Files
 from worker.settings import FileSettings, scratch_dir
 
 WORKER_CONNECTIONS = 4
@@ -68,17 +69,18 @@ class WorkerApp(ServiceApp[S, None]):
             open_tools(folder, preload=worker.preload, limits=worker.limits)
         )
         queue = resources.job_queue
-        slots = WorkSlots(queue, worker.slots)
+        slots, policy = WorkSlots(queue, worker.slots), egress_policy(settings)
         jobs = JobRunner(
             queue,
             resources.storage,
-            egress_policy(settings),
+            policy,
             tools,
             worker.encoder(tools),
             resources.lossy_events,
             slots=slots,
             estimate=worker.estimate,
             bounds=settings.fetch_bounds(worker.slots),
+            s3=S3Files(policy, settings.keyring, settings.installation_store),
             fetch_limits=settings.fetch_limits,
             fetch_retries=settings.fetch_retries,
             keyring=settings.keyring,

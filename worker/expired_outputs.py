@@ -47,13 +47,13 @@ def own_outputs(final_events: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def stored_outputs(final_events: Sequence[Mapping[str, Any]] | None) -> list[str]:
-    """The keys of all outputs in the events with which a job ended (pure)."""
+    """The keys of all outputs in the events with which a job ended, as far as they are in storage (pure)."""
     return [job["output"]["key"] for job in _with_output(final_events)]
 
 
 def _with_output(final_events: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
     jobs = [orjson.loads(record["value"])["job"] for record in final_events or ()]
-    return [job for job in jobs if job.get("output")]
+    return [job for job in jobs if job.get("output") and not job["output"].get("location")]
 
 
 def is_attached(job: Mapping[str, Any]) -> bool:

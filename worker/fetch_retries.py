@@ -9,14 +9,27 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
-from chassis.adapters.egress.errors import FetchError
 from chassis.core.retry import backoff_seconds
 
 LONGEST_RETRY_AFTER = timedelta(minutes=10)
 """A server's `Retry-After` is honoured up to this."""
 _HOST_UNKNOWN = frozenset({"host_not_found", "name_server_timeout"})
 """After any other reason the host has had an address."""
+
+
+class FetchFailure(Protocol):
+    """An error of a customer's server: FetchError, or StoreFailed."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def retriable(self) -> bool: ...
+
+    @property
+    def retry_after_s(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class FetchRetries:
     jitter: Callable[[], float] = random.random
 
     def pause(
-        self, error: FetchError, failures: int, paused_s: float, reasons: Collection[str] = ()
+        self, error: FetchFailure, failures: int, paused_s: float, reasons: Collection[str] = ()
     ) -> timedelta | None:
         """How long until the next attempt; None if there is none.
 

@@ -16,6 +16,8 @@ from chassis.core.encryption import Keyring, reveal_url
 from chassis.core.retry import Backoff
 from schemas.faults import Fault, FaultKind
 from schemas.jobs import Job, url_context
+from schemas.s3_addresses import is_s3
+from worker.s3_files import S3Files
 
 STORAGE_TIMEOUT = timedelta(minutes=10)
 """How long an attempt waits for a full disk or an unreachable storage before it ends."""
@@ -92,14 +94,19 @@ async def fetch_input(
     limits: FetchLimits,
     *,
     keyring: Keyring | None = None,
+    s3: S3Files,
     on_size: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """The job's input as a local file. It must not be written to: it may be the stored object itself.
 
     `on_size` is called with the size of what is fetched, as far as it is known; what it raises is raised. Raises
-    FetchError for a URL, StorageError for a stored file, DecryptionError without the key of the address.
+    FetchError for a URL, StoreFailed for an object of S3, StorageError for a stored file, DecryptionError without the
+    key of the address.
     """
     dest = folder / _FILENAME
+    if job.source is None and is_s3(job.input):
+        await s3.fetch(job, dest, limits, on_size)
+        return dest
     if job.source is None:
         url = reveal_url(keyring, job.input, job.encrypted_input, url_context(job.project, "input"))
         await fetch(url, dest, policy, limits, project=job.project, on_size=on_size)

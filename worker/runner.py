@@ -46,6 +46,8 @@ from worker.fetch_retries import FetchRetries
 from worker.handlers import Estimate
 from worker.input import fetch_fault, fetch_input
 from worker.progress import ProgressReporter
+from worker.s3_faults import StoreFailed
+from worker.s3_files import S3Files, destination_of, server_of
 
 _FETCH_RETRIES = FetchRetries()
 MISSING_PAUSE = timedelta(seconds=1)
@@ -98,6 +100,7 @@ class JobRunner:
         slots: WorkSlots,
         estimate: Estimate,
         bounds: FetchBounds,
+        s3: S3Files,
         fetch_limits: FetchLimits,
         fetch_retries: FetchRetries = _FETCH_RETRIES,
         keyring: Keyring | None = None,
@@ -113,6 +116,7 @@ class JobRunner:
         self._slots = slots
         self._estimate = estimate
         self._bounds = bounds
+        self._s3 = s3
         self._fetch_limits = fetch_limits
         self._fetch_retries = fetch_retries
         self._keyring = keyring
@@ -124,7 +128,7 @@ class JobRunner:
         if job.input_fault is not None:
             return self._without_input(job, job.input_fault)
         try:
-            with self._bounds.input(job.project, None if job.source else job.input) as place:
+            with self._bounds.input(job.project, server_of(job)) as place:
                 return await self._run(item, job, place)
         except HostAtLimit as error:
             return error.retry()
@@ -147,7 +151,7 @@ class JobRunner:
         except MediaFault as error:
             log.info("job_failed", fault=error.kind, reason=error.message, detail=error.detail)
             return Complete("failed", [JobFailed(job=reporter.job.fail(error.fault(), reporter.at()))])
-        except FetchError as error:
+        except (FetchError, StoreFailed) as error:
             return self._not_fetched(item, reporter, error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -161,8 +165,9 @@ class JobRunner:
         started = job.start(self._time_after(job))
         return Complete("failed", [JobFailed(job=started.fail(fault, self._time_after(started)))])
 
-    def _not_fetched(self, item: QueueItem, reporter: ProgressReporter, error: FetchError) -> Outcome:
-        fault, at = fetch_fault(error), reporter.at()
+    def _not_fetched(self, item: QueueItem, reporter: ProgressReporter, error: FetchError | StoreFailed) -> Outcome:
+        fault = error.fault if isinstance(error, StoreFailed) else fetch_fault(error)
+        at = reporter.at()
         pause = self._fetch_retries.pause(error, item.deferrals, item.deferred_s, item.deferral_reasons)
         if pause is None:
             log.info("job_failed", fault=fault.kind, reason=fault.message, detail=str(error))
@@ -196,7 +201,7 @@ class JobRunner:
         stored: AttemptObject,
     ) -> Output | FileFacts:
         """What the job is for: its output, stored, or the facts of its input."""
-        job = reporter.job
+        job = Job.model_validate(item.payload)
         await reporter.start_step("import")
         with tracing.span("fetch", kind="client", attributes={"url.full": None if job.source else job.input}):
             source = await place.fetch(
@@ -207,6 +212,7 @@ class JobRunner:
                     self._policy,
                     self._fetch_limits,
                     keyring=self._keyring,
+                    s3=self._s3,
                     on_size=on_size,
                 )
             )
@@ -224,6 +230,8 @@ class JobRunner:
             await reporter.start_step("export")
         output = describe(job, encoded, item.attempt)
         with tracing.span("store", attributes={"size": output.filesize}):
+            if job.destination is not None:
+                return await self._export(job, item, output, encoded.path)
             await stored.put(output.key, encoded.path, output.content_type)
         return output
 
@@ -249,6 +257,12 @@ class JobRunner:
             return await self._encode(
                 JobContext(job, source, info, output_folder, lambda progress: reporter.report(job.kind, progress))
             )
+
+    async def _export(self, job: Job, item: QueueItem, output: Output, path: Path) -> Output:
+        """Stores the output where the customer wants it."""
+        address = destination_of(job, output, item.started_at_ms or job.created_at)
+        await self._s3.store(job, item, address, path, output.content_type, self._queue.is_lost)
+        return output.model_copy(update={"location": str(address)})
 
     def _time_after(self, job: Job) -> int:
         return max(self._now_ms(), job.updated_at + 1)

@@ -7,20 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_settings import NoDecode
 
 from chassis.adapters.egress.fetch import FetchLimits
 from chassis.adapters.sandbox.limits import SandboxMode
-from chassis.core.setting_types import Base, Duration
+from chassis.core.setting_types import Base, Duration, parsed, service_url
 from chassis.core.settings import CommonSettings
+from schemas.connections import DEFAULT_REGION
 from worker.fetch_bounds import FetchBounds
 from worker.fetch_retries import FetchRetries
 from worker.input_space import InputSpace
+from worker.s3_files import InstallationStore
 
 _LOCK_NAME = ".lock"
 _PREFIX = "run-"
+
+
+def _buckets(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 class RunnerSlots(TypedDict):
@@ -104,6 +112,35 @@ class FileSettings(CommonSettings, SandboxSettings):
         title="Disk space for inputs",
         description="In bytes, in each process; one project gets half. A quarter of the disk's free space if not set.",
     )
+
+    default_s3_buckets: Annotated[tuple[str, ...], NoDecode, parsed(_buckets)] = Field(
+        (),
+        title="Buckets without a connection",
+        description=(
+            "Separated by commas: jobs of every project may read and write s3:// addresses in them without a "
+            "connection, with the credentials of this installation (where AWS tools look for them). None if not set."
+        ),
+    )
+    default_s3_endpoint: Annotated[str, parsed(service_url("http", "https"))] | None = Field(
+        None, title="Endpoint of these buckets", description="The store of DEFAULT_S3_BUCKETS; AWS if not set."
+    )
+    default_s3_region: str = Field(
+        DEFAULT_REGION, title="Region of these buckets", description="The region of DEFAULT_S3_BUCKETS."
+    )
+
+    @model_validator(mode="after")
+    def _storage_is_no_default_bucket(self) -> "FileSettings":
+        parts = urlsplit(self.storage_url)
+        if parts.scheme == "s3" and parts.netloc in self.default_s3_buckets:
+            raise ValueError(
+                "DEFAULT_S3_BUCKETS must not have the bucket of STORAGE_URL: it has the files of all projects"
+            )
+        return self
+
+    @property
+    def installation_store(self) -> InstallationStore:
+        """What jobs without a connection may use."""
+        return InstallationStore(frozenset(self.default_s3_buckets), self.default_s3_endpoint, self.default_s3_region)
 
     @property
     def fetch_limits(self) -> FetchLimits:

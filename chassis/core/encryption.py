@@ -60,6 +60,11 @@ class Keyring:
         except (InvalidTag, ValueError):
             raise DecryptionError(f"the encrypted text was changed, or is not of {context.partition(':')[0]}") from None
 
+    @property
+    def prefix(self) -> str:
+        """How every text begins that the first key has encrypted."""
+        return f"{_VERSION}.{self._first}."
+
     def derive(self, purpose: str) -> list[bytes]:
         """A key of 32 bytes for `purpose` from each key, the first of them current: HMAC-SHA256 of the purpose."""
         return [hmac(key, purpose.encode(), sha256).digest() for key in self._keys.values()]

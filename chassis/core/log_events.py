@@ -178,6 +178,8 @@ embedded_log_not_rotated | warning | file error
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
+connection_secrets_encrypted_anew | info | connections
+    Secrets of connections are encrypted with the first of ENCRYPTION_KEYS now. No action.
 job_batch_failed | error |
     A body of POST /jobs/batch could not be accepted: a fault of ours.
 job_batch_outage | warning | error
@@ -243,6 +245,9 @@ event_listener_cut_off | info | seconds
     A client did not read its stream of events for so long, and was disconnected. It can go on with Last-Event-ID.
 catalog_visibility_unknown | warning | error
     POST /media could not find out whether the catalog shows the new item, and answered. Look at Postgres.
+s3_upload_left | warning | bucket error
+    The parts of an upload to a customer's store that failed could not be removed there. No action; the store may bill
+    them until its rule for unfinished uploads removes them.
 attempt_object_discarded | info | key
     The file of an attempt that does not count, because another attempt has the item, was deleted.
 attempt_object_left | warning | key error

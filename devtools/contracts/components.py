@@ -40,8 +40,10 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "NotFound": ("404", "It does not exist, or it is another project's."),
     "Conflict": (
         "409",
-        "`conflict`: the name is taken. `request_in_progress`: the first request with this Idempotency-Key has no "
-        "response yet; the same request may be sent again after `Retry-After` seconds.",
+        "`conflict`, `connection_name_taken`: the name is taken. `connection_missing`: the connection of the job was "
+        "deleted. `connection_limit`: the project has as many connections as it may have. `request_in_progress`: the "
+        "first request with this Idempotency-Key has no response yet; the same request may be sent again after "
+        "`Retry-After` seconds.",
     ),
     "IdempotencyMismatch": (
         "422",
@@ -135,6 +137,7 @@ def integer(default: int, maximum: int | None = None) -> dict[str, Any]:
 
 PARAMETERS: dict[str, Any] = {
     "JobId": parameter("id", "path", {"type": "string"}, "`job_…`, or `task_…` of one made by `POST /tasks`."),
+    "ConnectionId": parameter("id", "path", {"type": "string"}, "`conn_…`"),
     "MediaId": parameter("id", "path", {"type": "string"}, "`med_…`"),
     "IfMatch": parameter(
         "If-Match",

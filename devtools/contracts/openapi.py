@@ -9,6 +9,12 @@ from chassis.adapters.http.health import LivenessReport, ReadinessReport
 from devtools import errors
 from devtools.contracts import components, paths
 from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
+from schemas.connections import (
+    ConnectionPatch,
+    ConnectionRequest,
+    ConnectionResource,
+    DeletedConnectionResource,
+)
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
 from schemas.job_progress import JobProgressResource
@@ -33,13 +39,18 @@ _TASKS = {
     "video": VideoTaskRequest,
     "image": ImageTaskRequest,
 }
-_REQUESTS: tuple[Any, ...] = (*_JOBS.values(), *_TASKS.values(), MediaRequest, MediaPatch, UploadRequest)
+_REQUESTS: tuple[Any, ...] = (
+    *(*_JOBS.values(), *_TASKS.values()),
+    *(MediaRequest, MediaPatch, UploadRequest, ConnectionRequest, ConnectionPatch),
+)
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
     TaskResource,
     CancellationResource,
     BatchAnswer,
     JobProgressResource,
+    ConnectionResource,
+    DeletedConnectionResource,
     MediaEnvelope,
     EmptyEnvelope,
     MediaListEnvelope,
@@ -71,6 +82,7 @@ def document() -> dict[str, Any]:
         "security": [{"key": []}],
         "tags": [
             {"name": "jobs", "description": "One input becomes one output."},
+            {"name": "connections", "description": "Stores with the API of S3, for `s3://` inputs and outputs."},
             {"name": "media", "description": "The catalog of media items."},
             {"name": "uploads", "description": "Files that are sent to this server, as inputs."},
             {"name": "files", "description": "Delivery of stored files."},

@@ -3,6 +3,7 @@
 from typing import Any, get_args
 
 from devtools.contracts.components import JSON, ORDER, content, errors, integer, parameter, query, response, shared
+from devtools.contracts.connection_paths import CONNECTION_PATHS
 from devtools.contracts.event_paths import EVENT_PATHS
 from devtools.contracts.media_paths import MEDIA_PATHS
 from devtools.contracts.upload_paths import UPLOAD_PATHS
@@ -246,6 +247,7 @@ PATHS: dict[str, Any] = {
     **EVENT_PATHS,
     **MEDIA_PATHS,
     **UPLOAD_PATHS,
+    **CONNECTION_PATHS,
     "/{project}/{path}": {"parameters": _FILE_PATH, "get": _GET_FILE, "options": _PREFLIGHT},
     "/livez": _health("livez", "Is the process alive", {"200": response("It is.", "LivenessReport")}),
     "/readyz": _health(

@@ -93,7 +93,7 @@ def new_media(event: MediaCreated, event_json: bytes) -> NewMedia:
 
 def _job_snapshot(job: Job, event_json: bytes, json_path: str, *, starts: bool = False) -> JobSnapshot:
     output = None
-    if job.output is not None:
+    if job.output is not None and job.output.location is None:
         output = OutputName(job.output.path, job.output.key, job.output.content_type)
     return JobSnapshot(
         id=job.id,

@@ -24,6 +24,7 @@ from schemas.events import (
 )
 from schemas.jobs import Job
 from schemas.media import MediaItem
+from services.ingest.connections import with_connections
 from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 
@@ -131,7 +132,7 @@ class Announcements:
         async with self.store.transaction() as conn:
             if not await self.store.try_announcing(conn, self.max_unpublished):
                 return Announced()
-            jobs = await self.store.announce_jobs(conn, self.pauses, self.batch)
+            jobs = await with_connections(conn, await self.store.announce_jobs(conn, self.pauses, self.batch))
             await self.outbox.put(conn, *[JobCreated(job=job, repeated=True) for job in jobs])
             await self._cancellations(conn, jobs)
             # What they wait for may have ended in a process of the previous release.

@@ -18,9 +18,9 @@ from schemas.job_resource import job_resource
 from schemas.topics import JOB_CREATED
 from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
 from services.ingest.cancellations import JobEnded, UnknownJob
-from services.ingest.errors import job_ended, job_not_failed, job_not_found, too_many_runs
+from services.ingest.errors import connection_missing, job_ended, job_not_failed, job_not_found, too_many_runs
 from services.ingest.job_acceptance import accept_job
-from services.ingest.retries import JobNotFailed, TooManyRuns
+from services.ingest.retries import ConnectionDeleted, JobNotFailed, TooManyRuns
 
 
 class JobApi:
@@ -83,6 +83,8 @@ class JobApi:
             raise job_not_failed(error.status) from None
         except TooManyRuns:
             raise too_many_runs(parts.retries.max_runs) from None
+        except ConnectionDeleted:
+            raise connection_missing() from None
         # Who asks for the job next, and sees it failed as before, would take that for the end of the new run.
         begin_response_deadline(request, parts.visibility.timeout.total_seconds())
         await parts.visibility.wait((JOB_CREATED,))

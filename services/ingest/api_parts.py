@@ -13,9 +13,11 @@ from schemas.keys import ApiKey
 from schemas.projects import Project
 from services.ingest import idempotency
 from services.ingest.cancellations import Cancellations
+from services.ingest.connections import Connections
 from services.ingest.errors import queue_full
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
 from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
+from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
@@ -51,6 +53,8 @@ class ApiParts:
     public_base: str
     signer: DeliverySigner
     keyring: Keyring | None
+    connections: Connections
+    job_stores: JobStores
     find_key: Callable[[str], Awaitable[ApiKey | None]]
     find_project: Callable[[str], Awaitable[Project | None]]
 

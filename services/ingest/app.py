@@ -27,6 +27,9 @@ from services.ingest.announcements import Announcements
 from services.ingest.api import JobApi
 from services.ingest.api_parts import ApiParts
 from services.ingest.cancellations import Cancellations
+from services.ingest.connection_keys import LOOK_EVERY, encrypt_anew
+from services.ingest.connections import Connections
+from services.ingest.connections_api import ConnectionApi
 from services.ingest.deleted_media import deleted_media
 from services.ingest.handlers import Submissions
 from services.ingest.idempotency import IdempotentResponses
@@ -35,6 +38,7 @@ from services.ingest.imports import Imports
 from services.ingest.inputs import Inputs
 from services.ingest.job_batches import JobBatchApi
 from services.ingest.job_results import Attachments, JobResults
+from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
 from services.ingest.media_api import MediaApi, media_error_style
 from services.ingest.media_changes import MediaChanges
@@ -86,6 +90,7 @@ RETENTION = (
         note="UPLOAD_LIFETIME without a file; with it RETAIN_UPLOADS, and while unfinished jobs use it",
     ),
     Kept("names", "a row for each name of a media item"),
+    Kept("connections", "a row for each connection of a project"),
     Kept("projects", "a row for each project"),
     Kept("api_keys", "a row for each key"),
 )
@@ -131,7 +136,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        apis = (JobApi, JobBatchApi, MediaApi, UploadApi)
+        apis = (JobApi, JobBatchApi, MediaApi, UploadApi, ConnectionApi)
         return [route for api in apis for route in api(lambda: self.parts).routes(self._keys)]
 
     async def build(self, resources: Resources) -> Components[ApiParts]:
@@ -151,6 +156,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         media_bound = QueueBound(
             "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
         )
+        connections = Connections(store, settings.keyring, self._egress)
+        job_stores = JobStores(connections, frozenset(settings.default_s3_buckets))
         submissions, results = (
             Submissions(
                 store,
@@ -159,6 +166,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 job_bound,
                 media_bound,
                 self._egress,
+                job_stores,
                 settings.keyring,
                 upload_inputs,
                 settings.delivery_base,
@@ -190,6 +198,8 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             public_base=settings.public_url,
             signer=DeliverySigner(settings.delivery_base, settings.derive_keys, settings.signed_url_lifetime),
             keyring=settings.keyring,
+            connections=connections,
+            job_stores=job_stores,
             find_key=store.key_by_hash,
             find_project=store.project,
         )
@@ -206,6 +216,9 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             checks={"sandbox": sandbox.check},
             background={
                 "key revocations": _announce_revocations(resources.pool),
+                "connection keys": run_periodically(
+                    lambda: encrypt_anew(store, settings.keyring), LOOK_EVERY, log, "connection_keys"
+                ),
                 "announcements": _announce_again(store, queue, outbox, inputs, settings),
             },
             before_stop=(waiter.close,),

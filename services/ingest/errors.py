@@ -12,6 +12,7 @@ ApiError (chassis.adapters.http.errors)
   upload_not_found      404  there is no upload of this id and token
   upload_used           409  the upload has its file, or was tried too often
   upload_expired        410  the file was awaited until a time that has passed
+  connection_missing    409  the connection of a job that is to run again was deleted
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
@@ -125,6 +126,11 @@ def upload_size(size: int, announced: int) -> ApiError:
     """400: the file has another size than was announced."""
     rule = f"must be {announced}, as was announced with POST /uploads"
     return invalid_input([FieldFault(field="size", rule=rule, value=render_value(size))])
+
+
+def connection_missing() -> ApiError:
+    """409: the files of the job cannot be reached any more."""
+    return conflict("The connection of the job was deleted: create a new job with another.", "connection_missing")
 
 
 def queue_full(full: QueueFull) -> ApiError:

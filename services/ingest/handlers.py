@@ -22,7 +22,8 @@ from services.ingest.errors import NameTaken, name_taken
 from services.ingest.idempotency import MAX_KEY_CHARS, IdempotencyKey, is_storable, submission_key
 from services.ingest.inputs import InputRefused
 from services.ingest.job_results import JobResults
-from services.ingest.jobs import JobWriter, jobs_accepted, new_job
+from services.ingest.job_stores import JobStores, StoreRefused
+from services.ingest.jobs import JobWriter, addresses_of, jobs_accepted, new_job
 from services.ingest.media_items import MediaWriter, media_accepted
 from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.requests import job_request_faults, media_request_faults
@@ -48,6 +49,7 @@ class Submissions:
     job_bound: QueueBound
     media_bound: QueueBound
     egress: EgressPolicy
+    job_stores: JobStores
     keyring: Keyring | None = None
     uploads: UploadInputs | None = None
     delivery_base: str = ""
@@ -58,10 +60,14 @@ class Submissions:
         if isinstance(request, MediaRequest):
             raise RecordRejected("this topic takes the bodies of POST /jobs", _INVALID)
         await self._check(submission, job_request_faults(request, self.egress, self.delivery_base))
-        at = now_ms()
+        at, id = now_ms(), new_id("job")
         key = submission_key(JOB_SUBMITTED_TOPIC.name, submission.id, at)
         await self._admit(self.job_bound, submission.project, key)
-        job = new_job(request, id=new_id("job"), project=submission.project, at=at, keyring=self.keyring)
+        try:
+            store = await self.job_stores.of(addresses_of(request, id), submission.project)
+        except StoreRefused as refused:
+            raise RecordRejected(format_errors(refused.faults), _INVALID) from None
+        job = new_job(request, id=id, project=submission.project, at=at, keyring=self.keyring, store=store)
         try:
             job = job if self.uploads is None else await self.uploads.with_file(job)
             new = await self.jobs.accept_once(job, key)

@@ -18,6 +18,7 @@ from schemas.ids import derived, is_id
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import input_rows
+from services.ingest.connections import with_connections
 from services.ingest.idempotency import is_storable
 from services.ingest.own_addresses import OwnId, OwnInput, OwnPath, own_input
 
@@ -91,6 +92,7 @@ class Inputs:
         for job in await input_rows.lock_waiting_jobs(conn, awaited):
             found = await self.refreshed(conn, job)
             if found.waits_for is None:
+                [found] = await with_connections(conn, [found])
                 await self.outbox.put(conn, JobCreated(job=found))
 
     async def _with_input(self, conn: Connection, job: Job) -> Job:
@@ -162,6 +164,8 @@ class Inputs:
             return _Found()
         if path is not None and job.output.path != path:
             raise _NoFile(unknown)
+        if job.output.location is not None:
+            raise _NoFile(f"is not stored here: give its address {job.output.location}")
         if job.media_id is not None:
             item = await input_rows.shared_item(conn, job.media_id, project)
             if item is None or item.status == "deleted":

@@ -15,7 +15,8 @@ from schemas.jobs import Job
 from services.ingest.api_parts import ApiParts
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.inputs import InputRefused
-from services.ingest.jobs import jobs_accepted, new_job
+from services.ingest.job_stores import JobStore, StoreRefused
+from services.ingest.jobs import addresses_of, jobs_accepted, new_job
 from services.ingest.requests import job_request, task_request
 from services.ingest.upload_inputs import UploadRefused
 
@@ -38,15 +39,22 @@ async def accept_job(
     parse = job_request if prefix == "job" else task_request
     body = parse(data, parts.egress, parts.signer.base)
     strip = body.kind == "import" and await _strips(parts, project)
-    job = new_job(body, id=new_id(prefix), project=project, at=at, keyring=parts.keyring, strip=strip)
-    bind_contextvars(job_id=job.id)
+    id = new_id(prefix)
+    bind_contextvars(job_id=id)
     await parts.admit(parts.job_bound, project, key)
+    store, refusal = JobStore(), None
+    try:
+        store = await parts.job_stores.of(addresses_of(body, id), project)
+    except StoreRefused as refused:
+        refusal = refused.faults
+    job = new_job(body, id=id, project=project, at=at, keyring=parts.keyring, strip=strip, store=store)
     try:
         job = await parts.upload_inputs.with_file(job)
     except UploadRefused as refused:
-        # A repeated request gets its first response, also when the upload has expired meanwhile.
-        if key is None or not await parts.responses.is_known(key, project):
-            raise invalid_input([refused.fault]) from None
+        refusal = [refused.fault]
+    # A repeated request gets its first response, also when its upload has expired or its connection was deleted.
+    if refusal is not None and (key is None or not await parts.responses.is_known(key, project)):
+        raise invalid_input(refusal)
     response = json_bytes(job_resource(job, parts.signer.urls(project, signed=False)))
     try:
         if not await _stored(parts, job, key, response) and key is not None:

@@ -18,6 +18,7 @@ from schemas.jobs import Job, url_context
 from services.ingest import input_rows
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.inputs import Inputs
+from services.ingest.job_stores import JobAddresses, JobStore
 from services.ingest.requests import WorkRequest, address_of
 from services.ingest.store import DEADLINE_S, Store
 
@@ -26,17 +27,31 @@ MAX_BATCH = 100
 
 jobs_accepted = counter("bitmill_jobs_accepted", "Jobs accepted, by the way they came in.", ("service", "via"))
 
+_NO_STORE = JobStore()
+
 T = TypeVar("T")
 Write = Callable[[Sequence[T]], Awaitable[None]]
 
 
+def addresses_of(request: WorkRequest, id: str) -> JobAddresses:
+    """Where the files of a request are, for the job with this id."""
+    return JobAddresses(address_of(request), request.output, request.connection_id, id, request.kind, request.metadata)
+
+
 def new_job(
-    request: WorkRequest, *, id: str, project: str, at: int, keyring: Keyring | None = None, strip: bool = False
+    request: WorkRequest,
+    *,
+    id: str,
+    project: str,
+    at: int,
+    keyring: Keyring | None = None,
+    strip: bool = False,
+    store: JobStore = _NO_STORE,
 ) -> Job:
     """The queued job or task of a request; `strip`: whether an import removes tags. Its options are those that were
     sent, without defaults: customers see their own.
 
-    With a `keyring` the private parts of its addresses are encrypted.
+    With a `keyring` the private parts of its addresses are encrypted. `store`: how its `s3://` addresses are reached.
     """
     input, encrypted_input = protect_url(keyring, address_of(request), url_context(project, "input"))
     webhook_url, encrypted_webhook_url = request.webhook_url, None
@@ -58,6 +73,9 @@ def new_job(
         atomic=not isinstance(request.input, str),
         strip=strip,
         priority=request.priority,
+        destination=request.output,
+        connection_id=store.connection_id,
+        connection=store.access,
     )
 
 

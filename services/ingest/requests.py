@@ -8,13 +8,14 @@ from datetime import UTC, timedelta
 from typing import Any, TypeAlias
 
 from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
-from chassis.adapters.http.errors import ApiError, invalid_input
+from chassis.adapters.http.errors import invalid_input
 from chassis.adapters.http.json_body import parse
 from chassis.core.redact import masked_url
 from schemas.api import JOB_REQUEST, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from schemas.options import OPTIONS
+from schemas.s3_addresses import is_s3
 from schemas.task_api import TASK_KINDS, TASK_REQUEST, AtomicTask
 from services.ingest import names
 from services.ingest.own_addresses import own_input
@@ -28,18 +29,12 @@ OTHER_NAMES = {"ingest": "import", "upload": "export"}
 
 SHORTEST_EXPIRY = timedelta(minutes=10)
 """A signed address has to work so much longer: an import can wait for its turn, and is retried."""
-_NO_S3 = "must start with http:// or https://; s3:// is not available here"
-_NO_OUTPUT = "is not available here: outputs are stored by this server and get a delivery address"
 
 
 def job_request(data: Any, egress: EgressPolicy, base: str = "") -> JobRequest:
     """The body of `POST /jobs`, validated. Addresses below `base`, that of delivered files, are not contacted."""
-    unavailable = _unavailable_fields(data)
-    try:
-        request = parse(JOB_REQUEST, data, tagged=True)
-    except ApiError as error:
-        raise _with_better_faults(error, unavailable) from None
-    _raise_if_any([*unavailable, *job_request_faults(request, egress, base)])
+    request = parse(JOB_REQUEST, data, tagged=True)
+    _raise_if_any(job_request_faults(request, egress, base))
     return request
 
 
@@ -56,12 +51,8 @@ def task_request(data: Any, egress: EgressPolicy, base: str = "") -> WorkRequest
         raise invalid_input([_fault("input", rule, data.get("input"))])
     if not atomic:
         return job_request(data, egress, base)
-    unavailable = _unavailable_fields(data)
-    try:
-        request = parse(TASK_REQUEST, data, tagged=True)
-    except ApiError as error:
-        raise _with_better_faults(error, unavailable) from None
-    _raise_if_any([*unavailable, *job_request_faults(request, egress, base)])
+    request = parse(TASK_REQUEST, data, tagged=True)
+    _raise_if_any(job_request_faults(request, egress, base))
     return request
 
 
@@ -87,11 +78,14 @@ def media_patch(data: Any) -> MediaPatch:
 def job_request_faults(request: WorkRequest, egress: EgressPolicy, base: str = "") -> list[FieldFault]:
     """What the schema of a job or task cannot see: addresses that are forbidden as far as their text shows."""
     address, field = address_of(request), "input" if isinstance(request.input, str) else "input.url"
-    faults = [] if own_input(address, base) is not None else _address_faults(field, address, egress)
+    faults = [] if own_input(address, base) is not None or is_s3(address) else address_faults(field, address, egress)
     if request.webhook_url is not None:
-        faults += _address_faults("webhook_url", request.webhook_url, egress)
+        faults += address_faults("webhook_url", request.webhook_url, egress)
     if request.label is not None and request.media_id is None:
         faults.append(_fault("label", "needs media_id, the item in which the output gets it", request.label))
+    if request.output is not None and (request.kind == "probe" or request.media_id is not None):
+        rule = "is not for this kind of task" if request.kind == "probe" else "must not be combined with media_id"
+        faults.append(_fault("output", rule, request.output))
     if request.kind == "probe" and request.media_id is not None:
         faults.append(_fault("media_id", "is not for this kind of task, which stores no file", request.media_id))
     return faults
@@ -100,7 +94,7 @@ def job_request_faults(request: WorkRequest, egress: EgressPolicy, base: str = "
 def media_request_faults(request: MediaRequest, egress: EgressPolicy, at: int) -> list[FieldFault]:
     """What the schema of a media request cannot see."""
     return [
-        *_address_faults("url", request.url, egress),
+        *address_faults("url", request.url, egress),
         *_expiry_faults(request.url, at),
         *_folder_faults(request.folder),
     ]
@@ -121,31 +115,14 @@ def _folder_faults(folder: str | None) -> list[FieldFault]:
     return [_fault("folder", f"must not hold the id of a job or media item ({reserved})", folder)]
 
 
-def _address_faults(field: str, url: str, egress: EgressPolicy) -> list[FieldFault]:
+def address_faults(field: str, url: str, egress: EgressPolicy) -> list[FieldFault]:
+    """Nothing, or that the address is forbidden as far as its text shows."""
     try:
         egress.check_url(url)
     except AddressForbidden as forbidden:
         reason = forbidden.reason.rstrip(".")
         return [_fault(field, f"is refused: {reason[:1].lower()}{reason[1:]}", url)]
     return []
-
-
-def _unavailable_fields(data: Any) -> list[FieldFault]:
-    if not isinstance(data, dict):
-        return []
-    faults = []
-    given = data.get("input")
-    address, field = (given.get("url"), "input.url") if isinstance(given, dict) else (given, "input")
-    if isinstance(address, str) and address.lower().startswith("s3://"):
-        faults.append(_fault(field, _NO_S3, address))
-    if "output" in data:
-        faults.append(_fault("output", _NO_OUTPUT, data["output"]))
-    return faults
-
-
-def _with_better_faults(error: ApiError, better: list[FieldFault]) -> ApiError:
-    replaced = {fault.field for fault in better}
-    return invalid_input(better + [fault for fault in error.faults if fault.field not in replaced])
 
 
 def _raise_if_any(faults: list[FieldFault]) -> None:

@@ -11,6 +11,7 @@ from schemas.events import JobCreated
 from schemas.ids import is_id
 from schemas.jobs import Job, Status
 from services.ingest.cancellations import UnknownJob
+from services.ingest.connections import with_connections
 from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 
@@ -32,6 +33,10 @@ class TooManyRuns(Exception):
     """The job has been run `MAX_RUNS` times."""
 
 
+class ConnectionDeleted(Exception):
+    """The connection by which the job reaches its files was deleted."""
+
+
 @dataclass(frozen=True)
 class Retries:
     """Takes requests to run jobs again. Of several at a time one begins a run."""
@@ -42,7 +47,7 @@ class Retries:
     max_runs: int = MAX_RUNS
 
     async def request(self, id: str, project: str, at: int) -> Job:
-        """The job, queued again. Raises UnknownJob, JobNotFailed and TooManyRuns."""
+        """The job, queued again. Raises UnknownJob, JobNotFailed, TooManyRuns and ConnectionDeleted."""
         if not is_id(id, "job", "task"):
             raise UnknownJob(id)
         async with self.store.transaction() as conn:
@@ -56,6 +61,9 @@ class Retries:
                 raise JobNotFailed(end.status)
             if self.inputs is not None and job.source is None and self.inputs.concerns(job):
                 job = await self.inputs.refreshed(conn, job)
+            [job] = await with_connections(conn, [job])
+            if job.connection_id is not None and job.connection is None:
+                raise ConnectionDeleted(job.connection_id)
             await self.outbox.put(conn, JobCreated(job=job))
         self.outbox.wake()
         log.info("job_retry_requested", job_id=id, project=project, run=job.run)

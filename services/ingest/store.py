@@ -298,6 +298,11 @@ def _request_json(job: Job) -> str:
         request["priority"] = job.priority
     if job.atomic:
         request |= {"atomic": True, "strip": job.strip}
+    if job.destination is not None:
+        request["destination"] = job.destination
+    if job.connection_id is not None:
+        # Without its secret: a job that is announced again, or runs again, gets what the connection has then.
+        request["connection_id"] = job.connection_id
     if job.media_id is not None:
         request |= {"ref": job.ref, "source": job.source.model_dump(mode="json") if job.source else None}
     elif job.source is not None:

@@ -19,6 +19,7 @@ from tests.bench import (
     projection,
     rate,
     relay,
+    s3,
     startup,
     takeover,
     webhooks,
@@ -35,7 +36,7 @@ async def measure() -> list[Row]:
     rows: list[Row] = []
     for rows_of in (
         *(startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows),
-        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows, listeners.rows),
+        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows, listeners.rows, s3.rows),
     ):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))

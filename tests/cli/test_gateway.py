@@ -56,6 +56,9 @@ async def gateway(limits: HttpLimits) -> AsyncIterator[str]:
         ("GET", "/webhooks/endpoints", "notifier"),
         ("POST", "/webhooks", "notifier"),
         ("GET", "/webhooksx", "catalog"),
+        ("GET", "/connections", "ingest"),
+        ("GET", "/connections/conn_1", "ingest"),
+        ("GET", "/connectionsx", "catalog"),
     ],
 )
 def test_a_request_goes_to_the_service_of_its_method(method: str, path: str, service: str) -> None:

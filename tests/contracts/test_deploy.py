@@ -212,6 +212,8 @@ def test_nginx_and_the_python_gateway_have_the_same_rule() -> None:
         assert rule.get(method, rule["default"]) == upstream(settings, method, "/jobs")
     for path in re.findall(r"location (?:= )?(/webhooks/?) \{\s*proxy_pass http://notifier;", text):
         assert upstream(settings, "GET", path) == "notifier"
+    ingest = re.findall(r"location (?:= )?(/connections/?) \{\s*proxy_pass http://ingest;", text)
+    assert [upstream(settings, "GET", path) for path in ingest] == ["ingest"] * 2
     size = re.search(r"client_max_body_size (\d+)m;", text)
     assert size
     assert int(size[1]) > 1

@@ -123,9 +123,12 @@ REFUSED: list[tuple[dict[str, Any] | Any, tuple[str, str, str]]] = [
     (job(metadata={"a": "\ud800"}), ("metadata.a", "must be valid Unicode, without lone surrogates", '"\\ud800"')),
     # Addresses that can be seen to be wrong.
     (job(input=""), ("input", "must have at least 1 characters", '""')),
-    (job(input="clip.mov"), ("input", "must start with http:// or https://", '"clip.mov"')),
-    (job(input="file:///etc/passwd"), ("input", "must start with http:// or https://", '"file:///etc/passwd"')),
-    (job(input="ftp://example.com/x"), ("input", "must start with http:// or https://", '"ftp://example.com/x"')),
+    (job(input="clip.mov"), ("input", "must start with http://, https:// or s3://", '"clip.mov"')),
+    (job(input="file:///etc/passwd"), ("input", "must start with http://, https:// or s3://", '"file:///etc/passwd"')),
+    (
+        job(input="ftp://example.com/x"),
+        ("input", "must start with http://, https:// or s3://", '"ftp://example.com/x"'),
+    ),
     (
         job(input="http:///x"),
         ("input", "must name a host, and a port from 1 to 65535 where one is given", '"http:///x"'),

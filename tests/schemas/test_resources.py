@@ -117,6 +117,8 @@ def test_a_waiting_job_has_no_output_no_error_and_its_steps() -> None:
         "priority",
         "eta_ms",
         "queue_position",
+        "destination",
+        "connection_id",
     ]
     assert (body["object"], body["status"], body["output"], body["error"]) == ("job", "queued", None, None)
     assert (body["created_at"], body["started_at"], body["finished_at"]) == (AT, None, None)

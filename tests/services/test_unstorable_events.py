@@ -31,8 +31,10 @@ from services.catalog.projection import Projection
 from services.catalog.store import Store as CatalogStore
 from services.ingest import keys as api_keys
 from services.ingest.app import Ingest
+from services.ingest.connections import Connections
 from services.ingest.handlers import Submissions
 from services.ingest.handlers import register as register_ingest
+from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound
@@ -140,7 +142,9 @@ def ingest(broker: ServiceBroker, pool: Pool) -> None:
     media = MediaWriter(store, JobQueue(pool, outbox), outbox)
     jobs_bound = QueueBound("jobs", "LIMIT", 1000, store.unfinished_jobs)
     media_bound = QueueBound("imports", "LIMIT", 1000, store.unfinished_imports)
-    submissions = Submissions(store, JobWriter(store, outbox), media, jobs_bound, media_bound, EgressPolicy(()))
+    egress = EgressPolicy(())
+    stores = JobStores(Connections(store, None, egress), frozenset())
+    submissions = Submissions(store, JobWriter(store, outbox), media, jobs_bound, media_bound, egress, stores)
     register_ingest(broker, submissions, job_results(pool))
 
 

@@ -190,6 +190,7 @@ class Bench:
             slots=slots,
             estimate=lambda *_: 1.0,
             bounds=FetchBounds(InputSpace(10**9, 10**9), 4),
+            s3=nobody,
             fetch_limits=FetchLimits(),
             now_ms=now_ms,
         )

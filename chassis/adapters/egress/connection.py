@@ -26,7 +26,7 @@ from chassis.adapters.egress.tls import TlsStream
 
 HAPPY_EYEBALLS_S = 0.25
 """The next address of a host is tried after so many seconds (RFC 8305)."""
-_LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors of our own machine: no host is to blame."""
 
 Pausing = Callable[[], AbstractContextManager[None]]
@@ -135,7 +135,7 @@ async def _connect(addresses: list[str], port: int, policy: AddressPolicy) -> So
             sock.close()
             raise
     except OSError as error:
-        if error.errno in _LACKING:
+        if error.errno in LACKING:
             raise
         raise RequestError("connect_failed") from None
 

@@ -98,7 +98,7 @@ class Exchange:
         # Larger than what is given to it of a head, so that the error is ours.
         buffer_bytes = limits.head_bytes + 2 * HEAD_SLICE_BYTES
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=buffer_bytes)
-        self._rate = _RateWindow(limits.min_rate, limits.rate_window_s)
+        self._rate = RateWindow(limits.min_rate, limits.rate_window_s)
         self._ended = False
         self._responded = False
         self._received = 0
@@ -255,7 +255,7 @@ class Exchange:
             raise RequestError("tiny_chunks", received=self._received, limit=MAX_OVERHEAD_BYTES)
 
 
-class _RateWindow:
+class RateWindow:
     """Adds up bytes and waiting time; at the end of each window the mean rate must not be below the least."""
 
     def __init__(self, min_rate: int, window_s: float) -> None:

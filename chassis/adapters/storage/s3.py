@@ -3,16 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
+from chassis.adapters.s3.client import s3_client
+from chassis.adapters.s3.parts import upload_parts
 from chassis.adapters.storage.base import (
     CHUNK_BYTES,
     ListedObject,
@@ -29,13 +29,14 @@ from chassis.adapters.storage.file_ops import os_errors, remove_if_possible
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
 
 MULTIPART_BYTES = 64 * 1024 * 1024
 """Larger files are uploaded in parts, so that a failure costs one part and not the file."""
 PART_BYTES = 16 * 1024 * 1024
 """S3 allows 10 000 parts: 160 GB, far more than the largest accepted input. At least 5 MiB, but for the last."""
-PARTS_AT_ONCE = 4
+__all__ = ["S3Storage", "s3_client"]
+
 READ_ATTEMPTS = 4
 """An interrupted read continues where it stopped, up to this number of attempts."""
 
@@ -193,7 +194,9 @@ class S3Storage:
         started = await self._client.create_multipart_upload(Bucket=self._bucket, Key=name, ContentType=content_type)
         upload = started["UploadId"]
         try:
-            parts = await self._put_parts(name, source, size, upload)
+            parts = await upload_parts(
+                self._client, self._bucket, name, upload, source, size, part_bytes=self._part_bytes
+            )
             await self._client.complete_multipart_upload(
                 Bucket=self._bucket, Key=name, UploadId=upload, MultipartUpload={"Parts": parts}
             )
@@ -201,28 +204,6 @@ class S3Storage:
             # S3 stores (and bills) the parts of an unfinished upload for ever. Shielded from a second cancellation.
             await asyncio.shield(self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload))
             raise
-
-    async def _put_parts(self, name: str, source: BinaryIO, size: int, upload: str) -> "list[CompletedPartTypeDef]":
-        slots = asyncio.Semaphore(PARTS_AT_ONCE)
-
-        async def put_part(number: int) -> "CompletedPartTypeDef":
-            async with slots:
-                data = await asyncio.to_thread(
-                    os.pread, source.fileno(), self._part_bytes, (number - 1) * self._part_bytes
-                )
-                response = await self._client.upload_part(
-                    Bucket=self._bucket, Key=name, UploadId=upload, PartNumber=number, Body=data
-                )
-            return {"ETag": response["ETag"], "PartNumber": number}
-
-        count = -(-size // self._part_bytes)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(put_part(number)) for number in range(1, count + 1)]
-        except BaseExceptionGroup as failed:
-            # The group cancelled the others because of the first, which has the cause.
-            raise failed.exceptions[0] from failed
-        return [task.result() for task in tasks]
 
 
 async def _chunks(body: "StreamingBody") -> AsyncGenerator[bytes, None]:
@@ -232,20 +213,6 @@ async def _chunks(body: "StreamingBody") -> AsyncGenerator[bytes, None]:
     finally:
         # Returns the connection to the pool, or closes it if it has unread bytes.
         body.close()
-
-
-def s3_client(endpoint: str | None, region: str) -> "AbstractAsyncContextManager[S3Client]":
-    """A client to be entered with `async with`; `endpoint` is the URL of a server that is not AWS."""
-    config = AioConfig(
-        signature_version="s3v4",
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=32,
-        retries={"mode": "standard", "max_attempts": 3},
-        # Servers that are not AWS rarely have a host name per bucket.
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    return get_session().create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
 
 
 @contextmanager

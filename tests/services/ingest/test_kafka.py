@@ -60,6 +60,13 @@ async def test_a_submitted_media_item_is_imported(ingest: RunningIngest, events:
             "invalid_input",
             "input is refused",
         ),
+        (
+            "job.submitted",
+            orjson.dumps({**GOOD, "input": "s3://uploads/a.mov"}),
+            {},
+            "invalid_input",
+            "input needs a connection",
+        ),
         ("job.submitted", b"{", {}, "unreadable", "not JSON"),
         (
             "job.submitted",
