@@ -48,9 +48,8 @@ format: install
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files, docs/errors.md and docs/cli.md
+contracts: install   ## write the published JSON Schema, AsyncAPI and OpenAPI files, and docs/ api.md, errors.md and cli.md
 	@$(RUN) -m devtools.contracts
-	@$(RUN) -m devtools.errors
 	@$(RUN) -m devtools.cli_reference
 
 retention: install   ## write docs/retention.md

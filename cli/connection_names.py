@@ -5,7 +5,7 @@ from typing import Any
 
 from cli.api_client import ApiClient
 from cli.errors import UsageError
-from schemas.explain import nearest
+from schemas.known_names import nearest
 
 CONNECTION = "ITTYBIT_CONNECTION"
 """The variable that names a connection where `--connection` names none."""

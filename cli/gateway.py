@@ -16,12 +16,13 @@ from pydantic import Field
 
 from chassis.adapters.http.body_deadline import lift_body_deadline
 from chassis.adapters.http.connection import HttpLimits
-from chassis.adapters.http.errors import invalid_http
+from chassis.adapters.http.errors import ApiError, invalid_http, unavailable
 from chassis.core import logs
 from chassis.core.http_settings import HttpSettings
 from chassis.core.settings import SettingsError, load
 from chassis.runtime import lifecycle
 from cli.errors import UsageError
+from schemas.envelope import MediaErrorEnvelope, RequestInfo, error_envelope
 
 _HOP_BY_HOP = frozenset(
     {
@@ -76,6 +77,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self.error_styles = {"/media": _media_error}
 
     def routes(self) -> list[web.RouteDef]:
         return [web.route("*", "/{path:.*}", self._forward)]
@@ -144,11 +146,14 @@ class Gateway:
             if (error := request.content.exception()) is not None:
                 # By the client's fault: its body came too slowly, was malformed, or broke off.
                 raise error from None
-            return web.json_response(
-                {"kind": "unavailable", "message": "The service behind this address does not respond; try again."},
-                status=503,
-                headers={"Retry-After": "1"},
-            )
+            raise unavailable(1, "The service behind this address does not respond; try again.") from None
+
+
+def _media_error(request: web.Request, error: ApiError, request_id: str) -> MediaErrorEnvelope:
+    """The gateway's own errors below /media, in the envelope as those of the services."""
+    host = f"{request.scheme}://{request.host}"
+    info = RequestInfo(id=request_id, method=request.method, host=host, path=request.path, project=None)
+    return error_envelope(info, status=error.status, kind=error.kind, message=error.message, errors=error.faults)
 
 
 async def _forward_response(request: web.Request, upstream_response: aiohttp.ClientResponse) -> web.StreamResponse:

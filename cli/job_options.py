@@ -82,7 +82,8 @@ def validated(kind: str, values: dict[str, Any]) -> VideoOptions | ImageOptions:
     try:
         return OPTIONS[kind].model_validate(values)
     except ValidationError as error:
-        lines = (f"--{fault.field.replace('_', '-')} {fault.rule} (got {fault.value})" for fault in explain(error))
+        faults = explain(error, model=OPTIONS[kind])
+        lines = (f"--{fault.field.replace('_', '-')} {fault.rule} (got {fault.value})" for fault in faults)
         raise UsageError("; ".join(lines).replace("--body ", "")) from None
 
 

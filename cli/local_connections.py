@@ -4,7 +4,7 @@ from typing import Any
 
 from cli import private_file
 from cli.errors import UsageError
-from schemas.explain import nearest
+from schemas.known_names import nearest
 
 FILE = "connections.json"
 _MASKED = "secret_access_key"

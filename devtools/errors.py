@@ -1,9 +1,8 @@
-"""`python -m devtools.errors`: writes docs/errors.md, the cause and the cure of every published code.
+"""docs/errors.md, the cause and the cure of every published code; `make contracts` writes it.
 
 The codes come from `schemas.faults`, what to do from `schemas.fault_help`; a test compares the document with both.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,18 +71,8 @@ def descriptions() -> dict[str, str]:
         "FaultResource": _listed({kind: f"{cause} {CURES[kind]}" for kind, cause in FAULTS.items()}),
         "WarningResource": _listed({kind: f"{cause} {WARNING_CURES[kind]}" for kind, cause in WARNINGS.items()}),
         "ErrorResource": _listed(refusals),
-        "MediaError": _listed(refusals),
     }
 
 
 def _listed(sentences: Mapping[Any, str]) -> str:
     return "\n".join(f"- `{code}`: {sentence}" for code, sentence in sentences.items())
-
-
-def main() -> int:
-    DOCUMENT.write_text(document(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

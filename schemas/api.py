@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
 from schemas.base import RequestModel, Text
 from schemas.connections import ConnectionId
@@ -102,13 +111,21 @@ def _within_bounds(metadata: Mapping[str, str]) -> Mapping[str, str]:
 
 _MetadataKey = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_METADATA_KEY_CHARS)]
 _MetadataValue = Annotated[Text, StringConstraints(max_length=MAX_METADATA_VALUE_CHARS)]
-Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_within_bounds)]
+_METADATA_EXAMPLE: dict[str, JsonValue] = {"user_id": "usr_abc123"}
+Metadata = Annotated[
+    dict[_MetadataKey, _MetadataValue], AfterValidator(_within_bounds), Field(examples=[_METADATA_EXAMPLE])
+]
 """The customer's own metadata: flat, string to string, bounded. Its order is kept everywhere."""
 MAX_URL_CHARS = 8192
 MAX_WEBHOOK_URL_CHARS = 2048
 """Inputs may be signed addresses of any storage; the address of a webhook is chosen by its owner, and stored once
 for each job."""
-HttpUrl = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_URL_CHARS), AfterValidator(_http_url)]
+HttpUrl = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=MAX_URL_CHARS),
+    AfterValidator(_http_url),
+    Field(examples=["https://example.com/clip.mov"]),
+]
 InputAddress = Annotated[
     Text,
     StringConstraints(min_length=1, max_length=MAX_URL_CHARS),
@@ -127,10 +144,25 @@ OutputAddress = Annotated[
 ]
 """Where an output is stored: `s3://bucket/key`, or a folder that ends in `/`. Templates: see `schemas.s3_addresses`."""
 WebhookUrl = Annotated[
-    Text, StringConstraints(min_length=1, max_length=MAX_WEBHOOK_URL_CHARS), AfterValidator(_http_url)
+    Text,
+    StringConstraints(min_length=1, max_length=MAX_WEBHOOK_URL_CHARS),
+    AfterValidator(_http_url),
+    Field(examples=["https://example.com/webhooks"]),
 ]
-Filename = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_filename)]
-Folder = Annotated[Text, StringConstraints(min_length=1, max_length=500), AfterValidator(_folder)]
+Filename = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_filename),
+    Field(examples=["our-filename.mp4"]),
+]
+Folder = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=500),
+    AfterValidator(_folder),
+    Field(examples=["our/folder/path"]),
+]
+Alt = Annotated[Text, StringConstraints(max_length=1000), Field(examples=["A tapestry of a deer"])]
+Title = Annotated[Text, StringConstraints(max_length=500), Field(examples=["Our Video Upload"])]
 
 
 class FileReference(BaseModel):
@@ -152,13 +184,21 @@ class WorkRequest(RequestModel):
     """
 
     input: InputAddress | FileReference
+    """Where the file is fetched from."""
     output: OutputAddress | None = None
+    """Where the output is stored: in a bucket of yours."""
     connection_id: ConnectionId | None = None
+    """The connection for `s3://` addresses. Default: that of the project."""
     metadata: Metadata = Field(default_factory=dict)
+    """Your own keys and values: they come back in responses and webhooks, and lists are filtered by them."""
     webhook_url: WebhookUrl | None = None
+    """Where the finished job is sent to."""
     priority: Priority = "normal"
+    """Which of the project's own queued jobs come first."""
     media_id: MediaId | None = None
+    """The media item that the output becomes a file of."""
     label: Label | None = None
+    """The name of the output in that item."""
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +215,7 @@ class WorkRequest(RequestModel):
 
 class _JobRequest(WorkRequest):
     input: InputAddress
+    """Where the file is fetched from."""
 
 
 class VideoJobRequest(_JobRequest):
@@ -227,16 +268,24 @@ class MetadataOutOfBounds(ValueError):
 
 
 class MediaPatch(RequestModel):
-    """Body of `PATCH /media/{id}`. What is left out stays; null removes a title, a folder, or a value of `metadata`.
+    """Body of `PATCH /media/{id}`. What is left out stays; null removes a text, a folder, or a value of `metadata`.
 
     Metadata is merged with what is there, and an empty object removes all of it. With `overwrite`, an item that has the
     name in the new folder gets its file's default name instead.
     """
 
-    title: Annotated[Text, StringConstraints(max_length=500)] | None = None
+    title: Title | None = None
+    """Shown to people."""
+    alt: Alt | None = None
+    """What stands for the item where it cannot be seen; shown in version 2025-08-20."""
     folder: Folder | None = None
+    """Where all files of the item are from now on."""
     overwrite: bool = False
-    metadata: dict[_MetadataKey, _MetadataValue | None] | None = None
+    """Whether the name may be taken from another item."""
+    metadata: Annotated[
+        dict[_MetadataKey, _MetadataValue | None] | None, Field(examples=[{"user_id": "usr_abc123", "draft": None}])
+    ] = None
+    """Merged with what is there; null removes a value, an empty object all of them."""
 
     def merged(self, metadata: Mapping[str, str]) -> dict[str, str]:
         """The item's metadata afterwards, in the order in which the keys came. Raises MetadataOutOfBounds."""
@@ -259,9 +308,27 @@ class MediaRequest(RequestModel):
     """
 
     url: HttpUrl
-    title: Annotated[Text, StringConstraints(max_length=500)] | None = None
+    """Where the file is fetched from."""
+    title: Title | None = None
+    """Shown to people. Default: the filename."""
     filename: Filename | None = None
+    """Letters, digits, `_` and `-`, with at most one extension. Default: `file_<id>.<ext>`."""
     folder: Folder | None = None
+    """Names separated by slashes. Default: none."""
     overwrite: bool = False
+    """Whether the name may be taken from another item."""
     metadata: Metadata = Field(default_factory=dict)
+    """Your own keys and values: they come back in responses, and lists are filtered by them."""
     strip: bool | None = None
+    """Whether tags of place and device are removed from the file before it is stored."""
+
+
+class EmptyMediaRequest(RequestModel):
+    """Body of `POST /media` of version 2025-08-20 for an item without a file."""
+
+    title: Title | None = None
+    """Shown to people."""
+    alt: Alt | None = None
+    """What stands for the item where it cannot be seen."""
+    metadata: Metadata = Field(default_factory=dict)
+    """Your own keys and values: they come back in responses, and lists are filtered by them."""

@@ -27,9 +27,12 @@ Text = Annotated[str, AfterValidator(_storable)]
 
 
 class RequestModel(BaseModel):
-    """What a customer sends. Unknown fields and values of another type are refused, so that a typo is reported."""
+    """What a customer sends. Unknown fields and values of another type are refused, so that a typo is reported.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    The text below a field is its description in the published documents.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class EventModel(BaseModel):

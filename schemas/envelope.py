@@ -5,12 +5,12 @@ Typed dictionaries, as in `schemas.job_resource`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired
+from typing import Literal
 from urllib.parse import urlencode
 
 from typing_extensions import TypedDict
 
-from schemas.faults import FieldFault, FieldFaultResource, RequestFault, field_fault_resource
+from schemas.faults import ErrorResource, FieldFault, RequestFault, error_resource
 from schemas.ids import InvalidId, derived
 from schemas.media_resource import MediaResource
 
@@ -90,20 +90,12 @@ class MediaListEnvelope(TypedDict):
     links: PageLinks
 
 
-class MediaError(TypedDict):
-    """Why a request to `/media` was refused; `errors` name the fields at fault."""
-
-    kind: RequestFault
-    message: str
-    errors: NotRequired[list[FieldFaultResource]]
-
-
 class MediaErrorEnvelope(TypedDict):
-    """A refused request to `/media`."""
+    """A refused request to `/media`: `error` is what the body of any other refused request is."""
 
     meta: Meta
     data: None
-    error: MediaError
+    error: ErrorResource
     links: ParentLink
 
 
@@ -182,9 +174,7 @@ def error_envelope(
     request: RequestInfo, *, status: int, kind: RequestFault, message: str, errors: Sequence[FieldFault] = ()
 ) -> MediaErrorEnvelope:
     """A refused request: `data` is null, `error` says why, field by field where `errors` are given."""
-    error: MediaError = {"kind": kind, "message": message}
-    if errors:
-        error["errors"] = [field_fault_resource(fault) for fault in errors]
+    error = error_resource(kind, message, errors, request.id)
     meta: Meta = {**_meta(request, status), "type": None}
     return {"meta": meta, "data": None, "error": error, "links": {"parent": request.collection}}
 

@@ -1,13 +1,12 @@
 """Turns pydantic's errors into faults that a customer understands: the field, the rule, the value (pure)."""
 
 import json
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from schemas.faults import FieldFault
+from schemas.known_names import Model, names_beside, nearest
 
 MAX_FAULTS = 50
 """Reported in one response: a body may have a hundred thousand unknown fields."""
@@ -15,23 +14,25 @@ _MAX_CHARS = 120
 _ABSENT = "(absent)"
 
 
-def explain(error: ValidationError, *, tagged: bool = False) -> list[FieldFault]:
+def explain(error: ValidationError, *, tagged: bool = False, model: Model | None = None) -> list[FieldFault]:
     """One fault for each refused field, in pydantic's order, at most `MAX_FAULTS`.
 
     `tagged` says that the model is a union discriminated by a field: pydantic then puts the tag before each location.
+    With the `model`, the rule of an unknown field names the nearest known one.
     """
     faults = []
     for item in error.errors(include_url=False)[:MAX_FAULTS]:
-        location = item["loc"]
+        location = whole = item["loc"]
         if item["type"].startswith("union_tag"):
             location = (item["ctx"]["discriminator"].strip("'"),)
         elif tagged and location:
             location = location[1:]
         # pydantic marks a bad dictionary key by "[key]": the field is then the object that holds it.
         field = ".".join(str(part) for part in location if part != "[key]")
-        faults.append(
-            FieldFault(field=_printable(field) or "body", rule=_rule(item), value=input_value(item, location))
-        )
+        rule = _rule(item)
+        if model is not None and item["type"] == "extra_forbidden":
+            rule += nearest(str(whole[-1]), names_beside(model, whole))
+        faults.append(FieldFault(field=_printable(field) or "body", rule=rule, value=input_value(item, location)))
     return faults
 
 
@@ -40,13 +41,6 @@ def format_errors(faults: list[FieldFault]) -> str:
     return "; ".join(
         f"{fault.field} {fault.rule}" + ("" if fault.value == _ABSENT else f" (got {fault.value})") for fault in faults
     )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the known one that looks most like it, or nothing."""
-    names = {each.lower(): each for each in known}
-    found = get_close_matches(name[:_MAX_CHARS].lower(), names, n=1, cutoff=0.65)
-    return f"; did you mean {names[found[0]]}?" if found else ""
 
 
 def render_value(value: Any) -> str:

@@ -179,6 +179,11 @@ REFUSALS: dict[RequestFault, Refusal] = {
         "Send the same request again after `Retry-After` seconds.",
     ),
     "payload_too_large": Refusal("413", "The body of the request is larger than the limit.", "Send a smaller body."),
+    "unsupported_media_type": Refusal(
+        "415",
+        "The body is not JSON, or is compressed in a way that is not read.",
+        "Send JSON with `Content-Type: application/json`, plain or with gzip or deflate.",
+    ),
     "range_not_satisfiable": Refusal(
         "416", "The requested range lies outside the file.", "Ask for one within the size in `Content-Range`."
     ),

@@ -124,6 +124,7 @@ RequestFault = Literal[
     "version_mismatch",
     "idempotency_mismatch",
     "payload_too_large",
+    "unsupported_media_type",
     "queue_full",
     "too_many_listeners",
     "range_not_satisfiable",
@@ -182,7 +183,7 @@ class FieldFaultResource(TypedDict):
 
 
 class ErrorResource(TypedDict):
-    """A refused request, everywhere but under `/media`; `errors` name the fields at fault."""
+    """A refused request; `errors` name the fields at fault. Under `/media` it is `error` of the envelope."""
 
     kind: RequestFault
     message: str

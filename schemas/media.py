@@ -42,6 +42,8 @@ class MediaItem(EventModel):
     url: StoredText | None = None
     """The address that it is fetched from; null once it is stored, because it may hold a signature."""
     title: StoredText | None = None
+    alt: StoredText | None = None
+    """What stands for the item where it cannot be seen."""
     folder: PathText | None = None
     filename: PathText | None = None
     original_path: PathText | None = None

@@ -28,11 +28,13 @@ def _alias(value: object) -> object:
     return "jpeg" if value == "jpg" else value
 
 
-Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, examples=[640])]
 EvenSide = Annotated[Side, AfterValidator(_even)]
-Background = Annotated[str, StringConstraints(pattern=r"^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+Background = Annotated[
+    str, StringConstraints(pattern=r"^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$"), Field(examples=["#ffffff"])
+]
 """The colour behind transparent pixels: `#RRGGBB` or `#RGB`."""
-Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False, examples=[0.5])]
 
 
 class VideoOptions(RequestModel):
@@ -46,12 +48,19 @@ class VideoOptions(RequestModel):
     """
 
     format: VideoFormat = "mp4"
+    """H.264 and AAC in mp4 and mov, VP9 and Opus in webm."""
     quality: Quality = "medium"
+    """How much is spent on it: bytes and time."""
     width: EvenSide | None = None
+    """Pixels, even. Default: from `height`, or the input's."""
     height: EvenSide | None = None
+    """Pixels, even. Default: from `width`, or the input's."""
     start: Seconds | None = None
-    end: Seconds | None = None
+    """Seconds of the input at which the output begins."""
+    end: Annotated[Seconds, Field(examples=[2])] | None = None
+    """Seconds of the input at which the output ends; after `start`."""
     background: Background | None = None
+    """Put behind transparent pixels. Default: none where the format has transparency, otherwise white."""
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> "VideoOptions":
@@ -66,11 +75,15 @@ class ImageOptions(RequestModel):
     format: Annotated[ImageFormat, BeforeValidator(_alias)] | None = None
     """Default: the input's own format where it is one of these, otherwise `jpeg`."""
     quality: Quality = "medium"
+    """How many bytes are spent on it."""
     width: Side | None = None
+    """Pixels. Default: from `height`, or the input's."""
     height: Side | None = None
+    """Pixels. Default: from `width`, or the input's."""
     background: Background | None = None
     """Put behind transparent pixels. Default: none where the format has transparency, otherwise white."""
     start: Seconds = 0
+    """Of a video: the time of the frame, in seconds."""
 
 
 def red_green_blue(colour: str) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from schemas.explain import nearest
+from schemas.known_names import nearest
 
 SCHEME = "s3://"
 MAX_KEY_BYTES = 1024

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from schemas.versions import ACCEPTED, DEFAULT, LATEST, NEWEST, VERSION_HEADER
+
 JSON = "application/json"
 
 
@@ -16,17 +18,32 @@ def response(description: str, schema: str, *headers: str) -> dict[str, Any]:
     return {"description": description, "headers": referred, "content": content(schema)}
 
 
+def listed(answer: dict[str, Any]) -> dict[str, Any]:
+    """The response with an array of what it had."""
+    schema = answer["content"][JSON]["schema"]
+    return {**answer, "content": {JSON: {"schema": {"type": "array", "items": schema}}}}
+
+
+def either(answer: dict[str, Any], schema: str) -> dict[str, Any]:
+    """The request or response, which with another version of the API has this body."""
+    today = answer["content"][JSON]["schema"]
+    other = {"$ref": f"#/components/schemas/{schema}"}
+    return {**answer, "content": {JSON: {"schema": {"anyOf": [today, other]}}}}
+
+
 def errors(style: str, *names: str) -> dict[str, Any]:
-    """References to error responses by status. An operation that needs a key can also respond with 401 and 503.
+    """References to error responses by status. An operation that needs a key can also respond with 401, 500 and 503.
 
-    `style` is `Media` for those below `/media`, which have an envelope, and empty for the others.
+    One with a body names `*BODY` as well. `style` is `Media` for those below `/media`, which have an envelope, and
+    empty for the others.
     """
-    return {
-        status: {"$ref": f"#/components/responses/{style}{name}"}
-        for name, (status, _) in _ERRORS.items()
-        if name in (*names, "TokenMissingOrInvalid", "Unavailable")
-    }
+    wanted = {*names, "TokenMissingOrInvalid", "InternalError", "Unavailable"}
+    found = {_ERRORS[name][0]: name for name in _ERRORS if name in wanted}
+    return {status: {"$ref": f"#/components/responses/{style}{name}"} for status, name in sorted(found.items())}
 
+
+BODY = ("TooLarge", "NotJson", "BodyTimeout")
+"""What can be wrong with any body."""
 
 _ERRORS: dict[str, tuple[str, str]] = {
     "InvalidInput": (
@@ -36,6 +53,12 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "TokenMissingOrInvalid": (
         "401",
         "`token_missing` or `token_invalid`: no key, or one that is wrong or revoked.",
+    ),
+    "TooLarge": ("413", "`payload_too_large`: the body has more than 1 MiB."),
+    "NotJson": (
+        "415",
+        "`unsupported_media_type`: the body is not JSON, as its `Content-Type` says, or has an unknown "
+        "`Content-Encoding`.",
     ),
     "NotFound": ("404", "It does not exist, or it is another project's."),
     "Conflict": (
@@ -63,6 +86,8 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "`too_many_listeners`: as many streams of events are open as the project, or the process, may have; the "
         "sentence says which.",
     ),
+    "BodyTimeout": ("408", "`request_timeout`: the body did not arrive in time."),
+    "InternalError": ("500", "`internal_error`: a fault of ours; the log has it under the request id."),
     "Unavailable": (
         "503",
         "`unavailable`: nothing was stored; the same request may be sent again after `Retry-After` seconds.",
@@ -85,7 +110,10 @@ def _error(name: str, schema: str) -> dict[str, Any]:
 _MEDIA_ONLY = frozenset({"VersionMismatch"})
 _JOBS_ONLY = frozenset({"TooManyListeners"})
 RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ERRORS if name not in _MEDIA_ONLY} | {
-    f"Media{name}": _error(name, "MediaErrorEnvelope") for name in _ERRORS if name not in _JOBS_ONLY
+    # Without the envelope in version 2025-08-20.
+    f"Media{name}": either(_error(name, "MediaErrorEnvelope"), "ErrorResource")
+    for name in _ERRORS
+    if name not in _JOBS_ONLY
 }
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string", "pattern": "^req_"}, "description": "Leads to the logs."},
@@ -106,6 +134,7 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
         "description": "The version of the item: see `If-Match`.",
     },
+    "Links": {"schema": {"type": "string"}, "description": "The name of `Link` in version 2025-08-20."},
     "Limit": {"schema": {"type": "integer"}, "description": "The greatest number of jobs on a page."},
 }
 
@@ -114,20 +143,23 @@ ORDER = {"type": "string", "enum": ["desc", "asc"], "default": "desc"}
 """Of a list."""
 
 
-def parameter(name: str, where: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
-    """A parameter; those in the path are required."""
+def parameter(
+    name: str, where: str, schema: dict[str, Any], description: str, example: Any | None = None
+) -> dict[str, Any]:
+    """A parameter; those in the path are required. A free text needs an `example`."""
     return {
         "name": name,
         "in": where,
         "required": where == "path",
         "description": description,
         "schema": schema,
+        **({} if example is None else {"example": example}),
     }
 
 
-def query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+def query(name: str, schema: dict[str, Any], description: str, example: Any | None = None) -> dict[str, Any]:
     """A parameter of the query string."""
-    return parameter(name, "query", schema, description)
+    return parameter(name, "query", schema, description, example)
 
 
 def integer(default: int, maximum: int | None = None) -> dict[str, Any]:
@@ -136,20 +168,35 @@ def integer(default: int, maximum: int | None = None) -> dict[str, Any]:
 
 
 PARAMETERS: dict[str, Any] = {
-    "JobId": parameter("id", "path", {"type": "string"}, "`job_…`, or `task_…` of one made by `POST /tasks`."),
-    "ConnectionId": parameter("id", "path", {"type": "string"}, "`conn_…`"),
-    "MediaId": parameter("id", "path", {"type": "string"}, "`med_…`"),
+    "JobId": parameter(
+        "id",
+        "path",
+        {"type": "string"},
+        "`job_…`, or `task_…` of one made by `POST /tasks`.",
+        "job_01h455vb4pex5vsknk084sn02q",
+    ),
+    "MediaId": parameter("id", "path", {"type": "string"}, "`med_…`", "med_01h455vb4pex5vsknk084sn02q"),
+    "ConnectionId": parameter("id", "path", {"type": "string"}, "`conn_…`", "conn_01h455vb4pex5vsknk084sn02q"),
     "IfMatch": parameter(
         "If-Match",
         "header",
         {"type": "string", "maxLength": 255},
         "The `ETag` of the version that was read: the item is changed only if it still has this version.",
+        '"3"',
     ),
     "IfNoneMatch": parameter(
         "If-None-Match",
         "header",
         {"type": "string", "maxLength": 255},
         "The `ETag` of the version that the client has: 304 if the item still has it. Not with signed delivery.",
+        '"3"',
+    ),
+    "AcceptVersion": parameter(
+        VERSION_HEADER,
+        "header",
+        {"type": "string", "enum": [*ACCEPTED]},
+        f"The version of the shapes of request and response; {DEFAULT} without it. Published clients send the one that "
+        f"they are made for; `{LATEST}` is {NEWEST}.",
     ),
     "LastEventId": parameter(
         "Last-Event-ID",
@@ -162,6 +209,7 @@ PARAMETERS: dict[str, Any] = {
         "header",
         {"type": "string", "minLength": 1, "maxLength": 255},
         "A repetition with the same key within 24 hours changes nothing: it gets the first response, with status 200.",
+        "order-4711",
     ),
 }
 

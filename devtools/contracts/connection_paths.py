@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from devtools.contracts.components import JSON, content, errors, response, shared
+from devtools.contracts.components import BODY, JSON, content, errors, response, shared
 
 _CHECKED = {
     "422": response(
@@ -45,7 +45,7 @@ CONNECTION_PATHS: dict[str, Any] = {
             "responses": {
                 "201": response("Stored.", "ConnectionResource"),
                 **_CHECKED,
-                **errors("", "InvalidInput", "Conflict"),
+                **errors("", "InvalidInput", *BODY, "Conflict"),
             },
         },
     },
@@ -70,7 +70,7 @@ CONNECTION_PATHS: dict[str, Any] = {
             "responses": {
                 "200": response("Changed.", "ConnectionResource"),
                 **_CHECKED,
-                **errors("", "InvalidInput", "NotFound", "Conflict"),
+                **errors("", "InvalidInput", *BODY, "NotFound", "Conflict"),
             },
         },
         "delete": {

@@ -2,8 +2,9 @@
 
 from typing import Any, get_args
 
-from devtools.contracts.components import ORDER, content, errors, integer, query, response, shared
+from devtools.contracts.components import BODY, JSON, ORDER, content, either, errors, integer, query, response, shared
 from schemas.files import MediaKind
+from schemas.versions import NEWEST, VERSION_HEADER
 
 _SORT = ["created", "updated", "filesize", "duration", "width", "height", "fps", "filename"]
 _MEDIA_FILTERS = [
@@ -17,6 +18,7 @@ _MEDIA_FILTERS = [
         "metadata.{key}",
         {"type": "string"},
         "`metadata.user_id=123`: only items whose metadata has exactly this value; several are joined by AND.",
+        "usr_abc123",
     ),
 ]
 _LIST_MEDIA: dict[str, Any] = {
@@ -41,7 +43,7 @@ _CREATE_MEDIA: dict[str, Any] = {
     "requestBody": {"required": True, "content": content("MediaRequest")},
     "responses": {
         "200": response("The item.", "MediaEnvelope", "Idempotent-Replayed"),
-        **errors("Media", "InvalidInput", "Conflict", "IdempotencyMismatch", "QueueFull"),
+        **errors("Media", "InvalidInput", *BODY, "Conflict", "IdempotencyMismatch", "QueueFull"),
     },
 }
 _GET_MEDIA: dict[str, Any] = {
@@ -68,7 +70,7 @@ _EDIT_MEDIA: dict[str, Any] = {
     "requestBody": {"required": True, "content": content("MediaPatch")},
     "responses": {
         "200": response("The item after the change.", "MediaEnvelope", "ETag"),
-        **errors("Media", "InvalidInput", "NotFound", "Conflict", "VersionMismatch"),
+        **errors("Media", "InvalidInput", *BODY, "NotFound", "Conflict", "VersionMismatch"),
     },
 }
 _DELETE_MEDIA: dict[str, Any] = {
@@ -97,8 +99,39 @@ _RESTORE_MEDIA: dict[str, Any] = {
     },
 }
 
+
+def _versioned(operation: dict[str, Any], schema: str = "Media20250820") -> dict[str, Any]:
+    """With version 2025-08-20 the response is one of that version."""
+    parameters = [shared("AcceptVersion"), *operation["parameters"]]
+    responses = {**operation["responses"], "200": either(operation["responses"]["200"], schema)}
+    return {**operation, "parameters": parameters, "responses": responses}
+
+
+def _list_media() -> dict[str, Any]:
+    operation = _versioned(_LIST_MEDIA)
+    answer = operation["responses"]["200"]
+    envelope, item = answer["content"][JSON]["schema"]["anyOf"]
+    content = {JSON: {"schema": {"anyOf": [envelope, {"type": "array", "items": item}]}}}
+    names = ("Link", "Links", "Has-More", "Limit")
+    headers = answer["headers"] | {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {
+        **operation,
+        "description": f"With {VERSION_HEADER}: {NEWEST} only `page` and `limit`, which is 20 without it.",
+        "responses": {**operation["responses"], "200": {**answer, "headers": headers, "content": content}},
+    }
+
+
+def _create_media() -> dict[str, Any]:
+    operation = _versioned(_CREATE_MEDIA)
+    return {**operation, "requestBody": either(operation["requestBody"], "EmptyMediaRequest")}
+
+
 MEDIA_PATHS: dict[str, Any] = {
-    "/media": {"get": _LIST_MEDIA, "post": _CREATE_MEDIA},
-    "/media/{id}": {"get": _GET_MEDIA, "patch": _EDIT_MEDIA, "delete": _DELETE_MEDIA},
-    "/media/{id}/restore": {"post": _RESTORE_MEDIA},
+    "/media": {"get": _list_media(), "post": _create_media()},
+    "/media/{id}": {
+        "get": _versioned(_GET_MEDIA),
+        "patch": _versioned(_EDIT_MEDIA),
+        "delete": _versioned(_DELETE_MEDIA, "Deleted20250820"),
+    },
+    "/media/{id}/restore": {"post": _versioned(_RESTORE_MEDIA)},
 }

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from chassis.adapters.http.health import LivenessReport, ReadinessReport
 from devtools import errors
 from devtools.contracts import components, paths
-from schemas.api import ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
+from schemas.api import EmptyMediaRequest, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.connections import (
     ConnectionPatch,
     ConnectionRequest,
@@ -21,6 +21,9 @@ from schemas.job_progress import JobProgressResource
 from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, TaskResource
 from schemas.task_api import ImageTaskRequest, ImportTaskRequest, ProbeTaskRequest, VideoTaskRequest
 from schemas.uploads import UploadRequest, UploadResource
+from schemas.v2025_08_20.media import Deleted20250820, Media20250820
+from schemas.v2025_08_20.task_requests import TaskRequest20250820
+from schemas.v2025_08_20.tasks import Task20250820
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
@@ -40,8 +43,15 @@ _TASKS = {
     "image": ImageTaskRequest,
 }
 _REQUESTS: tuple[Any, ...] = (
-    *(*_JOBS.values(), *_TASKS.values()),
-    *(MediaRequest, MediaPatch, UploadRequest, ConnectionRequest, ConnectionPatch),
+    *_JOBS.values(),
+    *_TASKS.values(),
+    MediaRequest,
+    MediaPatch,
+    EmptyMediaRequest,
+    TaskRequest20250820,
+    UploadRequest,
+    ConnectionRequest,
+    ConnectionPatch,
 )
 _RESPONSES: tuple[Any, ...] = (
     JobResource,
@@ -51,6 +61,9 @@ _RESPONSES: tuple[Any, ...] = (
     JobProgressResource,
     ConnectionResource,
     DeletedConnectionResource,
+    Task20250820,
+    Media20250820,
+    Deleted20250820,
     MediaEnvelope,
     EmptyEnvelope,
     MediaListEnvelope,

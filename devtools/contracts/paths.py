@@ -2,7 +2,20 @@
 
 from typing import Any, get_args
 
-from devtools.contracts.components import JSON, ORDER, content, errors, integer, parameter, query, response, shared
+from devtools.contracts.components import (
+    BODY,
+    JSON,
+    ORDER,
+    content,
+    either,
+    errors,
+    integer,
+    listed,
+    parameter,
+    query,
+    response,
+    shared,
+)
 from devtools.contracts.connection_paths import CONNECTION_PATHS
 from devtools.contracts.event_paths import EVENT_PATHS
 from devtools.contracts.media_paths import MEDIA_PATHS
@@ -10,20 +23,23 @@ from devtools.contracts.upload_paths import UPLOAD_PATHS
 from schemas.jobs import JobKind, Status
 
 _MILLISECONDS = {"type": "integer", "minimum": 0}
+_TIME = 1_767_225_600_000
+_JOB_ID = "job_01h455vb4pex5vsknk084sn02q"
 _JOB_FILTERS = [
     query("kind", {"type": "string", "enum": [*get_args(JobKind)]}, "Only jobs of this kind."),
     query("status", {"type": "string", "enum": [*get_args(Status)]}, "Only jobs in this state."),
-    query("input", {"type": "string"}, "Only jobs of exactly this input."),
-    query("created_after", _MILLISECONDS, "Only jobs created after this time, in Unix milliseconds."),
-    query("created_before", _MILLISECONDS, "Only jobs created before this time, in Unix milliseconds."),
+    query("input", {"type": "string"}, "Only jobs of exactly this input.", "https://example.com/clip.mov"),
+    query("created_after", _MILLISECONDS, "Only jobs created after this time, in Unix milliseconds.", _TIME),
+    query("created_before", _MILLISECONDS, "Only jobs created before this time, in Unix milliseconds.", _TIME),
     query(
         "metadata.{key}",
         {"type": "string"},
         "`metadata.user_id=123`: only jobs whose metadata has exactly this value; several are joined by AND.",
+        "usr_abc123",
     ),
     query("limit", integer(20, 100), "How many."),
-    query("after", {"type": "string"}, "The id that ends the page before."),
-    query("before", {"type": "string"}, "The id that begins the page after."),
+    query("after", {"type": "string"}, "The id that ends the page before.", _JOB_ID),
+    query("before", {"type": "string"}, "The id that begins the page after.", _JOB_ID),
     query(
         "order",
         ORDER,
@@ -76,14 +92,13 @@ def webhook(operation: str) -> dict[str, Any]:
 
 
 def _list_jobs(noun: str) -> dict[str, Any]:
-    listed = response("One page of the project's jobs.", "JobResource", "Link", "Has-More", "Limit")
-    listed["content"] = {JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/JobResource"}}}}
+    page = response("One page of the project's jobs.", "JobResource", "Link", "Has-More", "Limit")
     return {
         "operationId": f"list_{noun}",
         "summary": "List jobs" if noun == "jobs" else "The older name of `GET /jobs`",
         "tags": ["jobs"],
         "parameters": _JOB_FILTERS,
-        "responses": {"200": listed, **errors("", "InvalidInput")},
+        "responses": {"200": listed(page), **errors("", "InvalidInput")},
     }
 
 
@@ -97,15 +112,14 @@ def _create_job(noun: str, summary: str, body: str) -> dict[str, Any]:
         "responses": {
             "200": response("Accepted before, with the same Idempotency-Key.", "JobResource", "Idempotent-Replayed"),
             "201": response("Accepted and stored: it will be done, and reported by webhook.", "JobResource"),
-            **errors("", "InvalidInput", "Conflict", "IdempotencyMismatch", "QueueFull"),
+            **errors("", "InvalidInput", *BODY, "Conflict", "IdempotencyMismatch", "QueueFull"),
         },
         "callbacks": {"finished": {"{$request.body#/webhook_url}": webhook(f"{noun}_finished_callback")}},
     }
 
 
 def _create_jobs() -> dict[str, Any]:
-    answers = response("The response to each body, in their order.", "BatchAnswer")
-    answers["content"] = {JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchAnswer"}}}}
+    answers = listed(response("The response to each body, in their order.", "BatchAnswer"))
     bodies = {
         "type": "array",
         "minItems": 1,
@@ -123,7 +137,7 @@ def _create_jobs() -> dict[str, Any]:
         "tags": ["jobs"],
         "parameters": [shared("IdempotencyKey")],
         "requestBody": {"required": True, "content": {JSON: {"schema": bodies}}},
-        "responses": {"200": answers, **errors("", "InvalidInput")},
+        "responses": {"200": answers, **errors("", "InvalidInput", *BODY)},
     }
 
 
@@ -191,8 +205,14 @@ def _job(noun: str) -> dict[str, Any]:
 
 
 _FILE_PATH = [
-    parameter("project", "path", {"type": "string", "pattern": "^prj_[0-9a-z]{26}$"}, "`prj_…`"),
-    parameter("path", "path", {"type": "string"}, "Folder and name; may hold slashes."),
+    parameter(
+        "project",
+        "path",
+        {"type": "string", "pattern": "^prj_[0-9a-z]{26}$"},
+        "`prj_…`",
+        "prj_01h455vb4pex5vsknk084sn02q",
+    ),
+    parameter("path", "path", {"type": "string"}, "Folder and name; may hold slashes.", "our/folder/our-filename.mp4"),
 ]
 # In fact the content type of its format; generators of clients take no wildcard.
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -222,7 +242,11 @@ _PREFLIGHT: dict[str, Any] = {
     "summary": "CORS: scripts of other sites may request files and ranges of them",
     "tags": ["files"],
     "security": [],
-    "responses": {"204": {"description": "They may."}, **_BAD_REQUEST},
+    "responses": {
+        "204": {"description": "They may."},
+        **_BAD_REQUEST,
+        "404": response("`not_found`: no file can have this address.", "ErrorResource"),
+    },
 }
 
 
@@ -231,19 +255,49 @@ def _health(operation: str, summary: str, responses: dict[str, Any]) -> dict[str
     return {"get": {**details, "responses": responses | _BAD_REQUEST}}
 
 
+_PAGE = query("page", integer(1, 1_000_000), "Which page: version 2025-08-20 only, with `limit` and nothing else.")
+
+
+def _versioned(operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation of /tasks: with version 2025-08-20 it takes and gives tasks of that version."""
+    parameters = [shared("AcceptVersion"), *operation["parameters"]]
+    responses = {
+        status: each if status not in ("200", "201") else _task_of_version(each)
+        for status, each in operation["responses"].items()
+    }
+    changed = {**operation, "parameters": parameters, "responses": responses}
+    if "requestBody" in operation:
+        changed["requestBody"] = either(operation["requestBody"], "TaskRequest20250820")
+    return changed
+
+
+def _task_of_version(answer: dict[str, Any]) -> dict[str, Any]:
+    schema = answer["content"][JSON]["schema"]
+    if "items" not in schema:
+        return either(answer, "Task20250820")
+    one = either({"content": {JSON: {"schema": schema["items"]}}}, "Task20250820")
+    headers = {**answer["headers"], "Links": {"$ref": "#/components/headers/Links"}}
+    return listed({**answer, **one, "headers": headers})
+
+
+def _list_tasks() -> dict[str, Any]:
+    operation = _versioned(_list_jobs("tasks"))
+    return {**operation, "parameters": [*operation["parameters"], _PAGE]}
+
+
+_CREATE_TASK = _create_job("task", "Make a job with an id `task_…`, or one task by itself", "TaskRequest")
+_TASK = _job("task")
+
 PATHS: dict[str, Any] = {
     "/jobs": {"get": _list_jobs("jobs"), "post": _create_job("job", "Make one output from one input", "JobRequest")},
     "/jobs/batch": {"post": _create_jobs()},
     "/jobs/{id}": _job("job"),
     "/jobs/{id}/cancel": {"post": _cancel_job("cancel_job", "Cancel a job")},
     "/jobs/{id}/retry": {"post": _retry_job("job")},
-    "/tasks": {
-        "get": _list_jobs("tasks"),
-        "post": _create_job("task", "Make a job with an id `task_…`, or one task by itself", "TaskRequest"),
-    },
-    "/tasks/{id}": _job("task") | {"get": _get_task()},
+    "/tasks": {"get": _list_tasks(), "post": _versioned(_CREATE_TASK)},
+    "/tasks/{id}": {**_TASK, "get": _versioned(_get_task())},
     "/tasks/{id}/cancel": {"post": _cancel_job("cancel_task", "The older name of `POST /jobs/{id}/cancel`")},
-    "/tasks/{id}/retry": {"post": _retry_job("task")},
+    "/tasks/{id}/retry": {"post": _versioned(_retry_job("task"))},
     **EVENT_PATHS,
     **MEDIA_PATHS,
     **UPLOAD_PATHS,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from devtools.contracts.components import content, errors, parameter, response
+from devtools.contracts.components import BODY, content, errors, parameter, response
 
 _ERROR = "ErrorResource"
 _CREATE: dict[str, Any] = {
@@ -16,7 +16,7 @@ _CREATE: dict[str, Any] = {
     "requestBody": {"required": True, "content": content("UploadRequest")},
     "responses": {
         "201": response("The upload, with its `url`.", "UploadResource"),
-        **errors("", "InvalidInput", "QueueFull"),
+        **errors("", "InvalidInput", *BODY, "QueueFull"),
     },
 }
 _RECEIVE: dict[str, Any] = {
@@ -29,8 +29,8 @@ _RECEIVE: dict[str, Any] = {
     "tags": ["uploads"],
     "security": [],
     "parameters": [
-        parameter("id", "path", {"type": "string"}, "`upl_…`"),
-        {**parameter("token", "query", {"type": "string"}, "The permission: as in `url`."), "required": True},
+        parameter("id", "path", {"type": "string"}, "`upl_…`", "upl_01h455vb4pex5vsknk084sn02q"),
+        {**parameter("token", "query", {"type": "string"}, "The permission: as in `url`.", "TOKEN"), "required": True},
     ],
     "requestBody": {
         "required": True,

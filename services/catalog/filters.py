@@ -11,18 +11,22 @@ from hashlib import sha256
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.api import MAX_METADATA_KEYS
 from schemas.base import Text
-from schemas.explain import explain, nearest, render_value
+from schemas.explain import explain, render_value
 from schemas.faults import FieldFault
 from schemas.files import MediaKind
 from schemas.ids import is_id
 from schemas.jobs import JobKind, Status
+from schemas.known_names import nearest
+from schemas.versions import VERSION_HEADER
 
 METADATA = "metadata."
 MAX_PAGE = 1_000_000_000
+MAX_TASKS = 1_000_000
+"""How far numbered pages of tasks reach: those before a page are counted, by an index."""
 _MAX_PARAMETERS = 200
 _MAX_DIGITS = 18
 
@@ -95,6 +99,24 @@ class EventsQuery(_Query):
     status: Status | None = None
 
 
+class TasksPage(_Query):
+    """`GET /tasks` of version 2025-08-20: numbered pages, newest first."""
+
+    page: Annotated[Integer, Field(ge=1, le=MAX_TASKS)] = 1
+    limit: Annotated[Integer, Field(ge=1, le=100)] = 20
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> "TasksPage":
+        if self.before > MAX_TASKS:
+            raise ValueError(f"page and limit must reach at most {MAX_TASKS} tasks; without {VERSION_HEADER} use after")
+        return self
+
+    @property
+    def before(self) -> int:
+        """How many tasks the pages before have."""
+        return (self.page - 1) * self.limit
+
+
 class MediaQuery(_Query):
     """`GET /media`, without its metadata filters."""
 
@@ -103,6 +125,11 @@ class MediaQuery(_Query):
     sort: SortKey = "created"
     order: SortOrder = "desc"
     kind: MediaKind | None = None
+
+
+class _MediaPage(_Query):
+    page: Annotated[Integer, Field(ge=1, le=MAX_PAGE)] = 1
+    limit: Annotated[Integer, Field(ge=1, le=100)] = 20
 
 
 class MediaFilter(_Query):
@@ -134,6 +161,17 @@ def jobs_query(parameters: Parameters) -> JobsQuery:
     others, pairs = _split(parameters, "a job")
     query = _validated(JobsParameters, others)
     return JobsQuery(**dict(query), metadata=pairs)
+
+
+def tasks_page(parameters: Parameters) -> TasksPage:
+    """The query in the parameters of `GET /tasks` of version 2025-08-20. Raises `QueryError`."""
+    return _validated(TasksPage, parameters, [*TasksPage.model_fields])
+
+
+def media_page(parameters: Parameters) -> MediaQuery:
+    """The query in the parameters of `GET /media` of version 2025-08-20: `page` and `limit`. Raises `QueryError`."""
+    page = _validated(_MediaPage, parameters, [*_MediaPage.model_fields])
+    return MediaQuery(page=page.page, limit=page.limit)
 
 
 def media_filter(parameters: Parameters) -> MediaFilter:
@@ -190,11 +228,12 @@ def _split(parameters: Parameters, described: str) -> tuple[Parameters, tuple[tu
     return [item for item in parameters if not _is_metadata(item[0])], pairs
 
 
-def _validated(model: type[Model], parameters: Parameters) -> Model:
+def _validated(model: type[Model], parameters: Parameters, known: Sequence[str] | None = None) -> Model:
+    """`known`: the names that an unknown one is compared with."""
     try:
         return model.model_validate(_each_once(parameters))
     except ValidationError as error:
-        known = [*model.model_fields, METADATA + "KEY"]
+        known = [*model.model_fields, METADATA + "KEY"] if known is None else known
         raise QueryError(
             [
                 fault.model_copy(update={"rule": f"is not a known parameter{nearest(fault.field, known)}"})

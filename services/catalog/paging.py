@@ -51,8 +51,24 @@ def headers(page: JobsPage, query: JobsQuery, parameters: Parameters, url: str) 
     kept = [(name, value) for name, value in parameters if name not in ("after", "before")]
     links = []
     if page.ids and page.later:
-        links.append(f'<{url}?{urlencode([*kept, ("after", page.ids[-1])])}>; rel="next"')
+        links.append(_link(url, [*kept, ("after", page.ids[-1])], "next"))
     if page.ids and page.earlier:
-        links.append(f'<{url}?{urlencode([*kept, ("before", page.ids[0])])}>; rel="prev"')
-    fields = {"Limit": str(query.limit), "Has-More": "true" if page.ids and page.later else "false"}
+        links.append(_link(url, [*kept, ("before", page.ids[0])], "prev"))
+    return _fields(query.limit, bool(page.ids) and page.later, links)
+
+
+def numbered_headers(number: int, limit: int, more: bool, url: str) -> dict[str, str]:
+    """As `headers`, for numbered pages; version 2025-08-20 has the name `Links` for `Link`. `more`: a page follows."""
+    numbers = ({"next": number + 1} if more else {}) | ({"prev": number - 1} if number > 1 else {})
+    links = [_link(url, [("page", str(page)), ("limit", str(limit))], rel) for rel, page in numbers.items()]
+    fields = _fields(limit, more, links)
+    return fields | ({"Links": fields["Link"]} if links else {})
+
+
+def _link(url: str, parameters: Parameters, relation: str) -> str:
+    return f'<{url}?{urlencode(parameters)}>; rel="{relation}"'
+
+
+def _fields(limit: int, more: bool, links: Sequence[str]) -> dict[str, str]:
+    fields = {"Limit": str(limit), "Has-More": "true" if more else "false"}
     return fields | ({"Link": ", ".join(links)} if links else {})

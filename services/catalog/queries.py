@@ -10,7 +10,7 @@ from chassis.adapters.postgres import Connection, Pool, open_pool, sql
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
-from services.catalog.filters import JobsQuery, MediaFilter, pair_ids
+from services.catalog.filters import JobsQuery, MediaFilter, TasksPage, pair_ids
 from services.catalog.job_lists import read_page
 from services.catalog.paging import JobsPage, page_of
 
@@ -85,6 +85,15 @@ class Queries:
         jobs = {job.id: job for job in map(Job.model_validate_json, rows)}
         page = page_of(list(jobs), query)
         return page, [jobs[id] for id in page.ids]
+
+    async def jobs_page(self, project: str, query: TasksPage) -> tuple[JobsPage, Sequence[Job]]:
+        """A numbered page of all jobs, newest first."""
+        if query.page == 1:
+            return await self.jobs(project, JobsQuery(limit=query.limit))
+        last = await self._value("nth_newest_job", project, query.before - 1)
+        if last is None:
+            return JobsPage((), earlier=True, later=False), []
+        return await self.jobs(project, JobsQuery(limit=query.limit, after=last))
 
     async def media_item(self, id: str, project: str) -> MediaItem | Hidden | None:
         """The item; None where it is unknown or another project's."""

@@ -4,11 +4,13 @@ Handlers validate, call a use case and render the response.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from aiohttp import web
 from structlog.contextvars import bind_contextvars
 
+from chassis.adapters.http.api_version import requested_version
 from chassis.adapters.http.auth import Caller, KeyStore, authenticated
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.response_deadline import begin_response_deadline
@@ -16,11 +18,13 @@ from chassis.core.ids import now_ms
 from schemas.ids import Prefix
 from schemas.job_resource import job_resource
 from schemas.topics import JOB_CREATED
+from schemas.versions import DEFAULT
 from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
 from services.ingest.cancellations import JobEnded, UnknownJob
 from services.ingest.errors import connection_missing, job_ended, job_not_failed, job_not_found, too_many_runs
 from services.ingest.job_acceptance import accept_job
 from services.ingest.retries import ConnectionDeleted, JobNotFailed, TooManyRuns
+from services.ingest.task_versions import accept_task, task_answer
 
 
 class JobApi:
@@ -46,13 +50,18 @@ class JobApi:
         return await self._create_job(request, caller, "job")
 
     async def create_task(self, request: web.Request, caller: Caller) -> web.Response:
-        """POST /tasks: the older name of POST /jobs, for bodies whose input is a string."""
+        """POST /tasks: the older name of POST /jobs, for bodies whose input is a string.
+
+        Body and response are those of the version that the header Accept-Version names.
+        """
         return await self._create_job(request, caller, "task")
 
     async def _create_job(self, request: web.Request, caller: Caller, prefix: Prefix) -> web.Response:
+        version = requested_version(request) if prefix == "task" else DEFAULT
         data, at = await read_json(request), now_ms()
         key = idempotency_key(request, data, at)
-        answer = await accept_job(self._parts(), data, project=caller.project, prefix=prefix, key=key, at=at)
+        accept = partial(accept_job, self._parts(), project=caller.project, prefix=prefix, key=key, at=at)
+        answer = await accept_task(version, data, accept)
         return json_answer(answer.body, answer.status, REPLAYED if answer.status == 200 else None)
 
     async def cancel_job(self, request: web.Request, caller: Caller) -> web.Response:
@@ -72,6 +81,7 @@ class JobApi:
         return await self._retry(request, caller, "task")
 
     async def _retry(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
+        version = requested_version(request) if noun == "task" else DEFAULT
         parts, id = self._parts(), request.match_info["id"]
         bind_contextvars(job_id=id)
         await parts.admit(parts.job_bound, caller.project, None)
@@ -88,7 +98,8 @@ class JobApi:
         # Who asks for the job next, and sees it failed as before, would take that for the end of the new run.
         begin_response_deadline(request, parts.visibility.timeout.total_seconds())
         await parts.visibility.wait((JOB_CREATED,))
-        return json_answer(json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False))), 200)
+        body = json_bytes(job_resource(job, parts.signer.urls(job.project, signed=False)))
+        return json_answer(task_answer(version, body), 200)
 
     async def _cancel(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
         id = request.match_info["id"]

@@ -42,7 +42,7 @@ class MediaJob(RequestModel):
         try:
             OPTIONS[self.kind].model_validate(self.options)
         except ValidationError as error:
-            raise ValueError(f"options: {format_errors(explain(error))}") from None
+            raise ValueError(f"options: {format_errors(explain(error, model=OPTIONS[self.kind]))}") from None
         return self
 
     def __str__(self) -> str:

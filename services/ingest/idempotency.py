@@ -3,6 +3,7 @@
 The rule is the primary key of the table `idempotency_keys`: a key is inserted without a look-up before.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,7 +85,12 @@ def is_storable(submission_id: str) -> bool:
 
 def fingerprint(data: Any) -> bytes:
     """SHA-256 of the canonical body: the order of fields and white space make no difference."""
-    return sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).digest()
+    try:
+        canonical = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # A lone surrogate, or an integer of more than 64 bits: the body is refused, but by its own rules.
+        canonical = json.dumps(data, sort_keys=True).encode()
+    return sha256(canonical).digest()
 
 
 def request_key(path: str, key: str, data: Any, now_ms: int) -> IdempotencyKey:

@@ -64,3 +64,15 @@ class MediaWriter:
         self.queue.wake()
         self.outbox.wake()
         return True
+
+    async def accept_without_file(self, item: MediaItem, key: IdempotencyKey | None = None) -> bool:
+        """Stores an item that has no file, and its event; False where the idempotency key was used before."""
+        async with self.store.transaction() as conn:
+            if key is not None and not await self.store.use_key(
+                conn, key, project=item.project, resource_id=item.id, at=item.created_at, response=None
+            ):
+                return False
+            await self.store.add_media(conn, item)
+            await self.outbox.put(conn, MediaAccepted(media=item))
+        self.outbox.wake()
+        return True

@@ -11,7 +11,7 @@ from chassis.adapters.egress.policy import AddressForbidden, EgressPolicy
 from chassis.adapters.http.errors import invalid_input
 from chassis.adapters.http.json_body import parse
 from chassis.core.redact import masked_url
-from schemas.api import JOB_REQUEST, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
+from schemas.api import JOB_REQUEST, EmptyMediaRequest, ImageJobRequest, MediaPatch, MediaRequest, VideoJobRequest
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from schemas.options import OPTIONS
@@ -66,6 +66,11 @@ def media_request(data: Any, egress: EgressPolicy, at: int) -> MediaRequest:
     request = parse(MediaRequest, data)
     _raise_if_any(media_request_faults(request, egress, at))
     return request
+
+
+def empty_media_request(data: Any) -> EmptyMediaRequest:
+    """The body of a `POST /media` for an item without a file, validated."""
+    return parse(EmptyMediaRequest, data)
 
 
 def media_patch(data: Any) -> MediaPatch:

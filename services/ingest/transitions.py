@@ -6,7 +6,7 @@ Pure; each transition raises the version by one.
 from pathlib import PurePosixPath
 from typing import Any
 
-from schemas.api import MediaPatch, MediaRequest
+from schemas.api import EmptyMediaRequest, MediaPatch, MediaRequest
 from schemas.faults import Fault
 from schemas.files import File
 from schemas.jobs import Job
@@ -30,6 +30,21 @@ def accepted(request: MediaRequest, *, id: str, project: str, at: int) -> MediaI
         title=request.title or request.filename,
         folder=request.folder,
         filename=request.filename,
+        metadata=request.metadata,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def without_file(request: EmptyMediaRequest, *, id: str, project: str, at: int) -> MediaItem:
+    """A new item without a file: nothing is fetched."""
+    return MediaItem(
+        id=id,
+        project=project,
+        version=1,
+        status="active",
+        title=request.title,
+        alt=request.alt,
         metadata=request.metadata,
         created_at=at,
         updated_at=at,
@@ -90,10 +105,12 @@ def _named(item: MediaItem, ref: str, file: File, path: str) -> Derived:
 
 
 def edited(item: MediaItem, patch: MediaPatch, at: int) -> MediaItem:
-    """The item with another title, folder or metadata. Raises MetadataOutOfBounds."""
+    """The item with another title, alternative text, folder or metadata. Raises MetadataOutOfBounds."""
     changes: dict[str, Any] = {"metadata": patch.merged(item.metadata)}
     if "title" in patch.model_fields_set:
         changes["title"] = patch.title
+    if "alt" in patch.model_fields_set:
+        changes["alt"] = patch.alt
     if "folder" in patch.model_fields_set:
         changes |= _moved(item, patch.folder)
     return _changed(item, at, **changes)

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import (
+    cancel,
     claims,
     durability,
     idle,
     job_lists,
+    job_reads,
     listeners,
     overhead,
     projection,
@@ -36,7 +38,8 @@ async def measure() -> list[Row]:
     rows: list[Row] = []
     for rows_of in (
         *(startup_rows, idle_rows, overhead_rows, durability_rows, rate_rows, projection_rows),
-        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows, listeners.rows, s3.rows),
+        *(claims.rows, webhooks.rows, relay.rows, takeover.rows, job_lists.rows, job_reads.rows, cancel.rows),
+        *(listeners.rows, s3.rows),
     ):
         with tempfile.TemporaryDirectory(prefix="bitmill-bench-") as name:
             rows += await rows_of(Path(name))

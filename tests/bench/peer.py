@@ -1,4 +1,7 @@
-"""The peer of the rate benchmark, `python -m tests.bench.peer`: the same framework, one plain insert for each POST."""
+"""The peer of the benchmarks of requests, `python -m tests.bench.peer`: the same framework, one plain query for each.
+
+A POST is one insert; a GET reads the text of one job from the catalog's table.
+"""
 
 import asyncio
 import sys
@@ -20,8 +23,13 @@ async def serve(dsn: str) -> None:
             row = await pool.fetchval("INSERT INTO inserts (body) VALUES ($1) RETURNING id", text)
             return web.Response(body=orjson.dumps({"id": row}), status=201, content_type="application/json")
 
+        async def get(request: web.Request) -> web.Response:
+            text = await pool.fetchval("SELECT job::text FROM catalog.jobs WHERE id = $1", request.match_info["id"])
+            return web.Response(body=text.encode(), content_type="application/json")
+
         app = web.Application()
         app.router.add_post("/jobs", post)
+        app.router.add_get("/jobs/{id}", get)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

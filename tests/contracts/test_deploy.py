@@ -1,11 +1,12 @@
 """The files in `deploy` fit the services: their settings, the gateway rule, one image for each."""
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from chassis.runtime.signals import DEADLINE_SECONDS
 from cli.gateway import Settings as GatewaySettings
 from cli.gateway import upstream
 from cli.service_commands import settings_class
+from schemas.faults import RequestFault
 from schemas.topics import SERVICES
 from tests.contracts.deploy_files import DEPLOY, MANIFESTS, compose, documents, named
 
@@ -217,6 +219,29 @@ def test_nginx_and_the_python_gateway_have_the_same_rule() -> None:
     size = re.search(r"client_max_body_size (\d+)m;", text)
     assert size
     assert int(size[1]) > 1
+
+
+def test_errors_of_nginx_itself_have_the_shape_of_the_services() -> None:
+    text = (DEPLOY / "gateway" / "nginx.conf").read_text()
+    locations = [block for block in text.split("location ") if "internal;" in block.split("}")[0] + "}"]
+    answered = {}
+    for block in locations:
+        found = re.search(r"return (\d+) '(\{.*\})';", block)
+        assert found, block
+        body = json.loads(found[2])
+        assert (set(body), body["request_id"]) == ({"kind", "message", "request_id"}, "req_$request_id")
+        assert body["kind"] in get_args(RequestFault)
+        assert 'add_header X-Request-Id "req_$request_id" always;' in block
+        answered[int(found[1])] = body["kind"]
+    assert answered == {
+        400: "invalid_http",
+        405: "method_not_allowed",
+        413: "payload_too_large",
+        500: "internal_error",
+        503: "unavailable",
+    }
+    handled = {int(code) for codes in re.findall(r"error_page ([\d ]+?) [=@]", text) for code in codes.split()}
+    assert handled >= {400, 405, 413, 414, 431, 500, 502, 504}
 
 
 @pytest.mark.parametrize("where", ["compose", "kubernetes"])

@@ -57,14 +57,15 @@ def test_making_them_twice_gives_the_same_bytes() -> None:
 
 
 def test_a_file_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check"], folder=tmp_path) == 1
-    assert "openapi.json differs" in capsys.readouterr().err
-    assert main([], folder=tmp_path) == 0
-    assert main(["--check"], folder=tmp_path) == 0
+    assert main(["--check"], folder=tmp_path, docs=tmp_path) == 1
+    missing = capsys.readouterr().err
+    assert "openapi.json differs" in missing and "api.md differs" in missing
+    assert main([], folder=tmp_path, docs=tmp_path) == 0
+    assert main(["--check"], folder=tmp_path, docs=tmp_path) == 0
     (tmp_path / "openapi.json").write_text("{}")
     (tmp_path / "events" / "stale.schema.json").write_text("{}")
     capsys.readouterr()
-    assert main(["--check"], folder=tmp_path) == 1
+    assert main(["--check"], folder=tmp_path, docs=tmp_path) == 1
     errors = capsys.readouterr().err
     assert "openapi.json differs" in errors
     assert "stale.schema.json differs" in errors
@@ -74,15 +75,15 @@ def test_a_file_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_event_that_old_readers_could_not_read_is_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([], folder=tmp_path) == 0
+    assert main([], folder=tmp_path, docs=tmp_path) == 0
     path = tmp_path / "events" / "bitmill.key.changed.v1.schema.json"
     schema = load(path)
     schema["properties"]["colour"] = {"type": "string"}
     path.write_text(json.dumps(schema))
-    assert main([], folder=tmp_path) == 1
+    assert main([], folder=tmp_path, docs=tmp_path) == 1
     assert "data.colour is gone" in capsys.readouterr().err
     assert load(path) == schema
-    assert main(["--break-readers"], folder=tmp_path) == 0
+    assert main(["--break-readers"], folder=tmp_path, docs=tmp_path) == 0
     assert load(path) != schema
 
 

@@ -72,7 +72,10 @@ def test_the_body_of_readyz_is_what_the_document_says(check: CheckResult) -> Non
 
 
 def test_a_body_with_a_field_more_or_less_would_be_found() -> None:
-    body: dict[str, Any] = {**empty_envelope(REQUEST), "error": {"kind": "conflict", "message": "taken"}}
+    body: dict[str, Any] = {
+        **empty_envelope(REQUEST),
+        "error": {"kind": "conflict", "message": "taken", "request_id": "req_1"},
+    }
     validator = Draft202012Validator
     assert_described("MediaErrorEnvelope", body)
     document = closed(json.loads((events.PUBLISHED / "openapi.json").read_bytes()))

@@ -89,7 +89,7 @@ async def test_a_bad_request_is_refused_with_the_field_the_rule_and_the_value(
     assert field in answer["message"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"a":1,"a":2}', b"x" * (1024 * 1024 + 1)])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"a":1,"a":2}', b"x" * 1024 * 1024])
 @pytest.mark.parametrize("path", ["/jobs", "/tasks", "/media"])
 async def test_a_body_that_is_not_a_json_object_is_refused(raw: bytes, path: str, up: BitmillUp) -> None:
     async with up.api.session.post(up.api.address + path, data=io.BytesIO(raw)) as response:

@@ -30,7 +30,7 @@ def job(**changes: Any) -> dict[str, Any]:
 def faults(data: Any) -> list[tuple[str, str, str]]:
     with pytest.raises(ValidationError) as refused:
         JOB_REQUEST.validate_python(data)
-    return [(fault.field, fault.rule, fault.value) for fault in explain(refused.value, tagged=True)]
+    return [(fault.field, fault.rule, fault.value) for fault in explain(refused.value, tagged=True, model=JOB_REQUEST)]
 
 
 def media_faults(data: Any) -> list[tuple[str, str, str]]:
@@ -78,8 +78,8 @@ REFUSED: list[tuple[dict[str, Any] | Any, tuple[str, str, str]]] = [
     (job(kind=None), ("kind", "must be one of 'video', 'image'", "null")),
     ({"input": URL}, ("kind", "is required", "(absent)")),
     ({"kind": "video"}, ("input", "is required", "(absent)")),
-    (job(inputs=[URL]), ("inputs", "is not a known field", '["https://example.com/clip.mov"]')),
-    (job(options={"widht": 100}), ("options.widht", "is not a known field", "100")),
+    (job(inputs=[URL]), ("inputs", "is not a known field; did you mean input?", '["https://example.com/clip.mov"]')),
+    (job(options={"widht": 100}), ("options.widht", "is not a known field; did you mean width?", "100")),
     (job(kind="image", options={"end": 1}), ("options.end", "is not a known field", "1")),
     # Wrong types: nothing is coerced.
     ([job()], ("body", "must be an object", '[{"input": "https://example.com/clip.mov", "kind": "video"}]')),

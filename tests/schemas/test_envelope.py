@@ -96,7 +96,12 @@ def test_a_refusal_has_null_data_and_names_each_field() -> None:
     assert body["meta"]["status"] == 400
     assert body["meta"]["type"] is None
     assert body["data"] is None
-    assert body["error"] == {"kind": "invalid_input", "message": "m", "errors": [fault.model_dump()]}
+    assert body["error"] == {
+        "kind": "invalid_input",
+        "message": "m",
+        "errors": [fault.model_dump()],
+        "request_id": body["meta"]["id"],
+    }
 
 
 def test_a_refusal_without_a_known_caller_names_no_project() -> None:

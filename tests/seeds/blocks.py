@@ -49,6 +49,13 @@ def run_together(path: Path) -> list[Block]:
     ]
 
 
+def webhook_of(path: Path) -> list[Block]:
+    """The webhook at the end of a document that lost its fences."""
+    text = path.read_text()
+    begin = text.index('{\n"id": "')
+    return [Block(path.name, len(_STARTS), "json", text[begin:].strip())]
+
+
 def curls(path: Path) -> list[Block]:
     """The curl commands of the reference, whose lines lost the backslashes at their ends."""
     found: list[Block] = []

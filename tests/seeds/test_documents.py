@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.seeds.blocks import Block, curls, fenced, fetches, run_together
+from tests.seeds.blocks import Block, curls, fenced, fetches, run_together, webhook_of
 from tests.seeds.test_requests import without_any_service
 from tests.support.file_server import FileServer
 from tests.support.processes import shell
 from tests.support.system import BitmillUp
+from tests.support.webhook_receiver import WebhookReceiver
 
 SEEDS = os.environ.get("SEEDS_DIR")
 
@@ -31,6 +32,14 @@ def _blocks() -> list[Block]:
     found = [*fenced(_document("000")), *run_together(_document("001")), *fenced(_document("002"))]
     # Not those with buckets, which need storage connections.
     return [block for block in found if block.language != "json" and "s3://" not in block.text]
+
+
+def _json_blocks() -> list[Block]:
+    """Bodies of requests, and webhooks: those that name an id."""
+    if not SEEDS:
+        return []
+    found = [*fenced(_document("000")), *fenced(_document("002")), *webhook_of(_document("001"))]
+    return [block for block in found if block.language == "json"]
 
 
 def _media_blocks() -> list[Block]:
@@ -84,13 +93,49 @@ async def run(block: Block, text: str, up: BitmillUp, cwd: Path, env: Mapping[st
     return done.stdout
 
 
+def require_node() -> None:
+    """Whoever has the documents executed wants all of their languages: nothing is skipped."""
+    assert shutil.which("node"), "SEEDS_DIR is set, and the TypeScript of the documents needs Node 18 or newer"
+
+
+def test_every_block_of_the_documents_is_executed_by_some_test() -> None:
+    """Those with buckets have a test of their own."""
+    if not SEEDS:
+        pytest.skip("SEEDS_DIR is not set")
+    written = [*fenced(_document("000")), *run_together(_document("001")), *fenced(_document("002"))]
+    executed = {str(block) for block in (*_blocks(), *_json_blocks())}
+    left = [block for block in written if str(block) not in executed]
+    assert all("s3://" in block.text for block in left), left
+    assert len(written) == 5 + 4 + 12
+
+
+@pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; test_requests.py makes the same requests")
+@pytest.mark.parametrize("block", _json_blocks(), ids=str)
+async def test_a_json_block_of_the_documents_is_a_request_or_a_webhook(
+    block: Block, up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver
+) -> None:
+    shown = json.loads(replaced(block.text, up, uploads))
+    if "id" not in shown:
+        job = await up.api.post("/jobs", shown)
+        assert job["options"] == shown["options"]
+        assert (await up.api.finished(job["id"]))["status"] == shown.get("status", "succeeded")
+        return
+    noun = shown["id"].partition("_")[0]
+    sent = {"input": uploads.url("photo.png"), "kind": "image", "options": {"width": 64}, "webhook_url": hooks.url()}
+    job = await up.api.post(f"/{noun}s", {**sent, "metadata": shown["metadata"]})
+    webhook = await hooks.webhook(job["id"])
+    assert webhook["id"].startswith(f"{noun}_")
+    assert {name: webhook[name] for name in ("status", "metadata")} == {n: shown[n] for n in ("status", "metadata")}
+    assert webhook["output"]["url"].startswith("http")
+
+
 @pytest.mark.skipif(not SEEDS, reason="SEEDS_DIR is not set; test_requests.py makes the same requests")
 @pytest.mark.parametrize("block", _blocks(), ids=str)
 async def test_a_code_block_of_the_documents_works(
     block: Block, up: BitmillUp, uploads: FileServer, tmp_path: Path
 ) -> None:
-    if block.language == "typescript" and not shutil.which("node"):
-        pytest.skip("no Node on this machine")
+    if block.language == "typescript":
+        require_node()
     if "ittybit " in block.text:
         await _run_in_both_modes(block, up, uploads, tmp_path)
         return
@@ -137,8 +182,8 @@ async def _check_job(job: dict[str, Any], block: Block, up: BitmillUp) -> None:
 async def test_a_request_of_the_media_reference_works(
     block: Block, up: BitmillUp, uploads: FileServer, media_id: str, tmp_path: Path
 ) -> None:
-    if block.language == "typescript" and not shutil.which("node"):
-        pytest.skip("no Node on this machine")
+    if block.language == "typescript":
+        require_node()
     text = replaced(block.text, up, uploads, media_id)
     # One project for all tests: the reference's file name may be taken by an earlier run of the same block.
     answer = _json(await run(block, text, up, tmp_path))

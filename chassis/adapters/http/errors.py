@@ -9,6 +9,8 @@ ApiError
   method_not_allowed 405
   request_timeout    408  the body did not arrive in time
   conflict           409
+  payload_too_large  413  the body has more bytes than are read
+  unsupported_media_type 415  the body is not JSON, as its Content-Type says, or has an unknown Content-Encoding
   range_not_satisfiable 416
   invalid_http       400, 417, 431  the bytes are not HTTP, Expect is unknown, or a line of the head is too long
   internal_error     500  a fault of ours; the response has no details
@@ -108,6 +110,16 @@ def expectation_failed() -> ApiError:
 def conflict(message: str, kind: RequestFault = "conflict") -> ApiError:
     """409: the request contradicts what is stored already."""
     return ApiError(409, kind, message)
+
+
+def payload_too_large(limit: int) -> ApiError:
+    """413: the body has more than `limit` bytes."""
+    return ApiError(413, "payload_too_large", f"body must be at most {limit} bytes")
+
+
+def unsupported_media_type(message: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    """415: the body is in a format or coding that is not read; `headers` may say which are."""
+    return ApiError(415, "unsupported_media_type", message, headers=headers)
 
 
 def range_not_satisfiable(size: int) -> ApiError:

@@ -1,7 +1,8 @@
 """JSON bodies: from the bytes of a request to a validated model, or an ApiError that says what is wrong; and responses.
 
-Strict JSON (RFC 8259): UTF-8, no duplicate keys, no NaN or Infinity, bounded in size, depth and length of numbers. The
-content type is ignored, because clients often forget or mistype it.
+Strict JSON (RFC 8259): UTF-8, no duplicate keys, no NaN or Infinity, bounded in size, depth and length of numbers. A
+body that is JSON is read whatever its content type, because clients often forget or mistype it; of one that is not, the
+content type says whether JSON was meant.
 """
 
 import json
@@ -15,7 +16,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from chassis.adapters.http.errors import invalid_input
+from chassis.adapters.http.errors import ApiError, invalid_input, payload_too_large, unsupported_media_type
 from chassis.adapters.http.response_deadline import begin_response_deadline
 from schemas.api import MAX_BODY_BYTES
 from schemas.explain import explain, render_value
@@ -27,8 +28,10 @@ MAX_STRUCTURE = 32 * 1024
 """Brackets, braces and commas of a body, those within text included: parsing a million of them takes half a second.
 More than the longest metadata and addresses can have."""
 
-_TOO_LARGE = f"body must be at most {MAX_BODY_BYTES} bytes"
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+
+_UNSAID = "application/octet-stream"
+"""What clients send where nobody has said what the body is."""
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -36,37 +39,51 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class NotJson(ApiError):
+    """400: the body is no JSON text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, "invalid_input", message)
+
+
 class _RuleBroken(ValueError):
     """Valid JSON that breaks a rule of this module."""
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body as plain data. Raises ApiError 400 `invalid_input`."""
+    """The body as plain data. Raises ApiError 400 `invalid_input`, 413 `payload_too_large`, 415."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise invalid_input(_TOO_LARGE)
+        raise payload_too_large(MAX_BODY_BYTES)
     try:
         # While it streams, the application's client_max_size bounds it to the same number.
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise invalid_input(_TOO_LARGE) from None
+        raise payload_too_large(MAX_BODY_BYTES) from None
     except web.RequestPayloadError:
         raise invalid_input("body cannot be read: its chunks are malformed, or far too small") from None
     begin_response_deadline(request)
-    return decode_json(_decompressed(raw, request.headers.get("Content-Encoding", "")))
+    try:
+        return decode_json(_decompressed(raw, request.headers.get("Content-Encoding", "")))
+    except NotJson as error:
+        declared = request.headers.get("Content-Type", "")
+        if not declared or "json" in declared.lower() or declared.lower().startswith(_UNSAID):
+            raise
+        sentence = f"{error.message}; it is {render_value(declared)}, and has to be application/json"
+        raise unsupported_media_type(sentence, {"Accept": "application/json"}) from None
 
 
 def decode_json(raw: bytes) -> Any:
-    """Strict JSON bytes as plain data. Raises ApiError 400 `invalid_input`."""
+    """Strict JSON bytes as plain data. Raises ApiError 400 `invalid_input`, 413 `payload_too_large`."""
     if len(raw) > MAX_BODY_BYTES:
-        raise invalid_input(_TOO_LARGE)
+        raise payload_too_large(MAX_BODY_BYTES)
     if not raw.strip():
-        raise invalid_input("body must be a JSON object; it is empty")
+        raise NotJson("body must be a JSON object; it is empty")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise invalid_input(f"body must be JSON in UTF-8; byte {error.start} is not") from None
+        raise NotJson(f"body must be JSON in UTF-8; byte {error.start} is not") from None
     if text.startswith("\ufeff"):
-        raise invalid_input("body must be JSON: Unexpected UTF-8 BOM (byte order mark) at its beginning")
+        raise NotJson("body must be JSON: Unexpected UTF-8 BOM (byte order mark) at its beginning")
     if sum(text.count(char) for char in "[]{},") > MAX_STRUCTURE:
         raise invalid_input(f"body must not have more than {MAX_STRUCTURE} brackets, braces and commas")
     # Few texts have so many brackets at all.
@@ -77,7 +94,7 @@ def decode_json(raw: bytes) -> Any:
     except _RuleBroken as error:
         raise invalid_input(f"body {error}") from None
     except json.JSONDecodeError as error:
-        raise invalid_input(f"body must be JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise NotJson(f"body must be JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except ValueError:
         # Python's own limit on the digits of an integer: their conversion takes quadratic time.
         raise invalid_input("body must not hold numbers of thousands of digits") from None
@@ -88,7 +105,8 @@ def _decompressed(raw: bytes, encoding: str) -> bytes:
     if not encoding or encoding.lower() == "identity":
         return raw
     if encoding.lower() not in _WINDOW_BITS:
-        raise invalid_input("body must have no Content-Encoding other than gzip and deflate")
+        sentence = "body must have no Content-Encoding other than gzip and deflate"
+        raise unsupported_media_type(sentence, {"Accept-Encoding": ", ".join(_WINDOW_BITS)})
     unpacking = zlib.decompressobj(_WINDOW_BITS[encoding.lower()])
     try:
         unpacked = unpacking.decompress(raw, MAX_BODY_BYTES + 1)
@@ -115,7 +133,7 @@ def parse(model: type[BaseModel] | TypeAdapter[Any], data: Any, tagged: bool = F
     try:
         return model.validate_python(data) if isinstance(model, TypeAdapter) else model.model_validate(data)
     except ValidationError as error:
-        raise invalid_input(explain(error, tagged=tagged)) from None
+        raise invalid_input(explain(error, tagged=tagged, model=model)) from None
 
 
 def _deeper_than(text: str, limit: int) -> bool:

@@ -21,6 +21,7 @@ from chassis.adapters.http.errors import (
     invalid_http,
     method_not_allowed,
     not_found,
+    payload_too_large,
     request_timeout,
     style_for,
     unavailable,
@@ -32,6 +33,7 @@ from chassis.core import logs
 from chassis.core.ids import new_id
 from chassis.core.metrics import histogram
 from chassis.core.tracing import Span
+from schemas.api import MAX_BODY_BYTES
 from schemas.faults import RequestFault
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -145,7 +147,9 @@ def _from_router(request: web.Request, raised: web.HTTPException) -> ApiError:
         return method_not_allowed(request.method, list(raised.allowed_methods))
     if raised.status == 404:
         return not_found()
-    kind: RequestFault = "payload_too_large" if raised.status == 413 else "invalid_input"
+    if raised.status == 413:
+        return payload_too_large(MAX_BODY_BYTES)
+    kind: RequestFault = "unsupported_media_type" if raised.status == 415 else "invalid_input"
     return ApiError(raised.status, kind, f"{raised.reason}.")
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from chassis.adapters.kafka.errors import RecordUnreadable
 from schemas.events import EVENTS, SUBMISSIONS, Event, Submission
@@ -123,15 +123,16 @@ def _submission(topic: Topic, type_: str, headers: Headers, value: bytes | None,
     try:
         body = adapter.validate_json(value)
     except ValidationError as error:
-        raise RecordUnreadable(_reason(error, tagged=adapter.core_schema["type"] == "tagged-union")) from None
+        raise RecordUnreadable(_reason(error, adapter)) from None
     return Submission(project=project, id=header(headers, "ce_id") or origin, body=body)
 
 
-def _reason(error: ValidationError, *, tagged: bool = False) -> str:
+def _reason(error: ValidationError, adapter: TypeAdapter[Any] | None = None) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return f"the value is not JSON: {first['ctx']['error']}"
-    return format_errors(explain(error, tagged=tagged))
+    tagged = adapter is not None and adapter.core_schema["type"] == "tagged-union"
+    return format_errors(explain(error, tagged=tagged, model=adapter))
 
 
 def _rfc3339(time_ms: int) -> str:

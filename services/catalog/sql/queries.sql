@@ -35,6 +35,13 @@ SELECT EXISTS (
 -- name: find_place
 SELECT position, minted FROM jobs WHERE id = $1 AND project = $2;
 
+-- name: nth_newest_job
+-- The id of the job with $2 newer ones before it: they are counted in the index, and only its own row is read.
+SELECT id FROM jobs
+WHERE project = $1 AND (position, minted) = (
+    SELECT position, minted FROM jobs WHERE project = $1 ORDER BY position DESC, minted DESC OFFSET $2 LIMIT 1
+);
+
 -- name: first_position_after
 -- The nearest ids are looked at: positions follow ids but for what was late.
 SELECT min(position) FROM (

@@ -1,5 +1,6 @@
 """Query strings become validated queries, or errors that name each parameter."""
 
+from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -7,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.filters import (
+    MAX_TASKS,
     MediaFilter,
     QueryError,
     jobs_query,
     media_filter,
+    media_page,
     no_parameters,
     pair_id,
     parse_query_string,
+    tasks_page,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
@@ -161,3 +165,35 @@ def test_addresses_without_parameters_name_those_they_get() -> None:
 @given(st.tuples(TEXT, TEXT, TEXT), st.tuples(TEXT, TEXT, TEXT))
 def test_different_pairs_have_different_hashes(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
     assert (pair_id(*one) == pair_id(*other)) == (one == other)
+
+
+@pytest.mark.parametrize("parse", [tasks_page, media_page])
+def test_pages_of_version_2025_08_20_have_their_defaults(parse: Any) -> None:
+    assert (parse([]).page, parse([]).limit) == (1, 20)
+    query = parse([("page", "3"), ("limit", "100")])
+    assert (query.page, query.limit) == (3, 100)
+
+
+@pytest.mark.parametrize("parse", [tasks_page, media_page])
+@pytest.mark.parametrize(
+    ("parameters", "field", "rule"),
+    [
+        ([("page", "0")], "page", "must be at least 1"),
+        ([("limit", "101")], "limit", "must be at most 100"),
+        ([("pgae", "1")], "pgae", "is not a known parameter; did you mean page?"),
+        ([("metadata.a", "b")], "metadata.a", "is not a known parameter"),
+        ([("page", "1"), ("page", "2")], "page", "must be given once"),
+    ],
+)
+def test_pages_of_version_2025_08_20_take_two_parameters_and_no_other(
+    parse: Any, parameters: Any, field: str, rule: str
+) -> None:
+    with pytest.raises(QueryError) as refusal:
+        parse(parameters)
+    assert [(fault.field, fault.rule) for fault in refusal.value.faults] == [(field, rule)]
+
+
+def test_numbered_pages_of_tasks_reach_no_further_than_is_counted() -> None:
+    assert tasks_page([("page", "10001"), ("limit", "100")]).before == MAX_TASKS
+    with pytest.raises(QueryError):
+        tasks_page([("page", "10002"), ("limit", "100")])

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.filters import jobs_query
-from services.catalog.paging import headers, page_of, scan_of
+from services.catalog.paging import headers, numbered_headers, page_of, scan_of
 from tests.services.catalog.factories import old_id
 
+URL = "https://api.example.com/tasks"
 IDS = sorted((old_id("job", number) for number in range(23)), key=lambda id: id[-26:])
 
 
@@ -63,3 +64,14 @@ def test_beyond_the_end_there_is_nothing_and_no_link(parameters: list[tuple[str,
     ids, fields = fetch(parameters)
     assert ids == []
     assert fields == {"Limit": "20", "Has-More": "false"}
+
+
+@pytest.mark.parametrize(
+    ("number", "more", "relations"),
+    [(1, False, {}), (1, True, {"next": 2}), (3, True, {"next": 4, "prev": 2}), (3, False, {"prev": 2})],
+)
+def test_numbered_pages_link_their_neighbours(number: int, more: bool, relations: dict[str, int]) -> None:
+    fields = numbered_headers(number, 20, more, URL)
+    links = [f'<{URL}?page={page}&limit=20>; rel="{relation}"' for relation, page in relations.items()]
+    assert fields.get("Link", "") == fields.get("Links", "") == ", ".join(links)
+    assert (fields["Limit"], fields["Has-More"]) == ("20", "true" if more else "false")

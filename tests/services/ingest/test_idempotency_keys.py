@@ -39,3 +39,11 @@ def test_the_order_of_fields_does_not_make_another_body() -> None:
 def test_keys_live_a_day_and_submissions_longer_than_their_topic() -> None:
     assert request_key("/jobs", "k", {}, 0).expires_at == 24 * 3600 * 1000
     assert submission_key("job.submitted", "1", 0).expires_at == 14 * 24 * 3600 * 1000
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", 2**70, -(2**70), {"\udfff": 1}], ids=["surrogate", "large", "small", "key"]
+)
+def test_a_body_that_will_be_refused_has_a_fingerprint_as_well(value: object) -> None:
+    assert fingerprint({"a": value, "b": 1}) == fingerprint({"b": 1, "a": value})
+    assert fingerprint({"a": value}) != fingerprint({"a": 1})

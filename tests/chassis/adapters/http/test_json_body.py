@@ -104,7 +104,7 @@ async def test_a_body_at_the_limit_passes_and_one_byte_more_does_not() -> None:
         async with client.post("/echo", data=BytesIO(whole)) as response:
             assert response.status == 200
         status, answer, _ = await error_of(client, "POST", "/echo", data=BytesIO(whole + b" "))
-        assert (status, answer["kind"], answer["message"]) == (400, "invalid_input", TOO_LARGE)
+        assert (status, answer["kind"], answer["message"]) == (413, "payload_too_large", TOO_LARGE)
 
 
 async def test_a_body_without_length_is_cut_while_it_streams() -> None:
@@ -118,7 +118,7 @@ async def test_a_body_without_length_is_cut_while_it_streams() -> None:
 
     async with serving(ECHO) as client:
         status, answer, _ = await error_of(client, "POST", "/echo", data=endless())
-    assert (status, answer["message"]) == (400, TOO_LARGE)
+    assert (status, answer["message"]) == (413, TOO_LARGE)
 
 
 async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
@@ -130,8 +130,30 @@ async def test_a_compressed_body_is_bounded_by_what_it_unpacks_to() -> None:
             assert await response.json() == {"got": {"a": 1}}
         status, answer, _ = await error_of(client, "POST", "/echo", data=bomb, headers=headers)
         unknown = await error_of(client, "POST", "/echo", data=small, headers={"Content-Encoding": "gzip, gzip"})
-    assert (status, answer["message"]) == (400, TOO_LARGE)
+    assert (status, answer["message"]) == (413, TOO_LARGE)
+    assert (unknown[0], unknown[1]["kind"]) == (415, "unsupported_media_type")
     assert unknown[1]["message"] == "body must have no Content-Encoding other than gzip and deflate"
+    assert unknown[2]["Accept-Encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize(
+    "declared", ["multipart/form-data; boundary=x", "text/xml", "application/x-www-form-urlencoded"]
+)
+@pytest.mark.parametrize("body", [b"--x\r\n", b"", b"a=b", b"\xff"])
+async def test_a_body_that_is_not_json_and_does_not_claim_to_be_is_415(declared: str, body: bytes) -> None:
+    async with serving(ECHO) as client:
+        status, answer, headers = await error_of(
+            client, "POST", "/echo", data=BytesIO(body), headers={"Content-Type": declared}
+        )
+    assert (status, answer["kind"], headers["Accept"]) == (415, "unsupported_media_type", "application/json")
+    assert "has to be application/json" in answer["message"]
+
+
+@pytest.mark.parametrize("declared", ["application/json", "application/problem+json; charset=utf-8"])
+async def test_a_body_that_claims_to_be_json_and_is_not_is_400(declared: str) -> None:
+    async with serving(ECHO) as client:
+        status, answer, _ = await error_of(client, "POST", "/echo", data=b"{", headers={"Content-Type": declared})
+    assert (status, answer["kind"]) == (400, "invalid_input")
 
 
 async def test_a_body_that_is_not_compressed_as_it_says_is_refused() -> None:
@@ -147,7 +169,7 @@ async def test_a_length_that_is_too_large_is_refused_before_a_byte_of_it_came() 
         try:
             writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000000\r\n\r\n")
             async with asyncio.timeout(60):
-                assert b" 400 " in await reader.readline()
+                assert b" 413 " in await reader.readline()
         finally:
             writer.close()
             await writer.wait_closed()
