@@ -104,7 +104,7 @@ async def test_what_is_not_a_json_object_is_refused(ingest: RunningIngest, raw: 
 
 async def test_a_body_over_a_mebibyte_is_refused(ingest: RunningIngest) -> None:
     answer = await ingest.post("/jobs", raw=b'{"input": "' + b"a" * 1024 * 1024 + b'"}')
-    assert (answer.status, answer.body["kind"]) == (400, "invalid_input")
+    assert (answer.status, answer.body["kind"]) == (413, "payload_too_large")
 
 
 async def test_a_task_by_itself_is_accepted_with_its_input_as_an_object(
