@@ -66,13 +66,20 @@ class Inputs:
 
     async def prepared(self, conn: Connection, job: Job) -> Job:
         """A new job with its input, and with a media item that takes its output. Raises InputRefused."""
-        if job.media_id is not None:
-            await self._require_item(conn, job.media_id, job.project)
+        own = self._own(job)
+        if job.media_id is not None and isinstance(own, OwnId) and is_id(own.id, "med"):
+            # In the order of ids, as those lock them who change several.
+            for id in sorted({job.media_id, own.id}):
+                await input_rows.shared_item(conn, id, job.project)
         field = "input.url" if job.atomic else "input"
         try:
-            return await self._with_input(conn, job)
+            prepared = await self._with_input(conn, job)
         except _NoFile as reason:
             raise InputRefused(FieldFault(field=field, rule=str(reason), value=render_value(job.input))) from None
+        # After the input: the ends of jobs are recorded before their media items are locked.
+        if job.media_id is not None:
+            await self._require_item(conn, job.media_id, job.project)
+        return prepared
 
     async def refreshed(self, conn: Connection, job: Job) -> Job:
         """A job that is to run (again), with its input as it is now; without one it will fail."""

@@ -1,5 +1,6 @@
 """Jobs whose output becomes a file of a media item: exactly one file for each job, whatever happens meanwhile."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,8 +14,9 @@ from schemas.media import MediaItem, label_of
 from services.ingest import keys
 from services.ingest.inputs import MAX_FILES, InputRefused
 from services.ingest.store import Store
-from tests.services.ingest.parts import accept, end, media_changes, published, retries, with_output
-from tests.services.ingest.test_inputs import PROJECT, end_import, imported
+from tests.services.ingest.parts import BASE, accept, end, media_changes, published, retries, with_output
+from tests.services.ingest.test_inputs import PROJECT, another_waits, end_import, imported
+from tests.support.waiting import until
 
 INPUT = "https://example.com/b.mp4"
 
@@ -109,6 +111,19 @@ async def test_a_job_that_is_retried_has_one_file(pool: Pool) -> None:
     await end(pool, with_output(again))
     await end(pool, with_output(again))
     assert await files_of(pool, item.id) == {output_of(job.id): "hd"}
+
+
+async def test_accepting_a_job_and_recording_the_end_of_its_input_lock_in_the_same_order(pool: Pool) -> None:
+    item = await end_import(pool, await imported(pool))
+    first = await accept(pool, PROJECT, input=INPUT, media_id=item.id)
+    second = {"input": f"{BASE}/{PROJECT}/{first.id}/video.mp4", "media_id": item.id}
+    async with pool.acquire() as conn, conn.transaction():
+        await Store(pool).end_jobs(conn, [with_output(first)])
+        accepting = asyncio.create_task(accept(pool, PROJECT, **second))
+        await until(lambda: another_waits(conn))
+        # With the item locked by the one that waits, Postgres would end one of them here.
+        assert await Store(pool).lock_media_items(conn, [item.id])
+    assert (await accepting).media_id == item.id
 
 
 async def test_an_item_takes_so_many_files_and_no_more(pool: Pool) -> None:

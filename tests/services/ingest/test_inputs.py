@@ -202,13 +202,13 @@ async def test_a_wait_whose_end_is_under_way_is_not_missed(pool: Pool) -> None:
         # The end of the job that is waited for is written and not committed.
         await Store(pool).end_jobs(conn, [with_output(first)])
         accepting = asyncio.create_task(accept(pool, PROJECT, input=address))
-        await until(lambda: _another_waits(conn))
+        await until(lambda: another_waits(conn))
     job = await accepting
     (created,) = await announced(pool, job.id)
     assert created.waits_for is None and created.source is not None
 
 
-async def _another_waits(conn: Connection) -> bool:
+async def another_waits(conn: Connection) -> bool:
     return bool(
         await conn.fetchval(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
