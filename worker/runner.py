@@ -110,7 +110,6 @@ class JobRunner:
         self._storage = storage
         self._policy = policy
         self._tools = tools
-        self._remover = TagRemover(tools.fork_server, tools.prober)
         self._encode = encode
         self._publisher = publisher
         self._slots = slots
@@ -243,7 +242,8 @@ class JobRunner:
         copy.parent.mkdir()
         await asyncio.to_thread(shutil.copyfile, source, copy)
         with tracing.span("strip"):
-            return JobOutput(copy, await self._remover.strip(copy, info))
+            remover = TagRemover(self._tools.fork_server, self._tools.prober)
+            return JobOutput(copy, await remover.strip(copy, info))
 
     async def _encoded(
         self, reporter: ProgressReporter, source: Path, info: MediaInfo, folder: Path, attempt: AttemptSlot

@@ -59,7 +59,7 @@ async def test_one_poison_and_three_innocent_jobs(
             assert (await worker.finished(job.id)).status == "succeeded"
         end = await worker.finished(poison.id)
         assert end.error is not None and (end.status, end.error.kind) == ("failed", "poisoned")
-        assert [task.status for task in end.tasks] == ["succeeded", "succeeded", "failed"]
+        assert [task.status for task in end.tasks] == ["succeeded", "succeeded", "failed", "cancelled"]
         for job in (*innocents, poison):
             assert worker.terminal_events(job.id) == 1
     assert process.deaths >= 4, "once with the others, and three times alone"
