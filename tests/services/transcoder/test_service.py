@@ -144,7 +144,7 @@ async def test_a_running_encode_is_stopped_when_it_is_cancelled(worker: WorkerHa
     job = await worker.finished(job_id)
     assert job.status == "cancelled"
     assert isinstance(worker.events[job_id][-1], JobCancelled)
-    assert [task.status for task in job.tasks] == ["succeeded", "succeeded", "cancelled"]
+    assert [task.status for task in job.tasks] == ["succeeded", "succeeded", "cancelled", "cancelled"]
     assert not ffmpeg_processes(), "no ffmpeg is left"
 
 
