@@ -3,8 +3,9 @@
 PYTHON ?= python3
 # A relative path, and no scripts that pip wrote: the folder may have any name, and may be moved.
 RUN := .venv/bin/python
-# Each test process has servers of its own. A Kafka of the environment is one: two processes would share consumer groups.
-TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,2)
+# Each test process has servers of its own, and waits about half of its time. A Kafka of the environment is one: two
+# processes would share consumer groups.
+TEST_PROCESSES ?= $(if $(TEST_KAFKA),1,3)
 INSTALLED := .venv/.installed
 
 .PHONY: install up demo test test-only test-media check format contracts retention bench soak chaos clean

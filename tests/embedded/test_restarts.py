@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from chassis.adapters.kafka.admin import ensure_topics, wait_for_kafka
 from chassis.adapters.kafka.producer import open_producer
@@ -218,9 +219,11 @@ async def test_kafka_is_back_with_its_records_once_a_full_disk_has_space(tmp_pat
                     file.write(bytes(1 << 20))
             first = server.pid
             assert first
-            os.kill(first, signal.SIGKILL)
-            await until(lambda: server.pid != first, within=_DEADLINE_SECONDS)
-            # Nothing is counted, and the server is not given up, while there is no space.
+            with capture_logs() as logged:
+                os.kill(first, signal.SIGKILL)
+                # From here on the restart waits for space.
+                await until(lambda: "embedded_server_disk_full" in [each["event"] for each in logged], within=60)
+            assert "embedded_server_exited" not in [each["event"] for each in logged], "nothing is counted"
             assert server.disk_is_full()
             filler.unlink()
             await until(lambda: server.pid not in (None, first), within=_DEADLINE_SECONDS)

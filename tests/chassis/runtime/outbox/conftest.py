@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.adapters.kafka.producer import open_producer
@@ -142,6 +142,13 @@ class TestTopic:
             return records
         finally:
             await consumer.stop()
+
+    async def values(self) -> list[bytes]:
+        """All records of a topic of one partition, so far."""
+        partition = TopicPartition(self.name, 0)
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            count = (await consumer.end_offsets([partition]))[partition]
+        return [record.value for record in await self.read(count)]
 
 
 CreateTopic = Callable[..., Awaitable[TestTopic]]

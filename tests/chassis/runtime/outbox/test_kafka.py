@@ -66,6 +66,6 @@ async def test_a_record_too_large_for_its_topic_is_quarantined_and_its_neighbour
         for each in extra:
             await each.stop()
     assert await env.quarantined() == 1
-    values = [record.value for record in await topic.read(3)]
-    assert set(values) == {b"first", b"second", b"third"}
-    assert values[-1] == b"third"
+    # A record behind a failed one is sent again after it: only the last ones are in order.
+    values = await topic.values()
+    assert list(dict.fromkeys(reversed(values))) == [b"third", b"second", b"first"]
