@@ -84,7 +84,7 @@ class Submissions:
         if not isinstance(request, MediaRequest):
             raise RecordRejected("this topic takes the bodies of POST /media", _INVALID)
         at = now_ms()
-        await self._check(submission, media_request_faults(request, self.egress, at))
+        await self._check(submission, media_request_faults(request, self.egress, at, self.delivery_base))
         key = submission_key(MEDIA_SUBMITTED_TOPIC.name, submission.id, at)
         await self._admit(self.media_bound, submission.project, key)
         item = transitions.accepted(request, id=new_id("med"), project=submission.project, at=at)

@@ -54,7 +54,7 @@ class MediaApi:
         at = now_ms()
         if version != DEFAULT and isinstance(data, dict) and "url" not in data:
             return await self._create_without_file(request, caller, data, at)
-        body = media_request(data, parts.egress, at)
+        body = media_request(data, parts.egress, at, parts.signer.base)
         key = idempotency_key(request, data, at)
         item = transitions.accepted(body, id=new_id("med"), project=caller.project, at=at)
         bind_contextvars(media_id=item.id)

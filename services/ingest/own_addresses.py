@@ -54,5 +54,11 @@ def own_input(address: str, base: str) -> OwnInput | None:
     return OwnPath(project, path) if is_id(project, "prj") and path else None
 
 
+def upload_of(address: str, base: str) -> OwnPath | None:
+    """The upload that the address names, `path` being its id; None if it names none."""
+    own = own_input(address, base)
+    return own if isinstance(own, OwnPath) and own.upload else None
+
+
 def _server(parts: SplitResult) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)

@@ -18,7 +18,7 @@ from schemas.options import OPTIONS
 from schemas.s3_addresses import is_s3
 from schemas.task_api import TASK_KINDS, TASK_REQUEST, AtomicTask
 from services.ingest import names
-from services.ingest.own_addresses import own_input
+from services.ingest.own_addresses import own_input, upload_of
 from services.ingest.signed_urls import expires_at
 
 JobRequest: TypeAlias = VideoJobRequest | ImageJobRequest
@@ -61,10 +61,10 @@ def address_of(request: WorkRequest) -> str:
     return request.input if isinstance(request.input, str) else request.input.url
 
 
-def media_request(data: Any, egress: EgressPolicy, at: int) -> MediaRequest:
-    """The body of `POST /media` at this time (Unix milliseconds), validated."""
+def media_request(data: Any, egress: EgressPolicy, at: int, base: str = "") -> MediaRequest:
+    """The body of `POST /media` at this time (Unix milliseconds), validated. `base` as in `job_request`."""
     request = parse(MediaRequest, data)
-    _raise_if_any(media_request_faults(request, egress, at))
+    _raise_if_any(media_request_faults(request, egress, at, base))
     return request
 
 
@@ -96,10 +96,10 @@ def job_request_faults(request: WorkRequest, egress: EgressPolicy, base: str = "
     return faults
 
 
-def media_request_faults(request: MediaRequest, egress: EgressPolicy, at: int) -> list[FieldFault]:
+def media_request_faults(request: MediaRequest, egress: EgressPolicy, at: int, base: str = "") -> list[FieldFault]:
     """What the schema of a media request cannot see."""
     return [
-        *address_faults("url", request.url, egress),
+        *([] if upload_of(request.url, base) else address_faults("url", request.url, egress)),
         *_expiry_faults(request.url, at),
         *_folder_faults(request.folder),
     ]

@@ -1,14 +1,13 @@
 """The addresses of uploads as inputs of jobs and media items: the stored file is used, nothing is fetched."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from schemas.files import File
-from schemas.ids import is_id
 from schemas.jobs import Job
 from services.ingest import upload_rows
+from services.ingest.own_addresses import upload_of
 from services.ingest.store import Store
 
 MARGIN_MS = 2 * 60 * 1000
@@ -45,25 +44,10 @@ class UploadInputs:
         named = upload_of(address, self.base)
         if named is None:
             return None
-        owner, id = named
-        if owner != project:
+        if named.project != project:
             raise UploadRefused(FieldFault(field=field, rule=_OTHERS, value=render_value(address)))
         async with self.store.transaction() as conn:
-            file = await upload_rows.use(conn, id, project, user_id, at + MARGIN_MS)
+            file = await upload_rows.use(conn, named.path, project, user_id, at + MARGIN_MS)
         if file is None:
             raise UploadRefused(FieldFault(field=field, rule=_UNKNOWN, value=render_value(address)))
         return file
-
-
-def upload_of(address: str, base: str) -> tuple[str, str] | None:
-    """Project and id of the upload whose address this is: `<base>/<project>/<upload>`; None for any other (pure)."""
-    try:
-        given, ours = urlsplit(address), urlsplit(base)
-    except ValueError:
-        return None
-    if (given.scheme, given.netloc) != (ours.scheme, ours.netloc):
-        return None
-    prefix = ours.path.rstrip("/") + "/"
-    project, _, id = given.path.removeprefix(prefix).partition("/")
-    named = given.path.startswith(prefix) and is_id(project, "prj") and is_id(id, "upl")
-    return (project, id) if named else None

@@ -79,8 +79,9 @@ async def test_several_files_are_uploaded_encoded_and_downloaded(up: BitmillUp, 
 
 
 @pytest.mark.parametrize("mode", ["--cloud", "--local"])
-async def test_ctrl_c_cancels_and_leaves_nothing(up: BitmillUp, folder: Path, mode: str) -> None:
-    command = [*ITTYBIT, "video", "-i", "clip.mov", "-o", "out.mp4", "--quality", "very_high", mode, "--json"]
+async def test_ctrl_c_cancels_and_leaves_nothing(up: BitmillUp, uploads: FileServer, folder: Path, mode: str) -> None:
+    shutil.copy(uploads.path("film.mov"), folder / "film.mov")
+    command = [*ITTYBIT, "video", "-i", "film.mov", "-o", "out.mp4", "--quality", "very_high", mode, "--json"]
     command += ["--width", "3840"]
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     async with killed_process(*command, cwd=folder, env=environment(up), **pipes) as process, asyncio.timeout(120):
@@ -93,7 +94,7 @@ async def test_ctrl_c_cancels_and_leaves_nothing(up: BitmillUp, folder: Path, mo
         process.send_signal(signal.SIGINT)
         stderr = (await process.stderr.read()).decode()
         assert await process.wait() == 130, stderr
-    assert {path.name for path in folder.iterdir()} == {"clip.mov", "photo.png", "coffee.png"}
+    assert {path.name for path in folder.iterdir()} == {"clip.mov", "film.mov", "photo.png", "coffee.png"}
     if mode == "--cloud":
         id = stderr.split("cancelling ")[1].split()[0]
         assert (await up.api.finished(id))["status"] == "cancelled"

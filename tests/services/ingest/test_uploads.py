@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
+from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.errors import ApiError
 from chassis.adapters.storage.local import LocalStorage
 from chassis.runtime.purge import Purger
 from schemas.events import JobCreated
@@ -16,6 +18,7 @@ from schemas.ids import typeid, uuid7
 from schemas.stored_keys import parse_key
 from services.ingest.app import RETENTION
 from services.ingest.inspection import referenced
+from services.ingest.requests import job_request, media_request
 from services.ingest.uploads import expired_uploads
 from tests.services.ingest.support import Answer, EventLog, RunningIngest
 from tests.support.footage import Material
@@ -291,3 +294,13 @@ async def test_a_media_item_of_an_upload_has_a_copy_of_the_file(
     item = answer.body["data"]
     assert (answer.status, item["status"], item["kind"], item["filesize"]) == (200, "active", "image", len(file))
     assert len(objects(upload["id"])) == 1
+
+
+def test_the_address_of_an_upload_is_not_contacted() -> None:
+    """Of an installation on a private address, as `bitmill up` is: what is fetched may not be there."""
+    base = "http://127.0.0.1:8080"
+    address = f"{base}/{typeid('prj', uuid7(1, b'0123456789'))}/{typeid('upl', uuid7(1, b'0123456789'))}"
+    assert media_request({"url": address}, EgressPolicy(()), 0, base).url == address
+    assert job_request({"input": address, "kind": "video"}, EgressPolicy(()), base).input == address
+    with pytest.raises(ApiError, match="url is refused"):
+        media_request({"url": f"{base}/file.mp4"}, EgressPolicy(()), 0, base)
