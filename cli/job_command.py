@@ -6,7 +6,7 @@ import sys
 from cli.api_address import api_address, uses_api
 from cli.errors import UsageError, missing_package
 from cli.job_lines import job_lines
-from cli.job_options import is_s3, option_values, pairs, validated
+from cli.job_options import option_values, pairs, validated
 from cli.parallel import run_loop
 from cli.reporter import open_reporter
 from schemas.options import OPTIONS
@@ -35,11 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         if given:
             raise UsageError(f"{option} needs the API, and this job runs on this machine; leave it out")
-    if is_s3(arguments.output) or any(is_s3(line.input) for line in lines):
-        raise UsageError("s3:// addresses need the API here: use --cloud")
     try:
         from cli.local_run import run_locally
     except ModuleNotFoundError as error:
         raise missing_package(f"bitmill {arguments.kind} on this machine", "cli", error) from None
     with open_reporter(arguments, sys.stdout, sys.stderr) as reporter:
-        return run_loop(run_locally(lines, options, reporter, debug=arguments.debug))
+        return run_loop(run_locally(lines, options, reporter, connection=arguments.connection, debug=arguments.debug))

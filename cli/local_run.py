@@ -1,26 +1,22 @@
 """One job in this process, without any service: the workers' own code, on files of this machine."""
 
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from errno import EACCES
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from chassis.adapters.egress.errors import FetchError
-from chassis.adapters.egress.fetch import FetchLimits, fetch
-from chassis.adapters.egress.lookups import NameServersUnavailable
-from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.settings import StartRefused, load
 from cli.errors import CliError, UsageError
 from cli.job_lines import JobLine, output_path, require_places
-from cli.job_options import is_url
+from cli.job_options import extension_of, is_s3, is_url
+from cli.local_input import fault_of, open_input, readable_file
+from cli.local_s3 import check_output, store_object
 from cli.parallel import run_lines
 from cli.reporter import Reporter, summary
 from cli.safe_text import printable
@@ -29,11 +25,8 @@ from media.info import MediaInfo
 from media.tools import Tools, open_tools
 from schemas.faults import FAULTS, Fault, OutputWarning, warning_resource
 from schemas.options import ImageOptions, VideoOptions
-from worker.input import fetch_fault
+from worker.s3_faults import StoreFailed
 from worker.settings import SandboxSettings
-
-_ALL_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-"""Users may fetch from their own network on their own machine; only the API restricts addresses."""
 
 log = logs.get_logger(__name__)
 
@@ -43,10 +36,11 @@ async def run_locally(
     options: VideoOptions | ImageOptions,
     reporter: Reporter,
     *,
+    connection: str | None = None,
     debug: bool = False,
     at_once: int | None = None,
 ) -> int:
-    """Fetch or open each input, make its output, report; returns the exit status.
+    """Fetch or open each input, make its output, report; returns the exit status. `connection`: of s3:// addresses.
 
     `at_once` inputs are worked on at a time: by default two for each three processors, at most 8.
     """
@@ -54,12 +48,14 @@ async def run_locally(
     require_places(lines)
     for line in lines:
         if not is_url(line.input):
-            _readable_file(line.input)
+            readable_file(line.input)
+        if line.output is not None and is_s3(line.output):
+            check_output(line.output)
     with tempfile.TemporaryDirectory(prefix="bitmill-") as folder:
         try:
             await check_sandbox()
             async with open_tools(Path(folder)) as tools:
-                place = _Place(options, tools, Path(folder), debug)
+                place = _Place(options, tools, Path(folder), connection, debug)
                 most = at_once or min(8, 1 + (os.cpu_count() or 1) * 2 // 3)
                 return await run_lines(lines, reporter, place.run, at_once=most)
         except StartRefused as error:
@@ -73,6 +69,7 @@ class _Place:
     options: VideoOptions | ImageOptions
     tools: Tools
     scratch: Path
+    connection: str | None
     debug: bool
 
     async def run(self, line: JobLine, reporter: Reporter) -> int:
@@ -81,25 +78,31 @@ class _Place:
                 return await self._run(line, reporter, Path(folder))
         except CliError:
             raise
-        except (MediaFault, FetchError) as error:
-            return _failed(line, reporter, fetch_fault(error) if isinstance(error, FetchError) else error.fault())
+        except (MediaFault, FetchError, StoreFailed) as error:
+            return _failed(line, reporter, fault_of(error))
         except Exception as error:
             log.error("local_job_failed", detail=str(error), exc_info=self.debug)
             return _failed(line, reporter, Fault(kind="internal_error", message=FAULTS["internal_error"]))
 
     async def _run(self, line: JobLine, reporter: Reporter, folder: Path) -> int:
-        source = await open_input(line.input, folder, reporter)
+        source = await open_input(line.input, folder, reporter, self.connection)
         reporter.progress("probe", None)
         info = await self.tools.prober.probe(source)
-        target = output_path(line, self.options.format or _image_format(info))
+        format = self.options.format or _image_format(info)
+        in_bucket = line.output if line.output is not None and is_s3(line.output) else None
+        target = folder / f"made.{extension_of(format)}" if in_bucket else output_path(line, format)
         try:
             made, rescued = await make(source, info, self.options, target, self.tools, reporter)
         except OSError as error:
             raise CliError(f"--output {target} cannot be written: {error.strerror or error}") from None
         warnings = [warning_resource(warning) for warning in rescued]
-        output = {"path": str(target), **_output_fields(made), "warnings": warnings}
+        place = str(target)
+        if in_bucket:
+            reporter.progress("store", None)
+            place = await store_object(target, in_bucket, self.connection, input=line.input, kind=line.kind, info=made)
+        output = {"url" if in_bucket else "path": place, **_output_fields(made), "warnings": warnings}
         told = "".join(f"\nwarning: {warning['message']} [{warning['kind']}]" for warning in warnings)
-        sentence = f"{printable(str(target))}  ({summary(output, source.stat().st_size)}){told}"
+        sentence = f"{printable(place)}  ({summary(output, source.stat().st_size)}){told}"
         reporter.result(_job_resource(line, "succeeded", output=output), sentence)
         return 0
 
@@ -116,59 +119,6 @@ async def check_sandbox() -> None:
     sandbox = await self_test.require(load(SandboxSettings).sandbox)
     if not sandbox.enforced:
         print(f"sandbox: {sandbox.summary()}", file=sys.stderr)
-
-
-async def open_input(name: str, scratch: Path, reporter: Reporter) -> Path:
-    if is_url(name):
-        if not name.startswith(("http://", "https://")):
-            raise UsageError(f"--input {name} must be a file, http:// or https:// when the work is done here")
-        reporter.progress("fetch", None)
-        target = scratch / "input"
-        try:
-            policy, on_size = EgressPolicy(_ALL_NETWORKS), _Fetched(reporter)
-            await fetch(name, target, policy, FetchLimits(), project="local", on_size=on_size)
-        except NameServersUnavailable:
-            raise CliError(f"--input {name}: no name server answers; connect to a network") from None
-        return target
-    return _readable_file(name)
-
-
-class _Fetched:
-    """Reports a download: `fetch` calls it with the announced size, if there is one, then with what has arrived."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self._size: int | None = None
-
-    def __call__(self, size: int) -> None:
-        if self._size is None:
-            self._size = size
-        elif self._size > 0 and size <= self._size:
-            self._reporter.progress("fetch", size / self._size, self._size, "bytes")
-
-
-def _readable_file(name: str) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        raise CliError(f"--input {name} is a folder; name a file")
-    if not path.is_file():
-        raise CliError(f"--input {name}: there is no such file")
-    try:
-        path.open("rb").close()
-        if not _readable_by_child(path.stat()):
-            raise PermissionError(EACCES, os.strerror(EACCES))
-    except OSError as error:
-        raise CliError(f"--input {name} cannot be read: {error.strerror}") from None
-    return path.absolute()
-
-
-def _readable_by_child(status: os.stat_result) -> bool:
-    """Whether this user may read the file without the rights of root, which a sandboxed child does not have."""
-    if status.st_uid == os.geteuid():
-        return bool(status.st_mode & stat.S_IRUSR)
-    if status.st_gid in {os.getegid(), *os.getgroups()}:
-        return bool(status.st_mode & stat.S_IRGRP)
-    return bool(status.st_mode & stat.S_IROTH)
 
 
 async def make(

@@ -12,15 +12,17 @@ from chassis.core import logs
 from chassis.core.settings import StartRefused
 from cli.errors import CliError, UsageError
 from cli.job_lines import JobLine, free_target, output_path, require_output
-from cli.job_options import extension_of, validated
-from cli.local_run import check_sandbox, make, open_input
+from cli.job_options import extension_of, is_s3, validated
+from cli.local_input import fault_of, open_input
+from cli.local_run import check_sandbox, make
+from cli.local_s3 import store_object
 from cli.reporter import Reporter, summary
 from cli.safe_text import printable
 from media.faults import MediaFault
 from media.info import MediaInfo
 from media.tools import Tools, open_tools
 from schemas.faults import Fault
-from worker.input import fetch_fault
+from worker.s3_faults import StoreFailed
 
 _FACTS = ("kind", "format", "width", "height", "duration", "fps", "filesize")
 
@@ -36,30 +38,33 @@ async def run_task(
         try:
             await check_sandbox()
             async with open_tools(Path(folder)) as tools:
-                path, info = await _done(line, options, tools, Path(folder), reporter)
+                path, info = await _done(line, options, tools, Path(folder), reporter, arguments.connection)
         except StartRefused as error:
             raise UsageError(str(error)) from None
-        except (MediaFault, FetchError) as error:
-            fault = fetch_fault(error) if isinstance(error, FetchError) else error.fault()
-            return _report(reporter, line, file, None, fault)
-    return _report(reporter, line, file, {**_file(info), "url": path.absolute().as_uri()}, None)
+        except (MediaFault, FetchError, StoreFailed) as error:
+            return _report(reporter, line, file, None, fault_of(error))
+        url = path if isinstance(path, str) else path.absolute().as_uri()
+    return _report(reporter, line, file, {**_file(info), "url": url}, None)
 
 
 async def _done(
-    line: JobLine, options: dict[str, Any], tools: Tools, scratch: Path, reporter: Reporter
-) -> tuple[Path, MediaInfo]:
-    """The file that the task leaves, and its facts."""
+    line: JobLine, options: dict[str, Any], tools: Tools, scratch: Path, reporter: Reporter, connection: str | None
+) -> tuple[Path | str, MediaInfo]:
+    """The file that the task leaves, or its address in a bucket, and its facts."""
     model = validated(line.kind, options) if line.kind not in ("probe", "import", "export") else None
-    source = await open_input(line.input, scratch, reporter)
+    source = await open_input(line.input, scratch, reporter, connection)
     info = await tools.prober.probe(source)
     if model is not None:
         target = output_path(line, model.format or "jpeg")
         made, _ = await make(source, info, model, target, tools, reporter)
         return target, made
     if line.kind == "probe":
-        return Path(line.input) if line.is_file else source, info
+        return Path(line.input) if line.is_file else line.input, info
     if line.kind == "export" and line.output is None:
         raise UsageError("task export needs --output")
+    if line.output is not None and is_s3(line.output):
+        stored = await store_object(source, line.output, connection, input=line.input, kind=line.kind, info=info)
+        return stored, info
     extension = extension_of(info.format)
     target = Path(line.output) if line.output else Path(f"{line.stem}-{line.kind}.{extension}")
     _copy(source, free_target(target, line))
