@@ -1,6 +1,7 @@
 """The commands. A module that is imported for it declares what each takes, so that `--help` starts fast."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def with_action(words: Sequence[str]) -> list[str]:
 
 class _Root(Parser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args(with_action(sys.argv[1:] if args is None else args), namespace)
+        words = sys.argv[1:] if args is None else list(args)
+        # Of a line that is being completed the action may still follow.
+        return super().parse_known_args(words if "_ARGCOMPLETE" in os.environ else with_action(words), namespace)
 
 
 class _Version(argparse.Action):

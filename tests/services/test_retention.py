@@ -14,6 +14,7 @@ from schemas.ids import derived
 from schemas.stored_keys import FOLDERS, parse_key
 from schemas.topics import DEAD_LETTER_RETENTION, SERVICES, TOPICS, Service
 from services.ingest import announcements, names
+from services.ingest.upload_rows import upload_key
 from worker.attempt_object import attempt_key
 
 SMALL = {"outbox_quarantine", "webhook_secrets"}
@@ -82,9 +83,11 @@ def test_the_document_is_that_of_the_code() -> None:
 
 
 def test_every_key_that_services_store_under_is_of_a_documented_folder() -> None:
-    project, job, media = new_id("prj"), new_id("job"), new_id("med")
+    project, job, media, upload = new_id("prj"), new_id("job"), new_id("med"), new_id("upl")
     file_id = derived("file", job, "output")
     original = names.storage_key(project, media, derived("file", media, "original"), "mp4", 1)
-    parsed = [parse_key(key) for key in (attempt_key(f"{project}/jobs/{job}", file_id, 1, "mp4"), original)]
-    assert [(each.folder, each.owner) for each in parsed if each] == [("jobs", job), ("media", media)]
-    assert set(FOLDERS) == {"jobs", "media"}
+    output = attempt_key(f"{project}/jobs/{job}", file_id, 1, "mp4")
+    parsed = [parse_key(key) for key in (output, original, upload_key(project, upload, 1))]
+    expected = [("jobs", job), ("media", media), ("uploads", upload)]
+    assert [(each.folder, each.owner) for each in parsed if each] == expected
+    assert set(FOLDERS) == {"jobs", "media", "uploads"}
