@@ -56,7 +56,10 @@ COMMANDS = (
     Command("keys", "create, list and revoke API keys", "cli.system_args", "keys"),
     Command("kafka", "the login to Kafka for your programs, and ACLs for the services", "cli.system_args", "kafka"),
     Command(
-        "projects", "list projects, set their delivery, rotate their webhook secrets", "cli.system_args", "projects"
+        "projects",
+        "list projects, set their delivery and limits, rotate webhook secrets",
+        "cli.system_args",
+        "projects",
     ),
     Command("dlq", "list, show, replay and drop dead letters: records that failed", "cli.operator_args", "dlq"),
     Command(

@@ -122,16 +122,27 @@ def keys(command: argparse.ArgumentParser) -> None:
     of_running_system(create, listing, revoke)
 
 
+_PROJECT_LIMITS = (
+    ("--rate-limit", "N", "requests a minute, those that read and those that change something apart; 0: no limit"),
+    ("--key-rate-limit", "N", "the same for each API key of the project"),
+    ("--max-unfinished-jobs", "N", "jobs that have not ended: with more, POST /jobs responds with 429"),
+    ("--max-unfinished-imports", "N", "media items in processing: with more, POST /media responds with 429"),
+    ("--retain-jobs", "DURATION", "how long ended jobs are kept with their outputs, where RETAIN_JOBS is longer: 7d"),
+)
+
+
 def projects(command: argparse.ArgumentParser) -> None:
     """`bitmill projects`."""
     actions = command.add_subparsers(required=True)
     listing = actions.add_parser("list", help="list projects")
     listing.set_defaults(run=lazy("cli.projects", "list_"))
-    change = actions.add_parser("set", help="set how the files of a project are delivered, and what is removed of them")
+    change = actions.add_parser("set", help="set how the files of a project are delivered, its limits and retention")
     change.add_argument("project", metavar="PROJECT", help="its name or id")
     change.add_argument("--delivery", choices=get_args(DeliveryMode), help="signed: 403 without a signature")
     strip_help = "on: remove tags of place and device from new media items (POST /media) before they are stored"
     change.add_argument("--strip", choices=("on", "off"), help=strip_help)
+    for name, metavar, text in _PROJECT_LIMITS:
+        change.add_argument(name, metavar=metavar, help=f"{text}; default: as the installation's settings say")
     change.set_defaults(run=lazy("cli.projects", "set_"))
     rotate = actions.add_parser("rotate-secret", help="give a project a new webhook secret; it is shown once")
     rotate.add_argument("project", metavar="PROJECT", help="its name or id")

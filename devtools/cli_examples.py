@@ -151,7 +151,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "kafka client": ("bitmill kafka client --data .bitmill --format librdkafka",),
     "kafka acls": ("bitmill kafka acls ingest --principal 'User:CN={role}'",),
     "projects list": (f"bitmill projects list {_SYSTEM}",),
-    "projects set": (f"bitmill projects set shop --delivery signed --strip on {_SYSTEM}",),
+    "projects set": (
+        f"bitmill projects set shop --delivery signed --strip on {_SYSTEM}",
+        f"bitmill projects set shop --rate-limit 6000 --key-rate-limit 600 {_SYSTEM}",
+        f"bitmill projects set shop --max-unfinished-jobs 5000 --max-unfinished-imports 500 {_SYSTEM}",
+        f"bitmill projects set shop --retain-jobs 7d {_SYSTEM}",
+    ),
     "projects rotate-secret": (f"bitmill projects rotate-secret shop --overlap 24h {_SYSTEM}",),
     "dlq list": (f"bitmill dlq list --topic job.created --since 24h --limit 20 {_SYSTEM}",),
     "dlq show": (f"bitmill dlq show job.created/0/17 --unmasked {_SYSTEM}",),

@@ -28,9 +28,17 @@ replica of a service at a time; rows that are in use are left for the next pass.
 `bitmill_table_bytes`, `bitmill_outputs_expired_total`; log events `rows_purged` and `purge_failed`. Every replica shows
 the gauges as of its own last pass: use `max by (service, table)`.
 
-`RETAIN_JOBS` has to be the same for all services. A job and its output end together, within two passes. Media items and
-their files are kept until they are deleted. Settings shorter than Kafka's retention are refused, because a record that
-Kafka still has would bring back what was forgotten.
+`RETAIN_JOBS` has to be the same for all services. A job and its output end together, within two passes. A project may
+have a shorter retention of its jobs (`bitmill projects set PROJECT --retain-jobs 7d`), and a customer removes a job
+that has ended at once with `DELETE /jobs/{id}?purge=true`: ingest deletes its row and publishes `JobPurged`, by which
+the catalog forgets the job and its worker deletes the output; metrics `bitmill_jobs_purged_total` and
+`bitmill_items_erased_total`. Afterwards `GET /jobs/{id}` and the address of the output respond with 404: an id is not
+known for ever, and that of another project looks the same. What a media item has taken over stays with the item. Copies
+at the customer's own store or in caches are not touched, and the notifier keeps the webhook for `NOTIFIER_KEEP`.
+
+Media items and their files are kept until they are deleted. Settings shorter than Kafka's retention are refused,
+because a record that Kafka still has would bring back what was forgotten; the marks that a purge leaves are kept for
+`RETAIN_DELETED_MEDIA`.
 
 `bitmill gc` finds what no row refers to: objects in storage that a killed worker has left, unfinished uploads, scratch
 folders. It changes nothing without `--delete`, and is safe while the services work.

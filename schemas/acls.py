@@ -9,19 +9,29 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, get_args
 
-from schemas.topics import MEDIA_CHANGED, MEDIA_CREATED, SERVICES, TOPICS, Service, Topic, group_id, topics_of
+from schemas.topics import (
+    JOB_CREATED,
+    MEDIA_CHANGED,
+    MEDIA_CREATED,
+    SERVICES,
+    TOPICS,
+    Service,
+    Topic,
+    group_id,
+    topics_of,
+)
 
 Operation = Literal["Create", "Delete", "Describe", "DescribeConfigs", "Read", "Write"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 PRODUCER = "producer"
-"""The role of programs that submit jobs and media items. They can do so for every project."""
+"""The role of programs that submit jobs, media items and actions on jobs. They can do so for every project."""
 OPERATOR = "operator"
 """The role of people who use `bitmill dlq`. They can write to the services' topics, and are trusted as the services."""
 
 _AWAITED: dict[Service, tuple[tuple[Service, Topic], ...]] = {
-    "ingest": (("catalog", MEDIA_CREATED), ("catalog", MEDIA_CHANGED))
+    "ingest": (("catalog", MEDIA_CREATED), ("catalog", MEDIA_CHANGED), ("catalog", JOB_CREATED))
 }
-"""Groups of other services whose lag a service measures: POST /media waits until the catalog shows the new item."""
+"""Groups of other services whose lag a service measures: some requests wait until the catalog shows what they did."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def _service(service: Service) -> Iterator[tuple[Literal["topic", "group"], str,
 
 def _producer() -> Iterator[tuple[Literal["topic", "group"], str, Operation]]:
     for topic in TOPICS:
-        if not topic.writers:
+        if topic.submitted:
             yield "topic", topic.name, "Describe"
             yield "topic", topic.name, "Write"
 

@@ -263,6 +263,14 @@ JOB_REQUEST: TypeAdapter[VideoJobRequest | ImageJobRequest] = TypeAdapter(JobReq
 """Validates the body of `POST /jobs`; also of `POST /tasks` where `input` is a string."""
 
 
+class JobAction(RequestModel):
+    """What a producer asks for of a job over Kafka: as `POST /jobs/{id}/cancel`, `POST /jobs/{id}/retry`, or
+    `DELETE /jobs/{id}?purge=true`."""
+
+    action: Literal["cancel", "retry", "purge"]
+    job_id: Text
+
+
 class MetadataOutOfBounds(ValueError):
     """The metadata of an item would have too many keys, or be too large. The message is the rule."""
 

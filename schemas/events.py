@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
-from schemas.api import JOB_REQUEST, ImageJobRequest, MediaRequest, VideoJobRequest
+from schemas.api import JOB_REQUEST, ImageJobRequest, JobAction, MediaRequest, VideoJobRequest
 from schemas.base import EventModel
 from schemas.ids import Prefix
 from schemas.jobs import Job
 from schemas.keys import ApiKey
 from schemas.media import MediaItem
 from schemas.projects import Project
+from schemas.replies import ReplyAddress
 from schemas.storable import IdText, Offset, TimestampMs, Version
 
 
@@ -93,21 +94,35 @@ class JobCancelled(JobEvent):
     TYPE = "bitmill.job.cancelled.v1"
 
 
-class CancelRequested(Event):
-    """A customer requested the cancellation of a run of a job. The worker that has the job ends it."""
+class JobNotice(Event):
+    """Something about a job, without the job."""
 
-    TYPE = "bitmill.job.cancel_requested.v1"
     SUBJECTS = ("job", "task")
     job_id: IdText
     project: IdText
     at: TimestampMs
-    run: Version = 1
 
     def subject(self) -> str:
         return self.job_id
 
     def project_id(self) -> str:
         return self.project
+
+
+class CancelRequested(JobNotice):
+    """A customer requested the cancellation of a run of a job. The worker that has the job ends it."""
+
+    TYPE = "bitmill.job.cancel_requested.v1"
+    run: Version = 1
+
+
+class JobPurged(JobNotice):
+    """A job that had ended is removed for good: each service forgets it, and its worker deletes its own output.
+
+    An output that belongs to a media item stays with the item.
+    """
+
+    TYPE = "bitmill.job.purged.v1"
 
 
 class MediaEvent(Event):
@@ -236,11 +251,14 @@ class QueueOrdered(Event):
 
 JOB_SUBMITTED = "bitmill.job.submitted.v1"
 """The type of a submitted body of POST /jobs: `schemas.api.JOB_REQUEST`."""
+JOB_ACTION_SUBMITTED = "bitmill.job.action_submitted.v1"
+"""The type of what a producer asks for of a job: `schemas.api.JobAction`."""
 MEDIA_SUBMITTED = "bitmill.media.submitted.v1"
 """The type of a submitted body of POST /media: `schemas.api.MediaRequest`."""
 
 SUBMISSIONS: Mapping[str, TypeAdapter[Any]] = {
     JOB_SUBMITTED: JOB_REQUEST,
+    JOB_ACTION_SUBMITTED: TypeAdapter(JobAction),
     MEDIA_SUBMITTED: TypeAdapter(MediaRequest),
 }
 """Validates the body of each type that any Kafka producer may send."""
@@ -248,11 +266,15 @@ SUBMISSIONS: Mapping[str, TypeAdapter[Any]] = {
 
 @dataclass(frozen=True)
 class Submission:
-    """A request body that a producer sent to Kafka instead of HTTP. `id` is the same at each redelivery."""
+    """A request that a producer sent to Kafka instead of HTTP. `id` is the same at each redelivery.
+
+    `reply` is where the producer wants replies.
+    """
 
     project: str
     id: str
-    body: VideoJobRequest | ImageJobRequest | MediaRequest
+    body: VideoJobRequest | ImageJobRequest | MediaRequest | JobAction
+    reply: ReplyAddress | None = None
 
 
 EVENTS: dict[str, type[Event]] = {
@@ -265,6 +287,7 @@ EVENTS: dict[str, type[Event]] = {
         JobFailed,
         JobCancelled,
         CancelRequested,
+        JobPurged,
         MediaCreated,
         MediaAccepted,
         MediaFailed,

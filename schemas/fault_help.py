@@ -168,6 +168,11 @@ REFUSALS: dict[RequestFault, Refusal] = {
         "The job has not ended, or has succeeded: only one that failed or was cancelled runs again.",
         "Look at its status with `GET /jobs/{id}`.",
     ),
+    "job_not_ended": Refusal(
+        "409",
+        "The job has not ended: only one that has can be purged.",
+        "Cancel it with `POST /jobs/{id}/cancel`, and purge it when it has ended.",
+    ),
     "version_mismatch": Refusal(
         "412",
         "The item was changed since the version that `If-Match` names.",
@@ -191,6 +196,11 @@ REFUSALS: dict[RequestFault, Refusal] = {
         "422",
         "This `Idempotency-Key` came with another body within the last 24 hours.",
         "Use a new key for a new request.",
+    ),
+    "rate_limited": Refusal(
+        "429",
+        "The project or the key has sent as many requests as it may in a minute.",
+        "Send the same request again after `Retry-After` seconds; `RateLimit` says how many are left.",
     ),
     "queue_full": Refusal(
         "429",

@@ -137,6 +137,13 @@ class CancellationResource(TypedDict):
     status: Literal["cancelling", "cancelled"]
 
 
+class PurgeResource(TypedDict):
+    """The response to a request to remove a job for good."""
+
+    id: str
+    status: Literal["purged"]
+
+
 class BatchAnswer(TypedDict):
     """The response to one body of `POST /jobs/batch`: status and body as those of `POST /jobs`."""
 

@@ -35,6 +35,8 @@ TimestampMs = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP_MS)]
 """Unix milliseconds."""
 Version = Annotated[int, Field(ge=0, le=MAX_INT4)]
 """A number of changes: Postgres' `integer`."""
+Count = Annotated[int, Field(ge=0, le=MAX_INT4)]
+"""A bound of a number of things, or of seconds: Postgres' `integer`."""
 Pixels = Annotated[int, Field(ge=0, le=MAX_INT4)]
 """One side of a picture: Postgres' `integer`."""
 ByteCount = Annotated[int, Field(ge=0, le=MAX_INT8)]

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from schemas import events
-from schemas.events import JOB_SUBMITTED, MEDIA_SUBMITTED, Event
+from schemas.events import JOB_ACTION_SUBMITTED, JOB_SUBMITTED, MEDIA_SUBMITTED, SUBMISSIONS, Event
 
 Service = Literal["ingest", "transcoder", "thumbnailer", "catalog", "notifier"]
 SERVICES: tuple[Service, ...] = ("ingest", "transcoder", "thumbnailer", "catalog", "notifier")
@@ -16,10 +16,10 @@ class Topic:
     """One topic of Kafka.
 
     `key` says what the key of its records is. `types` are the `ce_type` values that today's writers send; readers skip
-    a type that is not among them, because it may come from a newer or an older release. `writers` is empty where any
-    Kafka producer may write. `retention` None keeps records for ever. `lossy` says that a record may be lost without
-    harm, so that its writers need no outbox. `broadcast` says that every replica of a reader reads all records, outside
-    of consumer groups.
+    a type that is not among them, because it may come from a newer or an older release. `writers` are services; any
+    Kafka producer may write besides, or alone, where `submitted` is not empty. `retention` None keeps records for ever.
+    `lossy` says that a record may be lost without harm, so that its writers need no outbox. `broadcast` says that every
+    replica of a reader reads all records, outside of consumer groups.
     """
 
     name: str
@@ -33,6 +33,11 @@ class Topic:
     compacted: bool = False
     lossy: bool = False
     broadcast: bool = False
+
+    @property
+    def submitted(self) -> tuple[str, ...]:
+        """The types that any Kafka producer may send: requests."""
+        return tuple(type_ for type_ in self.types if type_ in SUBMISSIONS)
 
     @property
     def dead_letter(self) -> str:
@@ -95,18 +100,19 @@ MEDIA_CHANGED = Topic(
 JOB_CREATED = Topic(
     "job.created",
     "job id",
-    _types(events.JobCreated),
+    _types(events.JobCreated, events.JobPurged),
     ("ingest",),
     ("transcoder", "thumbnailer", "catalog"),
-    "A job was accepted.",
+    "A job was accepted, or removed for good some time after its end.",
 )
 JOB_CONTROL = Topic(
     "job.control",
     "job id",
-    _types(events.CancelRequested),
+    (*_types(events.CancelRequested), JOB_ACTION_SUBMITTED),
     ("ingest",),
-    ("transcoder", "thumbnailer"),
-    "Requests to cancel accepted jobs.",
+    ("ingest", "transcoder", "thumbnailer"),
+    "Requests from any Kafka producer to cancel, retry or purge jobs of the project in the header ce_project, which "
+    "ingest decides; its requests to cancel, which workers follow.",
 )
 JOB_RESULTS = Topic(
     "job.results",

@@ -10,6 +10,7 @@ from chassis.adapters.sandbox import self_test
 from chassis.adapters.sandbox.limits import Limits
 from chassis.core.ids import now_ms
 from chassis.runtime.job_queue import Runner, WorkSlots
+from chassis.runtime.job_queue.erasures import Erasures
 from chassis.runtime.job_queue.order import QueueOrder
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.tools import ENCODE_LIMITS, Tools, open_tools
@@ -97,11 +98,13 @@ class WorkerApp(ServiceApp[S, None]):
             full_projects=slots.full_projects,
             **settings.runner_slots(worker.slots),
         )
+        expired = expired_outputs(resources.storage, self.name)
+        erasures = Erasures(resources.pool, queue, self.name, expired.before)
         return Components(
             parts=None,
             subscribe=lambda broker: register(broker, intake),
             runner=runner,
-            background={"queue reports": reports.run()},
+            background={"queue reports": reports.run(), "erasures": erasures.run()},
             checks={"sandbox": sandbox.check},
-            purge_hooks={"job_queue": expired_outputs(resources.storage, self.name)},
+            purge_hooks={"job_queue": expired},
         )

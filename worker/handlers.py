@@ -10,7 +10,7 @@ from chassis.adapters.postgres import Pool
 from chassis.core import logs, tracing
 from chassis.runtime.job_queue import Complete, JobQueue, NewItem, QueueItem
 from schemas.base import Unknown
-from schemas.events import CancelRequested, JobCreated, MediaCreated
+from schemas.events import CancelRequested, JobCreated, JobPurged, MediaCreated
 from schemas.jobs import Job, JobKind, Priority
 from schemas.topics import JOB_CONTROL, JOB_CREATED, MEDIA_CREATED
 
@@ -54,6 +54,14 @@ class JobIntake:
             ids = await self._queue.repeat_final_events(conn, repeated)
         if ids:
             log.info("job_ends_repeated", job_ids=ids)
+
+    async def purged(self, events: Sequence[JobPurged]) -> None:
+        """Forgets all but the ids of jobs that have ended; what they have stored is deleted first, elsewhere."""
+        if not events:
+            return
+        async with self._pool.acquire() as conn:
+            await self._queue.request_erasure(conn, {event.job_id: event.project for event in events})
+        self._queue.erasures.notify()
 
     async def media_created(self, events: Sequence[MediaCreated]) -> None:
         """Queues the jobs of new media items, in the traces of the items."""
@@ -115,8 +123,10 @@ def register(broker: KafkaBroker, intake: JobIntake) -> None:
     """Subscribes a worker to its topics."""
 
     @subscribe(broker, JOB_CREATED)
-    async def on_job_created(events: Sequence[JobCreated]) -> None:
-        await intake.created(events)
+    async def on_job_created(events: Sequence[JobCreated | JobPurged]) -> None:
+        await intake.created([event for event in events if isinstance(event, JobCreated)])
+        # Afterwards: nothing follows the removal of a job.
+        await intake.purged([event for event in events if isinstance(event, JobPurged)])
 
     @subscribe(broker, MEDIA_CREATED)
     async def on_media_created(events: Sequence[MediaCreated]) -> None:

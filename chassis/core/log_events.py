@@ -184,10 +184,29 @@ job_batch_failed | error |
     A body of POST /jobs/batch could not be accepted: a fault of ours.
 job_batch_outage | warning | error
     A body of POST /jobs/batch could not be stored: an outage of ours, which its response says.
+job_action_submitted | info | action submission_id
+    A producer's record on job.control was accepted: the job is cancelled, run again or removed.
 job_cancel_requested | info |
     A customer requested the cancellation of a job.
+job_purged | info |
+    A customer had a job that had ended removed for good.
+jobs_expired | info | project jobs
+    So many jobs of the project were removed because its own retention is over (`bitmill projects set --retain-jobs`).
+jobs_purged | info | job_ids
+    The catalog has removed these jobs, because a customer asked for it or the retention of their project is over.
+items_erased | info | ids
+    What these ended jobs had stored is deleted, and all but their ids is forgotten.
+erasure_failed | warning | error
+    A pass that erases ended jobs failed, and is repeated. Look at the dependency that the error names.
 job_retry_requested | info | run
     A customer had a job that failed or was cancelled run again; this is the number of the run.
+dead_letter_report_failed | error |
+    The producer of a refused record could not be told (a bug, with its traceback). The dead letter is written.
+replies_not_sent | warning | topic replies error
+    So many replies to producers could not be sent to this topic, and are tried again. Does it exist, and may ingest
+    write to it? REPLY_TOPICS says which topics producers may name.
+replies_dropped | warning | topic replies
+    So many replies to producers are too large for this topic, and are dropped.
 job_submitted | info | submission_id
     A producer's record on job.submitted was accepted as a job.
 upload_stored | info | size

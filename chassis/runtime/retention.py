@@ -60,6 +60,8 @@ Retention: TypeAlias = Purged | Kept
 
 BOOKKEEPING = (Kept("_yoyo_*, yoyo_lock, migration_checksums", "a row for each migration"),)
 
+RATE_WINDOWS = Kept("rate_windows", "a row for each project and each key with a rate limit of its own")
+
 
 def outbox_retention() -> tuple[Retention, ...]:
     """The tables of `chassis.runtime.outbox`."""

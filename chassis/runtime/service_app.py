@@ -251,7 +251,7 @@ class ServiceApp(Generic[S, P]):
             policy=FailurePolicy(attempts=settings.kafka_handler_attempts, longest_delay_s=4.0),
             dead_letters_per_minute=settings.kafka_dead_letters_per_minute,
         )
-        broker = ServiceBroker(self._kafka, self.name, limits=limits)
+        broker = ServiceBroker(self._kafka, self.name, limits=limits, report=components.report_dead_letter)
         if components.subscribe is not None:
             components.subscribe(broker)
             await broker.start()

@@ -16,7 +16,7 @@ from faststream.specification import AsyncAPI
 from chassis.adapters.kafka import dead_letters
 from chassis.adapters.kafka.consumer import ServiceBroker
 from devtools.contracts.events import data_schema, example, headers_schema, message_name
-from schemas.events import EVENTS, SUBMISSIONS
+from schemas.events import EVENTS, SUBMISSIONS, Submission
 from schemas.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Service, Topic
 
 _BINDING = "0.5.0"
@@ -52,7 +52,7 @@ def document(service: Service) -> dict[str, Any]:
             operations |= _receive(topic, received[topic.name], groups[topic.name])
             operations |= _send(topic.dead_letter, [_DEAD_LETTER])
         if service in topic.writers:
-            operations |= _send(topic.name, [message_name(type_) for type_ in topic.types])
+            operations |= _send(topic.name, [message_name(type_) for type_ in topic.types if type_ not in SUBMISSIONS])
     used = {operation["channel"]["$ref"].removeprefix("#/channels/") for operation in operations.values()}
     topics = [topic for topic in TOPICS if topic.name in used]
     return generated | {
@@ -91,8 +91,12 @@ def received_types(generated: Mapping[str, Any]) -> dict[str, list[str]]:
         name = operation["channel"]["$ref"].removeprefix("#/channels/")
         payload = generated["components"]["schemas"][f"{name}:Message:Payload"]
         models = {ref.rpartition("/")[2] for ref in _refs(payload)}
-        # A submission may have any type of its topic.
-        takes = [type_ for type_ in _BY_NAME[name].types if type_ in SUBMISSIONS or EVENTS[type_].__name__ in models]
+        # A submission may have any submitted type of its topic.
+        takes = [
+            type_
+            for type_ in _BY_NAME[name].types
+            if (Submission if type_ in SUBMISSIONS else EVENTS[type_]).__name__ in models
+        ]
         found[name] = takes
     return found
 

@@ -32,12 +32,13 @@ def either(answer: dict[str, Any], schema: str) -> dict[str, Any]:
 
 
 def errors(style: str, *names: str) -> dict[str, Any]:
-    """References to error responses by status. An operation that needs a key can also respond with 401, 500 and 503.
+    """References to error responses by status. An operation that needs a key can also respond with 401, 429, 500 and
+    503.
 
     One with a body names `*BODY` as well. `style` is `Media` for those below `/media`, which have an envelope, and
     empty for the others.
     """
-    wanted = {*names, "TokenMissingOrInvalid", "InternalError", "Unavailable"}
+    wanted = {*names, "TokenMissingOrInvalid", "RateLimited", "InternalError", "Unavailable"}
     found = {_ERRORS[name][0]: name for name in _ERRORS if name in wanted}
     return {status: {"$ref": f"#/components/responses/{style}{name}"} for status, name in sorted(found.items())}
 
@@ -76,13 +77,20 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "412",
         "`version_mismatch`: `If-Match` names another version of the item; nothing was changed. `ETag` is its version.",
     ),
+    "RateLimited": (
+        "429",
+        "`rate_limited`: the project or the key has sent as many requests as it may in a minute. Nothing was done; the "
+        "same request may be sent again after `Retry-After` seconds.",
+    ),
     "QueueFull": (
         "429",
-        "`queue_full`: the project has as much unfinished work as it may have; the sentence names the bound. Nothing "
-        "was stored; the same request may be sent again after `Retry-After` seconds.",
+        "`rate_limited`: the project or the key has sent as many requests as it may in a minute. `queue_full`: the "
+        "project has as much unfinished work as it may have; the sentence names the bound. Nothing was stored; the "
+        "same request may be sent again after `Retry-After` seconds.",
     ),
     "TooManyListeners": (
         "429",
+        "`rate_limited`: the project or the key has sent as many requests as it may in a minute. "
         "`too_many_listeners`: as many streams of events are open as the project, or the process, may have; the "
         "sentence says which.",
     ),
@@ -97,14 +105,16 @@ _ERRORS: dict[str, tuple[str, str]] = {
 
 def _error(name: str, schema: str) -> dict[str, Any]:
     _, sentence = _ERRORS[name]
+    limited = ("Retry-After", "RateLimit-Policy", "RateLimit")
     headers = {
-        "Unavailable": "Retry-After",
-        "Conflict": "Retry-After",
-        "QueueFull": "Retry-After",
-        "TooManyListeners": "Retry-After",
-        "VersionMismatch": "ETag",
+        "Unavailable": ("Retry-After",),
+        "Conflict": ("Retry-After",),
+        "RateLimited": limited,
+        "QueueFull": limited,
+        "TooManyListeners": limited,
+        "VersionMismatch": ("ETag",),
     }
-    return response(sentence, schema, *((headers[name],) if name in headers else ()))
+    return response(sentence, schema, *headers.get(name, ()))
 
 
 _MEDIA_ONLY = frozenset({"VersionMismatch"})
@@ -118,6 +128,17 @@ RESPONSES: dict[str, Any] = {name: _error(name, "ErrorResource") for name in _ER
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"schema": {"type": "string", "pattern": "^req_"}, "description": "Leads to the logs."},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the request is sent again."},
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": (
+            "The quotas, in every response to a request with a key (draft-ietf-httpapi-ratelimit-headers-10): "
+            '`"project";q=60000;w=60` is 60,000 requests in 60 seconds.'
+        ),
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": 'What is left of them: `"project";r=59990;t=42` is 59,990 requests in the next 42 seconds.',
+    },
     "Idempotent-Replayed": {
         "schema": {"type": "string", "const": "true"},
         "description": "Present if this repeats the response to an earlier request with the same Idempotency-Key.",

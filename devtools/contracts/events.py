@@ -45,7 +45,7 @@ def message_name(type_: str) -> str:
     event: type[Event] | None = EVENTS.get(type_)
     if event is not None:
         return event.__name__
-    return "".join(word.capitalize() for word in type_.split(".")[1:-1])
+    return "".join(word.capitalize() for word in type_.replace("_", ".").split(".")[1:-1])
 
 
 def data_schema(type_: str, ref_template: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def headers_schema(type_: str) -> dict[str, Any]:
     if type_ in (OutboxAdvanced.TYPE, QueueOrdered.TYPE):
         del properties["ce_project"]  # it belongs to no project
     if type_ in SUBMISSIONS:
-        # One type a topic: a producer needs to name nothing but the project.
+        # One submitted type a topic: a producer needs to name nothing but the project.
         optional = {*properties} - {"ce_project"}
         properties["ce_id"]["description"] = "Sent twice, accepted once. Without it, topic, partition and offset count."
     required = [name for name in properties if name not in optional]

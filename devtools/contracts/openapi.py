@@ -18,7 +18,7 @@ from schemas.connections import (
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
 from schemas.job_progress import JobProgressResource
-from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, TaskResource
+from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, PurgeResource, TaskResource
 from schemas.task_api import ImageTaskRequest, ImportTaskRequest, ProbeTaskRequest, VideoTaskRequest
 from schemas.uploads import UploadRequest, UploadResource
 from schemas.v2025_08_20.media import Deleted20250820, Media20250820
@@ -57,6 +57,7 @@ _RESPONSES: tuple[Any, ...] = (
     JobResource,
     TaskResource,
     CancellationResource,
+    PurgeResource,
     BatchAnswer,
     JobProgressResource,
     ConnectionResource,

@@ -199,9 +199,25 @@ def _retry_job(noun: str) -> dict[str, Any]:
     }
 
 
+def _delete_job(noun: str) -> dict[str, Any]:
+    cancel = _cancel_job(f"delete_{noun}", f"Cancel a {noun}, or remove it for good")
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("CancellationResource", "PurgeResource")]
+    done = response("The job has been cancelled, or is removed.", "PurgeResource")
+    done["content"] = {JSON: {"schema": {"oneOf": either}}}
+    purge = query("purge", {"type": "boolean", "default": False}, "Remove a job that has ended.")
+    return cancel | {
+        "description": (
+            f"The same as `POST /{noun}s/{{id}}/cancel`. With `purge=true` a job that has ended is removed for good, "
+            "with its output unless a media item has it: afterwards `GET` responds with 404, as does the address of "
+            "the output. 409 `job_not_ended` where the job has not ended."
+        ),
+        "parameters": [*cancel["parameters"], purge],
+        "responses": cancel["responses"] | {"200": done},
+    }
+
+
 def _job(noun: str) -> dict[str, Any]:
-    delete = _cancel_job(f"delete_{noun}", f"The same as `POST /{noun}s/{{id}}/cancel`")
-    return {"get": _get_job(noun), "delete": delete}
+    return {"get": _get_job(noun), "delete": _delete_job(noun)}
 
 
 _FILE_PATH = [

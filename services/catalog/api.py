@@ -205,6 +205,9 @@ class _ClientKeys:
         self._party = party
         self._as_it_is_now = as_it_is_now
 
+    async def count(self, caller: Caller) -> Mapping[str, str]:
+        return await self._known.count(caller)
+
     async def find(self, hash: str) -> ApiKey | None:
         async with self._lookup().anonymous(self._party):
             key = await self._known.find(hash)

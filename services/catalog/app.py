@@ -1,17 +1,19 @@
 """Builds the catalog: the only module of this service that constructs its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
 
-from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.auth import CachedKeys, Caller
 from chassis.adapters.http.client_address import client_of
 from chassis.adapters.http.health import Check
+from chassis.adapters.http.rate_limit import RateLimit
 from chassis.adapters.postgres.channel import Channel
 from chassis.adapters.storage import Storage
 from chassis.core.fair_slots import FairSlots
+from chassis.runtime.rate_limits import SharedWindows
 from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from schemas.delivery import DeliverySigner
@@ -33,6 +35,7 @@ from services.catalog.lookup import Lookup
 from services.catalog.projection import Projection
 from services.catalog.queries import Queries, open_query_pool
 from services.catalog.queue_positions import QueuePositions
+from services.catalog.rates import RequestRates
 from services.catalog.revocations import Revocations
 from services.catalog.settings import Settings
 from services.catalog.store import Store
@@ -59,6 +62,9 @@ RETENTION = (
         dependents=(Dependent("files", "media_id"),),
         note="the marks of deleted items",
     ),
+    Purged(
+        "purged_jobs", "purged_at", "retain_deleted_media", note="the marks of jobs that were purged before RETAIN_JOBS"
+    ),
     Kept("media_metadata", "a row for each metadata pair of an item that is not deleted"),
     Kept("job_metadata", "a row for each metadata pair of a job; goes with the job"),
     Kept("job_spans", "a row for 256 jobs of a project; goes with the last of them"),
@@ -78,10 +84,12 @@ RETENTION = (
 SPEC = ServiceSpec(
     name="catalog",
     migrations=("services.catalog.sql.migrations",),
-    # The projection's: one connection for each subscription and one to spare. Requests have a pool of their own.
-    pool_size=10,
+    # The projection's: one connection for each subscription, two to spare, one of them for the counts of requests.
+    # Requests have a pool of their own for their queries.
+    pool_size=11,
     temporary_tables=True,
     storage=True,
+    rate_limits=True,
     retention=RETENTION,
 )
 
@@ -97,6 +105,7 @@ class Parts:
     channel: Channel
     events: EventParts
     queue_positions: QueuePositions
+    rates: RequestRates
 
 
 LOOKUP_SECONDS = 3.0
@@ -115,7 +124,7 @@ class Catalog(ServiceApp[Settings, Parts]):
         self._api = Api(
             lambda: self.parts.lookup,
             lambda: self.parts.queries,
-            CachedKeys(self._find_key),
+            CachedKeys(self._find_key, self._count),
             settings.public_url,
             delivery,
             self._client,
@@ -167,8 +176,11 @@ class Catalog(ServiceApp[Settings, Parts]):
         history = History(event_log, self._render, channel.confirm, turns)
         projection = Projection(Store(resources.pool), waiting.announce, feeds.wake)
         events = EventParts(lookup, feeds, history, listeners, positions.find)
+        windows = SharedWindows(resources.pool)
+        rate_limit = RateLimit(SPEC.name, windows.take, int(windows.window.total_seconds()))
+        rates = RequestRates(rate_limit, queries.project_rates, settings)
         return Components(
-            parts=Parts(queries, lookup, resources.storage, revocations, channel, events, positions),
+            parts=Parts(queries, lookup, resources.storage, revocations, channel, events, positions, rates),
             subscribe=lambda broker: register(broker, projection),
             background={
                 "broadcasts": broadcasts.follow(),
@@ -191,6 +203,9 @@ class Catalog(ServiceApp[Settings, Parts]):
 
     async def _as_it_is_now(self, key: ApiKey) -> ApiKey:
         return await self.parts.revocations.apply(key, self.parts.channel.confirm)
+
+    async def _count(self, caller: Caller) -> Mapping[str, str]:
+        return await self.parts.rates.count(caller)
 
     async def _find_key(self, hash: str) -> ApiKey | None:
         return await self.parts.queries.key(hash)

@@ -16,7 +16,16 @@ from schemas.topics import (
     PROJECT_CHANGED,
 )
 from services.catalog.projection import Projection
-from services.catalog.snapshots import JobSnapshot, MediaSnapshot, NewMedia, job_snapshot, media_snapshot, new_media
+from services.catalog.snapshots import (
+    JobSnapshot,
+    MediaSnapshot,
+    NewMedia,
+    PurgedJob,
+    job_notice,
+    job_snapshot,
+    media_snapshot,
+    new_media,
+)
 
 
 def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
@@ -32,10 +41,12 @@ def register(broker: KafkaBroker, projection: Projection | None = None) -> None:
         if projection is not None:
             await projection.media_changed(snapshots)
 
-    @subscribe(broker, JOB_CREATED, prepare=job_snapshot)
-    async def on_job_created(snapshots: Sequence[JobSnapshot]) -> None:
+    @subscribe(broker, JOB_CREATED, prepare=job_notice)
+    async def on_job_created(notices: Sequence[JobSnapshot | PurgedJob]) -> None:
         if projection is not None:
-            await projection.jobs(snapshots)
+            await projection.jobs([each for each in notices if isinstance(each, JobSnapshot)])
+            # Afterwards: nothing follows the removal of a job.
+            await projection.jobs_purged([each for each in notices if isinstance(each, PurgedJob)])
 
     @subscribe(broker, JOB_RESULTS, prepare=job_snapshot, consumers=2)
     async def on_job_results(snapshots: Sequence[JobSnapshot]) -> None:

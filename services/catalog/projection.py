@@ -16,6 +16,7 @@ from services.catalog.snapshots import (
     JobSnapshot,
     MediaSnapshot,
     NewMedia,
+    PurgedJob,
     latest_jobs,
     latest_keys,
     latest_media,
@@ -48,6 +49,14 @@ class Projection:
 
     async def jobs(self, snapshots: Sequence[JobSnapshot]) -> None:
         await self._put_jobs(snapshots, logging.INFO)
+
+    async def jobs_purged(self, purged: Sequence[PurgedJob]) -> None:
+        """Removes jobs for good. Events about them that come later change nothing."""
+        if not purged:
+            return
+        async with self._store.transaction() as transaction:
+            removed = await transaction.purge_jobs(sorted(set(purged)))
+        log.info("jobs_purged", job_ids=removed)
 
     async def progress(self, snapshots: Sequence[JobSnapshot]) -> None:
         """As `jobs`, but logged for debugging only: there is one a second for each running job."""
@@ -90,6 +99,8 @@ class Projection:
             await transaction.revoke_keys(sorted(revocations))
 
     async def _put_jobs(self, snapshots: Sequence[JobSnapshot], level: int) -> None:
+        if not snapshots:
+            return
         jobs = latest_jobs(snapshots)
         async with self._store.transaction() as transaction:
             written = await transaction.put_jobs(jobs)

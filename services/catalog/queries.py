@@ -79,6 +79,12 @@ class Queries:
         """Whether the files of the project are delivered only with a signature."""
         return bool(await self._value("project_is_signed", project))
 
+    async def project_rates(self, project: str) -> tuple[int | None, int | None]:
+        """Requests a minute of the project and of each of its keys, where it has limits of its own."""
+        async with self._pool.acquire() as connection:
+            row = await connection.fetchrow(SQL["project_rates"], project)
+        return (row["rate_limit"], row["key_rate_limit"]) if row else (None, None)
+
     async def jobs(self, project: str, query: JobsQuery) -> tuple[JobsPage, Sequence[Job]]:
         async with self._pool.acquire() as connection:
             rows = await read_page(connection, project, query)

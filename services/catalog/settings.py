@@ -5,11 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chassis.core.rate_settings import RateSettings
 from chassis.core.setting_types import Duration, parsed, service_url
 from chassis.core.settings import CommonSettings
 
 
-class Settings(CommonSettings):
+class Settings(CommonSettings, RateSettings):
     """The common settings, and the catalog's own."""
 
     read_wait: Duration = Field(
@@ -41,8 +42,8 @@ class Settings(CommonSettings):
     retain_deleted_media: Duration = Field(
         timedelta(days=30),
         ge=timedelta(days=15),
-        title="Retention of marks of deleted media items",
-        description="How long it is known that an item was deleted; longer than Kafka keeps events about it.",
+        title="Retention of marks of deleted media items and purged jobs",
+        description="How long it is known that one was deleted; longer than Kafka keeps events about it.",
     )
     retain_events: Duration = Field(
         timedelta(hours=1),

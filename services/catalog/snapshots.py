@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from schemas.base import Unknown
-from schemas.events import JobEvent, JobStarted, MediaCreated, MediaDeleted, MediaEvent, MediaPurged
+from schemas.events import JobEvent, JobPurged, JobStarted, MediaCreated, MediaDeleted, MediaEvent, MediaPurged
 from schemas.files import File
 from schemas.job_progress import progress_resource
 from schemas.jobs import RANK, Job, JobKind, Status, supersedes
@@ -57,6 +57,13 @@ class JobSnapshot(NamedTuple):
     progress: str | None = None
 
 
+class PurgedJob(NamedTuple):
+    """A job that was removed for good."""
+
+    id: str
+    project: str
+
+
 @dataclass(frozen=True, slots=True)
 class MediaSnapshot:
     """A media item as an event shows it, in the field `media` of the event's JSON.
@@ -79,6 +86,13 @@ class NewMedia(NamedTuple):
 
 def job_snapshot(event: JobEvent, event_json: bytes) -> JobSnapshot:
     return _job_snapshot(event.job, event_json, "{job}", starts=isinstance(event, JobStarted))
+
+
+def job_notice(event: JobEvent | JobPurged, event_json: bytes) -> JobSnapshot | PurgedJob:
+    """What an event of the topic `job.created` says."""
+    if isinstance(event, JobPurged):
+        return PurgedJob(event.job_id, event.project)
+    return job_snapshot(event, event_json)
 
 
 def media_snapshot(event: MediaEvent, event_json: bytes) -> MediaSnapshot:

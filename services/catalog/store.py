@@ -14,7 +14,7 @@ from schemas.projects import Project
 from services.catalog.filters import pair_ids
 from services.catalog.job_changes import JobChange, JobState
 from services.catalog.job_positions import give_positions, new_jobs
-from services.catalog.snapshots import JobSnapshot, MediaSnapshot, named_files
+from services.catalog.snapshots import JobSnapshot, MediaSnapshot, PurgedJob, named_files
 
 SQL = sql.load("services.catalog.sql")
 
@@ -47,6 +47,14 @@ class Transaction:
         if changes:
             await self._connection.execute(SQL["put_job_events"], *_columns(changes, 7))
 
+    async def purge_jobs(self, purged: Sequence[PurgedJob]) -> list[str]:
+        """Deletes jobs for good, known or not yet; the ids of those that were there."""
+        ids, projects = [each.id for each in purged], [each.project for each in purged]
+        # A transaction that writes one of them has committed before this, or sees the mark.
+        await self._connection.execute(SQL["lock_jobs_for_purge"])
+        await self._connection.execute(SQL["mark_purged_jobs"], ids, projects)
+        return [row["id"] for row in await self._connection.fetch(SQL["delete_purged_jobs"], ids, projects)]
+
     async def put_media(self, snapshots: Sequence[MediaSnapshot]) -> set[str]:
         """Inserts or updates what is newer than the stored rows, with its metadata and names; the ids of those."""
         if not snapshots:
@@ -70,8 +78,11 @@ class Transaction:
         await self._connection.execute(SQL["put_keys"], *_columns(rows, 4))
 
     async def put_projects(self, projects: Sequence[Project]) -> None:
-        rows = [(project.id, project.signed, project.version) for project in projects]
-        await self._connection.execute(SQL["put_projects"], *_columns(rows, 3))
+        rows = [
+            (project.id, project.signed, project.version, project.rate_limit, project.key_rate_limit)
+            for project in projects
+        ]
+        await self._connection.execute(SQL["put_projects"], *_columns(rows, 5))
 
     async def revoke_keys(self, revocations: Sequence[Revocation]) -> None:
         ids = [each.key_id for each in revocations]

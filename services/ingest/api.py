@@ -19,10 +19,18 @@ from schemas.ids import Prefix
 from schemas.job_resource import job_resource
 from schemas.topics import JOB_CREATED
 from schemas.versions import DEFAULT
-from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer
+from services.ingest.api_parts import REPLAYED, ApiParts, idempotency_key, json_answer, wants_purge
 from services.ingest.cancellations import JobEnded, UnknownJob
-from services.ingest.errors import connection_missing, job_ended, job_not_failed, job_not_found, too_many_runs
+from services.ingest.errors import (
+    connection_missing,
+    job_ended,
+    job_not_ended,
+    job_not_failed,
+    job_not_found,
+    too_many_runs,
+)
 from services.ingest.job_acceptance import accept_job
+from services.ingest.job_purges import JobNotEnded
 from services.ingest.retries import ConnectionDeleted, JobNotFailed, TooManyRuns
 from services.ingest.task_versions import accept_task, task_answer
 
@@ -38,11 +46,11 @@ class JobApi:
             web.post("/jobs", authenticated(keys, self.create_job)),
             web.post("/tasks", authenticated(keys, self.create_task)),
             web.post("/jobs/{id}/cancel", authenticated(keys, self.cancel_job)),
-            web.delete("/jobs/{id}", authenticated(keys, self.cancel_job)),
+            web.delete("/jobs/{id}", authenticated(keys, self.delete_job)),
             web.post("/jobs/{id}/retry", authenticated(keys, self.retry_job)),
             web.post("/tasks/{id}/retry", authenticated(keys, self.retry_task)),
             web.post("/tasks/{id}/cancel", authenticated(keys, self.cancel_task)),
-            web.delete("/tasks/{id}", authenticated(keys, self.cancel_task)),
+            web.delete("/tasks/{id}", authenticated(keys, self.delete_task)),
         ]
 
     async def create_job(self, request: web.Request, caller: Caller) -> web.Response:
@@ -65,12 +73,36 @@ class JobApi:
         return json_answer(answer.body, answer.status, REPLAYED if answer.status == 200 else None)
 
     async def cancel_job(self, request: web.Request, caller: Caller) -> web.Response:
-        """POST /jobs/{id}/cancel and DELETE /jobs/{id}: 200 if the job has been stopped by now, 202 if it will be."""
+        """POST /jobs/{id}/cancel: 200 if the job has been stopped by now, 202 if it will be."""
         return await self._cancel(request, caller, "job")
 
     async def cancel_task(self, request: web.Request, caller: Caller) -> web.Response:
         """The same below /tasks."""
         return await self._cancel(request, caller, "task")
+
+    async def delete_job(self, request: web.Request, caller: Caller) -> web.Response:
+        """DELETE /jobs/{id}: cancels the job; with `?purge=true` it removes one that has ended for good."""
+        return await self._delete(request, caller, "job")
+
+    async def delete_task(self, request: web.Request, caller: Caller) -> web.Response:
+        """The same below /tasks."""
+        return await self._delete(request, caller, "task")
+
+    async def _delete(self, request: web.Request, caller: Caller, noun: Literal["job", "task"]) -> web.Response:
+        if not wants_purge(request):
+            return await self._cancel(request, caller, noun)
+        parts, id = self._parts(), request.match_info["id"]
+        bind_contextvars(job_id=id)
+        try:
+            purged = await parts.purges.request(id, caller.project, now_ms())
+        except UnknownJob:
+            raise job_not_found(noun) from None
+        except JobNotEnded:
+            raise job_not_ended() from None
+        # Who asks for the job next is to be told that there is none.
+        begin_response_deadline(request, parts.visibility.timeout.total_seconds())
+        await parts.visibility.wait((JOB_CREATED,))
+        return json_answer(json_bytes(purged), 200)
 
     async def retry_job(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /jobs/{id}/retry: the job, queued for its next run."""

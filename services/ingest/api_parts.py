@@ -1,14 +1,18 @@
 """What the HTTP handlers of ingest share: their collaborators, idempotency keys, the bound of unfinished work."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from chassis.adapters.egress.policy import EgressPolicy
+from chassis.adapters.http.auth import Caller
 from chassis.adapters.http.errors import invalid_input
+from chassis.adapters.http.rate_limit import RateLimit
 from chassis.core.encryption import Keyring
 from schemas.delivery import DeliverySigner
+from schemas.explain import render_value
+from schemas.faults import FieldFault
 from schemas.keys import ApiKey
 from schemas.projects import Project
 from services.ingest import idempotency
@@ -17,10 +21,12 @@ from services.ingest.connections import Connections
 from services.ingest.errors import queue_full
 from services.ingest.idempotency import IdempotencyKey, IdempotentResponses
 from services.ingest.import_waiter import CatalogVisibility, ImportWaiter
+from services.ingest.job_purges import JobPurges
 from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
+from services.ingest.project_limits import ProjectLimits
 from services.ingest.queue_bounds import QueueBound, QueueFull
 from services.ingest.retries import Retries
 from services.ingest.upload_inputs import UploadInputs
@@ -41,6 +47,7 @@ class ApiParts:
     changes: MediaChanges
     cancellations: Cancellations
     retries: Retries
+    purges: JobPurges
     job_bound: QueueBound
     media_bound: QueueBound
     uploads: Uploads
@@ -57,6 +64,12 @@ class ApiParts:
     job_stores: JobStores
     find_key: Callable[[str], Awaitable[ApiKey | None]]
     find_project: Callable[[str], Awaitable[Project | None]]
+    limits: ProjectLimits
+    rate_limit: RateLimit
+
+    async def count(self, caller: Caller, number: int = 1) -> Mapping[str, str]:
+        """Counts requests of a caller; the header fields that say what is left. Raises ApiError 429."""
+        return await self.rate_limit.count(await self.limits.quotas(caller), number)
 
     async def admit(self, bound: QueueBound, project: str, key: IdempotencyKey | None) -> None:
         """ApiError 429 where the project has too much unfinished work, unless it repeats a request."""
@@ -86,6 +99,15 @@ def _key_text(request: web.Request) -> str | None:
         return idempotency.key_from_headers(request.headers.getall("Idempotency-Key", []))
     except idempotency.InvalidIdempotencyKey as error:
         raise invalid_input([error.fault]) from None
+
+
+def wants_purge(request: web.Request) -> bool:
+    """Whether the query says `purge=true`. ApiError 400 for anything but true and false."""
+    text = request.query.get("purge", "false")
+    if text not in ("true", "false"):
+        fault = FieldFault(field="purge", rule="must be true or false", value=render_value(text))
+        raise invalid_input([fault])
+    return text == "true"
 
 
 def json_answer(body: bytes, status: int, headers: dict[str, str] | None = None) -> web.Response:

@@ -1,21 +1,25 @@
 """Builds ingest: the only module of this service that constructs its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from chassis.adapters.egress.policy import egress_policy
-from chassis.adapters.http.auth import CachedKeys
+from chassis.adapters.http.auth import CachedKeys, Caller
+from chassis.adapters.http.rate_limit import RateLimit
 from chassis.adapters.http.response_deadline import RESPONSE_SECONDS
 from chassis.adapters.http.streamed_body import BodyLimits
+from chassis.adapters.kafka.producer import replaceable_producer
 from chassis.adapters.postgres import Pool
 from chassis.adapters.sandbox import self_test
 from chassis.core import logs
 from chassis.core.retry import run_periodically
 from chassis.runtime.job_queue import JobQueue, Runner, WorkSlots
 from chassis.runtime.outbox import Outbox
+from chassis.runtime.rate_limits import SharedWindows
 from chassis.runtime.retention import Dependent, Kept, Purged
 from chassis.runtime.service_app import Components, Resources, ServiceApp, ServiceSpec
 from media.probe import Prober, open_fork_server
@@ -36,7 +40,9 @@ from services.ingest.idempotency import IdempotentResponses
 from services.ingest.import_waiter import VISIBILITY_TIMEOUT, CatalogVisibility, ImportWaiter
 from services.ingest.imports import Imports
 from services.ingest.inputs import Inputs
+from services.ingest.job_actions import JobActions
 from services.ingest.job_batches import JobBatchApi
+from services.ingest.job_purges import JobPurges
 from services.ingest.job_results import Attachments, JobResults
 from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
@@ -44,7 +50,11 @@ from services.ingest.media_api import MediaApi, media_error_style
 from services.ingest.media_changes import MediaChanges
 from services.ingest.media_items import MediaWriter
 from services.ingest.name_takeover import NameTakeover
+from services.ingest.project_limits import ProjectLimits
 from services.ingest.queue_bounds import QueueBound
+from services.ingest.replies import Replies
+from services.ingest.reply_sender import ReplySender
+from services.ingest.reply_store import ReplyStore
 from services.ingest.retries import Retries
 from services.ingest.settings import Settings
 from services.ingest.store import DEADLINE_S, Store
@@ -89,6 +99,12 @@ RETENTION = (
         dependents=(Dependent("upload_uses", "upload_id", cascades=True),),
         note="UPLOAD_LIFETIME without a file; with it RETAIN_UPLOADS, and while unfinished jobs use it",
     ),
+    Purged(
+        "replies",
+        "created_at",
+        "retain_quarantined_events",
+        note="replies to producers that Kafka does not take; others until they are sent",
+    ),
     Kept("names", "a row for each name of a media item"),
     Kept("connections", "a row for each connection of a project"),
     Kept("projects", "a row for each project"),
@@ -116,6 +132,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         outbox=True,
         job_queue=True,
         storage=True,
+        rate_limits=True,
         retention=RETENTION,
     )
 
@@ -132,7 +149,7 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         self._deadline_s = deadline_s
         self._visibility_timeout = visibility_timeout
         self._egress = egress_policy(settings)
-        self._keys = CachedKeys(self._find_key)
+        self._keys = CachedKeys(self._find_key, self._count)
         self.error_styles = {"/media": media_error_style(settings.public_url)}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
@@ -152,12 +169,16 @@ class Ingest(ServiceApp[Settings, ApiParts]):
         sandbox = await self_test.require(settings.sandbox)
         scratch = resources.stack.enter_context(scratch_dir(settings.work_dir))
         imports = await self._imports(resources, store, waiter, scratch, inputs, attachments)
-        job_bound = QueueBound("jobs", "MAX_UNFINISHED_JOBS", settings.max_unfinished_jobs, store.unfinished_jobs)
+        limits = ProjectLimits(store.project, settings)
+        reply_store = ReplyStore(resources.pool)
+        windows, replies = SharedWindows(resources.pool), Replies(reply_store, settings.reply_topics)
+        job_bound = QueueBound("jobs", "MAX_UNFINISHED_JOBS", limits.unfinished_jobs, store.unfinished_jobs)
         media_bound = QueueBound(
-            "imports", "MAX_UNFINISHED_IMPORTS", settings.max_unfinished_imports, store.unfinished_imports
+            "imports", "MAX_UNFINISHED_IMPORTS", limits.unfinished_imports, store.unfinished_imports
         )
         connections = Connections(store, settings.keyring, self._egress)
         job_stores = JobStores(connections, frozenset(settings.default_s3_buckets))
+        purges = JobPurges(store, outbox)
         submissions, results = (
             Submissions(
                 store,
@@ -167,12 +188,15 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 media_bound,
                 self._egress,
                 job_stores,
+                replies,
                 settings.keyring,
                 upload_inputs,
                 settings.delivery_base,
             ),
-            JobResults(store, outbox, attachments, inputs),
+            JobResults(store, outbox, attachments, inputs, replies),
         )
+        cancellations, retries = Cancellations(store, outbox), Retries(store, outbox)
+        actions = JobActions(submissions, cancellations, retries, purges)
         parts = ApiParts(
             jobs=jobs,
             media=media,
@@ -184,8 +208,9 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 inputs,
                 settings.retain_deleted_files - RESTORE_MARGIN,
             ),
-            cancellations=Cancellations(store, outbox),
-            retries=Retries(store, outbox, inputs),
+            cancellations=cancellations,
+            retries=retries,
+            purges=purges,
             job_bound=job_bound,
             media_bound=media_bound,
             uploads=self._uploads(resources, store, scratch),
@@ -202,10 +227,12 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             job_stores=job_stores,
             find_key=store.key_by_hash,
             find_project=store.project,
+            limits=limits,
+            rate_limit=RateLimit("ingest", windows.take, int(windows.window.total_seconds())),
         )
         return Components(
             parts=parts,
-            subscribe=lambda broker: handlers.register(broker, submissions, results),
+            subscribe=lambda broker: handlers.register(broker, submissions, actions, results),
             runner=Runner(
                 queue,
                 imports.work,
@@ -214,13 +241,16 @@ class Ingest(ServiceApp[Settings, ApiParts]):
                 **settings.runner_slots(settings.import_slots),
             ),
             checks={"sandbox": sandbox.check},
-            background={
+            background=await self._reply_sender(resources, replies)
+            | {
                 "key revocations": _announce_revocations(resources.pool),
                 "connection keys": run_periodically(
                     lambda: encrypt_anew(store, settings.keyring), LOOK_EVERY, log, "connection_keys"
                 ),
                 "announcements": _announce_again(store, queue, outbox, inputs, settings),
+                "job retention": run_periodically(purges.expired, settings.purge_interval, log, "job_retention"),
             },
+            report_dead_letter=replies.refused,
             before_stop=(waiter.close,),
             purge_hooks={
                 "media": deleted_media(resources.storage, store, outbox),
@@ -270,8 +300,19 @@ class Ingest(ServiceApp[Settings, ApiParts]):
             keyring=settings.keyring,
         )
 
+    async def _reply_sender(self, resources: Resources, replies: Replies) -> dict[str, Coroutine[Any, Any, None]]:
+        if not replies.allowed:
+            return {}
+        reopen = await resources.stack.enter_async_context(
+            replaceable_producer(resources.kafka, "bitmill.ingest.replies")
+        )
+        return {"replies": ReplySender(replies.store, reopen, replies.added).run()}
+
     async def _find_key(self, hash: str) -> ApiKey | None:
         return await self.parts.find_key(hash)
+
+    async def _count(self, caller: Caller) -> Mapping[str, str]:
+        return await self.parts.count(caller)
 
 
 async def _announce_again(store: Store, queue: JobQueue, outbox: Outbox, inputs: Inputs, settings: Settings) -> None:

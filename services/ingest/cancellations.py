@@ -14,6 +14,7 @@ from schemas.ids import is_id
 from schemas.job_resource import CancellationResource
 from schemas.jobs import Status
 from services.ingest import input_rows
+from services.ingest.idempotency import IdempotencyKey
 from services.ingest.store import Store
 
 PAUSES_S = (0.1, 0.1, 0.2, 0.4, 0.8, 1.4)
@@ -42,10 +43,15 @@ class Cancellations:
     outbox: Outbox
     pauses_s: Sequence[float] = PAUSES_S
 
+    async def submit(self, id: str, project: str, at: int, key: IdempotencyKey) -> None:
+        """Requests it without waiting for the end. Of a submission that was seen before, by its `key`, nothing changes.
+
+        Raises UnknownJob and JobEnded.
+        """
+        await self._store_request(id, project, at, key)
+
     async def request(self, id: str, project: str, at: int) -> CancellationResource:
         """Requests it, and says whether the job has ended by now. Raises UnknownJob and JobEnded."""
-        if not is_id(id, "job", "task"):
-            raise UnknownJob(id)
         ended = await self._store_request(id, project, at)
         for pause_s in self.pauses_s:
             if ended is not None:
@@ -56,13 +62,19 @@ class Cancellations:
             raise JobEnded(ended)
         return {"id": id, "status": "cancelling" if ended is None else "cancelled"}
 
-    async def _store_request(self, id: str, project: str, at: int) -> Status | None:
+    async def _store_request(self, id: str, project: str, at: int, key: IdempotencyKey | None = None) -> Status | None:
         """How the job has ended, if it has."""
+        if not is_id(id, "job", "task"):
+            raise UnknownJob(id)
         async with self.store.transaction() as conn:
+            if key is not None and not await self.store.use_submission(conn, key, project, id, at):
+                return None
             end = await self.store.request_cancellation(conn, id, project, at)
             if end is None:
                 raise UnknownJob(id)
             if end.status is not None:
+                if key is not None and end.status != "cancelled":
+                    raise JobEnded(end.status)  # nothing is stored: its redelivery is refused as well
                 return end.status
             # The worker ends it, also where it has been waiting for its input until now.
             waiting = await input_rows.stop_waiting(conn, id, project)

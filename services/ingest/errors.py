@@ -13,6 +13,7 @@ ApiError (chassis.adapters.http.errors)
   upload_used           409  the upload has its file, or was tried too often
   upload_expired        410  the file was awaited until a time that has passed
   connection_missing    409  the connection of a job that is to run again was deleted
+  job_not_ended         409  a job that has not ended cannot be purged
   queue_full            429  the project has as much unfinished work as it may have
 NameTaken                    raised by the store for a reserved name, before it becomes an ApiError
 """
@@ -20,6 +21,7 @@ NameTaken                    raised by the store for a reserved name, before it 
 from typing import Literal
 
 from chassis.adapters.http.errors import ApiError, conflict, invalid_input, not_found
+from chassis.adapters.http.rate_limit import LEFT, POLICY
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from services.ingest.queue_bounds import RETRY_AFTER_S, QueueFull
@@ -90,6 +92,11 @@ def job_not_failed(status: str | None) -> ApiError:
     return conflict(f"The job {why}: only one that failed or was cancelled can be retried.", "job_not_failed")
 
 
+def job_not_ended() -> ApiError:
+    """409: its worker still works on it, or will."""
+    return conflict("The job has not ended: cancel it, and purge it when it has ended.", "job_not_ended")
+
+
 def too_many_runs(most: int) -> ApiError:
     """409: a new job is to be made instead."""
     return conflict(f"The job has been run {most} times: create a new one instead.", "job_not_failed")
@@ -135,4 +142,10 @@ def connection_missing() -> ApiError:
 
 def queue_full(full: QueueFull) -> ApiError:
     """429 with Retry-After: a bound of the project's unfinished work."""
-    return ApiError(429, "queue_full", str(full), headers={"Retry-After": str(RETRY_AFTER_S)})
+    policy = f"unfinished-{full.what}"
+    headers = {
+        POLICY: f'"{policy}";q={full.limit};qu="{full.what}"',
+        LEFT: f'"{policy}";r=0;t={RETRY_AFTER_S}',
+        "Retry-After": str(RETRY_AFTER_S),
+    }
+    return ApiError(429, "queue_full", str(full), headers=headers)

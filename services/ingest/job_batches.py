@@ -12,6 +12,7 @@ from chassis.adapters.http.auth import Caller, KeyStore, authenticated
 from chassis.adapters.http.errors import ApiError, internal_error, invalid_input, unavailable
 from chassis.adapters.http.json_body import json_bytes, read_json
 from chassis.adapters.http.middleware import REQUEST_ID
+from chassis.adapters.http.rate_limit import RATE_HEADERS
 from chassis.core import logs
 from chassis.core.ids import now_ms
 from schemas.faults import error_resource
@@ -38,6 +39,9 @@ class JobBatchApi:
     async def create_jobs(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /jobs/batch."""
         bodies = _bodies(await read_json(request))
+        if len(bodies) > 1:
+            # The request itself is counted: a batch costs as much as its bodies alone would.
+            request[RATE_HEADERS] = {**await self._parts().count(caller, len(bodies) - 1)}
         at = now_ms()
         keys = idempotency_keys(request, bodies, at)
         # Without keys all of them share one statement.

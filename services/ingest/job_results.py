@@ -11,6 +11,7 @@ from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import input_rows, transitions
 from services.ingest.inputs import Inputs
+from services.ingest.replies import Replies
 from services.ingest.store import Store
 
 log = logs.get_logger(__name__)
@@ -71,16 +72,21 @@ class JobResults:
     outbox: Outbox
     attachments: Attachments
     inputs: Inputs | None = None
+    replies: Replies | None = None
 
     async def apply(self, jobs: Sequence[Job], at: int) -> None:
         """Records the ends of `jobs`, attaches their outputs to media items, and lets jobs go on that wait for them, in
         one transaction."""
         async with self.store.transaction() as conn:
-            await self.store.end_jobs(conn, jobs)
+            remembered = await self.store.end_jobs(conn, jobs)
+            if self.replies is not None and remembered:
+                await self.replies.ended(conn, jobs, remembered, at)
             await self.attachments.of_jobs(conn, [job for job in jobs if _attaches(job)], at)
             if self.inputs is not None:
                 await self.inputs.release(conn, [job.id for job in jobs])
         self.outbox.wake()
+        if self.replies is not None and remembered:
+            self.replies.added.notify()
 
 
 def _attaches(job: Job) -> bool:

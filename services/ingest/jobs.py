@@ -20,7 +20,7 @@ from services.ingest.idempotency import IdempotencyKey
 from services.ingest.inputs import Inputs
 from services.ingest.job_stores import JobAddresses, JobStore
 from services.ingest.requests import WorkRequest, address_of
-from services.ingest.store import DEADLINE_S, Store
+from services.ingest.store import DEADLINE_S, AlsoWrite, Store
 
 MAX_BATCH = 100
 """Large enough to spread the cost of a statement and a commit, small enough that no request waits long for others."""
@@ -194,10 +194,12 @@ class JobWriter:
         await self._batches.add((job, self._outbox.rows(JobCreated(job=job))))
         self._outbox.wake()
 
-    async def accept_once(self, job: Job, key: IdempotencyKey, response: bytes | None = None) -> bool:
+    async def accept_once(
+        self, job: Job, key: IdempotencyKey, response: bytes | None = None, *, also: AlsoWrite | None = None
+    ) -> bool:
         """Stores a job under an idempotency key; False where the key was used before.
 
-        `response` is what a repetition of the request will get.
+        `response` is what a repetition of the request will get. `also` writes more in the same transaction.
         """
         async with self._store.transaction() as conn:
             if not await self._store.use_key(
@@ -205,6 +207,8 @@ class JobWriter:
             ):
                 return False
             await self._add(conn, job)
+            if also is not None:
+                await also(conn)
         self._outbox.wake()
         return True
 

@@ -13,7 +13,7 @@ from schemas.jobs import url_context
 from schemas.media import MediaItem
 from services.ingest import names
 from services.ingest.idempotency import IdempotencyKey
-from services.ingest.store import Store
+from services.ingest.store import AlsoWrite, Store
 from services.ingest.upload_inputs import UploadInputs
 
 IMPORT = "import"
@@ -32,11 +32,19 @@ class MediaWriter:
     keyring: Keyring | None = None
     uploads: UploadInputs | None = None
 
-    async def accept(self, item: MediaItem, request: MediaRequest, key: IdempotencyKey | None = None) -> bool:
+    async def accept(
+        self,
+        item: MediaItem,
+        request: MediaRequest,
+        key: IdempotencyKey | None = None,
+        *,
+        also: AlsoWrite | None = None,
+    ) -> bool:
         """Stores the item, its import and its event; False where the idempotency key was used before.
 
         From then on the item survives any crash, because its import is in the queue. With `overwrite` it takes its name
-        from another item once its file is stored; without, raises NameTaken where another has it. Raises UploadRefused.
+        from another item once its file is stored; without, raises NameTaken where another has it. `also` writes more in
+        the same transaction. Raises UploadRefused.
         """
         stored = None
         if self.uploads is not None:
@@ -61,6 +69,8 @@ class MediaWriter:
                 payload["stored_key"] = stored.key
             await self.queue.add(conn, id=item.id, project=item.project, kind=IMPORT, payload=payload)
             await self.outbox.put(conn, MediaAccepted(media=item))
+            if also is not None:
+                await also(conn)
         self.queue.wake()
         self.outbox.wake()
         return True

@@ -3,6 +3,8 @@
 Each change is an event in the outbox, which the relay of a running ingest publishes.
 """
 
+from typing import TypedDict, Unpack
+
 from chassis.adapters.postgres import Pool
 from chassis.runtime.outbox import Outbox
 from schemas.events import ProjectChanged
@@ -16,15 +18,41 @@ async def list_projects(pool: Pool) -> list[Project]:
         return [Project.model_validate(dict(row)) for row in await conn.fetch(QUERIES["list_projects"])]
 
 
-async def set_project(
-    pool: Pool, id: str, *, delivery: DeliveryMode | None = None, strip: bool | None = None
-) -> Project | None:
-    """The project with these settings, of which None stays as it is; None where there is no such project.
+DEFAULT = -1
+"""In place of a number: what the settings of the installation say."""
+
+
+class ProjectChange(TypedDict, total=False):
+    """New settings of a project, as `Project` has them. None stays as it is; a number may be `DEFAULT`."""
+
+    delivery: DeliveryMode | None
+    strip: bool | None
+    rate_limit: int | None
+    key_rate_limit: int | None
+    max_unfinished_jobs: int | None
+    max_unfinished_imports: int | None
+    retain_jobs_s: int | None
+
+
+_FIELDS = (
+    "delivery",
+    "strip",
+    "rate_limit",
+    "key_rate_limit",
+    "max_unfinished_jobs",
+    "max_unfinished_imports",
+    "retain_jobs_s",
+)
+"""In the order of the parameters of the query."""
+
+
+async def set_project(pool: Pool, id: str, **change: Unpack[ProjectChange]) -> Project | None:
+    """The project with its new settings; None where there is no such project.
 
     Setting the same values again publishes the project again, which repairs a reader that has lost it.
     """
     async with pool.acquire() as conn, conn.transaction():
-        row = await conn.fetchrow(QUERIES["set_project"], id, delivery, strip)
+        row = await conn.fetchrow(QUERIES["set_project"], id, *(change.get(field) for field in _FIELDS))
         if row is None:
             return None
         project = Project.model_validate(dict(row))

@@ -21,6 +21,8 @@ class QueueFull(Exception):
             f"This project has {limit} {what} that have not ended, as many as it may have ({setting}={limit}): "
             "send this again when some of them have ended."
         )
+        self.what = what
+        self.limit = limit
 
 
 @dataclass
@@ -30,7 +32,7 @@ class _Count:
 
 
 class QueueBound:
-    """At most `limit` of `what` for each project; `setting` is the name of the bound.
+    """A bound of `what` for each project, `limit` or what `limit` gives; `setting` is the name of the bound.
 
     `count(project, most)` gives the number of unfinished ones, counted up to `most`. `now` is a monotonic clock in
     seconds.
@@ -40,7 +42,7 @@ class QueueBound:
         self,
         what: str,
         setting: str,
-        limit: int,
+        limit: int | Callable[[str], Awaitable[int]],
         count: Callable[[str, int], Awaitable[int]],
         *,
         count_every_s: float = COUNT_EVERY_S,
@@ -56,14 +58,15 @@ class QueueBound:
 
     async def admit(self, project: str) -> None:
         """Counts one more of the project. Raises QueueFull, and what `count` raises."""
+        limit = self._limit if isinstance(self._limit, int) else await self._limit(project)
         known = self._counts.get(project)
         if known is None or self._now() - known.counted_at >= self._count_every_s:
-            known = await self._counted(project, known)
-        if known.unfinished >= self._limit:
-            raise QueueFull(self._what, self._limit, self._setting)
+            known = await self._counted(project, known, limit)
+        if known.unfinished >= limit:
+            raise QueueFull(self._what, limit, self._setting)
         known.unfinished += 1
 
-    async def _counted(self, project: str, known: _Count | None) -> _Count:
+    async def _counted(self, project: str, known: _Count | None, limit: int) -> _Count:
         if known is None:
             self._forget()
             known = self._counts[project] = _Count(self._now())
@@ -71,7 +74,7 @@ class QueueBound:
             # Requests that come meanwhile go by the former number.
             known.counted_at = self._now()
         before = known.unfinished
-        unfinished = await self._count(project, self._limit)
+        unfinished = await self._count(project, limit)
         # Those that were accepted during the query may not be in its number.
         known.unfinished = unfinished + max(0, known.unfinished - before)
         return known

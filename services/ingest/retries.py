@@ -12,6 +12,7 @@ from schemas.ids import is_id
 from schemas.jobs import Job, Status
 from services.ingest.cancellations import UnknownJob
 from services.ingest.connections import with_connections
+from services.ingest.idempotency import IdempotencyKey
 from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 
@@ -48,9 +49,20 @@ class Retries:
 
     async def request(self, id: str, project: str, at: int) -> Job:
         """The job, queued again. Raises UnknownJob, JobNotFailed, TooManyRuns and ConnectionDeleted."""
+        job = await self._run_again(id, project, at, None)
+        assert job is not None  # noqa: S101 - only a submission can be a repetition
+        return job
+
+    async def submit(self, id: str, project: str, at: int, key: IdempotencyKey) -> None:
+        """As `request`. A submission that was seen before, by its `key`, changes nothing."""
+        await self._run_again(id, project, at, key)
+
+    async def _run_again(self, id: str, project: str, at: int, key: IdempotencyKey | None) -> Job | None:
         if not is_id(id, "job", "task"):
             raise UnknownJob(id)
         async with self.store.transaction() as conn:
+            if key is not None and not await self.store.use_submission(conn, key, project, id, at):
+                return None
             job = await self.store.run_again(conn, id, project, at, self.max_runs)
             if job is None:
                 end = await self.store.job_run(conn, id, project)

@@ -6,12 +6,14 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
+from chassis.core.rate_settings import RateSettings
 from chassis.core.setting_types import Duration, parsed
 from services.ingest.automations import DEFAULT_MEDIA_JOBS, MediaJob, media_jobs
+from services.ingest.reply_topics import topic_patterns
 from worker.settings import FileSettings
 
 
-class Settings(FileSettings):
+class Settings(FileSettings, RateSettings):
     """The settings of every service that works on files, and those of ingest."""
 
     import_slots: int = Field(
@@ -74,6 +76,12 @@ class Settings(FileSettings):
         title="Silence before work is announced again",
         description="Accepted work without an end is announced to the workers again after this time, then after twice "
         "that, and so on: Kafka may have lost the record.",
+    )
+    reply_topics: Annotated[tuple[str, ...], NoDecode, parsed(topic_patterns)] = Field(
+        (),
+        title="Reply topics",
+        description="Topics of Kafka that a producer may name for replies to its submissions, separated by commas; a "
+        "name that ends with * stands for all that begin so. Ingest needs the right to write to them.",
     )
     media_jobs: Annotated[tuple[MediaJob, ...], NoDecode, parsed(media_jobs)] = Field(
         DEFAULT_MEDIA_JOBS,

@@ -1,4 +1,7 @@
-"""The tables of ingest, but for uploads: `upload_rows`. Rows go in and come out as the project's own types."""
+"""The tables of ingest, but for uploads (`upload_rows`) and replies (`reply_store`).
+
+Rows go in and come out as the project's own types.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -12,6 +15,7 @@ import orjson
 
 from chassis.adapters.postgres import Connection, Pool, sql
 from chassis.runtime.outbox import Insert
+from chassis.runtime.service_spec import RATE_LIMIT_MIGRATIONS
 from schemas.events import CancelRequested
 from schemas.faults import Fault
 from schemas.files import File
@@ -26,12 +30,15 @@ SCHEMA = "ingest"
 MIGRATIONS = (
     "chassis.runtime.outbox.migrations",
     "chassis.runtime.job_queue.migrations",
+    RATE_LIMIT_MIGRATIONS,
     "services.ingest.sql.migrations",
 )
 QUERIES = sql.load("services.ingest.sql")
 DEADLINE_S = 8.0
 """For one piece of work, the wait for a connection included: a request then ends with 503 within 10 s."""
 
+AlsoWrite = Callable[[Connection], Awaitable[None]]
+"""Writes more in a transaction."""
 JobWrite = Callable[[Sequence[tuple[Job, Insert]]], Awaitable[None]]
 
 
@@ -80,8 +87,8 @@ class Store:
 
             yield write
 
-    async def end_jobs(self, conn: Connection, jobs: Sequence[Job]) -> None:
-        """Records the ends of finished jobs."""
+    async def end_jobs(self, conn: Connection, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+        """Records the ends of finished jobs; where those ends are to be sent, by the id of the job, if anywhere."""
         ends = (
             [job.id for job in jobs],
             [job.status for job in jobs],
@@ -92,12 +99,21 @@ class Store:
             [job.project for job in jobs],
             [job.output.model_dump_json() if job.output else None for job in jobs],
         )
-        await conn.execute(QUERIES["end_jobs"], *ends)
+        rows = await conn.fetch(QUERIES["end_jobs"], *ends)
+        return {row["id"]: dict(row["reply"]) for row in rows if row["reply"] is not None}
 
     async def run_again(self, conn: Connection, id: str, project: str, at: int, most: int) -> Job | None:
         """Begins the next run of a job that failed or was cancelled, up to run number `most`; None for all others."""
         row = await conn.fetchrow(QUERIES["run_again"], id, project, at, most)
         return queued_job(row) if row else None
+
+    async def purge_job(self, conn: Connection, id: str, project: str) -> bool:
+        """Deletes a job of the project that has ended; False where there is none."""
+        return await conn.fetchval(QUERIES["purge_job"], id, project) is not None
+
+    async def purge_expired_jobs(self, conn: Connection, project: str, keep_s: int, limit: int) -> list[str]:
+        """Deletes jobs of the project that ended more than `keep_s` seconds ago; their ids, at most `limit`."""
+        return [row["id"] for row in await conn.fetch(QUERIES["purge_expired_jobs"], project, keep_s, limit)]
 
     async def job_run(self, conn: Connection, id: str, project: str) -> JobEnd | None:
         """The present run of a job of the project."""
@@ -226,6 +242,12 @@ class Store:
         row = (project, key.scope, key.key, key.fingerprint, resource_id, response, at, key.expires_at)
         return await conn.fetchval(QUERIES["use_key"], *row) is not None
 
+    async def use_submission(
+        self, conn: Connection, key: IdempotencyKey, project: str, resource_id: str, at: int
+    ) -> bool:
+        """As `use_key`, for a submission: its repetitions get no response."""
+        return await self.use_key(conn, key, project=project, resource_id=resource_id, at=at, response=None)
+
     async def stored_response(self, project: str, key: IdempotencyKey) -> StoredResponse | None:
         """The row of a key that was used before."""
         async with self.connection() as conn:
@@ -244,6 +266,11 @@ class Store:
         async with self.connection() as conn:
             row = await conn.fetchrow(QUERIES["project"], id)
         return Project.model_validate(dict(row)) if row else None
+
+    async def short_retentions(self) -> dict[str, int]:
+        """The seconds for which ended jobs are kept, of the projects that have a retention of their own."""
+        async with self.connection() as conn:
+            return {row["id"]: row["retain_jobs_s"] for row in await conn.fetch(QUERIES["short_retentions"])}
 
     async def key_by_hash(self, hash: str) -> ApiKey | None:
         async with self.connection() as conn:

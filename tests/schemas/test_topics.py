@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from schemas import events
-from schemas.events import EVENTS, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
+from schemas.events import EVENTS, JOB_ACTION_SUBMITTED, JOB_SUBMITTED, MEDIA_SUBMITTED, Event
 from schemas.topics import JOB_RESULTS, SERVICES, TOPIC_OF, TOPICS, Topic, group_id
 
-SUBMITTED = {JOB_SUBMITTED, MEDIA_SUBMITTED}
+SUBMITTED = {JOB_SUBMITTED, MEDIA_SUBMITTED, JOB_ACTION_SUBMITTED}
 topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 
 
@@ -41,9 +41,9 @@ def test_event_types_carry_a_version() -> None:
 
 @topics
 def test_a_topic_has_a_writer_unless_anybody_may_write_to_it(topic: Topic) -> None:
-    open_to_all = set(topic.types) <= SUBMITTED
-    assert open_to_all == topic.name.endswith(".submitted")
-    assert bool(topic.writers) != open_to_all
+    assert set(topic.submitted) == set(topic.types) & SUBMITTED
+    assert bool(topic.submitted) == (topic.name.endswith(".submitted") or topic.name == "job.control")
+    assert bool(topic.writers) == bool(set(topic.types) - SUBMITTED)
     assert set(topic.writers) <= set(SERVICES)
 
 

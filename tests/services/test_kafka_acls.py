@@ -206,7 +206,7 @@ async def test_a_service_starts_and_is_ready_with_its_own_rights_alone(
 async def test_a_principal_writes_and_reads_what_the_table_says_and_nothing_else(
     role: str, kafka: SecuredKafka, all_topics: None
 ) -> None:
-    writable = {topic.name for topic in TOPICS if role in topic.writers or (role == PRODUCER and not topic.writers)}
+    writable = {topic.name for topic in TOPICS if role in topic.writers or (role == PRODUCER and topic.submitted)}
     readable = {topic.name for topic in TOPICS if role in topic.readers}
     dead_letters = {topic.dead_letter for topic in TOPICS if role in topic.readers}
     if role == OPERATOR:

@@ -21,7 +21,7 @@ SMALL = {"outbox_quarantine", "webhook_secrets"}
 """Tables of a few rows, which need no index for their age."""
 
 
-NEVER_MADE_AGAIN = {"outbox_quarantine", "media", "job_events"}
+NEVER_MADE_AGAIN = {"outbox_quarantine", "media", "job_events", "replies"}
 """No event that is read again makes these rows a second time: only a request does, and each makes a new id, or the
 change of a job."""
 

@@ -31,13 +31,19 @@ from services.catalog.projection import Projection
 from services.catalog.store import Store as CatalogStore
 from services.ingest import keys as api_keys
 from services.ingest.app import Ingest
+from services.ingest.cancellations import Cancellations
 from services.ingest.connections import Connections
 from services.ingest.handlers import Submissions
 from services.ingest.handlers import register as register_ingest
+from services.ingest.job_actions import JobActions
+from services.ingest.job_purges import JobPurges
 from services.ingest.job_stores import JobStores
 from services.ingest.jobs import JobWriter
 from services.ingest.media_items import MediaWriter
 from services.ingest.queue_bounds import QueueBound
+from services.ingest.replies import Replies
+from services.ingest.reply_store import ReplyStore
+from services.ingest.retries import Retries
 from services.ingest.store import Store as IngestStore
 from services.notifier.app import Notifier
 from services.notifier.deliveries import DeliveryQueue
@@ -139,13 +145,16 @@ def notifier(broker: ServiceBroker, pool: Pool) -> None:
 
 def ingest(broker: ServiceBroker, pool: Pool) -> None:
     store, outbox = IngestStore(pool), Outbox(pool, "ingest")
+    replies = Replies(ReplyStore(pool))
     media = MediaWriter(store, JobQueue(pool, outbox), outbox)
     jobs_bound = QueueBound("jobs", "LIMIT", 1000, store.unfinished_jobs)
     media_bound = QueueBound("imports", "LIMIT", 1000, store.unfinished_imports)
     egress = EgressPolicy(())
-    stores = JobStores(Connections(store, None, egress), frozenset())
-    submissions = Submissions(store, JobWriter(store, outbox), media, jobs_bound, media_bound, egress, stores)
-    register_ingest(broker, submissions, job_results(pool))
+    stores, jobs = JobStores(Connections(store, None, egress), frozenset()), JobWriter(store, outbox)
+    submissions = Submissions(store, jobs, media, jobs_bound, media_bound, egress, stores, replies)
+    cancellations, retries, purges = Cancellations(store, outbox), Retries(store, outbox), JobPurges(store, outbox)
+    actions = JobActions(submissions, cancellations, retries, purges)
+    register_ingest(broker, submissions, actions, job_results(pool))
 
 
 def worker(broker: ServiceBroker, pool: Pool) -> None:

@@ -8,6 +8,7 @@ from schemas.events import (
     CancelRequested,
     Event,
     JobEvent,
+    JobPurged,
     KeyChanged,
     MediaCreated,
     MediaEvent,
@@ -111,6 +112,8 @@ def full_event(type_: type[Event]) -> Event:
         return type_(media=item(), jobs=[job()])
     if issubclass(type_, MediaEvent):
         return type_(media=item())
+    if type_ is JobPurged:
+        return JobPurged(job_id=JOB_ID, project=PROJECT, at=AT)
     if type_ is CancelRequested:
         return CancelRequested(job_id=JOB_ID, project=PROJECT, at=AT)
     if type_ is ProjectChanged:

@@ -33,6 +33,8 @@ from tests.support.processes import DEADLINE_SECONDS, clean_environment, shell
 from tests.support.waiting import until
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
+REPLY_TOPIC = "shop.replies"
+"""The topic that producers may name for replies."""
 START_SECONDS = 300.0
 """For a start: the first one on a machine downloads Kafka."""
 
@@ -159,7 +161,8 @@ async def bitmill_up(data: Path, environment: Mapping[str, str] | None = None) -
 @pytest.fixture(scope="session")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BitmillUp]:
     """The session's `bitmill up`, started as a person would start it."""
-    async with bitmill_up(tmp_path_factory.mktemp("up") / "data") as system:
+    environment = clean_environment() | {"REPLY_TOPICS": REPLY_TOPIC}
+    async with bitmill_up(tmp_path_factory.mktemp("up") / "data", environment) as system:
         yield system
 
 

@@ -11,6 +11,7 @@ ApiError
   conflict           409
   payload_too_large  413  the body has more bytes than are read
   unsupported_media_type 415  the body is not JSON, as its Content-Type says, or has an unknown Content-Encoding
+  rate_limited       429  more requests than the caller may send (see `rate_limit`)
   range_not_satisfiable 416
   invalid_http       400, 417, 431  the bytes are not HTTP, Expect is unknown, or a line of the head is too long
   internal_error     500  a fault of ours; the response has no details

@@ -27,6 +27,7 @@ from chassis.adapters.http.errors import (
     unavailable,
 )
 from chassis.adapters.http.json_body import json_response
+from chassis.adapters.http.rate_limit import set_rate_headers
 from chassis.adapters.http.response_deadline import end_response_deadline
 from chassis.adapters.http.server_span import server_span, show_status
 from chassis.core import logs
@@ -98,6 +99,7 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
     """Sets the headers of every response, streamed ones included (an `on_response_prepare` signal)."""
     request[_STARTED] = True
     end_response_deadline(request)
+    set_rate_headers(request, response)
     # A response of the connection, which no middleware has seen, has set it already.
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, ""))
     response.headers["X-Content-Type-Options"] = "nosniff"

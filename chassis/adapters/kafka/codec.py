@@ -14,6 +14,7 @@ from schemas.explain import explain, format_errors
 from schemas.ids import InvalidId
 from schemas.ownership import foreign_part
 from schemas.reading import UnknownValue, read_event
+from schemas.replies import CORRELATION_ID, REPLY_TOPIC, InvalidReplyAddress, reply_address
 from schemas.topics import TOPIC_OF, Topic
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -36,7 +37,14 @@ class UnknownEvent:
     type: str
 
 
-Decoded: TypeAlias = Event | Submission | UnknownEvent
+@dataclass(frozen=True)
+class UnwantedSubmission:
+    """A submission that its reader does not take. It is skipped."""
+
+    type: str
+
+
+Decoded: TypeAlias = Event | Submission | UnknownEvent | UnwantedSubmission
 
 
 def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str | None = None) -> OutgoingRecord:
@@ -46,7 +54,7 @@ def encode(event: Event, *, id: str, source: str, time_ms: int, traceparent: str
         "ce_id": id,
         "ce_type": event.TYPE,
         "ce_source": source,
-        "ce_time": _rfc3339(time_ms),
+        "ce_time": rfc3339(time_ms),
         "ce_subject": event.subject(),
         "content-type": "application/json",
     }
@@ -68,20 +76,25 @@ def decode(
     value: bytes | None,
     *,
     origin: str = "",
+    submissions: bool = True,
     on_unknown: Callable[[UnknownValue], None] | None = None,
 ) -> Decoded:
     """The event, or the submission, of a record of `topic`. Raises RecordUnreadable.
 
+    With `submissions` false those are not read: what is wrong with one is for whoever decides about it to say.
     `origin` is the record's position (`topic/partition/offset`): the id of a submission that has no `ce_id`.
     `on_unknown` is called with each value that was read as `unknown` because a newer release wrote it.
     """
     type_ = header(headers, "ce_type")
-    if type_ is None and len(topic.types) == 1 and topic.types[0] in SUBMISSIONS:
-        type_ = topic.types[0]  # any producer may write here, and the topic has one type only
+    submitted = topic.submitted
+    if type_ is None and len(submitted) == 1:
+        type_ = submitted[0]  # any producer may write here, and it can mean nothing else
     if type_ is None:
         raise RecordUnreadable("the header ce_type is missing")
-    if not SUBMISSIONS.keys().isdisjoint(topic.types):
-        return _submission(topic, type_, headers, value, origin)
+    if submitted and (type_ in SUBMISSIONS or not topic.writers):
+        if submissions:
+            return _submission(topic, type_, headers, value, origin)
+        return UnwantedSubmission(type_)
     if type_ not in EVENTS:
         return UnknownEvent(type_)
     if value is None:
@@ -112,8 +125,8 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 def _submission(topic: Topic, type_: str, headers: Headers, value: bytes | None, origin: str) -> Submission:
-    if type_ not in topic.types:
-        raise RecordUnreadable(f"ce_type {type_[:120]!r} is not a type of {topic.name}: {', '.join(topic.types)}")
+    if type_ not in topic.submitted:
+        raise RecordUnreadable(f"ce_type {type_[:120]!r} is not a type of {topic.name}: {', '.join(topic.submitted)}")
     project = header(headers, "ce_project")
     if not project:
         raise RecordUnreadable("the header ce_project is missing: it names the project that the work is for")
@@ -124,7 +137,11 @@ def _submission(topic: Topic, type_: str, headers: Headers, value: bytes | None,
         body = adapter.validate_json(value)
     except ValidationError as error:
         raise RecordUnreadable(_reason(error, adapter)) from None
-    return Submission(project=project, id=header(headers, "ce_id") or origin, body=body)
+    try:
+        reply = reply_address(header(headers, REPLY_TOPIC), header(headers, CORRELATION_ID))
+    except InvalidReplyAddress as error:
+        raise RecordUnreadable(str(error)) from None
+    return Submission(project=project, id=header(headers, "ce_id") or origin, body=body, reply=reply)
 
 
 def _reason(error: ValidationError, adapter: TypeAdapter[Any] | None = None) -> str:
@@ -135,7 +152,8 @@ def _reason(error: ValidationError, adapter: TypeAdapter[Any] | None = None) -> 
     return format_errors(explain(error, tagged=tagged, model=adapter))
 
 
-def _rfc3339(time_ms: int) -> str:
+def rfc3339(time_ms: int) -> str:
+    """Unix milliseconds as CloudEvents write a time (pure)."""
     seconds, milliseconds = divmod(time_ms, 1000)
     return f"{_rfc3339_seconds(seconds)}.{milliseconds:03d}Z"
 

@@ -23,7 +23,13 @@ from prometheus_client import REGISTRY
 from chassis.adapters.kafka.admin import wait_for_groups, wait_for_kafka
 from chassis.adapters.kafka.bounded_fetch import BoundedConsumer
 from chassis.adapters.kafka.connection import Kafka, connection
-from chassis.adapters.kafka.dead_letters import DeadLetterLimit, DeadLetterWriter, KafkaDeadLetters
+from chassis.adapters.kafka.dead_letters import (
+    DeadLetterLimit,
+    DeadLetterReport,
+    DeadLetterWriter,
+    KafkaDeadLetters,
+    ReportedDeadLetters,
+)
 from chassis.adapters.kafka.errors import ConsumerNotReady
 from chassis.adapters.kafka.log_filters import FastStreamLogger, limit_client_logs
 from chassis.adapters.kafka.record_decoder import Prepare, ReceivedRecord, RecordDecoder
@@ -64,6 +70,7 @@ class ServiceBroker(KafkaBroker):
         *,
         limits: HandlerLimits | None = None,
         dead_letters: DeadLetterWriter | None = None,
+        report: DeadLetterReport | None = None,
     ) -> None:
         self.service = service
         self.limits = limits or HandlerLimits()
@@ -71,6 +78,8 @@ class ServiceBroker(KafkaBroker):
         self._kafka = connection(kafka)
         self._kafka_dead_letters = KafkaDeadLetters(self._kafka, service)
         self.dead_letters: DeadLetterWriter = dead_letters or self._kafka_dead_letters
+        if report is not None:
+            self.dead_letters = ReportedDeadLetters(self.dead_letters, report)
         limit_client_logs()
         super().__init__(
             self._kafka.bootstrap,

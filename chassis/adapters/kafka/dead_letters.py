@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError
 
+from chassis.adapters.failure_policy import is_outage
 from chassis.adapters.kafka.connection import Kafka
 from chassis.adapters.kafka.producer import open_producer
+from chassis.core import logs
 from schemas.storable import storable_text
 from schemas.topics import Topic
 
@@ -25,11 +27,37 @@ _REASON_CHARS = 2000
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024
 _WRITE_SECONDS = 15.0
 
+log = logs.get_logger(__name__)
+
 
 class DeadLetterWriter(Protocol):
     """Returns once Kafka has acknowledged the dead letter: only then may the record's offset be committed."""
 
     async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None: ...
+
+
+DeadLetterReport = Callable[[Topic, ConsumerRecord, str, str], Awaitable[None]]
+"""Called with each dead letter before it is written: the topic, the record, reason and code. It may come again."""
+
+
+class ReportedDeadLetters:
+    """Writes dead letters after reporting each. An outage of the report is raised, so that both are repeated.
+
+    Any other failure of it is logged: a dead letter is written in any case, or its partition would stand still.
+    """
+
+    def __init__(self, writer: DeadLetterWriter, report: DeadLetterReport) -> None:
+        self._writer = writer
+        self._report = report
+
+    async def write(self, topic: Topic, record: ConsumerRecord, reason: str, code: str) -> None:
+        try:
+            await self._report(topic, record, reason, code)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("dead_letter_report_failed")
+        await self._writer.write(topic, record, reason, code)
 
 
 class KafkaDeadLetters:

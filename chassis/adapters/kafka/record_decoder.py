@@ -11,6 +11,7 @@ from chassis.adapters.kafka.codec import UnknownEvent, decode
 from chassis.adapters.kafka.errors import RecordUnreadable
 from chassis.core import logs
 from chassis.core.metrics import counter
+from schemas.events import Submission
 from schemas.reading import UnknownValue
 from schemas.storable import storable_text
 from schemas.topics import Topic
@@ -87,7 +88,12 @@ class RecordDecoder:
         try:
             _check_readable(record)
             event = decode(
-                self._topic, record.headers, record.value, origin=origin, on_unknown=self._count_unknown_value
+                self._topic,
+                record.headers,
+                record.value,
+                origin=origin,
+                submissions=Submission in self._types,
+                on_unknown=self._count_unknown_value,
             )
         except RecordUnreadable as unreadable:
             return ReceivedRecord(record, error=unreadable)

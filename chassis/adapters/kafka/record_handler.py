@@ -224,11 +224,11 @@ class RecordHandler:
         )
 
     def _counts_towards_halt(self, given_up: GiveUp) -> bool:
-        """Whether many such dead letters halt the consumer: not where customers write the records, and wrote bad ones.
+        """Whether many such dead letters halt the consumer: not where customers may write records, and wrote bad ones.
 
         Otherwise one customer's program could stop the topic for all of them. A bug of ours counts on every topic.
         """
-        return not (self._one_by_one and given_up.kind == "rejected")
+        return not ((self._one_by_one or self.topic.submitted) and given_up.kind == "rejected")
 
     def _halt_if_limit_exceeded(self, received: ReceivedRecord) -> None:
         self._halted = self._dead_letter_limit.exceeded()

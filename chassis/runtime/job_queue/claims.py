@@ -39,6 +39,8 @@ class Claims:
         """Notified when there may be an item to claim."""
         self.cancelled = WakeSignal()
         """Notified when a running item may have been cancelled: heartbeats are then sent at once."""
+        self.erasures = WakeSignal()
+        """Notified when there may be an item to erase."""
 
     async def claim(self, worker: str) -> QueueItem | None:
         """Claims the next item, if any. `worker` must be unique among all processes."""

@@ -362,6 +362,21 @@ WHERE job_queue.id = ANY ($1::text[]) AND final_events IS NOT NULL
 ORDER BY job_queue.id, place
 RETURNING convert_from(key, 'UTF8') AS id;
 
+-- name: request_erasure
+-- Of those of the items $1 that have ended; $2 are their projects.
+UPDATE job_queue SET erase_requested = true
+FROM unnest($1::text[], $2::text[]) AS requested (id, project)
+WHERE job_queue.id = requested.id AND job_queue.project = requested.project
+    AND job_queue.state IN ('done', 'failed', 'cancelled');
+
+-- name: to_erase
+SELECT id, final_events FROM job_queue WHERE erase_requested ORDER BY finished_at LIMIT $1;
+
+-- name: erase
+-- An empty list of events, not NULL: it is known that nothing is stored any more.
+UPDATE job_queue SET payload = '{}', final_events = '[]', last_error = NULL, erase_requested = false
+WHERE id = ANY ($1::text[]) AND erase_requested;
+
 -- name: is_lost
 -- Whether this claim can no longer end the item as done, and has not done so. An end whose connection was lost may have
 -- been committed; while the claim is held it may still be. Unknown items count as not lost.

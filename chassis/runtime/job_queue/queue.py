@@ -131,6 +131,13 @@ class JobQueue(Claims):
         """
         return [row["id"] for row in await conn.fetch(self._queries["repeat_final_events"], list(ids))]
 
+    async def request_erasure(self, conn: Connection, projects: Mapping[str, str]) -> None:
+        """Has those of the items that have ended erased (see `erasures`), in the caller's transaction.
+
+        `projects` has the project of each item by its id; items of another project stay as they are.
+        """
+        await conn.execute(self._queries["request_erasure"], list(projects), list(projects.values()))
+
     async def retry(
         self,
         item: QueueItem,

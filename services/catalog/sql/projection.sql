@@ -4,13 +4,15 @@
 
 -- name: prepare_incoming_jobs
 -- Jobs come by COPY, which costs the client a third of what arrays cost. The table lasts as long as the connection. The
--- setting, which holds for the transaction, says that put_incoming_jobs writes what the trigger of migration 0006 would.
+-- setting, which holds for the transaction, says that put_incoming_jobs writes what the trigger of migration 0006 would. The
+-- lock is that of lock_jobs_for_purge.
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
     event text, job_path text, media_id text, path text, key text, content_type text,
     created_at bigint, run integer, pairs text
 ) ON COMMIT DELETE ROWS;
-SELECT set_config('bitmill.jobs_are_indexed', 'on', true);
+SELECT set_config('bitmill.jobs_are_indexed', 'on', true),
+    pg_advisory_xact_lock_shared(hashtextextended('bitmill.purged_jobs.' || current_schema(), 0));
 
 -- name: known_jobs
 SELECT id FROM jobs WHERE id = ANY ($1::text[]);
@@ -35,6 +37,9 @@ written AS (
     SELECT id, project, kind, status, input, rank, updated_at, event::json #> job_path::text[],
         coalesce(position, -1), created_at, run
     FROM incoming_jobs LEFT JOIN given USING (id)
+    WHERE NOT EXISTS (
+        SELECT FROM purged_jobs WHERE purged_jobs.id = incoming_jobs.id AND purged_jobs.project = incoming_jobs.project
+    )
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, rank = excluded.rank, updated_at = excluded.updated_at, job = excluded.job,
@@ -96,6 +101,28 @@ SELECT incoming.project,
     job_id, incoming.kind, incoming.status, name, clock_timestamp(), coalesce(data::json #> path::text[], job)
 FROM incoming JOIN given ON given.project = incoming.project
 LEFT JOIN jobs ON data IS NULL AND jobs.id = job_id;
+
+-- name: lock_jobs_for_purge
+-- Waits for the transactions that write jobs, and keeps others from it until the end of this one: what writes jobs
+-- afterwards sees the marks.
+SELECT pg_advisory_xact_lock(hashtextextended('bitmill.purged_jobs.' || current_schema(), 0));
+
+-- name: mark_purged_jobs
+INSERT INTO purged_jobs (id, project)
+SELECT id, project FROM unnest($1::text[], $2::text[]) AS purged (id, project)
+ORDER BY id
+ON CONFLICT (id) DO NOTHING;
+
+-- name: delete_purged_jobs
+-- With the names of their outputs, but for those that belong to a media item.
+WITH purged AS (
+    SELECT jobs.id FROM jobs JOIN unnest($1::text[], $2::text[]) AS purged (id, project) USING (id, project)
+    ORDER BY jobs.id FOR UPDATE OF jobs
+),
+unnamed AS (
+    DELETE FROM files USING purged WHERE files.owner = purged.id AND files.media_id IS NULL
+)
+DELETE FROM jobs USING purged WHERE jobs.id = purged.id RETURNING jobs.id;
 
 -- name: put_media
 -- The higher version wins. A row keeps what it replaced, because RETURNING gives new values only (before Postgres 18),
@@ -172,9 +199,12 @@ SET key = excluded.key, revoked_at = excluded.revoked_at
 WHERE api_keys.revoked_at IS NULL;
 
 -- name: put_projects
-INSERT INTO projects (id, signed, version)
-SELECT id, signed, version FROM unnest($1::text[], $2::boolean[], $3::integer[]) AS incoming (id, signed, version)
-ON CONFLICT (id) DO UPDATE SET signed = excluded.signed, version = excluded.version
+INSERT INTO projects (id, signed, version, rate_limit, key_rate_limit)
+SELECT id, signed, version, rate_limit, key_rate_limit
+FROM unnest($1::text[], $2::boolean[], $3::integer[], $4::integer[], $5::integer[])
+    AS incoming (id, signed, version, rate_limit, key_rate_limit)
+ON CONFLICT (id) DO UPDATE SET signed = excluded.signed, version = excluded.version, rate_limit = excluded.rate_limit,
+    key_rate_limit = excluded.key_rate_limit
 WHERE projects.version < excluded.version;
 
 -- name: revoke_keys

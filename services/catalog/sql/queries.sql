@@ -14,6 +14,9 @@ SELECT key::text FROM api_keys WHERE hash = $1 ORDER BY revoked_at NULLS LAST LI
 -- name: project_is_signed
 SELECT signed FROM projects WHERE id = $1;
 
+-- name: project_rates
+SELECT rate_limit, key_rate_limit FROM projects WHERE id = $1;
+
 -- name: find_media
 SELECT hidden, item::text FROM media WHERE id = $1 AND project = $2;
 

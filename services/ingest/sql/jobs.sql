@@ -6,6 +6,7 @@ UPDATE jobs SET ended = result.ended, ended_at = result.ended_at, started_at = r
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::text[], $7::text[], $8::text[])
     AS result (id, ended, ended_at, run, started_at, error, project, output)
 WHERE jobs.id = result.id AND jobs.project = result.project AND jobs.ended IS NULL AND jobs.run = result.run
+RETURNING jobs.id, jobs.reply
 
 -- name: run_again
 -- Only what failed or was cancelled, and at most $4 runs.
@@ -39,6 +40,19 @@ WITH added AS (
     FROM unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
         AS new (id, project, request, media_id, created_at)
 )
+
+-- name: purge_job
+-- Only what has ended.
+DELETE FROM jobs WHERE id = $1 AND project = $2 AND ended IS NOT NULL RETURNING id
+
+-- name: purge_expired_jobs
+-- At most $3 jobs of a project that ended more than $2 seconds ago, by the clock of Postgres.
+WITH old AS (
+    SELECT id FROM jobs
+    WHERE project = $1 AND ended IS NOT NULL AND ended_at < (extract(epoch FROM now()) - $2::bigint) * 1000
+    ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM jobs USING old WHERE jobs.id = old.id RETURNING jobs.id
 
 -- name: inspect_job
 SELECT project, request::text AS request, media_id, created_at, ended, ended_at, run FROM jobs WHERE id = $1

@@ -10,6 +10,8 @@ from tests.support.file_server import FileServer, file_server, redirect, status
 from tests.support.footage import Material
 from tests.support.servers import Postgres
 
+REPLY_PREFIX = "replies.of.tests."
+"""Topics for replies begin so."""
 MOST = 2000
 """Unfinished jobs, and imports, of a project: more than other tests need."""
 
@@ -51,6 +53,11 @@ async def ingest(
 ) -> AsyncIterator[RunningIngest]:
     """A running ingest with an API key, closed after the tests of this package: others are in the same groups."""
     async with running(
-        ingest_dsn, kafka_bootstrap, ingest_storage, max_unfinished_jobs=MOST, max_unfinished_imports=MOST
+        ingest_dsn,
+        kafka_bootstrap,
+        ingest_storage,
+        max_unfinished_jobs=MOST,
+        max_unfinished_imports=MOST,
+        reply_topics=f"{REPLY_PREFIX}*",
     ) as ingest:
         yield ingest

@@ -29,7 +29,7 @@ from services.ingest.store import DEADLINE_S
 from tests.support.waiting import until
 
 _TOPICS = {topic.name: topic for topic in TOPICS if "ingest" in topic.writers}
-_DEAD_LETTER_TOPICS = ("job.submitted.dlq", "media.submitted.dlq")
+_DEAD_LETTER_TOPICS = ("job.submitted.dlq", "media.submitted.dlq", "job.control.dlq")
 
 NO_CATALOG = timedelta(milliseconds=10)
 """No catalog reads the events in these tests: waiting for it would only cost time."""
@@ -81,7 +81,7 @@ async def listening(bootstrap: str) -> AsyncIterator[EventLog]:
             if record.topic in _TOPICS:
                 # Other tests of the session write records that nobody can read.
                 with suppress(RecordUnreadable):
-                    event = codec.decode(_TOPICS[record.topic], record.headers, record.value)
+                    event = codec.decode(_TOPICS[record.topic], record.headers, record.value, submissions=False)
                     if isinstance(event, Event):
                         log.published.append(event)
             else:

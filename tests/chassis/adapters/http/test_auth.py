@@ -1,6 +1,7 @@
 """Authentication by API key."""
 
 import os
+from collections.abc import Mapping
 
 import pytest
 from aiohttp import web
@@ -17,6 +18,7 @@ class Keys:
 
     def __init__(self, *texts: str, revoked: str | None = None) -> None:
         self.looked_up: list[str] = []
+        self.left = 7
         self._keys = {
             hash_key(text): ApiKey(
                 id=f"key_{number}",
@@ -29,6 +31,9 @@ class Keys:
             )
             for number, text in enumerate(texts)
         }
+
+    async def count(self, caller: Caller) -> Mapping[str, str]:
+        return {"RateLimit": f'"key";r={self.left};t=3'}
 
     async def find(self, hash: str) -> ApiKey | None:
         self.looked_up.append(hash)
@@ -97,3 +102,12 @@ async def test_a_mistyped_key_costs_no_look_up() -> None:
     async with serving(service(keys)) as client:
         status, _, _ = await error_of(client, "GET", "/who", headers={"Authorization": f"Bearer {mistyped}"})
     assert (status, keys.looked_up) == (401, [])
+
+
+async def test_a_response_says_what_is_left_of_the_quota_of_its_caller() -> None:
+    key = new_key()
+    async with serving(service(Keys(key))) as client:
+        async with client.get("/who", headers={"Authorization": f"Bearer {key}"}) as response:
+            assert response.headers["RateLimit"] == '"key";r=7;t=3'
+        async with client.get("/who") as response:
+            assert "RateLimit" not in response.headers, "nobody is known whose quota it is"

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from chassis.adapters.kafka import codec
-from chassis.adapters.kafka.codec import UnknownEvent
+from chassis.adapters.kafka.codec import UnknownEvent, UnwantedSubmission
 from chassis.adapters.kafka.errors import RecordUnreadable
-from schemas.events import Event, JobSucceeded, Submission
-from schemas.topics import JOB_CREATED, JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC, TOPIC_OF
+from schemas.api import JobAction
+from schemas.events import CancelRequested, Event, JobSucceeded, Submission
+from schemas.topics import JOB_CONTROL, JOB_CREATED, JOB_RESULTS, JOB_SUBMITTED_TOPIC, MEDIA_SUBMITTED_TOPIC, TOPIC_OF
 from tests.chassis.adapters.kafka.examples import EXAMPLES, JOB, PROJECT, record, succeeded
 
 SUBMITTED = [("ce_project", PROJECT.encode())]
@@ -73,6 +74,23 @@ def test_an_event_type_of_a_newer_release_is_known_as_unknown() -> None:
 def test_an_event_without_its_type_is_unreadable_even_where_the_topic_has_but_one() -> None:
     with pytest.raises(RecordUnreadable, match="ce_type is missing"):
         codec.decode(JOB_CREATED, [], b"{}")
+
+
+def test_an_action_on_a_job_is_read_only_by_who_takes_submissions() -> None:
+    body = b'{"action": "cancel", "job_id": "job_1"}'
+    got = codec.decode(JOB_CONTROL, SUBMITTED, body, origin="job.control/3/14")
+    assert isinstance(got, Submission)
+    assert (got.project, got.id, got.body) == (PROJECT, "job.control/3/14", JobAction(action="cancel", job_id="job_1"))
+    for headers, value in ((SUBMITTED, body), ([], b"nonsense"), ([("ce_type", b"bitmill.job.submitted.v1")], b"")):
+        assert isinstance(codec.decode(JOB_CONTROL, headers, value, submissions=False), UnwantedSubmission)
+
+
+def test_an_event_beside_submissions_is_an_event() -> None:
+    event = CancelRequested(job_id=JOB.id, project=PROJECT, at=1)
+    sent = record(event)
+    assert codec.decode(JOB_CONTROL, sent.headers, sent.value, submissions=False) == event
+    newer = [("ce_type", b"bitmill.job.paused.v1")]
+    assert codec.decode(JOB_CONTROL, newer, b"{}") == UnknownEvent("bitmill.job.paused.v1")
 
 
 def test_a_submission_needs_no_type_and_takes_its_place_as_its_id() -> None:
