@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.runtime.lifecycle import serve
 from schemas.events import JobCreated, JobProgressed, JobStarted, JobSucceeded
 from schemas.jobs import Job
 from schemas.keys import REVOKED_CHANNEL, Revocation, revocations_text
+from schemas.topics import group_id, topics_of
 from services.catalog.app import Catalog
 from tests.services.catalog import factories
 from tests.services.catalog.conftest import Tables
@@ -37,6 +39,19 @@ async def replica(
         event_listeners_per_project=3,
     ) as service:
         yield service
+    # What follows waits for no group in which partitions are given to other members.
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        await until(lambda: groups_are_stable(admin), within=60)
+    finally:
+        await admin.close()
+
+
+async def groups_are_stable(admin: AIOKafkaAdminClient) -> bool:
+    ids = [group_id("catalog", topic) for topic in topics_of("catalog") if not topic.broadcast]
+    described = [await admin.describe_consumer_groups([id]) for id in ids]
+    return all(group[2] == "Stable" for responses in described for each in responses for group in each.groups)
 
 
 def stream(
