@@ -178,6 +178,12 @@ embedded_log_not_rotated | warning | file error
 embedded_server_restarted | info | server seconds
     The embedded server works again, this many seconds after it ended.
 
+connection_created | info | connection_id endpoint region
+    A customer has connected a store with the API of S3.
+connection_changed | info | connection_id endpoint region
+    A customer has changed a connection; jobs that are queued keep what they were given.
+connection_deleted | info | connection_id
+    A customer has deleted a connection with its secret.
 connection_secrets_encrypted_anew | info | connections
     Secrets of connections are encrypted with the first of ENCRYPTION_KEYS now. No action.
 job_batch_failed | error |

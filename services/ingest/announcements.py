@@ -24,7 +24,7 @@ from schemas.events import (
 )
 from schemas.jobs import Job
 from schemas.media import MediaItem
-from services.ingest.connections import with_connections
+from services.ingest.connection_rows import with_connections
 from services.ingest.inputs import Inputs
 from services.ingest.store import Store
 

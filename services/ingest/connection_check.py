@@ -14,7 +14,7 @@ from schemas.explain import render_value
 from schemas.faults import FieldFault
 
 if TYPE_CHECKING:
-    from services.ingest.connections import StoredConnection
+    from services.ingest.connection_rows import StoredConnection
 
 CHECK_SECONDS = 6.0
 _NOT_OFFERED = frozenset({"NotImplemented", "MethodNotAllowed", "405", "501"})

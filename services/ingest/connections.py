@@ -1,28 +1,28 @@
-"""Connections of projects: making, changing and deleting them, and what of one a job's event carries.
+"""Connections of projects: making, changing and deleting them.
 
 The secret is encrypted before it gets into a row, and decrypted here only to try a change of the other fields.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import asyncpg
 from pydantic import SecretStr
 
 from chassis.adapters.egress.policy import EgressPolicy
 from chassis.adapters.postgres import Connection as Postgres
+from chassis.core import logs
 from chassis.core.encryption import Keyring
 from schemas.connections import (
-    ConnectionAccess,
     ConnectionPatch,
     ConnectionRequest,
-    ConnectionResource,
     secret_context,
 )
 from schemas.faults import FieldFault
-from schemas.jobs import Job
+from services.ingest.connection_rows import StoredConnection, stored_connection
 from services.ingest.store import QUERIES, Store
+
+log = logs.get_logger(__name__)
 
 MAX_CONNECTIONS = 100
 """Of one project."""
@@ -50,48 +50,6 @@ class CheckFailed(Exception):
     def __init__(self, faults: Sequence[FieldFault]) -> None:
         super().__init__([fault.rule for fault in faults])
         self.faults = faults
-
-
-@dataclass(frozen=True)
-class StoredConnection:
-    """A row. Times in Unix milliseconds."""
-
-    id: str
-    project: str
-    name: str
-    endpoint: str | None
-    region: str
-    access_key_id: str
-    encrypted_secret: str
-    is_default: bool
-    created_at: int
-    updated_at: int
-
-    @property
-    def access(self) -> ConnectionAccess:
-        """What the events of jobs carry."""
-        return ConnectionAccess(
-            endpoint=self.endpoint,
-            region=self.region,
-            access_key_id=self.access_key_id,
-            encrypted_secret=self.encrypted_secret,
-        )
-
-    @property
-    def resource(self) -> ConnectionResource:
-        """What customers see."""
-        return {
-            "id": self.id,
-            "object": "connection",
-            "kind": "s3",
-            "name": self.name,
-            "endpoint": self.endpoint,
-            "region": self.region,
-            "access_key_id": self.access_key_id,
-            "is_default": self.is_default,
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
-        }
 
 
 @dataclass(frozen=True)
@@ -127,6 +85,7 @@ class Connections:
             if request.is_default is None and not any(other.is_default for other in others):
                 new = replace(new, is_default=True)
             await self._put(conn, new, others)
+        log.info("connection_created", connection_id=id, endpoint=new.endpoint, region=new.region)
         return new
 
     async def change(self, id: str, project: str, patch: ConnectionPatch, at: int) -> StoredConnection:
@@ -147,6 +106,7 @@ class Connections:
                 raise UnknownConnection(id)
             changed = replace(current, **changes, updated_at=max(at, current.updated_at + 1))
             await self._put(conn, changed, [each for each in connections if each.id != id])
+        log.info("connection_changed", connection_id=id, endpoint=changed.endpoint, region=changed.region)
         return changed
 
     async def get(self, id: str, project: str) -> StoredConnection:
@@ -154,24 +114,25 @@ class Connections:
             row = await conn.fetchrow(QUERIES["connection"], id, project)
         if row is None:
             raise UnknownConnection(id)
-        return _connection(row)
+        return stored_connection(row)
 
     async def default(self, project: str) -> StoredConnection | None:
         """The connection that jobs without one use."""
         async with self.store.connection() as conn:
             row = await conn.fetchrow(QUERIES["default_connection"], project)
-        return _connection(row) if row else None
+        return stored_connection(row) if row else None
 
     async def list(self, project: str) -> list[StoredConnection]:
         """All of a project, oldest first."""
         async with self.store.connection() as conn:
-            return [_connection(row) for row in await conn.fetch(QUERIES["list_connections"], project)]
+            return [stored_connection(row) for row in await conn.fetch(QUERIES["list_connections"], project)]
 
     async def delete(self, id: str, project: str) -> None:
         """Deletes it with its secret. Jobs that are queued keep what they were given."""
         async with self.store.transaction() as conn:
             if await conn.fetchval(QUERIES["delete_connection"], id, project) is None:
                 raise UnknownConnection(id)
+        log.info("connection_deleted", connection_id=id)
 
     def _encrypted(self, secret: str, project: str, id: str) -> str:
         if self.keyring is None:
@@ -195,7 +156,7 @@ class Connections:
 
     async def _locked(self, conn: Postgres, project: str) -> "Sequence[StoredConnection]":
         await conn.execute(QUERIES["lock_connections"], project)
-        return [_connection(row) for row in await conn.fetch(QUERIES["list_connections"], project)]
+        return [stored_connection(row) for row in await conn.fetch(QUERIES["list_connections"], project)]
 
     async def _put(self, conn: Postgres, new: StoredConnection, others: "Sequence[StoredConnection]") -> None:
         if any(other.name == new.name for other in others):
@@ -207,18 +168,3 @@ class Connections:
             *(new.id, new.project, new.name, new.endpoint, new.region, new.access_key_id, new.encrypted_secret),
             *(new.is_default, new.created_at, new.updated_at),
         )
-
-
-async def with_connections(conn: Postgres, jobs: Iterable[Job]) -> list[Job]:
-    """The jobs, with what is known now of the connections that they name: it is not kept with them."""
-    listed = list(jobs)
-    ids = {job.connection_id for job in listed if job.connection_id is not None}
-    if not ids:
-        return listed
-    found = {row["id"]: _connection(row) for row in await conn.fetch(QUERIES["connections_of_jobs"], list(ids))}
-    of_project = {(each.project, each.id): each.access for each in found.values()}
-    return [job.with_connection(of_project.get((job.project, job.connection_id or ""))) for job in listed]
-
-
-def _connection(row: asyncpg.Record) -> StoredConnection:
-    return StoredConnection(**dict(row))

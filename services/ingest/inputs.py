@@ -18,7 +18,7 @@ from schemas.ids import derived, is_id
 from schemas.jobs import Job
 from schemas.media import MediaItem
 from services.ingest import input_rows
-from services.ingest.connections import with_connections
+from services.ingest.connection_rows import with_connections
 from services.ingest.idempotency import is_storable
 from services.ingest.own_addresses import OwnId, OwnInput, OwnPath, own_input
 

@@ -6,7 +6,8 @@ from schemas.connections import ConnectionAccess
 from schemas.explain import render_value
 from schemas.faults import FieldFault
 from schemas.s3_addresses import check_rendered, input_address, is_s3, output_address
-from services.ingest.connections import Connections, StoredConnection, UnknownConnection
+from services.ingest.connection_rows import StoredConnection
+from services.ingest.connections import Connections, UnknownConnection
 
 _NEEDED = (
     "needs a connection: name one in connection_id, or make one the default with POST or PATCH /connections; without "

@@ -11,7 +11,7 @@ from schemas.events import JobCreated
 from schemas.ids import is_id
 from schemas.jobs import Job, Status
 from services.ingest.cancellations import UnknownJob
-from services.ingest.connections import with_connections
+from services.ingest.connection_rows import with_connections
 from services.ingest.idempotency import IdempotencyKey
 from services.ingest.inputs import Inputs
 from services.ingest.store import Store
