@@ -13,7 +13,7 @@ from schemas.storable import IdText, StoredText
 
 DEFAULT_REGION = "us-east-1"
 MAX_NAME_CHARS = 64
-_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_REGION = re.compile(r"(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _KEY_ID = re.compile(r"[!-~]{1,256}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

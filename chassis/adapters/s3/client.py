@@ -6,7 +6,7 @@ followed, since the signature is for one host; bodies that are read as a whole (
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,12 @@ async def open_s3(
     opened = get_session().create_client(
         "s3", region_name=access.region, endpoint_url=access.endpoint, config=config, **credentials
     )
-    async with opened as client:
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(opened)
+        except ValueError:
+            # botocore's own rules for host names and regions.
+            raise S3Error("forbidden", detail="The endpoint or the region is not well-formed.") from None
         client.meta.events.register_first("before-call.s3", _answer_redirects)
         yield S3Store(client, guard)
 

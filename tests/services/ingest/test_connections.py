@@ -171,6 +171,8 @@ async def test_a_check_finds_a_missing_server_and_passes_a_key_that_may_not_list
         ({"endpoint": "ftp://example.com"}, "endpoint"),
         ({"endpoint": "http://u:p@example.com"}, "endpoint"),
         ({"region": "EU"}, "region"),
+        ({"region": "12"}, "region"),
+        ({"region": "eu-"}, "region"),
         ({"name": "a/b"}, "name"),
         ({"kind": "gcs"}, "kind"),
         ({"secret_access_key": "x" * 1025}, "secret_access_key"),

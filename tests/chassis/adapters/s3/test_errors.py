@@ -87,7 +87,14 @@ async def test_an_error_that_is_too_large_is_not_read(answers: Answers) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["http://127.0.0.1:9", "http://localhost", "https://169.254.169.254", "http://[::1]", "http://example.com:6379"],
+    [
+        "http://127.0.0.1:9",
+        "http://a_b.example.com",
+        "http://localhost",
+        "https://169.254.169.254",
+        "http://[::1]",
+        "http://example.com:6379",
+    ],
 )
 async def test_a_forbidden_endpoint_is_refused_by_its_text(endpoint: str) -> None:
     error = await error_of(endpoint, EgressPolicy(()))
