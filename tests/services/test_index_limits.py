@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from chassis.adapters.postgres import migrate, open_pool
+from schemas.connections import MAX_NAME_CHARS as MAX_CONNECTION_NAME_CHARS
 from schemas.storable import MAX_ID_CHARS, MAX_PATH_CHARS
 from services.catalog.app import Catalog
 from services.ingest.app import Ingest
@@ -45,6 +46,9 @@ SERVICES: dict[str, tuple[Sequence[str], dict[str, int]]] = {
             "names.project": MAX_ID_CHARS,
             "names.path": MAX_PATH_CHARS,
             "names.media_id": MAX_ID_CHARS,
+            "connections.id": MAX_ID_CHARS,
+            "connections.project": MAX_ID_CHARS,
+            "connections.name": MAX_CONNECTION_NAME_CHARS,
             "idempotency_keys.project": MAX_ID_CHARS,
             "idempotency_keys.scope": 64,  # the path of a route, or the name of a topic
             "idempotency_keys.key": MAX_KEY_CHARS * _UTF8,
