@@ -104,7 +104,7 @@ async def test_a_producer_gets_replies_on_a_topic_of_its_own(up: BitmillUp, uplo
     accepted, ended = (await run_python(up, CALL.text, project, REPLY_TOPIC, uploads.url("photo.png"))).splitlines()
     type_, id = accepted.split()
     assert type_ == "bitmill.submission.accepted.v1"
-    assert (await up.api.get(f"/jobs/{id}"))["status"] == "succeeded"
+    assert (await up.api.finished(id))["status"] == "succeeded"
     assert ended == "bitmill.job.succeeded.v1 succeeded"
     refused = await run_python(up, CALL.text, new_id("prj"), REPLY_TOPIC, uploads.url("photo.png"))
     assert refused.startswith("bitmill.submission.refused.v1 unknown project")
