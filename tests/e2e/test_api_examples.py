@@ -29,6 +29,8 @@ _number = count()
 ALONE_REFUSED: Mapping[tuple[str, str], int] = {
     ("edit_media", "If-Match"): 412,  # the item has another version
     ("delete_media", "If-Match"): 412,
+    ("delete_job", "purge"): 409,  # the job has not ended
+    ("delete_task", "purge"): 409,
     ("list_tasks", "page"): 400,  # a parameter of version 2025-08-20 only
 }
 """Parameters whose example, sent alone, is refused as the document says."""
