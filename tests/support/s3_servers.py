@@ -1,6 +1,6 @@
 """Real servers with the API of S3: moto in this process, and versitygw where Go has installed it.
 
-`go install github.com/versity/versitygw/cmd/versitygw@v1.1.0` installs the latter, which checks signatures, clocks and
+`go install github.com/versity/versitygw/cmd/versitygw@v1.8.0` installs the latter, which checks signatures, clocks and
 conditions as AWS does.
 """
 
