@@ -1,6 +1,7 @@
 """The part "With S3 storage" of the upload pipeline's document, as it is, against a real server with the API of S3."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -68,3 +69,32 @@ async def test_a_clip_goes_from_the_upload_bucket_to_the_processed_one(
     data = await s3.get("processed", "clip-hd.mp4")
     assert (len(data), data[4:8]) == (job["output"]["filesize"], b"ftyp")
     assert SECRET not in up.log
+
+
+OWN_LINE = Block(
+    "own",
+    1,
+    "bash",
+    "ittybit video -i s3://uploads/clip.mov -o s3://processed/clip-hd.mp4 --width 1920 --format mp4 --quality high",
+)
+
+
+def _lines() -> list[Block]:
+    if not SEEDS:
+        return [OWN_LINE]
+    return [
+        each for each in fenced(next(Path(SEEDS).glob("002_*"))) if re.search(r"ittybit video[^`]*s3://", each.text)
+    ]
+
+
+@pytest.mark.parametrize("block", _lines(), ids=str)
+async def test_the_command_line_does_the_same_through_the_api(
+    block: Block, up: BitmillUp, s3: S3Server, uploads: FileServer, footage: Footage, tmp_path: Path
+) -> None:
+    await s3.put("uploads", "clip.mov", footage.carphone.read_bytes())
+    output = await run(block, replaced(block.text, up, uploads), up, tmp_path)
+    job = json.loads(output.splitlines()[-1])
+    assert (job["status"], job["output"]["width"]) == ("succeeded", 1920)
+    data = await s3.get("processed", "clip-hd.mp4")
+    assert (len(data), data[4:8]) == (job["output"]["filesize"], b"ftyp")
+    assert [*tmp_path.iterdir()] == []
