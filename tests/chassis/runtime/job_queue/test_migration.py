@@ -99,6 +99,7 @@ async def test_a_database_of_release_0_1_gets_the_new_migrations_and_the_old_one
         "chassis.ledger.migrations:0011_runs",
         "chassis.ledger.migrations:0012_cancellations_of_projects",
         "chassis.ledger.migrations:0013_order",
+        "chassis.ledger.migrations:0014_erasures",
     }
     await database.migrate()
     assert await database.recorded() == after
