@@ -1,5 +1,6 @@
 """The blocks of docs/kafka.md, as a reader would run them: Python, and kcat (a stand-in where it is not installed)."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,6 +33,14 @@ async def run_python(up: BitmillUp, text: str, *arguments: str) -> str:
     return done.stdout
 
 
+async def has_kcat(up: BitmillUp) -> bool:
+    """Whether kcat is installed, with a librdkafka whose SCRAM today's Kafka takes: 2.2 or newer."""
+    if shutil.which("kcat") is None:
+        return False
+    version = re.search(r"librdkafka (\d+)\.(\d+)", (await shell(["kcat", "-V"], cwd=ROOT, env=up.env)).stdout)
+    return version is not None and (int(version[1]), int(version[2])) >= (2, 2)
+
+
 @pytest.fixture
 async def kcat_folder(up: BitmillUp, tmp_path: Path) -> Path:
     """A folder with the configuration that the document names, and with `kcat` if there is none."""
@@ -39,7 +48,7 @@ async def kcat_folder(up: BitmillUp, tmp_path: Path) -> Path:
     done = await shell(command, cwd=ROOT, env=up.env)
     assert done.returncode == 0, done.stderr
     (tmp_path / "kcat.conf").write_text(done.stdout)
-    if shutil.which("kcat") is None:
+    if not await has_kcat(up):
         program = tmp_path / "kcat"
         program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.support.kcat "$@"\n')
         program.chmod(0o755)
