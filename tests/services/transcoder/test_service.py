@@ -49,6 +49,7 @@ async def test_a_clip_is_fetched_encoded_and_stored(worker: WorkerHarness, mater
         ("import", "succeeded"),
         ("probe", "succeeded"),
         ("video", "succeeded"),
+        ("export", "succeeded"),
     ]
     assert job.metadata == {"user_id": "usr_1"}
     stat = await worker.storage.stat(output.key)
@@ -71,7 +72,7 @@ async def test_a_stored_original_is_read_from_the_storage(worker: WorkerHarness,
     image = queued_job("image", "media:original", {}, ref="poster", **common)
     await worker.publish(media_created(original, [image, video]))
     job = await worker.finished(video.id)
-    assert job.output is not None and job.output.path == f"{media_id}/preview.mp4"
+    assert job.output is not None and job.output.path == f"{video.id}/video.mp4"
     assert image.id not in worker.events, "images are the thumbnailer's"
     untouched = await worker.storage.stat(key)
     assert untouched is not None and untouched.etag == stat.etag
@@ -99,7 +100,7 @@ async def test_an_input_that_is_not_there_fails_at_once(worker: WorkerHarness) -
     job_id = await worker.submit(worker.files.answer("gone.mp4", status(404)))
     job = await worker.finished(job_id)
     assert job.error is not None and job.error.kind == "input_not_found"
-    assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
+    assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled", "cancelled"]
     assert worker.files.requests["gone.mp4"] == 1
 
 
@@ -108,7 +109,7 @@ async def test_a_server_error_is_retried_before_the_job_fails(worker: WorkerHarn
     job_id = await worker.submit(address)
     job = await worker.finished(job_id)
     assert job.error is not None and job.error.kind == "input_unreachable"
-    assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled"]
+    assert [task.status for task in job.tasks] == ["failed", "cancelled", "cancelled", "cancelled"]
     assert worker.files.requests["later.mp4"] == 3
     assert worker.terminal_events(job_id) == 1
 
