@@ -114,13 +114,16 @@ ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: delete_purged_jobs
--- With the names of their outputs, but for those that belong to a media item.
+-- With what listeners could still hear of them, and the names of their outputs, but for those of media items.
 WITH purged AS (
     SELECT jobs.id FROM jobs JOIN unnest($1::text[], $2::text[]) AS purged (id, project) USING (id, project)
     ORDER BY jobs.id FOR UPDATE OF jobs
 ),
 unnamed AS (
     DELETE FROM files USING purged WHERE files.owner = purged.id AND files.media_id IS NULL
+),
+unheard AS (
+    DELETE FROM job_events USING purged WHERE job_events.job_id = purged.id
 )
 DELETE FROM jobs USING purged WHERE jobs.id = purged.id RETURNING jobs.id;
 

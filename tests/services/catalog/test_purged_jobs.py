@@ -43,6 +43,8 @@ async def test_a_purged_job_and_the_name_of_its_output_are_gone(tables: Tables, 
     assert await tables.queries.file(project, other.output.path) is not None
     page, _ = await tables.queries.jobs(project, jobs_query([("metadata.user_id", "123")]))
     assert page.ids == [other.id]
+    heard = await tables.pool.fetch("SELECT DISTINCT job_id FROM job_events WHERE project = $1", project)
+    assert [row["job_id"] for row in heard] == [other.id]
 
 
 async def test_the_file_of_a_media_item_stays(tables: Tables, project: str) -> None:
