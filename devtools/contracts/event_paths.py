@@ -8,8 +8,9 @@ from schemas.jobs import JobKind, Status
 _FORM = (
     "Server-sent events: `id`, `event` and `data`, which is one line of JSON. `job.queued`, `job.processing`, "
     "`job.retrying`, `job.succeeded`, `job.failed` and `job.cancelled` have the job as `GET /jobs/{id}` shows it "
-    "(JobResource); `job.progress` has how far it has got, about once a second (JobProgressResource). Events of a "
-    "job come in order, and each once. Comments are sent while nothing happens. When the stream breaks off, send the "
+    "(JobResource); `job.progress` has how far it has got, about once a second: `id`, `object`, `kind`, `status`, "
+    "`progress` from 0 to 1, `eta_ms`, `step` and `updated_at`. Events of a job come in order, and each once. Comments "
+    "are sent while nothing happens. When the stream breaks off, send the "
     "last `id` as `Last-Event-ID`, to whichever replica: no event is missing and none comes twice for an hour "
     "(RETAIN_EVENTS). A client that does not read is cut off, and so are all when the server stops: `retry` says after "
     "how many milliseconds to connect again. The stream also ends when its key is revoked."

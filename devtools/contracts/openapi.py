@@ -17,7 +17,6 @@ from schemas.connections import (
 )
 from schemas.envelope import EmptyEnvelope, MediaEnvelope, MediaErrorEnvelope, MediaListEnvelope
 from schemas.faults import ErrorResource
-from schemas.job_progress import JobProgressResource
 from schemas.job_resource import BatchAnswer, CancellationResource, JobResource, PurgeResource, TaskResource
 from schemas.task_api import ImageTaskRequest, ImportTaskRequest, ProbeTaskRequest, VideoTaskRequest
 from schemas.uploads import UploadRequest, UploadResource
@@ -59,7 +58,6 @@ _RESPONSES: tuple[Any, ...] = (
     CancellationResource,
     PurgeResource,
     BatchAnswer,
-    JobProgressResource,
     ConnectionResource,
     DeletedConnectionResource,
     Task20250820,

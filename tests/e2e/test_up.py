@@ -39,8 +39,8 @@ async def _post_long(up: BitmillUp, uploads: FileServer, hooks: WebhookReceiver)
     job: dict[str, str] = await up.api.post("/jobs", body)
 
     async def encoding() -> bool:
-        steps = (await up.api.get(f"/jobs/{job['id']}"))["tasks"]
-        return bool(steps[-1]["status"] == "processing" and _encoders(up))
+        steps = {step["kind"]: step["status"] for step in (await up.api.get(f"/jobs/{job['id']}"))["tasks"]}
+        return bool(steps["video"] == "processing" and _encoders(up))
 
     await until(encoding, within=DEADLINE_SECONDS, poll=0.05)
     return job["id"]

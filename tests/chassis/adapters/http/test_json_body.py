@@ -188,7 +188,7 @@ async def test_each_refused_field_is_listed() -> None:
             ("extra", "1"),
         ]
         assert answer["message"].startswith(
-            'input must start with http:// or https:// (got "ftp://x/"); options.width '
+            'input must start with http://, https:// or s3:// (got "ftp://x/"); options.width '
         )
 
 
