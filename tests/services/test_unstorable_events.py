@@ -179,7 +179,8 @@ SERVICES = {
     "catalog": Service(
         CATALOG.all_migrations,
         catalog,
-        "SELECT id FROM jobs UNION SELECT id FROM media UNION SELECT id FROM api_keys UNION SELECT id FROM projects",
+        "SELECT id FROM jobs UNION SELECT id FROM media UNION SELECT id FROM api_keys UNION SELECT id FROM projects"
+        " UNION SELECT id FROM purged_jobs",
         tuple(EVENTS),
     ),
     "notifier": Service(

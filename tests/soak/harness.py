@@ -30,8 +30,8 @@ from tests.support.waiting import until
 IN_FLIGHT = 24
 KEPT = {
     # Per project, key or migration.
-    "ingest": {"projects", "api_keys", "media", "names"},
-    "catalog": {"projects", "api_keys", "job_positions", "job_spans"},
+    "ingest": {"projects", "api_keys", "media", "names", "rate_windows"},
+    "catalog": {"projects", "api_keys", "job_positions", "job_spans", "event_positions", "rate_windows"},
 }
 """Tables that keep rows for other reasons than finished work."""
 

@@ -13,7 +13,7 @@ from chassis.runtime import lifecycle
 from cli.service_commands import app_class, settings_class
 from schemas.topics import SERVICES
 
-RETENTIONS = ("retain_jobs", "notifier_keep", "retain_deleted_media", "retain_quarantined_events")
+RETENTIONS = ("retain_jobs", "notifier_keep", "retain_deleted_media", "retain_quarantined_events", "retain_events")
 
 
 def main(keep: timedelta) -> int:
