@@ -22,7 +22,7 @@ from schemas.topics import OUTBOX_WATERMARK, QUEUE_ORDER
 from services.catalog.api import Api
 from services.catalog.broadcasts import Broadcasts
 from services.catalog.delivery import Delivery
-from services.catalog.event_feeds import EventFeeds
+from services.catalog.event_buffers import EventBuffers
 from services.catalog.event_history import History
 from services.catalog.event_log import EventLog, RecordedEvent
 from services.catalog.event_stream import StreamTimes
@@ -171,11 +171,11 @@ class Catalog(ServiceApp[Settings, Parts]):
         revocations = Revocations(lambda new: projection.revoke_keys(new), listeners.revoke)
         channel = Channel(settings.listen_url or settings.database_url, REVOKED_CHANNEL, revocations.handle)
         event_log = EventLog(pool)
-        feeds = EventFeeds(event_log, self._render, channel.confirm)
+        buffers = EventBuffers(event_log, self._render, channel.confirm)
         turns = FairSlots(max(settings.catalog_connections // 3, 1))
         history = History(event_log, self._render, channel.confirm, turns)
-        projection = Projection(Store(resources.pool), waiting.announce, feeds.wake)
-        events = EventParts(lookup, feeds, history, listeners, positions.find)
+        projection = Projection(Store(resources.pool), waiting.announce, buffers.wake)
+        events = EventParts(lookup, buffers, history, listeners, positions.find)
         windows = SharedWindows(resources.pool)
         rate_limit = RateLimit(SPEC.name, windows.take, int(windows.window.total_seconds()))
         rates = RequestRates(rate_limit, queries.project_rates, settings)
@@ -185,7 +185,7 @@ class Catalog(ServiceApp[Settings, Parts]):
             background={
                 "broadcasts": broadcasts.follow(),
                 "key revocations": channel.run(),
-                "event feeds": feeds.run(),
+                "event buffers": buffers.run(),
             },
             checks={"revocations": _check(channel)},
             before_stop=(listeners.stop,),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from chassis.core.fair_slots import FairSlots
-from services.catalog.event_feeds import Render
+from services.catalog.event_buffers import Render
 from services.catalog.event_log import EventLog
 from services.catalog.event_text import StreamEvent
 
@@ -26,7 +26,7 @@ class PastEvents(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """`turns` bounds how many listeners read at a time; `confirm` is that of `EventFeeds`."""
+    """`turns` bounds how many listeners read at a time; `confirm` is that of `EventBuffers`."""
 
     event_log: EventLog
     render: Render

@@ -17,7 +17,7 @@ from chassis.adapters.failure_policy import describe, is_outage
 from chassis.core import logs
 from chassis.core.metrics import counter
 from services.catalog import event_text
-from services.catalog.event_feeds import ProjectFeed
+from services.catalog.event_buffers import EventBuffer
 from services.catalog.event_history import EVENTS_AT_A_TIME, History
 from services.catalog.event_text import StreamEvent
 from services.catalog.listeners import Listener
@@ -57,13 +57,13 @@ class StreamTimes:
 
 
 class EventStream:
-    """The events of `feed` after `position` that are `wanted`, until the listener has to end or its client is gone."""
+    """The wanted events of `buffer` after `position`, until the listener has to end or its client is gone."""
 
     def __init__(
         self,
         request: web.Request,
         listener: Listener,
-        feed: ProjectFeed,
+        buffer: EventBuffer,
         history: History,
         wanted: Wanted,
         position: int,
@@ -71,7 +71,7 @@ class EventStream:
     ) -> None:
         self._request = request
         self._listener = listener
-        self._feed = feed
+        self._buffer = buffer
         self._history = history
         self._wanted = wanted
         self._position = position
@@ -116,7 +116,7 @@ class EventStream:
         if left <= 0:
             await self._send(event_text.HEARTBEAT + self._unshown_position())
             return
-        events = self._feed.after(self._position, EVENTS_AT_A_TIME)
+        events = self._buffer.after(self._position, EVENTS_AT_A_TIME)
         if events is None:
             await self._catch_up()
         elif events:

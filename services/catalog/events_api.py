@@ -17,7 +17,7 @@ from schemas.jobs import Job
 from services.catalog.api import parse_query
 from services.catalog.delivery import Delivery
 from services.catalog.errors import job_not_found, too_many_listeners
-from services.catalog.event_feeds import EventFeeds, ProjectFeed
+from services.catalog.event_buffers import EventBuffer, EventBuffers
 from services.catalog.event_history import History
 from services.catalog.event_stream import EventStream, StreamTimes, Wanted
 from services.catalog.event_text import RESET, event_text, position_text
@@ -36,7 +36,7 @@ class EventParts:
     """What the streams of one running catalog use."""
 
     lookup: Lookup
-    feeds: EventFeeds
+    buffers: EventBuffers
     history: History
     listeners: Listeners
     queue_position: Callable[[str], int | None]
@@ -64,13 +64,13 @@ class EventsApi:
         _, query = parse_query(request, events_query)
         last = last_event_id(request)
         parts = self._parts()
-        feed = await parts.feeds.find(caller.project)
-        with parts.feeds.listening(feed, listener):
-            position, first = feed.position, position_text(feed.position)
+        buffer = await parts.buffers.find(caller.project)
+        with parts.buffers.listening(buffer, listener):
+            position, first = buffer.position, position_text(buffer.position)
             if last is not None:
-                position, first = await self._resumed(parts, feed, last)
+                position, first = await self._resumed(parts, buffer, last)
             wanted = Wanted(kind=query.kind, status=query.status)
-            stream = EventStream(request, listener, feed, parts.history, wanted, position, self._times)
+            stream = EventStream(request, listener, buffer, parts.history, wanted, position, self._times)
             return await stream.run(first)
 
     async def job_events(self, request: web.Request, caller: Caller, listener: Listener) -> web.StreamResponse:
@@ -85,8 +85,8 @@ class EventsApi:
         parts = self._parts()
         if await parts.lookup.job(id, caller.project) is None:
             raise job_not_found()
-        feed = await parts.feeds.find(caller.project)
-        with parts.feeds.listening(feed, listener):
+        buffer = await parts.buffers.find(caller.project)
+        with parts.buffers.listening(buffer, listener):
             known = await parts.history.event_log.job(caller.project, id)
             if known is None:
                 raise job_not_found()
@@ -97,17 +97,17 @@ class EventsApi:
             if resumes and last is not None:
                 if job.finished and not await parts.history.event_log.of_job(caller.project, id, last, 1):
                     return web.Response(status=204)
-                return await EventStream(request, listener, feed, parts.history, wanted, last, self._times).run(b"")
-            stream = EventStream(request, listener, feed, parts.history, wanted, position, self._times)
+                return await EventStream(request, listener, buffer, parts.history, wanted, last, self._times).run(b"")
+            stream = EventStream(request, listener, buffer, parts.history, wanted, position, self._times)
             if job.finished:
                 stream.end()
             return await stream.run(await self._as_it_is_now(job, position))
 
-    async def _resumed(self, parts: EventParts, feed: ProjectFeed, last: int) -> tuple[int, bytes]:
+    async def _resumed(self, parts: EventParts, buffer: EventBuffer, last: int) -> tuple[int, bytes]:
         """From which position on a stream goes on after `last`, and what it begins with."""
-        if last > feed.position:
+        if last > buffer.position:
             # It comes from another replica, which is ahead of this one, or from before the tables were restored.
-            newest = (await parts.history.event_log.kept(feed.project)).last
+            newest = (await parts.history.event_log.kept(buffer.project)).last
             if last > newest:
                 return newest, event_text("stream.reset", RESET, newest)
         return last, b""

@@ -4,8 +4,8 @@
 
 -- name: prepare_incoming_jobs
 -- Jobs come by COPY, which costs the client a third of what arrays cost. The table lasts as long as the connection. The
--- setting, which holds for the transaction, says that put_incoming_jobs writes what the trigger of migration 0006 would. The
--- lock is that of lock_jobs_for_purge.
+-- setting, which holds for the transaction, says that put_incoming_jobs writes what the trigger of migration 0006 would.
+-- The lock is that of lock_jobs_for_purge.
 CREATE TEMP TABLE IF NOT EXISTS incoming_jobs (
     id text COLLATE "C", project text, kind text, status text, input text, rank smallint, updated_at bigint,
     event text, job_path text, media_id text, path text, key text, content_type text,

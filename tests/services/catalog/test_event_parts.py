@@ -6,7 +6,7 @@ from chassis.core.ids import new_id
 from schemas.delivery import DeliveryUrls
 from schemas.events import QueueOrdered
 from schemas.job_resource import job_resource
-from services.catalog.event_feeds import FEED_EVENTS, ProjectFeed
+from services.catalog.event_buffers import BUFFER_EVENTS, EventBuffer
 from services.catalog.event_log import RecordedEvent
 from services.catalog.event_stream import Wanted
 from services.catalog.event_text import StreamEvent, event_text, position_text, retry_text, stream_event
@@ -42,34 +42,34 @@ def test_a_change_is_shown_as_get_shows_the_job() -> None:
     assert stream_event(progress, urls).text == event_text("job.progress", {"progress": 0.5}, 4)
 
 
-def test_a_feed_gives_what_it_has_and_says_what_it_has_not() -> None:
-    feed = ProjectFeed("prj", 4)
-    assert positions(feed.after(4, 10)) == [] and feed.after(3, 10) is None
-    assert positions(feed.after(9, 10)) == [], "another replica may be ahead"
-    feed.add([event(5), event(6), event(7)], MANY_BYTES)
-    assert positions(feed.after(4, 2)) == [5, 6]
-    assert positions(feed.after(6, 10)) == [7]
-    assert feed.after(3, 10) is None
+def test_a_buffer_gives_what_it_has_and_says_what_it_has_not() -> None:
+    buffer = EventBuffer("prj", 4)
+    assert positions(buffer.after(4, 10)) == [] and buffer.after(3, 10) is None
+    assert positions(buffer.after(9, 10)) == [], "another replica may be ahead"
+    buffer.add([event(5), event(6), event(7)], MANY_BYTES)
+    assert positions(buffer.after(4, 2)) == [5, 6]
+    assert positions(buffer.after(6, 10)) == [7]
+    assert buffer.after(3, 10) is None
 
 
-def test_a_feed_is_bounded_in_bytes_and_in_events() -> None:
-    feed = ProjectFeed("prj", 0)
-    feed.add([event(position, size=100) for position in range(1, 11)], 350)
-    assert positions(feed.after(7, 10)) == [8, 9, 10] and feed.after(6, 10) is None
-    feed.add([event(11, size=1000)], 350)
-    assert feed.after(10, 10) is None, "an event beyond the bound is read from the tables"
-    many = ProjectFeed("prj", 0)
-    many.add([event(position) for position in range(1, FEED_EVENTS + 11)], MANY_BYTES)
+def test_a_buffer_is_bounded_in_bytes_and_in_events() -> None:
+    buffer = EventBuffer("prj", 0)
+    buffer.add([event(position, size=100) for position in range(1, 11)], 350)
+    assert positions(buffer.after(7, 10)) == [8, 9, 10] and buffer.after(6, 10) is None
+    buffer.add([event(11, size=1000)], 350)
+    assert buffer.after(10, 10) is None, "an event beyond the bound is read from the tables"
+    many = EventBuffer("prj", 0)
+    many.add([event(position) for position in range(1, BUFFER_EVENTS + 11)], MANY_BYTES)
     assert many.after(9, 1) is None and positions(many.after(10, 1)) == [11]
 
 
-def test_a_feed_begins_anew_behind_a_hole_and_wakes_its_listeners() -> None:
-    feed, listener = ProjectFeed("prj", 0), Listener("prj", "key")
-    feed.listeners.add(listener)
-    feed.add([event(1)], MANY_BYTES)
+def test_a_buffer_begins_anew_behind_a_hole_and_wakes_its_listeners() -> None:
+    buffer, listener = EventBuffer("prj", 0), Listener("prj", "key")
+    buffer.listeners.add(listener)
+    buffer.add([event(1)], MANY_BYTES)
     assert listener.wake.is_set()
-    feed.add([event(5)], MANY_BYTES)
-    assert feed.after(1, 10) is None and positions(feed.after(4, 10)) == [5]
+    buffer.add([event(5)], MANY_BYTES)
+    assert buffer.after(1, 10) is None and positions(buffer.after(4, 10)) == [5]
 
 
 def test_the_listeners_of_a_project_and_of_the_process_are_bounded() -> None:

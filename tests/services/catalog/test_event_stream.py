@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from chassis.core.fair_slots import FairSlots
 from chassis.core.ids import new_id
 from schemas.events import JobCreated
-from services.catalog.event_feeds import ProjectFeed
+from services.catalog.event_buffers import EventBuffer
 from services.catalog.event_history import History
 from services.catalog.event_log import EventLog, RecordedEvent
 from services.catalog.event_stream import EventStream, StreamTimes, Wanted
@@ -46,18 +46,18 @@ async def _confirmed() -> None:
 
 
 @asynccontextmanager
-async def served(tables: Tables, feed: ProjectFeed, times: StreamTimes, wanted: Wanted = ALL) -> AsyncIterator[str]:
-    """The address of streams of the feed."""
+async def served(tables: Tables, buffer: EventBuffer, times: StreamTimes, wanted: Wanted = ALL) -> AsyncIterator[str]:
+    """The address of streams of the buffer."""
     history = History(EventLog(tables.query_pool), render, _confirmed, FairSlots(2))
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        listener = Listener(feed.project, "key")
-        feed.listeners.add(listener)
+        listener = Listener(buffer.project, "key")
+        buffer.listeners.add(listener)
         after = int(request.headers.get("Last-Event-ID", "0"))
         try:
-            return await EventStream(request, listener, feed, history, wanted, after, times).run(b"")
+            return await EventStream(request, listener, buffer, history, wanted, after, times).run(b"")
         finally:
-            feed.listeners.discard(listener)
+            buffer.listeners.discard(listener)
 
     app = web.Application()
     app.add_routes([web.get("/events", handle)])
@@ -72,23 +72,23 @@ async def served(tables: Tables, feed: ProjectFeed, times: StreamTimes, wanted: 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_the_others_go_on(tables: Tables, project: str) -> None:
     before = cut_off()
-    feed = ProjectFeed(project, 0)
+    buffer = EventBuffer(project, 0)
     async with (
-        served(tables, feed, StreamTimes(heartbeat_s=60, write_s=1.0)) as url,
+        served(tables, buffer, StreamTimes(heartbeat_s=60, write_s=1.0)) as url,
         aiohttp.ClientSession() as session,
         event_stream(session, url, {}) as reads,
     ):
         host, port = url.removeprefix("http://").removesuffix("/events").split(":")
         _, silent = await asyncio.open_connection(host, int(port), limit=1024)
         silent.write(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
-        await until(lambda: len(feed.listeners) == 2, within=60)
+        await until(lambda: len(buffer.listeners) == 2, within=60)
         position = 0
-        while len(feed.listeners) == 2:
-            feed.add([_made(position := position + 1)], MANY_BYTES)
+        while len(buffer.listeners) == 2:
+            buffer.add([_made(position := position + 1)], MANY_BYTES)
             (event,) = await reads.take(1)
             assert event.id == position
         assert cut_off() == before + 1
-        feed.add([_made(position + 1)], MANY_BYTES)
+        buffer.add([_made(position + 1)], MANY_BYTES)
         assert [event.id for event in await reads.take(1)] == [position + 1]
         silent.close()
 
@@ -97,17 +97,17 @@ async def test_who_falls_behind_the_memory_reads_from_the_tables_without_a_gap(t
     jobs = [factories.queued(project, id=new_id("job")) for _ in range(100)]
     for job in jobs:
         await tables.projection.jobs(factories.prepared([JobCreated(job=job)]))
-    feed = ProjectFeed(project, 0)
+    buffer = EventBuffer(project, 0)
     # Only the last few fit.
-    feed.add([_made(position) for position in range(1, 101)], 3 * len(_made(100).text))
-    assert feed.after(50, 1) is None
+    buffer.add([_made(position) for position in range(1, 101)], 3 * len(_made(100).text))
+    assert buffer.after(50, 1) is None
     async with (
-        served(tables, feed, StreamTimes()) as url,
+        served(tables, buffer, StreamTimes()) as url,
         aiohttp.ClientSession() as session,
         event_stream(session, url, {}) as events,
     ):
         assert [event.id for event in await events.take(100)] == list(range(1, 101))
-        feed.add([_made(101)], MANY_BYTES)
+        buffer.add([_made(101)], MANY_BYTES)
         assert [event.id for event in await events.take(1)] == [101]
 
 
@@ -115,9 +115,9 @@ async def test_who_falls_behind_the_memory_reads_from_the_tables_without_a_gap(t
 async def test_a_stream_goes_on_anywhere(tables: Tables, project: str, after: int) -> None:
     jobs = [factories.queued(project) for _ in range(100)]
     await tables.projection.jobs(factories.prepared([JobCreated(job=job) for job in jobs]))
-    feed = ProjectFeed(project, 100)
+    buffer = EventBuffer(project, 100)
     async with (
-        served(tables, feed, StreamTimes()) as url,
+        served(tables, buffer, StreamTimes()) as url,
         aiohttp.ClientSession() as session,
         event_stream(session, url, {}, after) as events,
     ):
@@ -127,9 +127,9 @@ async def test_a_stream_goes_on_anywhere(tables: Tables, project: str, after: in
 async def test_a_client_that_wants_nothing_of_what_happens_gets_signs_of_life_and_ids(
     tables: Tables, project: str
 ) -> None:
-    feed = ProjectFeed(project, 0)
+    buffer = EventBuffer(project, 0)
     async with (
-        served(tables, feed, StreamTimes(heartbeat_s=0.2), Wanted(kind="image")) as url,
+        served(tables, buffer, StreamTimes(heartbeat_s=0.2), Wanted(kind="image")) as url,
         aiohttp.ClientSession() as session,
         event_stream(session, url, {}) as events,
     ):
@@ -138,7 +138,7 @@ async def test_a_client_that_wants_nothing_of_what_happens_gets_signs_of_life_an
         async def work() -> None:
             nonlocal position
             while True:
-                feed.add([_made(position := position + 1)], MANY_BYTES)
+                buffer.add([_made(position := position + 1)], MANY_BYTES)
                 await asyncio.sleep(0.01)
 
         busy = asyncio.create_task(work())

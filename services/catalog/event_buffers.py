@@ -19,9 +19,9 @@ from services.catalog.listeners import Listener
 
 POLL = timedelta(milliseconds=250)
 """Events that another replica has projected are seen so late at most."""
-FEED_EVENTS = 512
-FEED_BYTES = 256 * 1024
-ALL_FEEDS_BYTES = 32 * 1024 * 1024
+BUFFER_EVENTS = 512
+BUFFER_BYTES = 256 * 1024
+ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 """Shared out among the projects."""
 PROJECTS_AT_A_TIME = 50
 EVENTS_AT_A_TIME = 20
@@ -33,7 +33,7 @@ Render = Callable[[str, Sequence[RecordedEvent]], Awaitable[Sequence[StreamEvent
 log = logs.get_logger(__name__)
 
 
-class ProjectFeed:
+class EventBuffer:
     """The newest events of one project, up to `position`, without holes."""
 
     def __init__(self, project: str, position: int) -> None:
@@ -59,7 +59,7 @@ class ProjectFeed:
             self._events[event.position] = event
             self._bytes += len(event.text)
             self.position = event.position
-            while self._bytes > most_bytes or len(self._events) > FEED_EVENTS:
+            while self._bytes > most_bytes or len(self._events) > BUFFER_EVENTS:
                 self._bytes -= len(self._events.pop(next(iter(self._events))).text)
         self._wake()
 
@@ -75,8 +75,8 @@ class ProjectFeed:
             listener.wake.set()
 
 
-class EventFeeds:
-    """The feeds of all projects with listeners. `run` has to run in the background.
+class EventBuffers:
+    """The buffers of all projects with listeners. `run` has to run in the background.
 
     `confirm` returns once every revocation of a key up to a moment ago has ended its streams: before it nothing new is
     shown to anybody.
@@ -89,40 +89,40 @@ class EventFeeds:
         confirm: Callable[[], Awaitable[None]],
         *,
         poll: timedelta = POLL,
-        all_feeds_bytes: int = ALL_FEEDS_BYTES,
+        all_buffers_bytes: int = ALL_BUFFERS_BYTES,
     ) -> None:
         self._log = event_log
         self._render = render
         self._confirm = confirm
         self._poll = poll
-        self._all_feeds_bytes = all_feeds_bytes
-        self._feeds: dict[str, ProjectFeed] = {}
+        self._all_buffers_bytes = all_buffers_bytes
+        self._buffers: dict[str, EventBuffer] = {}
         self._woken = WakeSignal()
 
-    async def find(self, project: str) -> ProjectFeed:
-        """The feed of the project, or a new one that begins now; for `listening`, without waiting in between."""
-        feed = self._feeds.get(project)
-        if feed is None:
+    async def find(self, project: str) -> EventBuffer:
+        """The buffer of the project, or a new one that begins now; for `listening`, without waiting in between."""
+        buffer = self._buffers.get(project)
+        if buffer is None:
             position = (await self._log.heads([project])).get(project, 0)
-            feed = self._feeds.get(project) or ProjectFeed(project, position)
-        return feed
+            buffer = self._buffers.get(project) or EventBuffer(project, position)
+        return buffer
 
     @contextmanager
-    def listening(self, feed: ProjectFeed, listener: Listener) -> Iterator[None]:
-        """The feed goes on, and wakes the listener, as long as the block lasts."""
-        self._feeds.setdefault(feed.project, feed)
-        feed.listeners.add(listener)
+    def listening(self, buffer: EventBuffer, listener: Listener) -> Iterator[None]:
+        """The buffer goes on, and wakes the listener, as long as the block lasts."""
+        self._buffers.setdefault(buffer.project, buffer)
+        buffer.listeners.add(listener)
         self._woken.notify()
         try:
             yield
         finally:
-            feed.listeners.discard(listener)
-            if not feed.listeners and self._feeds.get(feed.project) is feed:
-                del self._feeds[feed.project]
+            buffer.listeners.discard(listener)
+            if not buffer.listeners and self._buffers.get(buffer.project) is buffer:
+                del self._buffers[buffer.project]
 
     def wake(self, projects: Collection[str]) -> None:
         """There are new events of these projects."""
-        if not self._feeds.keys().isdisjoint(projects):
+        if not self._buffers.keys().isdisjoint(projects):
             self._woken.notify()
 
     async def run(self) -> None:
@@ -136,26 +136,28 @@ class EventFeeds:
                 await backoff.sleep(error)
                 continue
             backoff.reset()
-            await woken.wait(self._poll if self._feeds else _WITHOUT_LISTENERS)
+            await woken.wait(self._poll if self._buffers else _WITHOUT_LISTENERS)
 
     async def _advance(self) -> None:
-        heads = await self._log.heads(list(self._feeds)) if self._feeds else {}
-        behind = [feed for feed in self._feeds.values() if heads.get(feed.project, 0) > feed.position]
+        heads = await self._log.heads(list(self._buffers)) if self._buffers else {}
+        behind = [buffer for buffer in self._buffers.values() if heads.get(buffer.project, 0) > buffer.position]
         if behind:
             await self._confirm()
         while behind:
             some = behind[:PROJECTS_AT_A_TIME]
             await self._read(some, heads)
-            behind = [feed for feed in some if heads[feed.project] > feed.position] + behind[PROJECTS_AT_A_TIME:]
+            behind = [buffer for buffer in some if heads[buffer.project] > buffer.position] + behind[
+                PROJECTS_AT_A_TIME:
+            ]
 
-    async def _read(self, feeds: Sequence[ProjectFeed], heads: dict[str, int]) -> None:
-        found: dict[str, list[RecordedEvent]] = {feed.project: [] for feed in feeds}
-        for event in await self._log.after({feed.project: feed.position for feed in feeds}, EVENTS_AT_A_TIME):
+    async def _read(self, buffers: Sequence[EventBuffer], heads: dict[str, int]) -> None:
+        found: dict[str, list[RecordedEvent]] = {buffer.project: [] for buffer in buffers}
+        for event in await self._log.after({buffer.project: buffer.position for buffer in buffers}, EVENTS_AT_A_TIME):
             found[event.project].append(event)
-        most_bytes = min(FEED_BYTES, self._all_feeds_bytes // max(len(self._feeds), 1))
-        for feed in feeds:
-            if events := found[feed.project]:
-                feed.add(await self._render(feed.project, events), most_bytes)
+        most_bytes = min(BUFFER_BYTES, self._all_buffers_bytes // max(len(self._buffers), 1))
+        for buffer in buffers:
+            if events := found[buffer.project]:
+                buffer.add(await self._render(buffer.project, events), most_bytes)
                 await asyncio.sleep(0)  # the listeners' turn
             else:
-                feed.restart(heads[feed.project])
+                buffer.restart(heads[buffer.project])
